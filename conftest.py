@@ -1,0 +1,77 @@
+"""Command-line options of the test suite and the golden recordings' parametrisation."""
+
+import os
+import pathlib
+
+import pytest
+
+# Quiet before TensorFlow is first imported; results do not depend on it.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+ROOT = pathlib.Path(__file__).resolve().parent
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--golden-dir",
+        default=str(ROOT.parent / "shared" / "golden"),
+        help="folder of golden recordings (one sub-folder a system)",
+    )
+    parser.addoption(
+        "--data-dir",
+        default=str(ROOT.parent / "shared" / "data"),
+        help="folder of openly licensed face data (ict_facekit, makehuman_head, prnet)",
+    )
+
+
+def pytest_generate_tests(metafunc):
+    """Makes one test per recording: @pytest.mark.golden("tbgan", "net_*.npz")."""
+    marker = metafunc.definition.get_closest_marker("golden")
+    if marker is None or "recording" not in metafunc.fixturenames:
+        return
+    system, *patterns = marker.args
+    folder = pathlib.Path(metafunc.config.getoption("--golden-dir")) / system
+    excluded = marker.kwargs.get("exclude", ())
+    found = sorted(
+        path
+        for pattern in patterns
+        for path in folder.glob(pattern)
+        if not any(path.match(other) for other in excluded)
+    )
+    if found:
+        parameters = [
+            pytest.param(path, id=str(path.relative_to(folder).with_suffix("")))
+            for path in found
+        ]
+    else:
+        reason = f"no {' or '.join(patterns)} in {folder}"
+        parameters = [
+            pytest.param(None, marks=pytest.mark.skip(reason=reason), id=patterns[0])
+        ]
+    metafunc.parametrize("recording", parameters)
+
+
+@pytest.fixture(scope="session")
+def golden_directory(request):
+    """The golden folder; tests skip when it is absent."""
+    folder = pathlib.Path(request.config.getoption("--golden-dir"))
+    if not folder.is_dir():
+        pytest.skip(f"no golden recordings at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data_directory(request):
+    """The folder of open face data; tests skip when it is absent."""
+    folder = pathlib.Path(request.config.getoption("--data-dir"))
+    if not folder.is_dir():
+        pytest.skip(f"no face data at {folder}")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _private_cache(tmp_path_factory, monkeypatch):
+    """Keeps caches of the tests out of the user's cache, shared within one run."""
+    if "TF_FACES_CACHE" not in os.environ:
+        root = tmp_path_factory.getbasetemp().parent / "tf_faces_cache"
+        monkeypatch.setenv("TF_FACES_CACHE", str(root))

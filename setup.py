@@ -1,0 +1,5 @@
+"""Build script; metadata is in pyproject.toml."""
+
+from setuptools import setup
+
+setup()

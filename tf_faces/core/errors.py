@@ -1,0 +1,44 @@
+"""Errors that users see, and the exit status each one ends a program with.
+
+A message is one sentence that names the file, record or flag, what was found and
+what was expected.  Programs turn these into one line on standard error
+(`tf_faces.apps.entry.run`); a traceback is shown only on request.
+"""
+
+
+class TfFacesError(Exception):
+    """A failure of the work itself (full disk, diverged training): exit status 1."""
+
+    exit_status = 1
+
+
+class InputError(TfFacesError, ValueError):
+    """A wrong file, record, flag or argument: exit status 2."""
+
+    exit_status = 2
+
+
+class FormatError(InputError):
+    """A file or record whose content is not what its format promises."""
+
+
+class ForbiddenPickleError(FormatError):
+    """A pickle that asks for a class or function outside the allow-list."""
+
+
+class MissingDependencyError(TfFacesError, ImportError):
+    """An optional package is absent; the message holds the command that brings it."""
+
+
+class Terminated(TfFacesError):
+    """Stopped by SIGTERM or SIGINT after a clean save: exit status 143."""
+
+    exit_status = 143
+
+
+def missing_dependency(package: str, extra: str, purpose: str) -> MissingDependencyError:
+    """Returns the error for an absent optional `package` of the extra `extra`."""
+    return MissingDependencyError(
+        f"{purpose} needs the package {package!r}, which is not installed: "
+        f"pip install 'tf_faces[{extra}]'."
+    )
