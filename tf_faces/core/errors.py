@@ -36,7 +36,9 @@ class Terminated(TfFacesError):
     exit_status = 143
 
 
-def missing_dependency(package: str, extra: str, purpose: str) -> MissingDependencyError:
+def missing_dependency(
+    package: str, extra: str, purpose: str
+) -> MissingDependencyError:
     """Returns the error for an absent optional `package` of the extra `extra`."""
     return MissingDependencyError(
         f"{purpose} needs the package {package!r}, which is not installed: "

@@ -22,7 +22,9 @@ def check_shape(value, expected: Sequence[int | None | str], name: str) -> None:
     actual = list(shape)
     if wanted and wanted[0] == "...":
         wanted = wanted[1:]
-        actual = actual[len(actual) - len(wanted) :] if len(actual) >= len(wanted) else []
+        actual = (
+            actual[len(actual) - len(wanted) :] if len(actual) >= len(wanted) else []
+        )
     matches = len(actual) == len(wanted) and all(
         not isinstance(want, int) or size is None or int(size) == want
         for size, want in zip(actual, wanted, strict=True)

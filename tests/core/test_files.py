@@ -1,0 +1,178 @@
+"""Hostile and damaged files are refused by name; writing is all or nothing."""
+
+import gzip
+import os
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+
+from tf_faces.core import files, pickles
+from tf_faces.core.errors import ForbiddenPickleError, FormatError, InputError
+
+
+class _Exploit:
+    def __reduce__(self):
+        return (os.system, ("touch exploited",))
+
+
+class _Evaluates:
+    def __reduce__(self):
+        return (eval, ("1+1",))
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("dtype", ["float32", "uint8", ">f8", "U5", "bool"])
+def test_arrays_of_every_protocol_are_read(tmp_path, protocol, dtype):
+    array = np.asfortranarray(np.arange(12).reshape(3, 4).astype(dtype))
+    path = tmp_path / "a.pkl"
+    path.write_bytes(pickle.dumps({"array": array, "list": [1, 2.5, "x"]}, protocol))
+    found = pickles.load_pickle(path)
+    np.testing.assert_array_equal(found["array"], array)
+    assert found["list"] == [1, 2.5, "x"]
+
+
+def test_scalars_and_gzip_are_read(tmp_path):
+    path = tmp_path / "a.pkl.gz"
+    path.write_bytes(gzip.compress(pickle.dumps((np.float32(1.5), np.int64(7)))))
+    assert pickles.load_pickle(path) == (1.5, 7)
+
+
+def test_historical_module_names_are_read():
+    content = pickle.dumps(np.arange(5), 2).replace(b"numpy._core", b"numpy.core")
+    np.testing.assert_array_equal(pickles.loads_pickle(content, "old"), np.arange(5))
+
+
+@pytest.mark.parametrize("value", [_Exploit(), [_Evaluates()], {"x": _Exploit()}])
+def test_forbidden_global_is_named_and_not_run(tmp_path, monkeypatch, value):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "bad.pkl"
+    path.write_bytes(pickle.dumps(value))
+    with pytest.raises(ForbiddenPickleError, match=r"bad\.pkl.*(system|eval)"):
+        pickles.load_pickle(path)
+    assert not (tmp_path / "exploited").exists()
+
+
+def test_array_class_cannot_be_called_by_a_pickle():
+    class Allocates:
+        def __reduce__(self):
+            return (np.ndarray, ((1 << 40,),))
+
+    with pytest.raises(FormatError):
+        pickles.loads_pickle(pickle.dumps(Allocates()), "allocation")
+
+
+def test_stand_in_keeps_state_without_the_class():
+    content = pickle.dumps(InputError("x")).replace(
+        b"tf_faces.core.errors", b"a_gone_module_xxxxxx"
+    )
+    with pytest.raises(ForbiddenPickleError, match="a_gone_module"):
+        pickles.loads_pickle(content, "p")
+    found = pickles.loads_pickle(
+        content, "p", stand_ins=[("a_gone_module_xxxxxx", "InputError")]
+    )
+    assert isinstance(found, pickles.PickledObject)
+    assert found.class_name == "a_gone_module_xxxxxx.InputError"
+    assert found.arguments == ("x",)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 10, 60])
+def test_truncated_pickle_is_a_format_error(tmp_path, cut):
+    path = tmp_path / "cut.pkl"
+    path.write_bytes(pickle.dumps(np.arange(100))[:cut])
+    with pytest.raises(FormatError, match=r"cut\.pkl"):
+        pickles.load_pickle(path)
+
+
+def test_random_bytes_never_crash(tmp_path):
+    rng = np.random.default_rng(0)
+    whole = bytearray(pickle.dumps({"a": np.arange(50.0), "b": np.float32(3)}))
+    path = tmp_path / "fuzz.pkl"
+    outcomes = set()
+    for _ in range(2000):
+        damaged = bytearray(whole)
+        for place in rng.integers(0, len(damaged), rng.integers(1, 6)):
+            damaged[place] = rng.integers(256)
+        path.write_bytes(damaged)
+        try:
+            pickles.load_pickle(path)
+            outcomes.add("read")
+        except InputError:
+            outcomes.add("refused")
+    assert outcomes == {"read", "refused"}
+
+
+def test_size_limits(tmp_path):
+    path = tmp_path / "big.pkl"
+    path.write_bytes(pickle.dumps(b"x" * 5000))
+    with pytest.raises(InputError, match="at most 1000"):
+        pickles.load_pickle(path, maximum_bytes=1000)
+    path.write_bytes(gzip.compress(pickle.dumps(b"x" * 500000)))
+    with pytest.raises(InputError, match="inflates"):
+        pickles.load_pickle(path, maximum_bytes=2000)
+
+
+def test_pickled_array_must_be_numeric(tmp_path):
+    path = tmp_path / "object.pkl"
+    path.write_bytes(pickle.dumps(np.array([None, 1], object)))
+    with pytest.raises(FormatError, match="numeric array"):
+        pickles.load_pickled_array(path)
+
+
+def test_npz_refuses_objects_damage_and_missing_names(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, good=np.arange(3), bad=np.array([None], object))
+    assert list(files.load_npz(path, ["good"])["good"]) == [0, 1, 2]
+    with pytest.raises(FormatError):
+        files.load_npz(path)
+    with pytest.raises(FormatError, match="lacks the array 'absent'"):
+        files.load_npz(path, ["absent"])
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(FormatError, match=r"a\.npz"):
+        files.load_npz(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.npy", b"garbage")
+    with pytest.raises(FormatError):
+        files.load_npz(path, ["x"])
+    with pytest.raises(InputError, match="no such file"):
+        files.load_npz(tmp_path / "none.npz")
+
+
+def test_damaged_mat_is_refused(tmp_path):
+    import scipy.io
+
+    path = tmp_path / "a.mat"
+    scipy.io.savemat(path, {"x": np.arange(1000.0)}, do_compression=True)
+    assert files.load_mat(path)["x"].size == 1000
+    content = bytearray(path.read_bytes())
+    content[160:180] = b"\xff" * 20
+    path.write_bytes(content)
+    with pytest.raises(FormatError, match=r"a\.mat"):
+        files.load_mat(path)
+    path.write_bytes(b"garbage" * 50)
+    with pytest.raises(FormatError):
+        files.load_mat(path)
+
+
+def test_interrupted_write_keeps_the_old_file(tmp_path):
+    path = tmp_path / "out.bin"
+    files.write_bytes(path, b"old")
+    with pytest.raises(KeyboardInterrupt), files.atomic_path(path) as temporary:
+        temporary.write_bytes(b"half")
+        raise KeyboardInterrupt
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_interrupted_folder_leaves_nothing(tmp_path):
+    path = tmp_path / "folder"
+    with pytest.raises(KeyboardInterrupt), files.atomic_directory(path) as temporary:
+        (temporary / "a").write_text("half")
+        raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
+    with files.atomic_directory(path) as temporary:
+        (temporary / "a").write_text("whole")
+    with pytest.raises(InputError, match="exists already"):
+        with files.atomic_directory(path):
+            pass
