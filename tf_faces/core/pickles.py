@@ -13,7 +13,7 @@ import pickle
 import pickletools
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -180,8 +180,9 @@ def _safe_globals() -> dict[tuple[str, str], Any]:
 
 
 class _RestrictedUnpickler(pickle.Unpickler):
-    def __init__(self, stream, stand_ins, extra_globals):
+    def __init__(self, stream, stand_ins, extra_globals, persistent_load=None):
         super().__init__(stream, encoding="latin1")
+        self._outside_object = persistent_load
         self._stand_ins = {tuple(entry) for entry in stand_ins}
         self._globals = _safe_globals() | dict(extra_globals)
 
@@ -196,6 +197,8 @@ class _RestrictedUnpickler(pickle.Unpickler):
         )
 
     def persistent_load(self, pid):
+        if self._outside_object is not None:
+            return self._outside_object(pid)
         raise ForbiddenPickleError(f"the pickle refers to an outside object {pid!r}.")
 
 
@@ -243,12 +246,17 @@ def loads_pickle(
     source: str,
     stand_ins: Iterable[tuple[str, str]] = (),
     extra_globals: Mapping[tuple[str, str], Any] | None = None,
+    persistent_load: Callable[[Any], Any] | None = None,
 ) -> Any:
-    """Unpickles bytes through the allow-list; see `load_pickle`."""
+    """Unpickles bytes through the allow-list; see `load_pickle`.
+
+    `persistent_load` receives the persistent ids (references to data outside of the
+    pickle, as in PyTorch's checkpoints) and returns what stands for them.
+    """
     try:
         _check_memo(content)
         unpickler = _RestrictedUnpickler(
-            io.BytesIO(content), stand_ins, extra_globals or {}
+            io.BytesIO(content), stand_ins, extra_globals or {}, persistent_load
         )
         return _finish(unpickler.load(), {})
     except ForbiddenPickleError as error:
