@@ -1,0 +1,55 @@
+"""Random numbers as pure functions of a seed and counters.
+
+A run has one seed.  Every stream of random numbers is named, and every draw is a
+function of (seed, stream name, counters), never of how often a generator was asked
+before: a resumed run draws what the uninterrupted one would have drawn, whatever the
+number of devices.
+"""
+
+import hashlib
+import os
+import random
+
+import numpy as np
+
+
+def derive(seed: int, stream: str, *counters: int) -> tuple[int, int]:
+    """Returns two 31-bit integers, the seed pair of TensorFlow's stateless ops.
+
+    Args:
+      seed: the run's seed.
+      stream: a name, e.g. "latents".
+      *counters: e.g. the iteration.
+    """
+    text = ":".join([str(int(seed)), stream, *(str(int(value)) for value in counters)])
+    digest = hashlib.sha256(text.encode("utf-8")).digest()
+    mask = 0x7FFFFFFF
+    return (
+        int.from_bytes(digest[:4], "little") & mask,
+        int.from_bytes(digest[4:8], "little") & mask,
+    )
+
+
+def numpy_generator(seed: int, stream: str, *counters: int) -> np.random.Generator:
+    """Returns NumPy's generator for one stream at one point."""
+    return np.random.default_rng(derive(seed, stream, *counters))
+
+
+def seed_everything(seed: int) -> None:
+    """Seeds the global generators of Python, NumPy, TensorFlow and Keras.
+
+    For initial weights and third-party code; our own draws use `derive`.
+    """
+    import keras
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    keras.utils.set_random_seed(seed % 2**32)
+
+
+def make_deterministic() -> None:
+    """Makes TensorFlow's ops deterministic (before the first op is run)."""
+    import tensorflow as tf
+
+    os.environ["TF_DETERMINISTIC_OPS"] = "1"
+    tf.config.experimental.enable_op_determinism()

@@ -1,0 +1,463 @@
+"""The one training loop of the house.
+
+The loop owns what every system shares: ticks and status lines, averaged scalars,
+TensorBoard, stats.jsonl, pictures on time, snapshots with complete state, resume,
+time accounting across restarts, the policy for non-finite numbers, and a clean save
+on SIGTERM or Ctrl-C.  Progress is counted in images (samples).
+
+A system provides an object with the methods of `System` (below); nothing else is
+asked of it.  The whole use is
+
+    run = runs.RunFolder.create("results", "face_manifold-smoke")
+    with run.lock():
+        loop.train(system, run, loop.Options(total_images=20_000))
+
+and `loop.train(system, run, options, resume=True)` goes on from the newest whole
+snapshot of `run`, bit for bit if the system draws its random numbers as functions of
+the counters in `Progress` or keeps its generators' states in `host_state`
+(`tf_faces.core.seeding`).
+
+Sums before means: `Measurements.values` are means over one iteration, `weight` says
+over how many components; a tick reports sum / count over everything since the last
+report, and leaves non-finite values out (`tfutil.autosummary` of the Progressive GAN
+code).
+"""
+
+import contextlib
+import dataclasses
+import math
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from tf_faces.core import files, runs
+from tf_faces.core.errors import InputError, Terminated, TfFacesError
+from tf_faces.training import checkpoints, logging
+
+NONFINITE_POLICIES = ("stop", "skip", "restore")
+
+# Iterations whose measurements stay on the device before they are looked at: a look
+# waits for the device, so looking at every one would leave it idle.
+_ITERATIONS_BETWEEN_LOOKS = 32
+
+
+@dataclasses.dataclass
+class Progress:
+    """Where a run stands; part of every snapshot.
+
+    Attributes:
+      images: images shown so far (the global step of all records).
+      iterations: calls of `System.iterate` so far.
+      tick: finished ticks.
+      tick_start_images: value of `images` when the current tick began.
+      total_seconds: wall time since the first iteration, restarts subtracted.
+      tick_seconds: the part of the current tick that lies behind (non-zero in
+        snapshots taken inside a tick).
+      maintenance_seconds: time between the last tick's end and this one's start.
+      restores: how often the policy "restore" went back; systems fold it into their
+        random seeds, so that the second attempt is another one.
+    """
+
+    images: int = 0
+    iterations: int = 0
+    tick: int = 0
+    tick_start_images: int = 0
+    total_seconds: float = 0.0
+    tick_seconds: float = 0.0
+    maintenance_seconds: float = 0.0
+    restores: int = 0
+
+
+@dataclasses.dataclass
+class Measurements:
+    """Named numbers that one iteration reports.
+
+    Attributes:
+      names: tags, e.g. ("Loss/real_scores", "TrainD/learning_rate").
+      values: [len(names)] float tensor or array, means over the iteration.
+      weight: components behind each mean (usually the minibatch size, or 1).
+      images: value of `Progress.images` that belongs to them, for messages.
+    """
+
+    names: tuple[str, ...]
+    values: Any
+    weight: float = 1.0
+    images: int = 0
+
+
+@dataclasses.dataclass
+class Iteration:
+    """What one call of `System.iterate` did.
+
+    Attributes:
+      images: images it consumed.
+      measurements: what it measured.
+    """
+
+    images: int
+    measurements: Sequence[Measurements] = ()
+
+
+class System(Protocol):
+    """A trainable system, as the loop sees it."""
+
+    def variables(self) -> Mapping[str, Mapping[str, Any]]:
+        """All TensorFlow state, as {group: {name: variable}}.
+
+        Networks, averages, optimizer slots, loss scales, random generators.  Names
+        are unique within a group and stay the same between versions
+        (`checkpoints.named_variables` makes them for a Keras model or optimizer, which
+        must be built).  Every group becomes one file of a snapshot.
+        """
+
+    def host_state(self) -> dict[str, Any]:
+        """All other state, as JSON values: data position, phase, generators."""
+
+    def restore_host_state(self, state: Mapping[str, Any]) -> None:
+        """Takes back what `host_state` gave (called after the variables were set)."""
+
+    def iterate(self, progress: Progress) -> Iteration:
+        """Trains for one iteration; does not change `progress`."""
+
+    def tick_images(self, progress: Progress) -> int:
+        """Returns the length of the current tick in images."""
+
+    def status_fields(self, progress: Progress) -> Sequence[str]:
+        """Returns the fields between `kimg` and `time` of the status line."""
+
+    def tick_scalars(self, progress: Progress) -> Mapping[str, float]:
+        """Returns scalars that are read once a tick (`Progress/lod`)."""
+
+    def histograms(self) -> Mapping[str, np.ndarray]:
+        """Returns arrays to be recorded as histograms this tick, {} for none."""
+
+    def save_pictures(self, run: runs.RunFolder, progress: Progress) -> None:
+        """Writes the pictures of this moment into the run folder."""
+
+    def overflow_expected(self) -> bool:
+        """True if non-finite gradients are normal (dynamic loss scaling)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What the loop itself needs to know.
+
+    Attributes:
+      total_images: the run is done when so many images were shown.
+      picture_ticks: ticks between pictures.
+      snapshot_ticks: ticks between snapshots.
+      keep_snapshots: how many snapshots stay, 0 for all.
+      nonfinite_policy: "stop" ends the run with the quantity's name; "skip" leaves the
+        numbers out and goes on; "restore" returns to the newest snapshot.
+      restore_limit: how often "restore" may do so.
+      configuration: the resolved configuration, kept in every snapshot; a run is only
+        resumed under the same one.
+      free_configuration: dotted names in it that a resumed run may change because
+        they do not alter the training itself ("train.total_kimg").
+    """
+
+    total_images: int
+    picture_ticks: int = 1
+    snapshot_ticks: int = 10
+    keep_snapshots: int = 0
+    nonfinite_policy: str = "stop"
+    restore_limit: int = 3
+    configuration: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    free_configuration: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.nonfinite_policy not in NONFINITE_POLICIES:
+            raise InputError(
+                f"nonfinite_policy: found {self.nonfinite_policy!r}, expected one of "
+                f"{', '.join(NONFINITE_POLICIES)}."
+            )
+        for name in ("picture_ticks", "snapshot_ticks"):
+            if getattr(self, name) < 1:
+                raise InputError(
+                    f"{name}: found {getattr(self, name)}, expected at least 1."
+                )
+
+
+class NonFiniteError(TfFacesError):
+    """A loss or gradient became infinite or NaN."""
+
+
+def train(
+    system: System,
+    run: runs.RunFolder,
+    options: Options,
+    *,
+    resume: bool = False,
+    started: float | None = None,
+) -> Progress:
+    """Trains `system` to `options.total_images` and returns the final progress.
+
+    Args:
+      system: what is trained.
+      run: the run folder, locked by the caller.
+      options: see `Options`.
+      resume: go on from the newest whole snapshot of `run`; without any, begin.
+      started: `time.monotonic()` of the program's start, for the first tick's
+        maintenance time; None means now.
+
+    Raises:
+      NonFiniteError: under the policy "stop", or when "restore" was of no avail.
+      InputError: if the configuration differs from the snapshot's.
+      Terminated: after SIGTERM or SIGINT, when the state is saved.
+      TfFacesError: if a snapshot cannot be written.
+    """
+    return _Loop(system, run, options, started).train(resume)
+
+
+class _Loop:
+    """The state of one call of `train`."""
+
+    def __init__(
+        self,
+        system: System,
+        run: runs.RunFolder,
+        options: Options,
+        started: float | None,
+    ):
+        self.system = system
+        self.run = run
+        self.options = options
+        self.started = time.monotonic() if started is None else started
+        self.progress = Progress()
+        self.averages = logging.Averages()
+        self.pending: list[Measurements] = []
+        self.saved_images: int | None = None
+        self.tick_began = self.started
+        self.total_origin = self.started
+
+    def train(self, resume: bool) -> Progress:
+        if resume:
+            self._restore()
+        (self.run.path / "_training-done.txt").unlink(missing_ok=True)
+        if self.progress.images == 0:
+            self.system.save_pictures(self.run, self.progress)
+        self.run.rewind_stats(self.progress.images)
+        print("Training...", flush=True)
+        with (
+            logging.EventWriter(self.run.path, self.progress.images) as events,
+            _termination() as termination,
+        ):
+            self._start_clock(first=True)
+            while self.progress.images < self.options.total_images:
+                try:
+                    done = self._advance(events)
+                except NonFiniteError as error:
+                    self._return_to_snapshot(error)
+                    events.restart(self.progress.images)
+                    continue
+                if termination.requested and not done:
+                    self._save_and_leave(termination.requested)
+        files.write_text(self.run.path / "_training-done.txt", "")
+        return self.progress
+
+    def _advance(self, events: logging.EventWriter) -> bool:
+        """One iteration and, where it ends one, the tick; returns True when done."""
+        progress = self.progress
+        iteration = self.system.iterate(progress)
+        progress.images += iteration.images
+        progress.iterations += 1
+        for measured in iteration.measurements:
+            measured.images = progress.images
+            self.pending.append(measured)
+        done = progress.images >= self.options.total_images
+        tick_ends = (
+            progress.images
+            >= progress.tick_start_images + self.system.tick_images(progress)
+        )
+        if done or tick_ends:
+            self._look()
+            self._end_tick(events, done)
+        elif progress.iterations % _ITERATIONS_BETWEEN_LOOKS == 0:
+            self._look()
+        return done
+
+    # --- clocks --------------------------------------------------------------------
+
+    def _start_clock(self, first: bool) -> None:
+        """Starts a tick's clock; what passed since the last tick was maintenance."""
+        now = time.monotonic()
+        self.progress.maintenance_seconds += now - self.tick_began
+        if first:
+            # Continues the total of the run that is resumed.
+            self.total_origin = now - self.progress.total_seconds
+        self.tick_began = now
+
+    def _stop_clock(self) -> None:
+        now = time.monotonic()
+        self.progress.tick_seconds += now - self.tick_began
+        self.progress.total_seconds = now - self.total_origin
+        self.tick_began = now
+
+    # --- measurements --------------------------------------------------------------
+
+    def _look(self) -> None:
+        """Fetches what was measured, and applies the policy for non-finite numbers."""
+        pending, self.pending = self.pending, []
+        for measured in pending:
+            values = np.asarray(measured.values, np.float64)
+            for name, value in zip(measured.names, values, strict=True):
+                if self.options.nonfinite_policy != "skip":
+                    self._check(name, float(value), measured.images)
+                self.averages.add(name, float(value), measured.weight)
+
+    def _check(self, name: str, value: float, images: int) -> None:
+        if self.system.overflow_expected():
+            return
+        if name.endswith("/overflow_frequency") and value > 0:
+            quantity = f"The gradient of {name.removesuffix('/overflow_frequency')} is"
+        elif not math.isfinite(value):
+            quantity = f"{name} is {value},"
+        else:
+            return
+        newest = checkpoints.newest(self.run.snapshots)
+        raise NonFiniteError(
+            f"{quantity} not finite, seen at step {images} images "
+            f"({images / 1000:.1f} kimg) of {self.run.path}; the newest snapshot is "
+            f"{newest.name if newest else 'none'}, and "
+            "nonfinite_policy=restore or skip would go on."
+        )
+
+    # --- ticks ---------------------------------------------------------------------
+
+    def _end_tick(self, events: logging.EventWriter, done: bool) -> None:
+        progress, options, system = self.progress, self.options, self.system
+        self._stop_clock()
+        progress.tick += 1
+        tick_kimg = (progress.images - progress.tick_start_images) / 1000.0
+        timing = logging.Timing(
+            total=progress.total_seconds,
+            tick=progress.tick_seconds,
+            kimg=progress.tick_seconds / tick_kimg,
+            maintenance=progress.maintenance_seconds,
+        )
+        print(
+            logging.status_line(
+                progress.tick,
+                progress.images / 1000.0,
+                system.status_fields(progress),
+                timing,
+            ),
+            flush=True,
+        )
+        scalars = {
+            "Progress/tick": float(progress.tick),
+            "Progress/kimg": progress.images / 1000.0,
+            **system.tick_scalars(progress),
+            **timing.scalars(),
+            **self.averages.take(),
+        }
+        events.write(progress.images, scalars, system.histograms())
+        self.run.append_stats(
+            {"images": progress.images, "iterations": progress.iterations, **scalars}
+        )
+        if done or progress.tick % options.picture_ticks == 0:
+            system.save_pictures(self.run, progress)
+        progress.tick_start_images = progress.images
+        progress.tick_seconds = 0.0
+        progress.maintenance_seconds = 0.0
+        if done or progress.tick % options.snapshot_ticks == 0:
+            self._save()
+        self._start_clock(first=False)
+
+    # --- snapshots -----------------------------------------------------------------
+
+    def _save(self) -> None:
+        progress = self.progress
+        checkpoints.save(
+            self.run.snapshots,
+            progress.images,
+            variables=self.system.variables(),
+            state={
+                "progress": dataclasses.asdict(progress),
+                "averages": self.averages.state(),
+                "system": self.system.host_state(),
+            },
+            configuration=self.options.configuration,
+            keep=self.options.keep_snapshots,
+        )
+        self.saved_images = progress.images
+
+    def _restore(self) -> None:
+        """Takes the newest whole snapshot; without any, the run begins anew."""
+        snapshot = checkpoints.load_newest(self.run.snapshots)
+        if snapshot is None:
+            print(
+                f"{self.run.snapshots}: no whole snapshot, starting from the beginning."
+            )
+            return
+        checkpoints.require_same_configuration(
+            snapshot, self.options.configuration, self.options.free_configuration
+        )
+        snapshot.assign(self.system.variables())
+        state = snapshot.state
+        self.progress = Progress(**state["progress"])
+        self.averages = logging.Averages(state["averages"])
+        self.system.restore_host_state(state["system"])
+        self.pending = []
+        self.saved_images = self.progress.images
+        print(
+            f"Resuming from {snapshot.path} ({self.progress.images / 1000:.1f} kimg, "
+            f"tick {self.progress.tick}).",
+            flush=True,
+        )
+
+    def _return_to_snapshot(self, error: NonFiniteError) -> None:
+        """The policy "restore"; raises `error` where it does not apply."""
+        restores = self.progress.restores + 1
+        if (
+            self.options.nonfinite_policy != "restore"
+            or restores > self.options.restore_limit
+            or checkpoints.newest(self.run.snapshots) is None
+        ):
+            raise error
+        print(f"{error} Going back (attempt {restores}).", file=sys.stderr, flush=True)
+        self._restore()
+        self.progress.restores = restores
+        self.run.rewind_stats(self.progress.images)
+        self._start_clock(first=True)
+
+    def _save_and_leave(self, signal_name: str) -> None:
+        self._look()
+        if self.saved_images != self.progress.images:
+            self._stop_clock()
+            self._save()
+        raise Terminated(
+            f"Stopped by {signal_name} at {self.progress.images} images; the state is "
+            f"saved in {self.run.snapshots}, and --resume={self.run.path} goes on."
+        )
+
+
+class _Termination:
+    """Remembers the signal that asked the run to end."""
+
+    def __init__(self) -> None:
+        self.requested: str | None = None
+
+    def handle(self, number: int, _: Any) -> None:
+        self.requested = signal.Signals(number).name
+
+
+@contextlib.contextmanager
+def _termination() -> Iterator[_Termination]:
+    """Turns SIGTERM and SIGINT into a request that is met after the iteration."""
+    termination = _Termination()
+    former = {}
+    # Python allows handlers in the main thread only; elsewhere signals stay as they are.
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            former[number] = signal.signal(number, termination.handle)
+    try:
+        yield termination
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
