@@ -1,0 +1,93 @@
+"""The built-in face: a morphable model in BFM layout, made by code alone.
+
+It lets everything run and train without licensed files; a licensed `BFM.mat` drops in
+unchanged.  Nothing of it comes from scans: a parametric relief with 199 identity, 29
+expression and 199 texture modes whose sizes follow those of the Basel Face Model.  It
+is a face for tests and demonstrations, not for judging accuracy on photographs.
+"""
+
+import numpy as np
+
+from tf_faces.core import files
+from tf_faces.core.errors import FormatError, InputError
+from tf_faces.morphable import synthetic_modes, synthetic_shape
+from tf_faces.morphable.model import MorphableModel
+
+SIZES = tuple(synthetic_shape.GRIDS)
+
+# Changes whenever the face changes, so that no older cached build is taken for it.
+_REVISION = 1
+
+_ARRAYS = (
+    *("mean", "triangles", "shape_basis", "shape_deviations", "mean_expression"),
+    *("expression_basis", "texture_mean", "texture_basis", "texture_deviations"),
+    *("triangles_mouth", "landmarks68", "texture_coordinates"),
+)
+
+
+def _build_arrays(size: str) -> dict[str, np.ndarray]:
+    grid = synthetic_shape.make_grid(size)
+    triangles, triangles_mouth = synthetic_shape.make_triangles(grid)
+    shape_basis, shape_deviations = synthetic_modes.make_identity_modes(grid)
+    expression_basis, mean_expression = synthetic_modes.make_expression_modes(grid)
+    mean, texture_basis, texture_deviations = synthetic_modes.make_texture(grid)
+    return {
+        # Loaders add the mean expression back; the sum is the neutral, closed mouth.
+        "mean": (1000.0 * grid.vertices - mean_expression).astype(np.float32),
+        "triangles": triangles,
+        "shape_basis": shape_basis,
+        "shape_deviations": shape_deviations,
+        "mean_expression": mean_expression.astype(np.float32),
+        "expression_basis": expression_basis,
+        "texture_mean": mean,
+        "texture_basis": texture_basis,
+        "texture_deviations": texture_deviations,
+        "triangles_mouth": triangles_mouth,
+        "landmarks68": synthetic_shape.make_landmarks(grid),
+        "texture_coordinates": synthetic_shape.make_texture_coordinates(grid).astype(
+            np.float32
+        ),
+    }
+
+
+def build(size: str = "default", *, cache: bool = True) -> MorphableModel:
+    """Returns the built-in face: micrometres, clockwise triangles, raw coefficients.
+
+    Args:
+      size: "tiny" (2989 vertices), "default" (11737) or "full" (53215, the number of
+        the trimmed BFM2009; about 1 GB of memory to build and 273 MB on disk).
+      cache: keep the arrays in `core.files.cache_directory` and take them from there;
+        a damaged cache file is built anew.
+
+    Raises:
+      InputError: for an unknown size.
+    """
+    if size not in SIZES:
+        raise InputError(f"size must be one of {list(SIZES)}. Received: {size!r}")
+    arrays = None
+    path = files.cache_directory() / f"built_in_face_{size}_{_REVISION}.npz"
+    if cache and path.exists():
+        try:
+            arrays = files.load_npz(path, _ARRAYS)
+        except FormatError:
+            arrays = None
+    if arrays is None:
+        arrays = _build_arrays(size)
+        if cache:
+            files.write_npz(path, compress=False, **arrays)
+    return MorphableModel(
+        **arrays,
+        expression_names=synthetic_modes.EXPRESSION_NAMES,
+        expression_range=(-1.0, 1.0),
+        unit="um",
+        winding="cw",
+        coefficient_kind="raw",
+        name=f"built-in face ({size})",
+        source="tf_faces.morphable.synthetic, made by code",
+        licence="Apache-2.0, as the package",
+    )
+
+
+def mirror(size: str) -> np.ndarray:
+    """Returns the vertex on the other side for every vertex: int32 [n]."""
+    return synthetic_shape.make_grid(size).mirror
