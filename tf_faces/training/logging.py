@@ -1,6 +1,6 @@
 """What a run writes down every tick: status lines, averages, TensorBoard events.
 
-Formats follow the Progressive GAN code (train.py, tfutil.autosummary, misc.format_time):
+Formats follow the Progressive GAN code (train.py, tfutil.autosummary, misc.py):
 the status line of log.txt, scalars as sum / count since the last report with non-finite
 values left out, event files with plain scalar and histogram values.
 """

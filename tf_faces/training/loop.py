@@ -239,6 +239,7 @@ class _Loop:
         if resume:
             self._restore()
         (self.run.path / "_training-done.txt").unlink(missing_ok=True)
+        self.run.write_config(self.options.configuration)
         if self.progress.images == 0:
             self.system.save_pictures(self.run, self.progress)
         self.run.rewind_stats(self.progress.images)
@@ -452,7 +453,7 @@ def _termination() -> Iterator[_Termination]:
     """Turns SIGTERM and SIGINT into a request that is met after the iteration."""
     termination = _Termination()
     former = {}
-    # Python allows handlers in the main thread only; elsewhere signals stay as they are.
+    # Python allows handlers in the main thread only.
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):
             former[number] = signal.signal(number, termination.handle)

@@ -1,0 +1,427 @@
+"""TBGAN's and the Progressive GAN's presets (config.py of the two projects).
+
+A preset string is one preset and any number of modifiers: `v2-4gpus+fp32+VERBOSE`.
+
+| preset    | devices | for                                                          |
+|-----------|---------|--------------------------------------------------------------|
+| v1-1gpu   | 1       | the first paper's settings (minibatch groups of 16)          |
+| v2-1gpu   | 1       | one GPU                                                      |
+| v2-2gpus  | 2       | two                                                          |
+| v2-4gpus  | 4       | four: what TBGAN was trained with                            |
+| v2-8gpus  | 8       | eight                                                        |
+| demo      | 1       | the built-in faces, 64x64, minutes on a laptop's processor   |
+| smoke     | 1       | seconds: does it run at all                                  |
+
+Names of options are the originals'; tables are by resolution.
+"""
+
+import copy
+import pathlib
+from typing import Any
+
+import ml_collections
+
+from tf_faces.core import files
+from tf_faces.core.errors import InputError
+from tf_faces.training import schedules
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "v1-1gpu": {
+        "num_gpus": 1,
+        "sched.minibatch_base": 16,
+        "sched.minibatch_dict": {256: 14, 512: 6, 1024: 3},
+        "sched.lod_training_kimg": 800.0,
+        "sched.lod_transition_kimg": 800.0,
+        "D.mbstd_group_size": 16,
+        "train.total_kimg": 19000.0,
+    },
+    "v2-1gpu": {
+        "num_gpus": 1,
+        "sched.minibatch_base": 4,
+        "sched.minibatch_dict": {
+            4: 128, 8: 128, 16: 128, 32: 64, 64: 32, 128: 16, 256: 8, 512: 4,
+        },
+        "sched.G_lrate_dict": {1024: 0.0015},
+        "sched.D_lrate_dict": {1024: 0.0015},
+        "train.total_kimg": 12000.0,
+    },
+    "v2-2gpus": {
+        "num_gpus": 2,
+        "sched.minibatch_base": 8,
+        "sched.minibatch_dict": {
+            4: 256, 8: 256, 16: 128, 32: 64, 64: 32, 128: 16, 256: 8, 512: 4,
+        },
+        "sched.G_lrate_dict": {512: 0.0015, 1024: 0.002},
+        "sched.D_lrate_dict": {512: 0.0015, 1024: 0.002},
+        "train.total_kimg": 12000.0,
+    },
+    "v2-4gpus": {
+        "num_gpus": 4,
+        "sched.minibatch_base": 16,
+        "sched.minibatch_dict": {4: 512, 8: 256, 16: 128, 32: 64, 64: 32, 128: 16},
+        "sched.G_lrate_dict": {256: 0.0015, 512: 0.002, 1024: 0.003},
+        "sched.D_lrate_dict": {256: 0.0015, 512: 0.002, 1024: 0.003},
+        "train.total_kimg": 16000.0,
+    },
+    "v2-8gpus": {
+        "num_gpus": 8,
+        "sched.minibatch_base": 32,
+        "sched.minibatch_dict": {4: 512, 8: 256, 16: 128, 32: 64, 64: 32},
+        "sched.G_lrate_dict": {128: 0.0015, 256: 0.002, 512: 0.003, 1024: 0.003},
+        "sched.D_lrate_dict": {128: 0.0015, 256: 0.002, 512: 0.003, 1024: 0.003},
+        "train.total_kimg": 12000.0,
+    },
+    # Five resolutions in minutes on two processor cores: narrow networks, phases
+    # whose lengths follow the cost of an image at each resolution.
+    "demo": {
+        "num_gpus": 1,
+        "data_dir": "datasets",
+        "dataset.tfrecord_dir": "demo_faces_64",
+        "dataset.build_count": 1000,
+        "dataset.build_resolution": 64,
+        "dataset.shuffle_mb": 256,
+        "dataset.prefetch_mb": 16,
+        "grid.size": "1080p",
+        "G.fmap_base": 512, "G.fmap_max": 64, "G.lod_sep": 5,
+        "D.fmap_base": 512, "D.fmap_max": 64, "D.lod_sep": 5,
+        "sched.minibatch_base": 16,
+        "sched.minibatch_dict": {},
+        "sched.lod_training_kimg": 4.0,
+        "sched.lod_transition_kimg": 4.0,
+        "sched.tick_kimg_base": 2.0,
+        "sched.tick_kimg_dict": {},
+        "train.total_kimg": 40.0,
+        "train.image_snapshot_ticks": 2,
+        "train.network_snapshot_ticks": 4,
+        "train.keep_snapshots": 2,
+        "finish.samples": 4,
+        "finish.saved_model": True,
+    },
+    "smoke": {
+        "num_gpus": 1,
+        "data_dir": "datasets",
+        "dataset.tfrecord_dir": "smoke_faces_32",
+        "dataset.build_count": 32,
+        "dataset.build_resolution": 32,
+        "dataset.shuffle_mb": 16,
+        "dataset.prefetch_mb": 4,
+        "grid.size": "1080p",
+        "G.fmap_base": 32, "G.fmap_max": 4, "G.lod_sep": 4,
+        "D.fmap_base": 32, "D.fmap_max": 4, "D.lod_sep": 4,
+        "sched.minibatch_base": 8,
+        "sched.lod_training_kimg": 0.032,
+        "sched.lod_transition_kimg": 0.032,
+        "sched.tick_kimg_base": 0.064,
+        "sched.tick_kimg_dict": {},
+        "train.total_kimg": 0.256,
+        "train.network_snapshot_ticks": 1,
+        "train.keep_snapshots": 2,
+    },
+}  # fmt: skip
+
+# Applied in this order, whatever the order in the preset string; fp32 and fp16 exclude
+# each other, as do BENCHMARK, BENCHMARK0 and nogrowing.
+MODIFIERS: dict[str, dict[str, Any]] = {
+    "syn1024rgb": {
+        "dataset.kind": "synthetic",
+        "dataset.tfrecord_dir": "",
+        "dataset.resolution": 1024,
+        "dataset.num_channels": 3,
+        "dataset.dtype": "uint8",
+        "dataset.dynamic_range": [0, 255],
+        "dataset.max_label_size": 0,
+    },
+    "cond": {"dataset.max_label_size": "full"},
+    "cond1": {"dataset.max_label_size": 1},
+    "nocond": {"dataset.max_label_size": 0},
+    "g1080p": {"grid.size": "1080p"},
+    "g4k": {"grid.size": "4k"},
+    "grandom": {"grid.layout": "random"},
+    "grpc": {"grid.layout": "row_per_class"},
+    "fp32": {"sched.max_minibatch_per_gpu": {256: 16, 512: 8, 1024: 4}},
+    "fp16": {
+        "G.dtype": "float16",
+        "D.dtype": "float16",
+        "G.pixelnorm_epsilon": 1e-4,
+        "G_opt.use_loss_scaling": True,
+        "D_opt.use_loss_scaling": True,
+        "sched.max_minibatch_per_gpu": {512: 16, 1024: 8},
+    },
+    # The Progressive GAN's phase lengths instead of TBGAN's 1000.
+    "kimg600": {"sched.lod_training_kimg": 600.0, "sched.lod_transition_kimg": 600.0},
+    "nogrowing": {
+        "sched.lod_initial_resolution": 1024,
+        "sched.lod_training_kimg": 0.0,
+        "sched.lod_transition_kimg": 0.0,
+        "train.total_kimg": 10000.0,
+    },
+    "nopixelnorm": {"G.use_pixelnorm": False},
+    "nowscale": {"G.use_wscale": False, "D.use_wscale": False},
+    "noleakyrelu": {"G.use_leakyrelu": False},
+    "nosmoothing": {"train.G_smoothing": 0.0},
+    "norepeat": {"train.minibatch_repeats": 1},
+    "noreset": {"train.reset_opt_for_new_lod": False},
+    "VERBOSE": {
+        "sched.tick_kimg_base": 100.0,
+        "sched.tick_kimg_dict": {},
+        "train.image_snapshot_ticks": 2,
+        "train.network_snapshot_ticks": 2,
+    },
+    "GRAPH": {"train.save_tf_graph": True},
+    "HIST": {"train.save_weight_histograms": True},
+    "BENCHMARK": {
+        "sched.lod_initial_resolution": 4,
+        "sched.lod_training_kimg": 3.0,
+        "sched.lod_transition_kimg": 3.0,
+        "train.total_kimg": (8 * 2 + 1) * 3.0,
+        "sched.tick_kimg_base": 1.0,
+        "sched.tick_kimg_dict": {},
+        "train.image_snapshot_ticks": 1000,
+        "train.network_snapshot_ticks": 1000,
+    },
+    "BENCHMARK0": {
+        "sched.lod_initial_resolution": 1024,
+        "train.total_kimg": 10.0,
+        "sched.tick_kimg_base": 1.0,
+        "sched.tick_kimg_dict": {},
+        "train.image_snapshot_ticks": 1000,
+        "train.network_snapshot_ticks": 1000,
+    },
+}
+
+_EXCLUSIVE = (
+    ("fp32", "fp16"),
+    ("cond", "cond1", "nocond"),
+    ("nogrowing", "BENCHMARK", "BENCHMARK0"),
+    ("g1080p", "g4k"),
+    ("grandom", "grpc"),
+)
+# Parts of the description that come before the preset's name, as in config.py.
+_BEFORE_PRESET = (
+    "syn1024rgb", "cond", "cond1", "nocond", "g1080p", "g4k", "grandom", "grpc",
+)  # fmt: skip
+
+# What a resumed run may change without training differently.
+FREE_ON_RESUME = (
+    "devices",
+    "data_dir",
+    "result_dir",
+    "train.total_kimg",
+    "train.image_snapshot_ticks",
+    "train.network_snapshot_ticks",
+    "train.keep_snapshots",
+    "train.nonfinite_policy",
+    "train.restore_limit",
+    "train.save_tf_graph",
+    "train.save_weight_histograms",
+    "finish.samples",
+    "finish.saved_model",
+)
+
+
+def base_config() -> ml_collections.ConfigDict:
+    """Returns TBGAN's defaults, before any preset."""
+    return ml_collections.ConfigDict(
+        {
+            "desc": "",
+            "data_dir": "",
+            "result_dir": "results",
+            "random_seed": 1000,
+            "num_gpus": 1,
+            "devices": "auto",
+            "deterministic": False,
+            "xla": False,
+            "dataset": {
+                "kind": "tfrecord",
+                "tfrecord_dir": "",
+                "resolution": 0,  # 0 takes the data set's own
+                "num_channels": 9,  # of synthetic data; files say theirs
+                "dtype": "float32",
+                "dynamic_range": [-1, 1],
+                "max_label_size": "full",
+                "shuffle_mb": 4096,
+                "prefetch_mb": 2048,
+                # Makes the data set from the built-in face if it is absent.
+                "build_count": 0,
+                "build_resolution": 64,
+                "build_model": "builtin",
+            },
+            "grid": {"size": "4k", "layout": "row_per_class"},
+            "G": {
+                "fmap_base": 8192,
+                "fmap_decay": 1.0,
+                "fmap_max": 512,
+                "latent_size": 0,  # 0: three times min(fmap_base, fmap_max)
+                "normalize_latents": True,
+                "use_wscale": True,
+                "use_pixelnorm": True,
+                "pixelnorm_epsilon": 1e-8,
+                "use_leakyrelu": True,
+                "fused_scale": True,
+                "dtype": "float32",
+                "lod_sep": 7,
+            },
+            "D": {
+                "fmap_base": 8192,
+                "fmap_decay": 1.0,
+                "fmap_max": 512,
+                "use_wscale": True,
+                "mbstd_group_size": 4,
+                "fused_scale": True,
+                "dtype": "float32",
+                "lod_sep": 7,
+            },
+            "G_opt": _optimizer(),
+            "D_opt": _optimizer(),
+            # label_softmax: labels are logits, made probabilities inside the losses;
+            # turn it off for one-hot labels.
+            "G_loss": {"cond_weight": 1.0, "label_softmax": True},
+            "D_loss": {
+                "wgan_lambda": 10.0,
+                "wgan_epsilon": 0.001,
+                "wgan_target": 1.0,
+                "cond_weight": 1.0,
+                "label_softmax": True,
+            },
+            "sched": {
+                "lod_initial_resolution": 4,
+                "lod_training_kimg": 1000.0,
+                "lod_transition_kimg": 1000.0,
+                "minibatch_base": 16,
+                "minibatch_dict": {},
+                "max_minibatch_per_gpu": {},
+                "G_lrate_base": 0.001,
+                "G_lrate_dict": {},
+                "D_lrate_base": 0.001,
+                "D_lrate_dict": {},
+                "tick_kimg_base": 160.0,
+                "tick_kimg_dict": dict(schedules.TICK_KIMG),
+            },
+            "train": {
+                "total_kimg": 15000.0,
+                "G_smoothing": 0.999,
+                "D_repeats": 1,
+                "minibatch_repeats": 4,
+                "reset_opt_for_new_lod": True,
+                "mirror_augment": False,
+                "drange_net": [-1, 1],
+                "image_snapshot_ticks": 1,
+                "network_snapshot_ticks": 10,
+                "keep_snapshots": 0,  # 0 keeps all
+                "save_tf_graph": False,
+                "save_weight_histograms": False,
+                "nonfinite_policy": "stop",
+                "restore_limit": 3,
+            },
+            # After training: meshes of so many samples, and a SavedModel.
+            "finish": {"samples": 0, "saved_model": False},
+        }
+    )
+
+
+def _optimizer() -> dict[str, Any]:
+    return {
+        "beta1": 0.0,
+        "beta2": 0.99,
+        "epsilon": 1e-8,
+        "use_loss_scaling": False,
+        "loss_scaling_init": 64.0,
+        "loss_scaling_inc": 0.0005,
+        "loss_scaling_dec": 1.0,
+    }
+
+
+def get_config(preset: str = "v2-4gpus") -> ml_collections.ConfigDict:
+    """Returns the locked configuration of a preset string.
+
+    `desc` holds "{dataset}" where the data set's name belongs.
+
+    Raises:
+      InputError: if the preset or a modifier is unknown, or modifiers contradict.
+    """
+    name, *modifiers = preset.split("+")
+    if name not in PRESETS:
+        raise InputError(
+            f"--preset: found {name!r}, expected one of {', '.join(PRESETS)}."
+        )
+    modifiers = [modifier for modifier in modifiers if modifier != "none"]
+    for modifier in modifiers:
+        if modifier not in MODIFIERS:
+            raise InputError(
+                f"--preset: unknown modifier {modifier!r}, expected one of "
+                f"{', '.join(MODIFIERS)}."
+            )
+    for group in _EXCLUSIVE:
+        chosen = [modifier for modifier in group if modifier in modifiers]
+        if len(chosen) > 1:
+            raise InputError(
+                f"--preset: {' and '.join(chosen)} contradict each other, expected at "
+                "most one of them."
+            )
+    config = base_config()
+    ordered = [modifier for modifier in MODIFIERS if modifier in modifiers]
+    # kimg600 sets defaults, which presets may replace.
+    if "kimg600" in ordered:
+        _apply(config, MODIFIERS["kimg600"])
+    _apply(config, PRESETS[name])
+    for modifier in ordered:
+        if modifier != "kimg600":
+            _apply(config, MODIFIERS[modifier])
+    before = [modifier for modifier in ordered if modifier in _BEFORE_PRESET]
+    after = [modifier for modifier in ordered if modifier not in _BEFORE_PRESET]
+    config.desc = "-".join(["pgan-{dataset}", *before, "preset", name, *after])
+    return config.lock()
+
+
+def finalize(config: ml_collections.ConfigDict) -> None:
+    """Finds the data set's folder and puts its name into the description.
+
+    `data_dir` may be the data set itself (the folder of .tfrecords files), or the
+    folder around it when `dataset.tfrecord_dir` names it or there is only one.
+
+    Raises:
+      InputError: if no data set is found there.
+    """
+    dataset = config.dataset
+    if dataset.kind == "tfrecord" and not dataset.tfrecord_dir:
+        if not config.data_dir:
+            raise InputError(
+                "--data_dir: not given, expected a folder of .tfrecords files made by "
+                "tools/dataset_tool.py."
+            )
+        folder = files.require_directory(config.data_dir, "data folder (--data_dir)")
+        if any(folder.glob("*.tfrecords")):
+            config.data_dir = str(folder.parent)
+            dataset.tfrecord_dir = folder.name
+        else:
+            inside = sorted({path.parent.name for path in folder.glob("*/*.tfrecords")})
+            if len(inside) != 1:
+                raise InputError(
+                    f"--data_dir={config.data_dir}: found {len(inside)} data sets in "
+                    "it, expected .tfrecords files; --config.dataset.tfrecord_dir=NAME "
+                    "names one of several."
+                )
+            dataset.tfrecord_dir = inside[0]
+    elif dataset.kind == "tfrecord" and config.data_dir:
+        # A preset's own data set (demo) is not looked for in a folder given instead.
+        folder = pathlib.Path(config.data_dir)
+        if any(folder.glob("*.tfrecords")):
+            dataset.build_count = 0
+            config.data_dir = str(folder.parent)
+            dataset.tfrecord_dir = folder.name
+    name = dataset.tfrecord_dir or f"synthetic{dataset.resolution}"
+    config.desc = config.desc.replace("{dataset}", name)
+
+
+def _apply(config: ml_collections.ConfigDict, changes: dict[str, Any]) -> None:
+    for path, value in changes.items():
+        *parents, leaf = path.split(".")
+        node = config
+        for parent in parents:
+            node = node[parent]
+        assert leaf in node, path
+        value = copy.deepcopy(value)
+        if isinstance(value, dict):
+            value = ml_collections.ConfigDict(value)
+        with node.ignore_type():
+            node[leaf] = value

@@ -1,0 +1,127 @@
+"""Devices and replicas: one replica a device, through tf.distribute.
+
+Rules that every step function follows (Keras 3 on TensorFlow):
+
+- variables are made inside `strategy.scope()`;
+- losses are divided by the *global* minibatch: an optimizer inside `strategy.run` sums
+  gradients over replicas by itself;
+- random numbers are drawn for the global minibatch with a stateless op and every
+  replica takes its own rows (`rows_of_replica`), so that results do not depend on the
+  number of devices;
+- the minibatch-stddev groups of the discriminator are formed within a replica, as in
+  the original, where every GPU had its own.
+"""
+
+import re
+
+import tensorflow as tf
+
+from tf_faces.core.errors import InputError
+
+_FORM = re.compile(r"^(cpu|gpu):(\d+)$")
+
+
+def make_strategy(devices: str, wanted: int, preset: str) -> tf.distribute.Strategy:
+    """Returns the strategy for `--devices`.
+
+    Must be called before TensorFlow has run its first op where it splits the processor.
+
+    Args:
+      devices: "auto", "gpu:N" or "cpu:N".  "auto" takes as many GPUs as the preset
+        wants; on a machine without any GPU, the processor as one device.
+      wanted: devices that the configuration wants (`num_gpus`).
+      preset: the preset's name, for messages.
+
+    Returns:
+      The default strategy for one device, else a MirroredStrategy.
+
+    Raises:
+      InputError: if there are fewer devices than wanted, or `devices` is malformed.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    if devices == "auto":
+        if not gpus and wanted == 1:
+            return tf.distribute.get_strategy()
+        kind, count = "gpu", wanted
+    else:
+        matched = _FORM.match(devices)
+        if not matched or int(matched[2]) < 1:
+            raise InputError(
+                f"--devices: found {devices!r}, expected auto, gpu:N or cpu:N, N of "
+                "at least 1."
+            )
+        kind, count = matched[1], int(matched[2])
+        if count < wanted:
+            raise InputError(
+                f"--devices={devices}: the preset {preset} wants {wanted} devices, "
+                f"found {count}; expected --devices={kind}:{wanted}, or "
+                f"--config.num_gpus={count} for another division of the minibatch."
+            )
+    if kind == "cpu":
+        return _processor_strategy(count)
+    if len(gpus) < count:
+        raise InputError(
+            f"--devices={devices}: the preset {preset} wants {count} devices, found "
+            f"{len(gpus)} GPUs; expected --devices=cpu:{count} to split the processor "
+            f"into {count} logical devices, or --config.num_gpus={max(len(gpus), 1)}."
+        )
+    tf.config.set_visible_devices(gpus[:count], "GPU")
+    for gpu in gpus[:count]:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    if count == 1:
+        return tf.distribute.get_strategy()
+    return tf.distribute.MirroredStrategy([f"GPU:{index}" for index in range(count)])
+
+
+def _processor_strategy(count: int) -> tf.distribute.Strategy:
+    processor = tf.config.list_physical_devices("CPU")[0]
+    try:
+        tf.config.set_visible_devices([], "GPU")
+        tf.config.set_logical_device_configuration(
+            processor, [tf.config.LogicalDeviceConfiguration()] * count
+        )
+    except RuntimeError:
+        # TensorFlow is initialised already; good enough if the devices exist.
+        present = len(tf.config.list_logical_devices("CPU"))
+        if present < count:
+            raise InputError(
+                f"--devices=cpu:{count}: TensorFlow already has {present} logical "
+                "devices, expected to be the first to start it in this process."
+            ) from None
+    if count == 1:
+        return tf.distribute.get_strategy()
+    return tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(count)])
+
+
+def rows_of_replica(global_values: tf.Tensor, replica: tf.Tensor, replicas: int):
+    """Returns the rows of a global minibatch that belong to one replica.
+
+    Args:
+      global_values: [N, ...] values of the global minibatch, the same everywhere.
+      replica: scalar index of the replica.
+      replicas: their number, a divisor of N.
+    """
+    if replicas == 1:
+        return global_values
+    rows = global_values.shape[0] // replicas
+    return global_values[replica * rows : (replica + 1) * rows]
+
+
+def split(strategy: tf.distribute.Strategy, values):
+    """Splits the first axis of every tensor of a structure over the replicas."""
+    replicas = strategy.num_replicas_in_sync
+    if replicas == 1:
+        return values
+
+    def part(context):
+        index = context.replica_id_in_sync_group
+        return tf.nest.map_structure(
+            lambda value: rows_of_replica(value, index, replicas), values
+        )
+
+    return strategy.experimental_distribute_values_from_function(part)
+
+
+def first_replica(strategy: tf.distribute.Strategy, value):
+    """Returns the value of the first replica."""
+    return strategy.experimental_local_results(value)[0]

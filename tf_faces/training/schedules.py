@@ -1,0 +1,125 @@
+"""Schedules: which resolution, minibatch and learning rates at which point of a run.
+
+`ProgressiveSchedule` is TrainingSchedule of the Progressive GAN code (train.py):
+every resolution is first trained alone, then the next one fades in.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+
+from tf_faces.core.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class ScheduleValues:
+    """What holds at one point of a run.
+
+    Attributes:
+      kimg: thousands of images shown so far.
+      level_of_detail: 0 is the full resolution, 1 half of it; a fraction means that
+        the finer level fades in.
+      resolution: of the images fed, 2^(R - floor(level_of_detail)).
+      minibatch: images a step, over all replicas.
+      generator_learning_rate: Adam's.
+      discriminator_learning_rate: Adam's.
+      tick_kimg: length of a tick in thousands of images.
+    """
+
+    kimg: float
+    level_of_detail: float
+    resolution: int
+    minibatch: int
+    generator_learning_rate: float
+    discriminator_learning_rate: float
+    tick_kimg: float
+
+
+# Thousands of images a tick, by resolution.
+TICK_KIMG = {
+    4: 160, 8: 140, 16: 120, 32: 100, 64: 80, 128: 60, 256: 40, 512: 20, 1024: 10,
+}  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class ProgressiveSchedule:
+    """The progressive schedule; tables are by resolution, with a base value.
+
+    Attributes:
+      resolution_log2: R, log2 of the data set's resolution.
+      replicas: devices that share a minibatch (`num_gpus` of the original).
+      lod_initial_resolution: where training begins.
+      lod_training_kimg: length of a stable phase.
+      lod_transition_kimg: length of a fade.
+      minibatch_base, minibatch_dict: images a step over all replicas.
+      max_minibatch_per_gpu: upper bound a replica where the resolution is listed.
+      G_lrate_base, G_lrate_dict, D_lrate_base, D_lrate_dict: learning rates.
+      tick_kimg_base, tick_kimg_dict: tick lengths.
+    """
+
+    resolution_log2: int
+    replicas: int = 1
+    lod_initial_resolution: int = 4
+    lod_training_kimg: float = 1000.0
+    lod_transition_kimg: float = 1000.0
+    minibatch_base: int = 16
+    minibatch_dict: Mapping[int, int] = dataclasses.field(default_factory=dict)
+    max_minibatch_per_gpu: Mapping[int, int] = dataclasses.field(default_factory=dict)
+    G_lrate_base: float = 0.001
+    G_lrate_dict: Mapping[int, float] = dataclasses.field(default_factory=dict)
+    D_lrate_base: float = 0.001
+    D_lrate_dict: Mapping[int, float] = dataclasses.field(default_factory=dict)
+    tick_kimg_base: float = 160.0
+    tick_kimg_dict: Mapping[int, float] = dataclasses.field(
+        default_factory=lambda: dict(TICK_KIMG)
+    )
+
+    def at(self, images: int) -> ScheduleValues:
+        """Returns the values that hold after `images` images.
+
+        Raises:
+          InputError: if the minibatch there is smaller than the number of replicas.
+        """
+        kimg = images / 1000.0
+        level_of_detail = self._level_of_detail(kimg)
+        resolution = 2 ** (self.resolution_log2 - math.floor(level_of_detail))
+        return ScheduleValues(
+            kimg=kimg,
+            level_of_detail=level_of_detail,
+            resolution=resolution,
+            minibatch=self._minibatch(resolution),
+            generator_learning_rate=self.G_lrate_dict.get(
+                resolution, self.G_lrate_base
+            ),
+            discriminator_learning_rate=self.D_lrate_dict.get(
+                resolution, self.D_lrate_base
+            ),
+            tick_kimg=self.tick_kimg_dict.get(resolution, self.tick_kimg_base),
+        )
+
+    def _level_of_detail(self, kimg: float) -> float:
+        phase_kimg = self.lod_training_kimg + self.lod_transition_kimg
+        phase = math.floor(kimg / phase_kimg) if phase_kimg > 0 else 0
+        inside = kimg - phase * phase_kimg
+        level = float(self.resolution_log2)
+        level -= math.floor(math.log2(self.lod_initial_resolution))
+        level -= phase
+        if self.lod_transition_kimg > 0:
+            level -= (
+                max(inside - self.lod_training_kimg, 0.0) / self.lod_transition_kimg
+            )
+        return max(level, 0.0)
+
+    def _minibatch(self, resolution: int) -> int:
+        minibatch = self.minibatch_dict.get(resolution, self.minibatch_base)
+        minibatch -= minibatch % self.replicas
+        if resolution in self.max_minibatch_per_gpu:
+            limit = self.max_minibatch_per_gpu[resolution] * self.replicas
+            minibatch = min(minibatch, limit)
+        if minibatch < 1:
+            raise InputError(
+                f"sched.minibatch_dict: found fewer images a step than devices "
+                f"({self.replicas}) at resolution {resolution}, expected at least one "
+                "image a device."
+            )
+        return minibatch
