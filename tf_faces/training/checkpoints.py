@@ -200,12 +200,17 @@ def save(
 
 def configuration_hash(configuration: Mapping[str, Any]) -> str:
     """Returns the SHA-256 of a configuration's canonical JSON."""
-    text = json.dumps(configuration, sort_keys=True, separators=(",", ":"))
+    text = json.dumps(_as_read(configuration), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
+def _as_read(value: Any) -> Any:
+    """Returns `value` as JSON gives it back: lists for tuples, strings for keys."""
+    return json.loads(json.dumps(value))
+
+
 def _manifest_bytes(manifest: Mapping[str, Any]) -> bytes:
-    body = json.dumps(manifest, indent=1, sort_keys=True)
+    body = json.dumps(_as_read(manifest), indent=1, sort_keys=True)
     # The first line guards the manifest itself: a flipped digit is still JSON.
     digest = hashlib.sha256(body.encode("utf-8")).hexdigest()
     return f'{{"sha256": "{digest}", "manifest":\n{body}\n}}\n'.encode()
@@ -345,8 +350,7 @@ def require_same_configuration(
       InputError: naming every difference.
     """
     before = flatten(snapshot.configuration)
-    # A round trip makes tuples into lists, as they are in the file.
-    after = flatten(json.loads(json.dumps(configuration)))
+    after = flatten(_as_read(configuration))
     absent = object()
     differences = [
         f"{name}: {_shown(before, name)} -> {_shown(after, name)}"

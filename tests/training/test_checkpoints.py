@@ -1,0 +1,163 @@
+"""Snapshots: whole or absent, checked, strict."""
+
+import errno
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_faces.core.errors import FormatError, InputError, TfFacesError
+from tf_faces.training import checkpoints
+
+
+def variables(scale=1.0):
+    weight = tf.Variable(np.arange(6, dtype=np.float32).reshape(2, 3) * scale)
+    return {"G": {"8x8/Conv0_up/weight": weight}, "counter": {"n": tf.Variable(3)}}
+
+
+def save(folder, images, scale=1.0, **keywords):
+    return checkpoints.save(
+        folder,
+        images,
+        variables=variables(scale),
+        state={"progress": {"images": images}, "seconds": 0.1},
+        configuration={"a": {"b": 1}},
+        **keywords,
+    )
+
+
+def test_round_trip(tmp_path):
+    save(tmp_path, 12)
+    snapshot = checkpoints.load_newest(tmp_path)
+    target = variables(0.0)
+    snapshot.assign(target)
+    expected = np.arange(6, dtype=np.float32).reshape(2, 3)
+    found = target["G"]["8x8/Conv0_up/weight"].numpy()
+    np.testing.assert_array_equal(found, expected)
+    assert snapshot.images == 12
+    assert snapshot.state["seconds"] == 0.1
+    assert snapshot.configuration == {"a": {"b": 1}}
+
+
+def test_keras_state_is_named(tmp_path):
+    import keras
+
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    model.add(keras.layers.Dropout(0.5))
+    optimizer = keras.optimizers.Adam()
+    optimizer.build(model.trainable_variables)
+    named = checkpoints.named_variables(model)
+    assert len(named) == len(model.variables) >= 3  # kernel, bias, dropout's seed
+    groups = {"model": named, "optimizer": checkpoints.named_variables(optimizer)}
+    path = checkpoints.save(tmp_path, 1, variables=groups, state={}, configuration={})
+    checkpoints.load(path).assign(groups)
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "delete", "manifest", "empty"])
+def test_damage_is_found_and_the_former_snapshot_taken(tmp_path, capsys, damage):
+    save(tmp_path, 1, scale=1.0)
+    newest = save(tmp_path, 2, scale=2.0)
+    member = newest / "G.npz"
+    content = bytearray(member.read_bytes())
+    if damage == "flip":
+        content[len(content) // 2] ^= 1
+        member.write_bytes(content)
+    elif damage == "truncate":
+        member.write_bytes(content[:-7])
+    elif damage == "delete":
+        member.unlink()
+    elif damage == "manifest":
+        manifest = newest / "manifest.json"
+        manifest.write_text(manifest.read_text().replace('"images": 2', '"images": 9'))
+    else:
+        (newest / "manifest.json").write_bytes(b"")
+    snapshot = checkpoints.load_newest(tmp_path)
+    assert snapshot.images == 1
+    said = capsys.readouterr().err
+    assert "damaged snapshot" in said and "snapshot-000000002" in said
+    with pytest.raises(FormatError, match="snapshot-000000002"):
+        checkpoints.load(newest)
+
+
+def test_all_damaged_is_an_error(tmp_path):
+    (save(tmp_path, 1) / "G.npz").unlink()
+    with pytest.raises(FormatError, match="all 1 snapshots are damaged"):
+        checkpoints.load_newest(tmp_path)
+
+
+def test_none_at_all(tmp_path):
+    assert checkpoints.load_newest(tmp_path / "snapshots") is None
+
+
+def test_a_half_written_snapshot_has_no_name(tmp_path):
+    save(tmp_path, 1)
+    leftover = tmp_path / ".snapshot-000000002.incomplete"
+    leftover.mkdir()
+    (leftover / "G.npz").write_bytes(b"half")
+    assert checkpoints.load_newest(tmp_path).images == 1
+    save(tmp_path, 2)
+    assert not leftover.exists()
+
+
+def test_full_disk_keeps_the_former_snapshot(tmp_path, monkeypatch):
+    save(tmp_path, 1)
+    genuine = np.savez
+
+    def full(stream, **arrays):
+        genuine(stream, **arrays)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(
+        TfFacesError, match="No space left.*snapshot-000000001"
+    ) as found:
+        save(tmp_path, 2)
+    assert found.value.exit_status == 1
+    monkeypatch.undo()
+    assert [path.name for path in tmp_path.iterdir()] == ["snapshot-000000001"]
+    assert checkpoints.load_newest(tmp_path).images == 1
+
+
+def test_saving_again_over_a_damaged_one(tmp_path):
+    damaged = save(tmp_path, 5)
+    (damaged / "G.npz").write_bytes(b"")
+    save(tmp_path, 5, scale=3.0)
+    assert checkpoints.load(damaged).arrays("G")["8x8/Conv0_up/weight"][1, 2] == 15.0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda v: v["G"].update(extra=tf.Variable(0.0)), "lacks variable 'extra'"),
+        (lambda v: v["G"].clear(), "has the unknown variable '8x8/Conv0_up/weight'"),
+        (lambda v: v.update(D={}), "expected D, G, counter"),
+        (
+            lambda v: v["G"].update({"8x8/Conv0_up/weight": tf.Variable([[1.0]])}),
+            r"float32 \[2, 3\], expected float32 \[1, 1\]",
+        ),
+        (lambda v: v["counter"].update(n=tf.Variable(1.0)), "int32"),
+    ],
+)
+def test_a_state_that_does_not_fit_is_refused(tmp_path, change, message):
+    path = save(tmp_path, 1)
+    target = variables()
+    change(target)
+    with pytest.raises(InputError, match=message):
+        checkpoints.load(path).assign(target)
+
+
+def test_configuration_differences_are_listed(tmp_path):
+    snapshot = checkpoints.load(save(tmp_path, 1))
+    checkpoints.require_same_configuration(snapshot, {"a": {"b": 1}})
+    checkpoints.require_same_configuration(snapshot, {"a": {"b": 2}}, ("a.b",))
+    with pytest.raises(InputError, match=r"a\.b: 1 -> 2; c: absent -> 5"):
+        checkpoints.require_same_configuration(snapshot, {"a": {"b": 2}, "c": 5})
+
+
+def test_tables_by_resolution_compare_equal_after_the_file(tmp_path):
+    configuration = {"table": {4: 16, 16: 8}, "pair": (1, 2), "none": {}}
+    path = checkpoints.save(
+        tmp_path, 1, variables={}, state={}, configuration=configuration
+    )
+    checkpoints.require_same_configuration(checkpoints.load(path), configuration)
