@@ -1,0 +1,104 @@
+"""Run folders: numbers, locking, records, logs."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tf_faces.core import runs
+from tf_faces.core.errors import InputError, TfFacesError
+
+
+def test_numbers_go_on_from_the_largest(tmp_path):
+    assert runs.RunFolder.create(tmp_path, "a").path.name == "000-a"
+    (tmp_path / "017-something").mkdir()
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "5").mkdir()
+    assert runs.RunFolder.create(tmp_path, "b").path.name == "018-b"
+
+
+def test_large_numbers_keep_their_digits(tmp_path):
+    (tmp_path / "1234-x").mkdir()
+    assert runs.RunFolder.create(tmp_path, "y").path.name == "1235-y"
+
+
+def test_locating(tmp_path):
+    for name in ("000-a", "001-b", "002-a", "003-c"):
+        (tmp_path / name).mkdir()
+    locate = runs.RunFolder.locate
+    assert locate(tmp_path, "newest").path.name == "003-c"
+    assert locate(tmp_path, "newest", "a").path.name == "002-a"
+    assert locate(tmp_path, "1").path.name == "001-b"
+    assert locate(tmp_path, "002").path.name == "002-a"
+    assert locate(tmp_path, str(tmp_path / "000-a")).path.name == "000-a"
+    with pytest.raises(InputError, match="no run of 'z'"):
+        locate(tmp_path, "newest", "z")
+    with pytest.raises(InputError, match="found 0 runs with number 9"):
+        locate(tmp_path, "9")
+    (tmp_path / "001-again").mkdir()
+    with pytest.raises(InputError, match="found 2 runs"):
+        locate(tmp_path, "1")
+    with pytest.raises(InputError, match="no such run folder"):
+        locate(tmp_path, "nowhere")
+
+
+def test_a_second_process_is_refused(tmp_path):
+    run = runs.RunFolder.create(tmp_path, "a")
+    program = (
+        "import sys\nfrom tf_faces.core import runs\n"
+        "with runs.RunFolder(sys.argv[1]).lock(): pass\n"
+    )
+    command = [sys.executable, "-c", program, str(run.path)]
+    with run.lock():
+        refused = subprocess.run(command, capture_output=True, text=True)
+        assert refused.returncode != 0
+        assert "another process (id " in refused.stderr
+        with pytest.raises(TfFacesError, match="another process"), run.lock():
+            pass
+    assert subprocess.run(command).returncode == 0
+
+
+def test_config_files(tmp_path):
+    run = runs.RunFolder.create(tmp_path, "a")
+    run.write_config({"b": {4: 8}, "a": "text", "c": 0.5, "d": [1, 2]})
+    text = (run.path / "config.txt").read_text()
+    assert text == "a = text\nb = {4: 8}\nc = 0.5\nd = [1, 2]\n"
+    expected = {"a": "text", "b": {"4": 8}, "c": 0.5, "d": [1, 2]}
+    assert run.read_config() == expected
+
+
+def test_stats_survive_a_line_cut_short(tmp_path):
+    run = runs.RunFolder.create(tmp_path, "a")
+    for images in (10, 20, 30):
+        run.append_stats({"images": images, "x": 0.1})
+    with open(run.path / "stats.jsonl", "a") as stream:
+        stream.write('{"images": 40, "x"')
+    assert [record["images"] for record in run.read_stats()] == [10, 20, 30]
+    run.rewind_stats(20)
+    lines = (run.path / "stats.jsonl").read_text().splitlines()
+    assert [json.loads(line)["images"] for line in lines] == [10, 20]
+
+
+def test_log_holds_what_was_printed_before_it_was_opened(tmp_path, capsys):
+    path = tmp_path / "log.txt"
+    with runs.OutputLog() as log:
+        print("early")
+        print("trouble", file=sys.stderr)
+        log.open(path)
+        print("late")
+        sys.stderr.write("\rprogress 50%")
+    print("after")
+    assert path.read_text() == "early\ntrouble\nlate\n"
+    seen = capsys.readouterr()
+    assert seen.out == "early\nlate\nafter\n"
+    assert seen.err == "trouble\n\rprogress 50%"
+
+
+def test_environment_names_versions(tmp_path):
+    run = runs.RunFolder.create(tmp_path, "a")
+    run.write_environment({"seed": 7})
+    environment = json.loads((run.path / "environment.json").read_text())
+    assert environment["seed"] == 7
+    assert environment["packages"]["tensorflow"]
+    assert environment["machine"]["processors"] >= 1
