@@ -12,6 +12,7 @@ after loading: x to the subject's left, y up, z out of the face.
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import numpy as np
 
@@ -79,6 +80,8 @@ class MorphableModel:
       coefficient_kind: "raw" or "unit", see the head of this file.
       region_names: what parts the model has, e.g. ("skin", "eyes"), or empty.
       vertex_regions: int32 [n] index into `region_names`, or None.
+      identity_law: `law(rng, count) -> [count, ks]` draws identities of models whose
+        coefficients are not normal; None for the normal law.
       name, source, licence: shown by `describe`.
 
     Raises:
@@ -106,6 +109,7 @@ class MorphableModel:
     coefficient_kind: str = "raw"
     region_names: tuple[str, ...] = ()
     vertex_regions: np.ndarray | None = None
+    identity_law: Callable[[np.random.Generator, int], np.ndarray] | None = None
     name: str = "face model"
     source: str = "unknown"
     licence: str = "unknown"
@@ -298,7 +302,15 @@ class MorphableModel:
         return drawn * deviations if self.coefficient_kind == "raw" else drawn
 
     def sample_shape(self, rng: np.random.Generator, count: int, scale=1.0):
-        """Draws identities: float32 [count, ks], normal with the deviations."""
+        """Draws identities: float32 [count, ks], by the model's law.
+
+        Normal with the deviations unless the model has an `identity_law`; `scale`
+        multiplies the coefficients.
+        """
+        if self.identity_law is not None:
+            return np.float32(scale) * self.identity_law(rng, count)[
+                :, : self.shape_count
+            ].astype(np.float32)
         return self._sample("shape", rng, count, scale)
 
     def sample_texture(self, rng: np.random.Generator, count: int, scale=1.0):
@@ -453,6 +465,14 @@ class MorphableModel:
             texture_triangles=corners,
             vertex_regions=rows(self.vertex_regions),
         )
+
+    def without_regions(self, names) -> "MorphableModel":
+        """Returns the model without the named regions; names it lacks are ignored."""
+        if self.vertex_regions is None:
+            return self
+        dropped = [i for i, name in enumerate(self.region_names) if name in names]
+        kept = ~np.isin(self.vertex_regions, dropped)
+        return self if kept.all() else self.subset(np.flatnonzero(kept))
 
     # --- views ---------------------------------------------------------------------
 

@@ -1,0 +1,148 @@
+"""The HDF5 layout of the Basel Face Model 2017 and 2019: read and write.
+
+0-based cells [3, m], millimetres, orthonormal columns with variances, colours in 0..1.
+Coefficients are standard normal ("unit").
+"""
+
+import json
+from typing import Any
+
+import numpy as np
+
+from tf_faces.core import files
+from tf_faces.core.errors import FormatError
+from tf_faces.morphable import bfm_files
+from tf_faces.morphable.model import UNITS, MorphableModel
+
+
+def load_bfm2017(path: files.PathLike) -> MorphableModel:
+    """Reads BFM2017/2019 HDF5: millimetres, unit coefficients, colours to 0..255."""
+    import h5py
+
+    path = files.require_file(path)
+    wanted = (
+        *("shape/model/mean", "shape/model/pcaBasis", "shape/model/pcaVariance"),
+        "shape/representer/cells",
+    )
+    optional = ("expression/model", "color/model")
+    arrays: dict[str, np.ndarray] = {}
+    try:
+        with h5py.File(path, "r") as archive:
+            for name in wanted:
+                if not isinstance(archive.get(name), h5py.Dataset):
+                    raise FormatError(f"{path}: lacks the data set {name!r}.")
+            names = list(wanted)
+            for group in optional:
+                members = [f"{group}/{x}" for x in ("mean", "pcaBasis", "pcaVariance")]
+                if all(isinstance(archive.get(x), h5py.Dataset) for x in members):
+                    names += members
+            for name in names:
+                # External or virtual storage would let a file name other files.
+                if archive[name].external or archive[name].is_virtual:
+                    raise FormatError(f"{path}: {name} lies outside of the file.")
+                arrays[name] = archive[name][()]
+            marks = archive.get("metadata/landmarks/json")
+            text = marks[()] if isinstance(marks, h5py.Dataset) else None
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        if isinstance(error, FormatError):
+            raise
+        raise FormatError(f"{path}: not a readable HDF5 file ({error}).") from error
+    mean = bfm_files.mean_vertices(arrays["shape/model/mean"], path, "shape/model/mean")
+    triangles = bfm_files.index_triangles(
+        arrays["shape/representer/cells"], len(mean), path, "cells", base=0
+    )
+    fields: dict[str, Any] = {}
+    for group, kind, scale in (
+        ("shape", "shape", 1.0),
+        ("expression", "expression", 1.0),
+        ("color", "texture", 255.0),
+    ):
+        if f"{group}/model/mean" not in arrays:
+            continue
+        values = (
+            bfm_files.mean_vertices(arrays[f"{group}/model/mean"], path, group) * scale
+        )
+        if kind == "expression":
+            fields["mean_expression"] = values
+        elif kind == "texture":
+            fields["texture_mean"] = values
+        basis = bfm_files.interleaved(arrays[f"{group}/model/pcaBasis"], path, group)
+        fields[f"{kind}_basis"] = basis * np.float32(scale)
+        variance = arrays[f"{group}/model/pcaVariance"].reshape(-1)
+        if (variance < 0).any():
+            raise FormatError(f"{path}: {group}/model/pcaVariance is negative.")
+        fields[f"{kind}_deviations"] = np.sqrt(variance)
+    return MorphableModel(
+        mean=mean,
+        triangles=triangles,
+        landmarks68=_json_landmarks(text, mean),
+        unit="mm",
+        winding=bfm_files.measured_winding(mean, triangles),
+        coefficient_kind="unit",
+        name=path.stem,
+        source=f"{path.name}, Basel Face Model 2017/2019",
+        licence=bfm_files.RESTRICTED,
+        **fields,
+    )
+
+
+def _json_landmarks(text, mean):
+    """The vertices nearest to 68 ordered points, if the file has just so many."""
+    if text is None:
+        return None
+    if isinstance(text, np.ndarray):
+        text = text.reshape(-1)[0]
+    try:
+        points = [entry["coordinates"] for entry in json.loads(text)]
+        points = np.asarray(points, np.float64)
+    except (ValueError, TypeError, KeyError):
+        return None
+    if points.shape != (68, 3):
+        return None
+    distance = ((mean[None] - points[:, None]) ** 2).sum(axis=2)
+    return np.argmin(distance, axis=1).astype(np.int32)
+
+
+def save_bfm2017(path: files.PathLike, model: MorphableModel) -> None:
+    """Writes the BFM2017 layout: millimetres, ccw, variances, colours in 0..1.
+
+    Deviations become variances; the bases of raw models stay as they are.
+    """
+    import h5py
+
+    model = model.with_winding("ccw")
+    factor = np.float32(UNITS[model.unit] / UNITS["mm"])
+    parts = {
+        "shape": (model.mean, model.shape_basis, "shape", factor),
+        "expression": (
+            model.mean_expression,
+            model.expression_basis,
+            "expression",
+            factor,
+        ),
+        "color": (
+            model.colors(),
+            model.texture_basis,
+            "texture",
+            np.float32(1 / 255.0),
+        ),
+    }
+    with files.atomic_path(path) as temporary, h5py.File(temporary, "w") as archive:
+        for group, (mean, basis, kind, scale) in parts.items():
+            model_group = archive.create_group(f"{group}/model")
+            deviations = getattr(model, f"{kind}_deviations").astype(np.float64)
+            model_group["mean"] = (mean * scale).reshape(-1)
+            # Coefficients stay those of normal law: what a raw coefficient of one
+            # deviation does, a unit coefficient of one does here.
+            model_group["pcaBasis"] = bfm_files.flat_columns(basis) * scale
+            model_group["pcaVariance"] = deviations**2
+            model_group["noiseVariance"] = 0.0
+        archive["shape/representer/points"] = (model.neutral * factor).T
+        archive["shape/representer/cells"] = model.triangles.T
+        if model.landmarks68 is not None:
+            points = model.mean[model.landmarks68].astype(np.float64) * factor
+            listed = [
+                {"id": f"landmark_{i:02d}", "coordinates": [float(x) for x in point]}
+                for i, point in enumerate(points)
+            ]
+            archive["metadata/landmarks/json"] = json.dumps(listed)

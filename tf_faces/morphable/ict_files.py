@@ -1,0 +1,220 @@
+"""ICT-FaceKit (light): the .npz of this project's data folder and the OBJ original.
+
+Centimetres, counter-clockwise, coefficients of kind "unit": identity modes already
+multiplied by their deviations, expression blend shapes for weights in 0..1.
+
+Source: ICT-VGL/ICT-FaceKit commit da5f95a6 (MIT), folder FaceXModel; Li et al.,
+"Learning Formation of Physically-Based Face Attributes", CVPR 2020.
+"""
+
+import pathlib
+
+import numpy as np
+
+from tf_faces.core import files
+from tf_faces.core.errors import FormatError
+from tf_faces.morphable import painting
+from tf_faces.morphable.model import MorphableModel
+
+# Groups of the mesh and their half-open vertex ranges, in file order.
+VERTEX_RANGES = {
+    "face": (0, 9409),
+    "head_and_neck": (9409, 11248),
+    "mouth_socket": (11248, 13294),
+    "eye_socket_left": (13294, 13678),
+    "eye_socket_right": (13678, 14062),
+    "gums_and_tongue": (14062, 17039),
+    "teeth": (17039, 21451),
+    "eyeball_left": (21451, 23021),
+    "eyeball_right": (23021, 24591),
+    "lacrimal_fluid_left": (24591, 24795),
+    "lacrimal_fluid_right": (24795, 24999),
+    "eye_blend_left": (24999, 25023),
+    "eye_blend_right": (25023, 25047),
+    "eye_occlusion_left": (25047, 25199),
+    "eye_occlusion_right": (25199, 25351),
+    "eyelashes_left": (25351, 26035),
+    "eyelashes_right": (26035, 26719),
+}
+
+# Parts that are transparent or mere shadows: left out of opaque pictures.
+TRANSPARENT_PARTS = tuple(
+    name
+    for name in VERTEX_RANGES
+    if name.startswith(("lacrimal", "eye_blend", "eye_occlusion", "eyelashes"))
+)
+
+_LICENCE = "MIT, Copyright (c) 2020 USC Institute for Creative Technologies"
+_SOURCE = "ICT-VGL/ICT-FaceKit commit da5f95a6, FaceXModel"
+_COLORS = {
+    "mouth_socket": painting.MOUTH,
+    "gums_and_tongue": (170.0, 80.0, 80.0),
+    "teeth": painting.TEETH,
+}
+
+
+def split_polygons(polygons: np.ndarray) -> np.ndarray:
+    """Quads (0,1,2,3) to (0,1,2), (0,2,3); a fourth entry of -1 marks a triangle."""
+    quads = polygons[:, 3] >= 0
+    pairs = np.stack([polygons[:, [0, 1, 2]], polygons[:, [0, 2, 3]]], axis=1)
+    keep = np.stack([np.ones(len(polygons), bool), quads], axis=1)
+    return pairs[keep].astype(np.int32)
+
+
+def _assemble(neutral, identity, expressions, names, triangles, uv, corners, landmarks):
+    regions, names_of_regions = None, ()
+    texture = {}
+    if len(neutral) == 26719:
+        names_of_regions = tuple(VERTEX_RANGES)
+        regions = np.empty(len(neutral), np.int32)
+        for number, (begin, end) in enumerate(VERTEX_RANGES.values()):
+            regions[begin:end] = number
+        if landmarks is not None:
+            skin = np.arange(len(neutral)) < VERTEX_RANGES["head_and_neck"][1]
+            mean, basis, deviations = painting.paint(neutral, landmarks, skin)
+            for part, (begin, end) in VERTEX_RANGES.items():
+                if part in _COLORS:
+                    mean[begin:end] = _COLORS[part]
+                elif part.startswith("eyeball"):
+                    mean[begin:end] = painting.eye_colors(neutral[begin:end])
+            texture = {
+                "texture_mean": mean,
+                "texture_basis": basis,
+                "texture_deviations": deviations,
+            }
+    return MorphableModel(
+        mean=neutral,
+        triangles=triangles,
+        shape_basis=np.moveaxis(identity, 0, -1),
+        expression_basis=np.moveaxis(expressions, 0, -1),
+        expression_names=names,
+        expression_range=(0.0, 1.0),
+        landmarks68=landmarks,
+        texture_coordinates=uv,
+        texture_triangles=corners,
+        unit="cm",
+        winding="ccw",
+        coefficient_kind="unit",
+        region_names=names_of_regions,
+        vertex_regions=regions,
+        name="ICT-FaceKit (light)",
+        source=_SOURCE,
+        licence=_LICENCE,
+        **texture,
+    )
+
+
+def load_npz(path: files.PathLike) -> MorphableModel:
+    """Reads `ict_facekit.npz`; colours are painted, the model has no texture.
+
+    Raises:
+      FormatError: naming what is absent or mis-shaped.
+    """
+    arrays = files.load_npz(
+        path,
+        (
+            *("neutral", "identity_deltas", "expression_deltas", "expression_names"),
+            *("triangles", "triangles_uv", "uv", "landmarks68"),
+        ),
+    )
+    try:
+        return _assemble(
+            arrays["neutral"],
+            arrays["identity_deltas"],
+            arrays["expression_deltas"],
+            tuple(str(x) for x in arrays["expression_names"]),
+            arrays["triangles"],
+            arrays["uv"],
+            arrays["triangles_uv"],
+            arrays["landmarks68"],
+        )
+    except (ValueError, IndexError, TypeError) as error:
+        raise FormatError(f"{path}: {error}") from error
+
+
+def _read_obj(path: pathlib.Path):
+    """Vertices, uv, polygons and uv polygons ([p, 4], -1 fills) of an OBJ file."""
+    vertices, uv, polygons, polygons_uv = [], [], [], []
+    try:
+        with open(files.require_file(path), encoding="utf-8") as stream:
+            for line in stream:
+                word, _, rest = line.partition(" ")
+                if word == "v":
+                    vertices.append([float(x) for x in rest.split()[:3]])
+                elif word == "vt":
+                    uv.append([float(x) for x in rest.split()[:2]])
+                elif word == "f":
+                    corners = [corner.split("/") for corner in rest.split()]
+                    if len(corners) not in (3, 4):
+                        raise ValueError(f"a polygon of {len(corners)} corners")
+                    row = [int(corner[0]) - 1 for corner in corners]
+                    polygons.append(row + [-1] * (4 - len(row)))
+                    if len(corners[0]) > 1 and corners[0][1]:
+                        row = [int(corner[1]) - 1 for corner in corners]
+                        polygons_uv.append(row + [-1] * (4 - len(row)))
+    except (ValueError, UnicodeDecodeError, IndexError) as error:
+        raise FormatError(f"{path}: not a readable OBJ file ({error}).") from error
+    if not vertices or not all(len(row) == 3 for row in vertices):
+        raise FormatError(f"{path}: holds no vertices, or some of fewer than three.")
+    return (
+        np.array(vertices, np.float32),
+        np.array(uv, np.float32).reshape(-1, 2),
+        np.array(polygons, np.int32).reshape(-1, 4),
+        np.array(polygons_uv, np.int32).reshape(-1, 4),
+    )
+
+
+def load_folder(folder: files.PathLike) -> MorphableModel:
+    """Reads the OBJ original: generic_neutral_mesh.obj, identity###.obj, expressions.
+
+    Expressions are all other .obj files, in the order of `vertex_indices.json` where
+    it lists them, else by name.  The landmarks come from the shipped set, if the
+    number of vertices is that of the published mesh.
+
+    Raises:
+      FormatError: if a file differs in its number of vertices.
+    """
+    from tf_faces.morphable import landmark_sets
+
+    folder = files.require_directory(folder)
+    neutral_path = folder / "generic_neutral_mesh.obj"
+    neutral, uv, polygons, polygons_uv = _read_obj(neutral_path)
+    identity_paths = sorted(folder.glob("identity*.obj"))
+    others = {
+        path.stem: path
+        for path in sorted(folder.glob("*.obj"))
+        if path != neutral_path and path not in identity_paths
+    }
+    order = sorted(others)
+    listing = folder / "vertex_indices.json"
+    if listing.is_file():
+        stored = files.read_json(listing)
+        listed = stored.get("expressions") if isinstance(stored, dict) else None
+        if isinstance(listed, list):
+            known = [name for name in listed if name in others]
+            order = known + [name for name in order if name not in known]
+
+    def deltas(paths):
+        rows = np.zeros((len(paths), *neutral.shape), np.float32)
+        for row, path in zip(rows, paths, strict=True):
+            vertices = _read_obj(path)[0]
+            if vertices.shape != neutral.shape:
+                raise FormatError(
+                    f"{path}: {len(vertices)} vertices, expected the {len(neutral)} "
+                    f"of {neutral_path.name}."
+                )
+            row[:] = vertices - neutral
+        return rows
+
+    landmarks = landmark_sets.load("ict_facekit")
+    has_chart = len(polygons_uv) == len(polygons) and len(uv)
+    return _assemble(
+        neutral,
+        deltas(identity_paths),
+        deltas([others[name] for name in order]),
+        tuple(order),
+        split_polygons(polygons),
+        uv if has_chart else None,
+        split_polygons(polygons_uv) if has_chart else None,
+        landmarks.vertices if landmarks.vertex_count == len(neutral) else None,
+    )

@@ -1,0 +1,148 @@
+"""Finds the right reader for a morphable model file, folder or name.
+
+model = io.load("builtin")            # or builtin:tiny, builtin:full
+model = io.load("ict"); io.load("makehuman")
+model = io.load("path/to/BFM.mat")
+"""
+
+import os
+import pathlib
+
+from tf_faces.core import files
+from tf_faces.core.errors import FormatError, InputError
+from tf_faces.morphable import (
+    bfm2017_files,
+    bfm_files,
+    ict_files,
+    makehuman_files,
+    native_files,
+    synthetic,
+)
+from tf_faces.morphable.model import MorphableModel
+
+# Where the open models lie below a data folder.
+_OPEN_MODELS = {
+    "ict": "ict_facekit/ict_facekit.npz",
+    "makehuman": "makehuman_head/makehuman_head.npz",
+}
+# Files by which a folder is recognised, in this order.
+_FOLDER_MARKS = (
+    *("BFM.mat", "Model_Shape.mat", "01_MorphableModel.mat", "ict_facekit.npz"),
+    *("makehuman_head.npz", "generic_neutral_mesh.obj"),
+)
+
+save_bfm = bfm_files.save_bfm
+
+
+def data_folders() -> list[pathlib.Path]:
+    """Folders searched for the open models: $TF_FACES_DATA, then data, shared/data."""
+    override = os.environ.get("TF_FACES_DATA")
+    if override:
+        return [pathlib.Path(override)]
+    return [pathlib.Path(name) for name in ("data", "shared/data", "../shared/data")]
+
+
+def find_open_model(name: str) -> pathlib.Path:
+    """Returns the file of "ict" or "makehuman".
+
+    Raises:
+      InputError: if no data folder has it.
+    """
+    for folder in data_folders():
+        path = folder / _OPEN_MODELS[name]
+        if path.is_file():
+            return path
+    searched = ", ".join(str(folder) for folder in data_folders())
+    raise InputError(
+        f"model {name!r}: no {_OPEN_MODELS[name]} in {searched}; set TF_FACES_DATA to "
+        "the folder that holds it, or give the path of the file."
+    )
+
+
+def load(path_or_name: files.PathLike) -> MorphableModel:
+    """Loads a model by name, file or folder.
+
+    Args:
+      path_or_name: "builtin" (size default), "builtin:tiny|default|full", "ict",
+        "makehuman", or a path.  Files are recognised by suffix and content, folders
+        by the files in them.
+
+    Raises:
+      InputError: if nothing is there.
+      FormatError: if the file is damaged or of no known layout.
+    """
+    name = os.fspath(path_or_name)
+    if name == "builtin":
+        return synthetic.build("default")
+    if name.startswith("builtin:"):
+        return synthetic.build(name.removeprefix("builtin:"))
+    if name in _OPEN_MODELS:
+        return load(find_open_model(name))
+    path = pathlib.Path(name)
+    if path.is_dir():
+        for mark in _FOLDER_MARKS:
+            if (path / mark).is_file():
+                is_obj = mark == "generic_neutral_mesh.obj"
+                return ict_files.load_folder(path) if is_obj else load(path / mark)
+        raise FormatError(
+            f"{path}: a folder without a face model; expected one of {_FOLDER_MARKS}."
+        )
+    files.require_file(path, "face model (file, folder, builtin, ict or makehuman)")
+    suffix = path.suffix.lower()
+    if suffix == ".mat":
+        return _load_mat(path)
+    if suffix == ".npz":
+        return _load_npz(path)
+    if suffix in (".h5", ".hdf5"):
+        return bfm2017_files.load_bfm2017(path)
+    raise FormatError(
+        f"{path}: suffix {suffix!r}, expected .mat, .npz, .h5, .pkl or a folder."
+    )
+
+
+def _variables(path: pathlib.Path) -> set[str]:
+    import scipy.io
+
+    try:
+        return {name for name, _, _ in scipy.io.whosmat(str(path))}
+    except NotImplementedError as error:
+        raise FormatError(f"{path}: a version 7.3 MATLAB file.") from error
+    except Exception as error:  # The reader fails in many ways on damaged bytes.
+        raise FormatError(f"{path}: not a readable MATLAB file ({error}).") from error
+
+
+def _load_mat(path: pathlib.Path) -> MorphableModel:
+    found = _variables(path)
+    if "model" in found:
+        return bfm_files.load_bfm(path)
+    if {"shapeMU", "tl"} <= found:
+        return bfm_files.load_bfm2009(path)
+    if "mu_shape" in found:
+        return bfm_files.load_model_shape(path)
+    raise FormatError(
+        f"{path}: holds {sorted(found)}, expected 'model' (face3d), 'shapeMU' and 'tl' "
+        "(BFM2009) or 'mu_shape' (3DDFA, CoarseNet)."
+    )
+
+
+def _npz_names(path: pathlib.Path) -> list[str]:
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [name.removesuffix(".npy") for name in archive.namelist()]
+    except (OSError, zipfile.BadZipFile) as error:
+        raise FormatError(f"{path}: not a readable .npz file ({error}).") from error
+
+
+def _load_npz(path: pathlib.Path) -> MorphableModel:
+    names = set(_npz_names(path))
+    if native_files.is_native(names):
+        return native_files.load(path)
+    if {"neutral", "identity_deltas"} <= names:
+        return ict_files.load_npz(path)
+    if {"macro_deltas", "target_deltas"} <= names:
+        return makehuman_files.load(path)
+    raise FormatError(
+        f"{path}: holds {sorted(names)[:8]}, none of the known layouts of face models."
+    )

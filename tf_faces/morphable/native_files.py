@@ -1,0 +1,61 @@
+"""The package's own file of a morphable model: one .npz with everything in it.
+
+Arrays bear the names of `MorphableModel`'s fields; texts are kept as arrays of strings.
+No pickled objects, so reading it executes nothing.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from tf_faces.core import files
+from tf_faces.core.errors import FormatError
+from tf_faces.morphable.model import MorphableModel
+
+_MARK = "tf_faces_morphable_model"
+_TEXTS = ("unit", "winding", "coefficient_kind", "name", "source", "licence")
+_TEXT_LISTS = ("expression_names", "region_names")
+_NOT_STORED = ("identity_law",)
+
+
+def is_native(names) -> bool:
+    """Whether an .npz with these array names is a file of `save`."""
+    return _MARK in names
+
+
+def save(path: files.PathLike, model: MorphableModel) -> None:
+    """Writes a model as .npz, losslessly (a special law of its identities is lost)."""
+    arrays = {_MARK: np.int32(1)}
+    for field in dataclasses.fields(model):
+        value = getattr(model, field.name)
+        if value is not None and field.name not in _NOT_STORED:
+            arrays[field.name] = np.asarray(value)
+    files.write_npz(path, **arrays)
+
+
+def load(path: files.PathLike) -> MorphableModel:
+    """Reads a file of `save`.
+
+    Raises:
+      FormatError: if an array is absent or of the wrong shape.
+    """
+    arrays = files.load_npz(path)
+    if _MARK not in arrays or int(np.ravel(arrays.pop(_MARK))[0]) != 1:
+        raise FormatError(f"{path}: not a morphable model of this package.")
+    known = {field.name for field in dataclasses.fields(MorphableModel)}
+    unknown = sorted(set(arrays) - known)
+    if unknown:
+        raise FormatError(f"{path}: holds the unknown array {unknown[0]!r}.")
+    fields = dict(arrays)
+    for name in _TEXTS:
+        if name in fields:
+            fields[name] = str(fields[name])
+    for name in _TEXT_LISTS:
+        if name in fields:
+            fields[name] = tuple(str(x) for x in fields[name].reshape(-1))
+    if "expression_range" in fields:
+        fields["expression_range"] = tuple(float(x) for x in fields["expression_range"])
+    try:
+        return MorphableModel(**fields)
+    except (TypeError, ValueError) as error:
+        raise FormatError(f"{path}: {error}") from error
