@@ -246,7 +246,7 @@ def to_image_face3d(
     return xp.stack([x + width / 2, height - (y + height / 2) - 1, z], axis=-1)
 
 
-# --- pinhole cameras --------------------------------------------------------------------
+# --- pinhole cameras -----------------------------------------------------------------
 
 
 def project_pinhole(points: Array, focal: Array, principal_point: Array) -> Array:

@@ -7,7 +7,7 @@ and each function's name says whose convention it follows:
 
 | function | matrix | unit | used by |
 |---|---|---|---|
-| `euler_to_matrix_face3d` | Rz(c) Ry(b) Rx(a) | degrees | face3d, PRNet, Face Manifold |
+| `euler_to_matrix_face3d` | Rz(c) Ry(b) Rx(a) | degrees | face3d, Face Manifold |
 | `euler_to_matrix_3ddfa` | Rx(-a) Ry(-b) Rz(-c) | radians | 300W-LP, CoarseNet |
 | `euler_to_matrix_coarse_fine_demo` | Rz(-c) Ry(-b) Rx(-a) | radians | renderer demo |
 | `matrix_to_euler_prnet` | inverse of face3d's, returns (-b, a, c) | radians | PRNet |

@@ -3,12 +3,10 @@
 Points are rows [N, D].  A map is a matrix that acts on columns, x' = A x + t:
 [D, D + 1] (also written [s R | t]) or homogeneous [D + 1, D + 1].
 
-| function | system | remark |
-|---|---|---|
-| `estimate_similarity` | PRNet crops, face3d, alignment of meshes | least squares (Umeyama), as scikit-image |
-| `estimate_similarity_prnet` | PRNet pose | rotation by SVD, scale by root mean squares |
-| `estimate_affine_3d_to_2d_face3d` | face3d and Face Manifold fitting | Gold Standard algorithm |
-| `estimate_affine` | frontalisation | linear least squares in any dimension |
+- `estimate_similarity`: least squares (Umeyama) as scikit-image; crops, alignment.
+- `estimate_similarity_prnet`: PRNet's pose; scale by root mean squares.
+- `estimate_affine_3d_to_2d_face3d`: Gold Standard algorithm; fitting in face3d.
+- `estimate_affine`: linear least squares in any dimension; frontalisation.
 """
 
 import numpy as np
