@@ -1,0 +1,120 @@
+"""Which vertices of a mesh can be seen, by PRNet's rules.
+
+All in the image frame: x right, y down, larger z nearer, pixels.
+"""
+
+import numpy as np
+import scipy.ndimage
+
+from tf_faces.core import shapes
+from tf_faces.geometry import topology
+
+# A vertex is visible within this distance of the depth buffer, in pixels of z.
+DEPTH_THRESHOLD = 2.0
+# Rings of triangles by which PRNet grows the visible part.
+GROWTH_RINGS = 2
+
+
+def visible_vertices_prnet(
+    vertices: np.ndarray,
+    triangles: np.ndarray,
+    height: int,
+    width: int,
+    rings: int = 0,
+    depth_buffer: np.ndarray | None = None,
+) -> np.ndarray:
+    """Vertices near the depth buffer of whole bounding boxes.
+
+    A vertex counts if its pixel lies in the picture, its z is within 2 of the buffer
+    and not below that of an earlier vertex that counted at the same pixel.
+
+    Args:
+      vertices: [V, 3].
+      triangles: int [T, 3].
+      height, width: of the picture.
+      rings: grow the result over triangles (PRNet's get_visibility: 2).
+      depth_buffer: [height, width] or None to draw PRNet's.
+
+    Returns:
+      bool [V].
+
+    Reference:
+      PRNet, utils/render.py, vis_of_vertices; utils/render_app.py, get_visibility.
+    """
+    vertices = np.asarray(vertices, np.float64)
+    shapes.check_shape(vertices, ["V", 3], "vertices")
+    if depth_buffer is None:
+        # Here: the rasteriser is of the same rank, see `uv`.
+        from tf_faces.ops.render_depth import render_depth_reference
+
+        depth_buffer = render_depth_reference.rasterize_numpy(
+            vertices, np.asarray(triangles, np.int32), height, width, rule="prnet_box"
+        ).depth
+    x, y, z = vertices[:, 0], vertices[:, 1], vertices[:, 2]
+    inside = (
+        (np.floor(x) >= 0)
+        & (np.ceil(x) <= width - 1)
+        & (np.floor(y) >= 0)
+        & (np.ceil(y) <= height - 1)
+    )
+    column = np.rint(np.where(inside, x, 0)).astype(np.int64)
+    row = np.rint(np.where(inside, y, 0)).astype(np.int64)
+    near = inside & (np.abs(z - depth_buffer[row, column]) < DEPTH_THRESHOLD)
+    visible = np.zeros(len(vertices), bool)
+    candidates = np.flatnonzero(near)
+    if len(candidates):
+        visible[candidates] = _at_running_maximum(
+            row[candidates] * width + column[candidates], z[candidates]
+        )
+    return topology.grow_vertex_mask(visible, triangles, rings) if rings else visible
+
+
+def _at_running_maximum(groups, values):
+    """Whether each value is at least all earlier values of its group."""
+    order = np.lexsort((np.arange(len(groups)), groups))
+    # Ranks are exact integers, so that groups can be kept apart by adding multiples.
+    rank = np.unique(values, return_inverse=True)[1].reshape(-1)[order]
+    group = np.unique(groups, return_inverse=True)[1].reshape(-1)[order]
+    keyed = group * (int(rank.max()) + 1) + rank
+    result = np.empty(len(groups), bool)
+    result[order] = keyed >= np.maximum.accumulate(keyed)
+    return result
+
+
+def visibility_map_prnet(
+    visible: np.ndarray, triangles: np.ndarray, pixels: np.ndarray, resolution: int
+) -> np.ndarray:
+    """Which pixels of the UV map show a visible part, smoothed and shrunk.
+
+    Args:
+      visible: bool [V] (with PRNet's two rings).
+      triangles: int [T, 3].
+      pixels: [V, 2 or 3] (column, row) in the map.
+      resolution: of the square map.
+
+    Returns:
+      bool [resolution, resolution].
+
+    Reference:
+      PRNet, utils/render_app.py, get_uv_mask.
+    """
+    from tf_faces.ops.render_depth import render_depth_reference
+
+    flat = np.zeros((len(visible), 3))
+    flat[:, :2] = np.asarray(pixels)[:, :2]
+    drawn = render_depth_reference.rasterize_numpy(
+        flat,
+        np.asarray(triangles, np.int32),
+        resolution,
+        resolution,
+        attributes=np.asarray(visible, np.float64)[:, None],
+        rule="prnet",
+    )
+    mask = drawn.attributes[..., 0] > 0
+    square = np.ones((4, 4), bool)
+    mask = scipy.ndimage.binary_closing(mask)
+    mask = scipy.ndimage.binary_erosion(mask, structure=square)
+    mask = scipy.ndimage.binary_closing(mask)
+    for _ in range(3):
+        mask = scipy.ndimage.binary_erosion(mask, structure=square)
+    return mask
