@@ -201,23 +201,6 @@ _BEFORE_PRESET = (
     "syn1024rgb", "cond", "cond1", "nocond", "g1080p", "g4k", "grandom", "grpc",
 )  # fmt: skip
 
-# What a resumed run may change without training differently.
-FREE_ON_RESUME = (
-    "devices",
-    "data_dir",
-    "result_dir",
-    "train.total_kimg",
-    "train.image_snapshot_ticks",
-    "train.network_snapshot_ticks",
-    "train.keep_snapshots",
-    "train.nonfinite_policy",
-    "train.restore_limit",
-    "train.save_tf_graph",
-    "train.save_weight_histograms",
-    "finish.samples",
-    "finish.saved_model",
-)
-
 
 def base_config() -> ml_collections.ConfigDict:
     """Returns TBGAN's defaults, before any preset."""

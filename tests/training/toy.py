@@ -71,5 +71,8 @@ class Toy:
     def save_pictures(self, run, progress):
         self.pictures.append(progress.images)
 
+    def graph(self):
+        return None
+
     def overflow_expected(self):
         return self.overflow

@@ -227,3 +227,33 @@ def _histogram(values: np.ndarray):
         histogram.bucket.append(float(counts[index]))
         previous = index
     return histogram
+
+
+# Column widths of the layer tables in log.txt.
+_TABLE_WIDTHS = (28, 12, 24, 24)
+
+
+def layer_table(name: str, rows: Sequence[Sequence[str]], total: int) -> list[str]:
+    """Returns the lines of a network's layer table, without the empty ones around it.
+
+    Args:
+      name: the network's ("G").
+      rows: (layer, parameters, output shape, weight shape), "-" where there is none.
+      total: number of trainable parameters.
+
+    Reference: `Network.print_layers` of tfutil.py.
+    """
+    dashes = ("---",) * 4
+    table = [
+        (name, "Params", "OutputShape", "WeightShape"),
+        dashes,
+        *rows,
+        dashes,
+        ("Total", str(total), "", ""),
+    ]
+    return [
+        "".join(
+            f"{cell:<{width}}" for cell, width in zip(row, _TABLE_WIDTHS, strict=True)
+        )
+        for row in table
+    ]

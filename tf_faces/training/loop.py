@@ -139,6 +139,9 @@ class System(Protocol):
     def save_pictures(self, run: runs.RunFolder, progress: Progress) -> None:
         """Writes the pictures of this moment into the run folder."""
 
+    def graph(self) -> Any:
+        """Returns a tf.Graph to be recorded now, or None."""
+
     def overflow_expected(self) -> bool:
         """True if non-finite gradients are normal (dynamic loss scaling)."""
 
@@ -270,6 +273,9 @@ class _Loop:
         for measured in iteration.measurements:
             measured.images = progress.images
             self.pending.append(measured)
+        graph = self.system.graph()
+        if graph is not None:
+            events.write_graph(graph)
         done = progress.images >= self.options.total_images
         tick_ends = (
             progress.images
