@@ -21,7 +21,7 @@ from tf_faces.morphable import (
 from tf_faces.morphable.model import MorphableModel
 
 # Where the open models lie below a data folder.
-_OPEN_MODELS = {
+OPEN_MODELS = {
     "ict": "ict_facekit/ict_facekit.npz",
     "makehuman": "makehuman_head/makehuman_head.npz",
 }
@@ -49,12 +49,12 @@ def find_open_model(name: str) -> pathlib.Path:
       InputError: if no data folder has it.
     """
     for folder in data_folders():
-        path = folder / _OPEN_MODELS[name]
+        path = folder / OPEN_MODELS[name]
         if path.is_file():
             return path
     searched = ", ".join(str(folder) for folder in data_folders())
     raise InputError(
-        f"model {name!r}: no {_OPEN_MODELS[name]} in {searched}; set TF_FACES_DATA to "
+        f"model {name!r}: no {OPEN_MODELS[name]} in {searched}; set TF_FACES_DATA to "
         "the folder that holds it, or give the path of the file."
     )
 
@@ -76,7 +76,7 @@ def load(path_or_name: files.PathLike) -> MorphableModel:
         return synthetic.build("default")
     if name.startswith("builtin:"):
         return synthetic.build(name.removeprefix("builtin:"))
-    if name in _OPEN_MODELS:
+    if name in OPEN_MODELS:
         return load(find_open_model(name))
     path = pathlib.Path(name)
     if path.is_dir():

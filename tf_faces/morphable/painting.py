@@ -46,16 +46,23 @@ def inside_polygon(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
     return inside
 
 
+def eye_angles(vertices: np.ndarray) -> np.ndarray:
+    """Angle in degrees from +z at the centre of an eyeball, for its vertices [k, 3]."""
+    direction = vertices - (vertices.min(axis=0) + vertices.max(axis=0)) / 2
+    length = np.maximum(np.linalg.norm(direction, axis=1), 1e-9)
+    return np.rad2deg(np.arccos(np.clip(direction[:, 2] / length, -1, 1)))
+
+
+def eye_parts(degrees: np.ndarray) -> np.ndarray:
+    """Whether an angle belongs to sclera, iris, pupil: float32 [..., 3], one-hot."""
+    pupil = degrees < _PUPIL_DEGREES
+    iris = ~pupil & (degrees < _IRIS_DEGREES)
+    return np.stack([~pupil & ~iris, iris, pupil], axis=-1).astype(np.float32)
+
+
 def eye_colors(vertices: np.ndarray) -> np.ndarray:
     """Colours of one eyeball [k, 3] by the angle from +z at its centre: 0..255."""
-    centre = (vertices.min(axis=0) + vertices.max(axis=0)) / 2
-    direction = vertices - centre
-    length = np.maximum(np.linalg.norm(direction, axis=1), 1e-9)
-    degrees = np.rad2deg(np.arccos(np.clip(direction[:, 2] / length, -1, 1)))
-    colors = np.tile(np.float32(SCLERA), (len(vertices), 1))
-    colors[degrees < _IRIS_DEGREES] = IRIS
-    colors[degrees < _PUPIL_DEGREES] = PUPIL
-    return colors
+    return eye_parts(eye_angles(vertices)) @ np.float32((SCLERA, IRIS, PUPIL))
 
 
 def face_masks(vertices: np.ndarray, landmarks68: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,0 +1,328 @@
+"""The chart that turns a face's vertices into square maps and back.
+
+Pixel (row i, column j) of a map of resolution R stands for u = j / (R - 1) and
+v = 1 - i / (R - 1), menpo's rule for texture coordinates.  Every pixel knows the
+triangle it lies in and its barycentric weights there, so a map is one sparse product
+with the vertices; pixels outside of the chart repeat the nearest one inside.
+"""
+
+import dataclasses
+
+import numpy as np
+import scipy.ndimage
+import scipy.sparse
+
+from tf_faces.core.errors import InputError
+from tf_faces.morphable import makehuman_files, painting, unwrapping
+from tf_faces.morphable.model import MorphableModel
+from tf_faces.ops.render_depth.render_depth_reference import rasterize_numpy
+
+# Which parts of a model carry the face's skin, and its two eyes (subject's right,
+# left); models of other parts use everything.
+_SKIN_PARTS = {"head_skin", "face"}
+_EYE_PARTS = (("r-eye", "eyeball_right"), ("l-eye", "eyeball_left"))
+# Eye layers are drawn finer and averaged, because a pupil is smaller than a pixel.
+_OVERSAMPLING = 4
+# Pixels between the lips, pixels and share of the width between the lids, at least.
+_MOUTH_PIXELS = 2.5
+_EYE_PIXELS = 2.0
+_EYE_SHARE = 0.38
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Chart:
+    """A model laid out in a square of R x R pixels.
+
+    Attributes:
+      resolution: R.
+      model: the part of the model that the chart shows, in its own unit, ccw.
+      coordinates: float32 [V, 2], (u, v) of the chart's vertices.
+      vertex_of_coordinate: int32 [V], the vertex of `model` behind each.
+      triangles: int32 [T, 3] into the chart's vertices, ccw.
+      hidden: bool [V], vertices that lie under another part of the chart (the rim of
+        an eyeball under the lids); maps do not hold their own place.
+      pixels: sparse [R * R, n], a map is `pixels @ values` of the model's vertices.
+      covered: bool [R, R], pixels inside of the chart.
+      eye_layers: float32 [3, R, R], coverage by sclera, iris and pupil.
+      picture_coordinates: float32 [R, R, 2], (u, v) of every pixel in the model's own
+        chart (cut to its square), before slits were opened: where a picture made for
+        that chart has the pixel's colour.
+    """
+
+    resolution: int
+    model: MorphableModel
+    coordinates: np.ndarray
+    vertex_of_coordinate: np.ndarray
+    triangles: np.ndarray
+    hidden: np.ndarray
+    pixels: scipy.sparse.csr_matrix
+    covered: np.ndarray
+    eye_layers: np.ndarray
+    picture_coordinates: np.ndarray
+
+    @property
+    def pixel_coordinates(self) -> np.ndarray:
+        """float64 [V, 2]: (row, column) of the chart's vertices."""
+        side = self.resolution - 1
+        u, v = self.coordinates.astype(np.float64).T
+        return np.stack([(1 - v) * side, u * side], axis=1)
+
+    def to_map(self, values: np.ndarray) -> np.ndarray:
+        """Vertex values [n, C] as a map [R, R, C]."""
+        return (self.pixels @ values).reshape(self.resolution, self.resolution, -1)
+
+
+def sample_map(image: np.ndarray, pixel_coordinates: np.ndarray) -> np.ndarray:
+    """Bilinear values of a map [R, R, C] at (row, column) [V, 2]: [V, C]."""
+    side = image.shape[0] - 1
+    place = np.clip(pixel_coordinates, 0, side)
+    corner = np.minimum(place.astype(int), side - 1)
+    below, right = (place - corner).T[..., None]
+    i, j = corner.T
+    upper = image[i, j] * (1 - right) + image[i, j + 1] * right
+    lower = image[i + 1, j] * (1 - right) + image[i + 1, j + 1] * right
+    return upper * (1 - below) + lower * below
+
+
+def _region_mask(model: MorphableModel, names) -> np.ndarray:
+    """bool [n]: vertices of regions with one of these names."""
+    if model.vertex_regions is None:
+        return np.zeros(model.vertex_count, bool)
+    numbers = [i for i, name in enumerate(model.region_names) if name in names]
+    return np.isin(model.vertex_regions, numbers)
+
+
+def _skin_chart(model: MorphableModel):
+    """Skin triangles, their uv corners and all coordinates, in the square 0..1."""
+    model = unwrapping.with_chart(model)
+    coordinates = model.texture_coordinates
+    triangles, corners = model.triangles, model.texture_triangles
+    if corners is None:
+        triangles = corners = model.full_triangles
+    if "head_skin" in model.region_names:
+        # The square in the middle of a skin picture.
+        width, height = makehuman_files.SKIN_WIDTH, makehuman_files.SKIN_HEIGHT
+        x = coordinates[:, 0] * width - (width - height) / 2
+        coordinates = np.stack([x / height, coordinates[:, 1]], axis=1)
+    if _SKIN_PARTS & set(model.region_names):
+        on_skin = _region_mask(model, _SKIN_PARTS)[triangles].all(axis=1)
+        triangles, corners = triangles[on_skin], corners[on_skin]
+    inside = (np.abs(coordinates - 0.5) <= 0.5 + 1e-6).all(axis=1)
+    kept = inside[corners].all(axis=1)
+    if not kept.any():
+        raise InputError(f"{model.name!r}: its texture chart lies outside of 0..1.")
+    return triangles[kept], corners[kept], np.clip(coordinates, 0, 1)
+
+
+def _part_slits(model, triangles, corners, coordinates, pixel):
+    """Opens mouth and eyes of a chart far enough for maps with pixels of this size."""
+    mouth = np.unique(model.triangles_mouth)
+    if len(mouth) and corners is triangles:
+        middle = np.median(coordinates[mouth, 1])
+        above = coordinates[mouth, 1] > middle
+        upper, lower = coordinates[mouth[above]], coordinates[mouth[~above]]
+        if len(upper) and len(lower):
+            line = np.array(
+                [[mouth_u, middle] for mouth_u in _span(coordinates[mouth])]
+            )
+            open_by = upper[:, 1].mean() - lower[:, 1].mean()
+            missing = _MOUTH_PIXELS * pixel - open_by
+            coordinates = unwrapping.widen_slit(coordinates, line, missing)
+    if model.landmarks68 is None or model.vertex_regions is None:
+        return coordinates
+    places = np.full(model.vertex_count, -1)
+    places[triangles.reshape(-1)] = corners.reshape(-1)
+    places = places[model.landmarks68]
+    for loop, pixels, share in (
+        (range(60, 68), _MOUTH_PIXELS, 0.0),
+        (range(36, 42), _EYE_PIXELS, _EYE_SHARE),
+        (range(42, 48), _EYE_PIXELS, _EYE_SHARE),
+    ):
+        numbers = places[list(loop)]
+        if (numbers < 0).any():
+            continue
+        # The upper edge runs from corner to corner, the lower one back.
+        ring = coordinates[numbers].astype(np.float64)
+        half = len(ring) // 2
+        upper, lower = ring[1:half], ring[:half:-1]
+        line = np.concatenate([ring[:1], (upper + lower) / 2, ring[half : half + 1]])
+        if (np.diff(line[:, 0]) <= 0).any():
+            continue
+        wanted = max(pixels * pixel, share * (line[-1, 0] - line[0, 0]))
+        missing = wanted - (upper - lower)[:, 1].mean()
+        coordinates = unwrapping.widen_slit(coordinates, line, missing)
+    return coordinates
+
+
+def _span(coordinates):
+    return coordinates[:, 0].min(), coordinates[:, 0].max()
+
+
+def _eye_chart(model: MorphableModel, names, landmarks, landmark_coordinates):
+    """One eyeball's front, laid out behind the lids by an affine map of (x, y)."""
+    neutral = model.neutral.astype(np.float64)
+    members = _region_mask(model, names)
+    triangles = model.triangles[members[model.triangles].all(axis=1)]
+    if not len(triangles):
+        return None
+    corner = neutral[triangles]
+    normal = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+    triangles = triangles[normal[:, 2] > 0.15]
+    design = np.column_stack([neutral[landmarks, :2], np.ones(len(landmarks))])
+    affine = np.linalg.lstsq(design, landmark_coordinates, rcond=None)[0]
+    vertices = np.unique(triangles)
+    laid = np.column_stack([neutral[vertices, :2], np.ones(len(vertices))]) @ affine
+    return triangles, vertices, laid
+
+
+def _rasterize(coordinates, triangles, layers, resolution):
+    """Triangle number and weights of every pixel; higher layers hide lower ones."""
+    side = resolution - 1
+    # A hair wider than the chart, so that pixels on its very border lie inside.
+    wide = 0.5 + (coordinates - 0.5) * (1 + 1e-5)
+    place = np.column_stack([wide[:, 0] * side, (1 - wide[:, 1]) * side, layers])
+    drawn = rasterize_numpy(place, triangles, resolution, resolution)
+    return drawn.triangle_id, drawn.barycentrics
+
+
+def build_chart(model: MorphableModel, resolution: int) -> Chart:
+    """Lays a model out for maps of one resolution.
+
+    The skin part of models with parts, eyeballs in the openings of the lids; models
+    without a chart are unwrapped cylindrically.  A closed mouth is opened by 2.5
+    pixels, so that the lips keep apart in the map.
+
+    Raises:
+      InputError: if the resolution is no power of two from 32 to 512.
+    """
+    if resolution not in (32, 64, 128, 256, 512):
+        raise InputError(
+            f"resolution must be 32, 64, 128, 256 or 512. Received: {resolution}"
+        )
+    model = unwrapping.with_chart(model.with_winding("ccw"))
+    triangles, corners, coordinates = _skin_chart(model)
+    straight = coordinates
+    coordinates = _part_slits(
+        model, triangles, corners, coordinates, 1 / (resolution - 1)
+    )
+    # One chart vertex for each (vertex, coordinate) pair in use.
+    pairs = np.stack([triangles.reshape(-1), corners.reshape(-1)], axis=1)
+    pairs, inverse = np.unique(pairs, axis=0, return_inverse=True)
+    chart_triangles = [inverse.reshape(-1, 3)]
+    chart_vertices = [pairs[:, 0]]
+    chart_coordinates = [coordinates[pairs[:, 1]].astype(np.float64)]
+    chart_straight = [straight[pairs[:, 1]].astype(np.float64)]
+    layer = [np.ones(len(pairs))]
+    is_eye = [np.zeros(len(triangles), bool)]
+    if model.landmarks68 is not None:
+        first = {vertex: i for i, vertex in reversed(list(enumerate(pairs[:, 0])))}
+        for names, span in zip(_EYE_PARTS, (range(36, 42), range(42, 48)), strict=True):
+            landmarks = model.landmarks68[list(span)]
+            if not all(vertex in first for vertex in landmarks):
+                continue
+            known = chart_coordinates[0][[first[vertex] for vertex in landmarks]]
+            eye = _eye_chart(model, names, landmarks, known)
+            if eye is None:
+                continue
+            eye_triangles, vertices, laid = eye
+            start = sum(len(part) for part in chart_vertices)
+            chart_triangles.append(np.searchsorted(vertices, eye_triangles) + start)
+            chart_vertices.append(vertices)
+            chart_coordinates.append(laid)
+            chart_straight.append(laid)
+            layer.append(np.zeros(len(vertices)))
+            is_eye.append(np.ones(len(eye_triangles), bool))
+    triangles = np.concatenate(chart_triangles).astype(np.int32)
+    source = np.concatenate(chart_vertices)
+    coordinates = np.concatenate(chart_coordinates)
+    chart_straight = np.concatenate(chart_straight)
+    is_eye = np.concatenate(is_eye)
+    layers = np.concatenate(layer)
+
+    triangles, is_eye, hidden = _visible(coordinates, triangles, layers, is_eye)
+    triangle_id, weights = _rasterize(coordinates, triangles, layers, resolution)
+    covered = triangle_id >= 0
+    nearest = scipy.ndimage.distance_transform_edt(
+        ~covered, return_distances=False, return_indices=True
+    )
+    triangle_id = triangle_id[tuple(nearest)].reshape(-1)
+    weights = weights[tuple(nearest)].reshape(-1, 3)
+
+    used_source, source = np.unique(source, return_inverse=True)
+    columns = source[triangles[triangle_id]].reshape(-1)
+    rows = np.repeat(np.arange(resolution**2), 3)
+    pixels = scipy.sparse.csr_matrix(
+        (weights.reshape(-1).astype(np.float32), (rows, columns)),
+        shape=(resolution**2, len(used_source)),
+    )
+    part = model.replace(
+        texture_coordinates=None, texture_triangles=None, landmarks68=None
+    ).subset(used_source)
+    chart = Chart(
+        resolution=resolution,
+        model=part,
+        coordinates=coordinates.astype(np.float32),
+        vertex_of_coordinate=source.astype(np.int32),
+        triangles=triangles,
+        hidden=hidden,
+        pixels=pixels,
+        covered=covered,
+        eye_layers=np.zeros((3, resolution, resolution), np.float32),
+        picture_coordinates=_pixel_values(
+            chart_straight, triangles, triangle_id, weights
+        ).reshape(resolution, resolution, 2),
+    )
+    if is_eye.any():
+        layers_of_eye = _eye_layers(chart, layers, is_eye)
+        chart = dataclasses.replace(chart, eye_layers=layers_of_eye)
+    return chart
+
+
+def _pixel_values(values, triangles, triangle_id, weights):
+    """Values of the chart's vertices [V, C] at every pixel: float32 [R * R, C]."""
+    corners = values[triangles[triangle_id]]
+    return (corners * weights[..., None]).sum(axis=1).astype(np.float32)
+
+
+def _visible(coordinates, triangles, layers, is_eye):
+    """Drops eye triangles that no opening shows; tells which vertices are hidden."""
+    hidden = np.zeros(len(coordinates), bool)
+    if not is_eye.any():
+        return triangles, is_eye, hidden
+    resolution = 512
+    triangle_id, _ = _rasterize(coordinates, triangles, layers, resolution)
+    row = np.clip(np.rint((1 - coordinates[:, 1]) * (resolution - 1)), 0, 511)
+    column = np.clip(np.rint(coordinates[:, 0] * (resolution - 1)), 0, 511)
+    top = triangle_id[row.astype(int), column.astype(int)]
+    shows_eye = (top >= 0) & is_eye[np.maximum(top, 0)]
+    hidden = (layers == 0) & ~shows_eye
+    shown = ~is_eye | shows_eye[triangles].any(axis=1)
+    return triangles[shown], is_eye[shown], hidden
+
+
+def _eye_layers(chart: Chart, layers, is_eye) -> np.ndarray:
+    """Coverage of every pixel by sclera, iris and pupil: float32 [3, R, R]."""
+    fine = chart.resolution * _OVERSAMPLING
+    # Pixel centres of the fine grid lie at (k + 1/2) / 4 - 1/2 of the coarse one.
+    side, shift = chart.resolution - 1, 0.5 * (_OVERSAMPLING - 1)
+    place = np.column_stack(
+        [
+            chart.coordinates[:, 0] * side * _OVERSAMPLING + shift,
+            (1 - chart.coordinates[:, 1]) * side * _OVERSAMPLING + shift,
+            layers,
+        ]
+    ).astype(np.float64)
+    degrees = np.full(chart.model.vertex_count, 90.0)
+    for names in _EYE_PARTS:
+        members = _region_mask(chart.model, names)
+        if members.any():
+            degrees[members] = painting.eye_angles(chart.model.neutral[members])
+    degrees = degrees[chart.vertex_of_coordinate][:, None]
+    drawn = rasterize_numpy(place, chart.triangles, fine, fine, degrees)
+    shows = (drawn.triangle_id >= 0) & is_eye[np.maximum(drawn.triangle_id, 0)]
+    layers_fine = painting.eye_parts(drawn.attributes[..., 0]) * shows[..., None]
+    coarse = layers_fine.reshape(
+        chart.resolution, _OVERSAMPLING, chart.resolution, _OVERSAMPLING, 3
+    ).mean(axis=(1, 3))
+    return np.moveaxis(coarse, -1, 0).astype(np.float32)
