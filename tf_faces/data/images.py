@@ -31,6 +31,16 @@ MODALITIES = ("texture", "shape", "normals")
 MODALITY_SUFFIXES = ("", "_shp", "_nor")
 
 
+def range_scale_and_bias(
+    range_in: Sequence[float], range_out: Sequence[float]
+) -> tuple[np.float32, np.float32]:
+    """Returns (scale, bias) of the linear map between two ranges, in float32."""
+    low_in, high_in = (np.float32(value) for value in range_in)
+    low_out, high_out = (np.float32(value) for value in range_out)
+    scale = (high_out - low_out) / (high_in - low_in)
+    return scale, low_out - low_in * scale
+
+
 def adjust_dynamic_range(
     data: np.ndarray, range_in: Sequence[float], range_out: Sequence[float]
 ) -> np.ndarray:
@@ -40,10 +50,7 @@ def adjust_dynamic_range(
     """
     if list(range_in) == list(range_out):
         return data
-    low_in, high_in = (np.float32(value) for value in range_in)
-    low_out, high_out = (np.float32(value) for value in range_out)
-    scale = (high_out - low_out) / (high_in - low_in)
-    bias = low_out - low_in * scale
+    scale, bias = range_scale_and_bias(range_in, range_out)
     return data.astype(np.float32, copy=False) * scale + bias
 
 

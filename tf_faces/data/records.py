@@ -30,7 +30,8 @@ from tf_faces.core import files
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data import checksums
 
-FRAME_OVERHEAD = 16
+FRAME_OVERHEAD = 16  # Length, its checksum, the checksum of the payload.
+HEADER_BYTES = 12  # Those of them before the payload.
 # No image of ours is near this; a declared length beyond it is damage or malice.
 MAXIMUM_RECORD_BYTES = 1 << 31
 MAXIMUM_SIDE = 1 << 14
@@ -107,7 +108,7 @@ def encode_frame(payload: bytes) -> bytes:
 
 
 def encode_image(image: np.ndarray) -> bytes:
-    """Returns the framed record of an image.
+    """Returns the serialised Example of an image (the payload of its record).
 
     Args:
       image: [channels, height, width], uint8 or float32.
@@ -121,7 +122,7 @@ def encode_image(image: np.ndarray) -> bytes:
             f"Received: shape={image.shape}, dtype={image.dtype}"
         )
     little = image.astype(image.dtype.newbyteorder("<"), copy=False)
-    return encode_frame(encode_example(image.shape, little.tobytes()))
+    return encode_example(image.shape, little.tobytes())
 
 
 # --- parsing ------------------------------------------------------------------------
@@ -331,16 +332,16 @@ class RecordFile:
         position = 0
         known_header, known_length = b"", 0
         while position < size:
-            header = os.pread(self._descriptor, _HEADER.size, position)
-            if len(header) < _HEADER.size:
-                raise self._truncated(len(offsets), size, position + _HEADER.size)
+            header = os.pread(self._descriptor, HEADER_BYTES, position)
+            if len(header) < HEADER_BYTES:
+                raise self._truncated(len(offsets), size, position + HEADER_BYTES)
             if header != known_header:  # Records of one file have one length, mostly.
                 known_length = _frame_length(header, self.where(len(offsets)))
                 known_header = header
             end = position + FRAME_OVERHEAD + known_length
             if end > size:
                 raise self._truncated(len(offsets), size, end)
-            offsets.append(position + _HEADER.size)
+            offsets.append(position + HEADER_BYTES)
             lengths.append(known_length)
             position = end
         return np.array(offsets, np.int64), np.array(lengths, np.int64)
@@ -414,10 +415,10 @@ def read_first(path: files.PathLike) -> tuple[Record, int]:
     path = files.require_file(path, "TFRecord file")
     where = f"{path}, record 0"
     with open(path, "rb") as stream:
-        header = stream.read(_HEADER.size)
+        header = stream.read(HEADER_BYTES)
         if not header:
             raise FormatError(f"{path}: an empty file, expected at least one record.")
-        if len(header) < _HEADER.size:
+        if len(header) < HEADER_BYTES:
             raise FormatError(f"{where}: truncated after {len(header)} bytes.")
         length = _frame_length(header, where)
         content = stream.read(length + _CHECKSUM.size)
