@@ -19,8 +19,6 @@ from typing import Any
 
 import numpy as np
 
-PROTOCOL = 2
-
 
 @dataclasses.dataclass(frozen=True)
 class Global:
@@ -82,88 +80,99 @@ def array(values: np.ndarray) -> Build:
     return Build(empty, (1, values.shape, dtype, False, content))
 
 
-def dumps(value: Any) -> bytes:
-    """Returns the pickle (protocol 2) of plain values and the things above.
+def dumps(value: Any, protocol: int = 2) -> bytes:
+    """Returns the pickle of plain values and the things above.
+
+    Args:
+      value: what is written.
+      protocol: 2, which Python 2 reads as well, or 3, which writes bytes as they are.
 
     Raises:
       TypeError: for a value of another type.
     """
-    parts = [b"\x80" + bytes([PROTOCOL])]
-    _write(value, parts)
-    parts.append(b".")
-    return b"".join(parts)
+    writer = _Writer(protocol)
+    writer.write(value)
+    return b"".join([b"\x80", bytes([protocol]), *writer.parts, b"."])
 
 
-def _write_integer(value: int, parts: list[bytes]) -> None:
-    if 0 <= value < 256:
-        parts.append(b"K" + struct.pack("<B", value))
-    elif -(1 << 31) <= value < 1 << 31:
-        parts.append(b"J" + struct.pack("<i", value))
-    else:
-        content = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
-        parts.append(b"\x8a" + struct.pack("<B", len(content)) + content)
+class _Writer:
+    """Collects the instructions of one pickle."""
 
+    def __init__(self, protocol: int):
+        self.protocol = protocol
+        self.parts: list[bytes] = []
 
-def _write(value: Any, parts: list[bytes]) -> None:
-    if value is None:
-        parts.append(b"N")
-    elif isinstance(value, bool):
-        parts.append(b"\x88" if value else b"\x89")
-    elif isinstance(value, int):
-        _write_integer(value, parts)
-    elif isinstance(value, float):
-        parts.append(b"G" + struct.pack(">d", value))
-    elif isinstance(value, str):
-        content = value.encode("utf-8")
-        parts.append(b"X" + struct.pack("<I", len(content)) + content)
-    elif isinstance(value, bytes):
-        # Protocol 2 has no bytes; this is how pickle itself writes them there.
-        _write(
-            Call(Global("_codecs", "encode"), (value.decode("latin1"), "latin1")), parts
-        )
-    elif isinstance(value, tuple):
-        parts.append(b"(")
-        for item in value:
-            _write(item, parts)
-        parts.append(b"t")
-    elif isinstance(value, OrderedDict):
-        _write(Call(Global("collections", "OrderedDict"), ()), parts)
-        _write_items(value, parts)
-    elif isinstance(value, dict):
-        parts.append(b"}")
-        _write_items(value, parts)
-    elif isinstance(value, list):
-        parts.append(b"](")
-        for item in value:
-            _write(item, parts)
-        parts.append(b"e")
-    elif isinstance(value, np.ndarray):
-        _write(array(value), parts)
-    elif isinstance(value, Global):
-        parts.append(b"c" + f"{value.module}\n{value.name}\n".encode("ascii"))
-    elif isinstance(value, Call):
-        _write(value.function, parts)
-        _write(value.arguments, parts)
-        parts.append(b"R")
-    elif isinstance(value, New):
-        _write(value.class_, parts)
-        _write(value.arguments, parts)
-        parts.append(b"\x81")
-    elif isinstance(value, Build):
-        _write(value.thing, parts)
-        _write(value.state, parts)
-        parts.append(b"b")
-    elif isinstance(value, Persistent):
-        _write(value.identity, parts)
-        parts.append(b"Q")
-    else:
-        raise TypeError(f"no pickle instruction for {type(value).__name__}.")
+    def write(self, value: Any) -> None:
+        if value is None:
+            self.parts.append(b"N")
+        elif isinstance(value, bool):
+            self.parts.append(b"\x88" if value else b"\x89")
+        elif isinstance(value, int):
+            self._write_integer(value)
+        elif isinstance(value, float):
+            self.parts.append(b"G" + struct.pack(">d", value))
+        elif isinstance(value, str):
+            content = value.encode("utf-8")
+            self.parts.append(b"X" + struct.pack("<I", len(content)) + content)
+        elif isinstance(value, bytes):
+            if self.protocol > 2:
+                self.parts.append(b"B" + struct.pack("<I", len(value)) + value)
+                return
+            # Protocol 2 has no bytes; this is how pickle itself writes them there.
+            self.write(
+                Call(Global("_codecs", "encode"), (value.decode("latin1"), "latin1"))
+            )
+        elif isinstance(value, tuple):
+            self.parts.append(b"(")
+            for item in value:
+                self.write(item)
+            self.parts.append(b"t")
+        elif isinstance(value, OrderedDict):
+            self.write(Call(Global("collections", "OrderedDict"), ()))
+            self._write_items(value)
+        elif isinstance(value, dict):
+            self.parts.append(b"}")
+            self._write_items(value)
+        elif isinstance(value, list):
+            self.parts.append(b"](")
+            for item in value:
+                self.write(item)
+            self.parts.append(b"e")
+        elif isinstance(value, np.ndarray):
+            self.write(array(value))
+        elif isinstance(value, Global):
+            self.parts.append(b"c" + f"{value.module}\n{value.name}\n".encode("ascii"))
+        elif isinstance(value, Call):
+            self.write(value.function)
+            self.write(value.arguments)
+            self.parts.append(b"R")
+        elif isinstance(value, New):
+            self.write(value.class_)
+            self.write(value.arguments)
+            self.parts.append(b"\x81")
+        elif isinstance(value, Build):
+            self.write(value.thing)
+            self.write(value.state)
+            self.parts.append(b"b")
+        elif isinstance(value, Persistent):
+            self.write(value.identity)
+            self.parts.append(b"Q")
+        else:
+            raise TypeError(f"no pickle instruction for {type(value).__name__}.")
 
+    def _write_integer(self, value: int) -> None:
+        if 0 <= value < 256:
+            self.parts.append(b"K" + struct.pack("<B", value))
+        elif -(1 << 31) <= value < 1 << 31:
+            self.parts.append(b"J" + struct.pack("<i", value))
+        else:
+            content = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
+            self.parts.append(b"\x8a" + struct.pack("<B", len(content)) + content)
 
-def _write_items(items: dict, parts: list[bytes]) -> None:
-    if items:
-        parts.append(b"(")
-        for key, item in items.items():
-            _write(key, parts)
-            _write(item, parts)
-        parts.append(b"u")
+    def _write_items(self, items: dict) -> None:
+        if items:
+            self.parts.append(b"(")
+            for key, item in items.items():
+                self.write(key)
+                self.write(item)
+            self.parts.append(b"u")

@@ -1,0 +1,223 @@
+"""The pickled pandas tables of the original programs, without pandas.
+
+A table has the columns `sp`, `ep`, `tp` (shape, expression, texture); every cell is an
+array [K, 1].  Reading goes through the restricted unpickler with inert stand-ins for
+pandas' classes, and understands the layouts of pandas 0.2x (which the original used)
+to 3.x.  What is written has the layout of 0.24, which every later pandas reads.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from tf_faces.core import files, pickle_writing, pickles
+from tf_faces.core.errors import FormatError
+from tf_faces.core.pickle_writing import Build, Call, Global, New
+from tf_faces.data.face_manifold import FaceCoefficients
+
+COLUMNS = {"sp": "shape", "ep": "expression", "tp": "texture"}
+
+_INDEX_CLASSES = ("Index", "RangeIndex", "Int64Index", "NumericIndex", "_new_Index")
+_INDEX_MODULES = (
+    "pandas",
+    "pandas.core.index",
+    "pandas.core.indexes.api",
+    "pandas.core.indexes.base",
+    "pandas.core.indexes.range",
+    "pandas.core.indexes.numeric",
+    "pandas.indexes.base",
+    "pandas.indexes.range",
+    "pandas.indexes.numeric",
+)
+_STAND_INS = (
+    ("pandas", "DataFrame"),
+    ("pandas.core.frame", "DataFrame"),
+    ("pandas.core.internals", "BlockManager"),
+    ("pandas.core.internals.managers", "BlockManager"),
+    ("pandas._libs.internals", "BlockManager"),
+    ("pandas._libs.internals", "_unpickle_block"),
+    ("pandas.core.internals.blocks", "new_block"),
+    ("pandas.arrays", "ArrowStringArray"),
+    ("pandas.arrays", "StringArray"),
+    ("pandas.core.arrays.string_", "StringArray"),
+    ("pandas.core.arrays.string_", "StringDtype"),
+    ("pandas.core.arrays.string_arrow", "ArrowStringArray"),
+    ("pandas", "StringDtype"),
+    ("pandas._libs.missing", "_make_na"),
+    ("pyarrow.lib", "_restore_array"),
+    ("pyarrow.lib", "type_for_alias"),
+    ("pyarrow.lib", "py_buffer"),
+    ("pyarrow.lib", "chunked_array"),
+    *((module, name) for module in _INDEX_MODULES for name in _INDEX_CLASSES),
+)
+
+
+def _short_name(value: Any) -> str:
+    return (
+        value.class_name.rpartition(".")[2]
+        if isinstance(value, pickles.PickledObject)
+        else type(value).__name__
+    )
+
+
+def _arrow_strings(restored: pickles.PickledObject) -> list[str]:
+    """Texts of a pickled Arrow array of strings: an offsets and a content buffer."""
+    kind, count, _, start, buffers = restored.arguments[0][:5]
+    size = 8 if "large_string" in kind.arguments else 4
+    offsets, content = (buffer.arguments[0] for buffer in buffers[1:3])
+    edges = np.frombuffer(offsets, np.dtype(f"<i{size}"))[start : start + count + 1]
+    content = bytes(content)
+    return [
+        content[int(low) : int(high)].decode("utf-8")
+        for low, high in zip(edges[:-1], edges[1:], strict=True)
+    ]
+
+
+def _labels(index: Any) -> list[Any]:
+    """Labels of a pickled pandas index of names."""
+    if _short_name(index) == "_new_Index":
+        index = index.arguments[1]["data"]
+    if isinstance(index, pickles.PickledObject):
+        state = index.state
+        if isinstance(state, tuple):
+            state = next(part for part in state if isinstance(part, dict))
+        values = state.get("_pa_array", state.get("_ndarray"))
+        if _short_name(values) == "chunked_array":
+            return [
+                text for part in values.arguments[0] for text in _arrow_strings(part)
+            ]
+        index = (
+            _arrow_strings(values)
+            if _short_name(values) == "_restore_array"
+            else values
+        )
+    return [str(label) for label in index]
+
+
+def _blocks(manager: pickles.PickledObject) -> tuple[list[Any], list[tuple[Any, Any]]]:
+    """Returns the axes and the (values, row numbers) blocks of a pickled manager."""
+    if isinstance(manager.state, tuple):  # Before pandas 1.3.
+        layout = manager.state[3]["0.14.1"]
+        return list(layout["axes"]), [
+            (block["values"], block["mgr_locs"]) for block in layout["blocks"]
+        ]
+    blocks, axes = manager.arguments[:2]
+    return list(axes), [tuple(block.arguments[:2]) for block in blocks]
+
+
+def _columns(table: Any) -> dict[str, list[Any]]:
+    if _short_name(table) != "DataFrame":
+        raise ValueError(f"found {_short_name(table)}, expected a DataFrame")
+    state = table.state
+    manager = state.get("_mgr", state.get("_data"))
+    axes, blocks = _blocks(manager)
+    labels = _labels(axes[0])
+    columns = {}
+    for values, places in blocks:
+        if not isinstance(values, np.ndarray) or values.dtype != object:
+            raise ValueError("found a column of numbers, expected cells with arrays")
+        places = np.arange(len(labels))[places]
+        for place, column in zip(places, values, strict=True):
+            columns[labels[place]] = list(column)
+    return columns
+
+
+def read(path: files.PathLike) -> FaceCoefficients:
+    """Reads a pickled table (`.pkl`) of the original programs.
+
+    Raises:
+      InputError: if the file is missing.
+      ForbiddenPickleError: if it asks for anything but such a table.
+      FormatError: if it is damaged, lacks a column, or a cell has a wrong length or a
+        number that is not finite.
+    """
+    loaded = pickles.load_pickle(path, stand_ins=_STAND_INS)
+    try:
+        columns = _columns(loaded)
+    except (
+        AttributeError,
+        IndexError,
+        KeyError,
+        StopIteration,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise FormatError(
+            f"{path}: not a pickled pandas table of face coefficients "
+            f"({type(error).__name__}: {error})."
+        ) from error
+    return from_columns(columns, str(path))
+
+
+def from_columns(columns: dict[str, list[Any]], source: str) -> FaceCoefficients:
+    """Puts the cells of columns `sp`, `ep`, `tp` together.
+
+    Raises:
+      FormatError: for a missing column, a cell of another length, or a number that is
+        not finite.
+    """
+    stacked = {}
+    for name, group in COLUMNS.items():
+        if name not in columns:
+            raise FormatError(
+                f"{source}: lacks the column {name!r}; found {', '.join(columns)}."
+            )
+        cells = []
+        for row, cell in enumerate(columns[name]):
+            cell = np.asarray(cell)
+            if cell.dtype.kind not in "biuf":
+                raise FormatError(
+                    f"{source}: {name} of row {row} holds no array of numbers."
+                )
+            cells.append(cell.reshape(-1))
+            if cells[-1].size != cells[0].size:
+                raise FormatError(
+                    f"{source}: {name} of row {row} has {cells[-1].size} numbers, "
+                    f"expected {cells[0].size} as in row 0."
+                )
+        if not cells:
+            raise FormatError(f"{source}: a table without rows.")
+        stacked[group] = np.stack(cells)
+    return FaceCoefficients(**stacked).require_finite(source)
+
+
+def write(path: files.PathLike, faces: FaceCoefficients) -> None:
+    """Writes a table that `pandas.read_pickle` and the original programs read."""
+    count = len(faces)
+    cells = []
+    for group in COLUMNS.values():
+        cells.extend(
+            pickle_writing.array(row[:, None]) for row in faces.group(group)
+        )
+    values = np.empty(len(cells), object)
+    values[:] = cells
+    values = values.reshape(len(COLUMNS), count)
+    names = np.array(list(COLUMNS), object)
+    new_index = Global("pandas.core.indexes.base", "_new_Index")
+    columns = Call(
+        new_index,
+        (Global("pandas.core.indexes.base", "Index"), {"data": names, "name": None}),
+    )
+    rows = Call(
+        new_index,
+        (
+            Global("pandas.core.indexes.range", "RangeIndex"),
+            {"name": None, "start": 0, "stop": count, "step": 1},
+        ),
+    )
+    places = Call(Global("builtins", "slice"), (0, len(COLUMNS), 1))
+    block = {"values": values, "mgr_locs": places}
+    manager = Build(
+        New(Global("pandas.core.internals.managers", "BlockManager")),
+        (
+            [columns, rows],
+            [values],
+            [columns],
+            {"0.14.1": {"axes": [columns, rows], "blocks": [block]}},
+        ),
+    )
+    table = Build(
+        New(Global("pandas.core.frame", "DataFrame")),
+        {"_data": manager, "_typ": "dataframe", "_metadata": []},
+    )
+    files.write_bytes(path, pickle_writing.dumps(table, protocol=3))
