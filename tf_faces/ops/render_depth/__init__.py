@@ -1,8 +1,21 @@
-"""The rasteriser: a compiled TensorFlow op and its NumPy twin."""
+"""The rasteriser: a compiled TensorFlow op and its twins in NumPy and TensorFlow.
+
+`rasterize` is imported on first use, so that the NumPy twin stays free of TensorFlow.
+"""
+
+from typing import Any
 
 from tf_faces.ops.render_depth.render_depth_reference import (
     Rasterization,
     rasterize_numpy,
 )
 
-__all__ = ["Rasterization", "rasterize_numpy"]
+__all__ = ["Rasterization", "rasterize", "rasterize_numpy"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "rasterize":
+        from tf_faces.ops.render_depth import render_depth_ops
+
+        return render_depth_ops.rasterize
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,8 +12,8 @@ import numpy as np
 from tf_faces.core.errors import InputError
 from tf_faces.ops.render_depth import rules
 
-# Largest height or width: pixel numbers times ten channels stay below 2^31 rows.
-MAXIMUM_SIDE = 1 << 15
+# Pixel coordinates must be exact in float32.
+MAXIMUM_SIDE = 1 << 24
 CULLING = ("none", "back", "front")
 # Bounds the memory of one round to about 100 bytes times this many pairs.
 _PAIRS_PER_ROUND = 1 << 19
@@ -164,11 +164,16 @@ def _rasterize(vertices, triangles, height, width, attributes, rule, cull):
     owner = np.full(height * width, -1, np.int32)
     flat_depth = _mean(corners[..., 2]) if rule.depth == "flat" else None
     for triangle, x, y in _candidates(corners, height, width, rule, cull):
-        weights, inside = _weights(corners[triangle], x, y, height, width, rule)
-        if rule.depth == "flat":
-            z = flat_depth[triangle]
+        if rule.edges == "top_left":
+            z, inside = _top_left(corners[triangle], x, y)
         else:
-            z = _combine(weights, corners[triangle][..., 2], rule).astype(dtype)
+            weights, inside = _weights(corners[triangle], x, y, height, width, rule)
+            z = (
+                flat_depth[triangle]
+                if rule.depth == "flat"
+                else _combine(weights, corners[triangle][..., 2], rule)
+            )
+        z = z.astype(dtype)
         pixel = y * width + x
         inside &= z > depth[pixel]
         triangle, pixel, z = triangle[inside], pixel[inside], z[inside]
@@ -219,7 +224,7 @@ def _candidates(corners, height, width, rule, cull):
 
 
 def _cross(corners):
-    """(p0 - p1) x (p0 - p2): differences in the given precision, rest in float64."""
+    """(p0 - p1) x (p0 - p2): differences in the corners' precision, then float64."""
     a = (corners[:, 0] - corners[:, 1]).astype(np.float64)
     b = (corners[:, 0] - corners[:, 2]).astype(np.float64)
     return np.stack(
@@ -234,8 +239,6 @@ def _cross(corners):
 
 def _weights(corners, x, y, height, width, rule):
     """Barycentric weights [K, 3] of pixels, and whether the rule takes them."""
-    if rule.edges == "top_left":
-        return _top_left_weights(corners, x, y)
     real = np.float32 if rule.single_precision else np.float64
     point = np.stack([x, y], -1).astype(real)
     corners = corners[..., :2].astype(real)
@@ -265,28 +268,58 @@ def _weights(corners, x, y, height, width, rule):
     return np.stack([1 - u - v, v, u], -1), inside
 
 
-def _top_left_weights(corners, x, y):
-    dx = corners[..., 0].astype(np.float64) - x[:, None]
-    dy = corners[..., 1].astype(np.float64) - y[:, None]
-    # Twice the area of (pixel, next corner, after-next corner); swapping two corners
-    # negates it exactly, which is what makes shared edges watertight.
+def _top_left(corners, x, y):
+    """Depths [K] in float64 by edge functions, and whether the rule takes the pixels.
+
+    An edge function is a x + (b y + c), positive inside: the two triangles at an edge
+    compute exactly opposite values, which makes shared edges watertight.
+    """
+    corners = corners.astype(np.float64)
+    cx, cy, z = corners[..., 0], corners[..., 1], corners[..., 2]
+    area = _doubled_area(cx, cy)
+    sign = np.sign(area)[:, None]
     following, last = [1, 2, 0], [2, 0, 1]
-    areas = dx[:, following] * dy[:, last] - dx[:, last] * dy[:, following]
-    total = (areas[:, 0] + areas[:, 1]) + areas[:, 2]
-    sign = np.sign(total)[:, None]
-    rise = (dy[:, last] - dy[:, following]) * sign
-    run = (dx[:, last] - dx[:, following]) * sign
-    owned = (rise < 0) | ((rise == 0) & (run > 0))
-    side = areas * sign
-    inside = ((side > 0) | ((side == 0) & owned)).all(1) & (total != 0)
-    inverse = np.zeros_like(total)
-    np.divide(1, total, out=inverse, where=inside)
-    return areas * inverse[:, None], inside
+    a = (cy[:, following] - cy[:, last]) * sign
+    b = (cx[:, last] - cx[:, following]) * sign
+    c = (cx[:, following] * cy[:, last] - cx[:, last] * cy[:, following]) * sign
+    edge = a * x[:, None] + (b * y[:, None] + c)
+    owned = (a > 0) | ((a == 0) & (b > 0))
+    inside = ((edge > 0) | ((edge == 0) & owned)).all(1) & (area != 0)
+    inverse = np.zeros_like(area)
+    np.divide(1, np.abs(area), out=inverse, where=area != 0)
+    slope = (z[:, 1:] - z[:, :1]) * inverse[:, None]
+    return z[:, 0] + (edge[:, 1] * slope[:, 0] + edge[:, 2] * slope[:, 1]), inside
+
+
+def _doubled_area(x, y):
+    return (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (x[:, 2] - x[:, 0]) * (
+        y[:, 1] - y[:, 0]
+    )
+
+
+def _plane_weights(corners, x, y):
+    """Barycentric weights [K, 3] in float64, computed relative to corner 0."""
+    corners = corners[..., :2].astype(np.float64)
+    area = _doubled_area(corners[..., 0], corners[..., 1])
+    inverse = np.zeros_like(area)
+    np.divide(1, area, out=inverse, where=area != 0)
+    e1x, e1y = (corners[:, 1] - corners[:, 0]).T
+    e2x, e2y = (corners[:, 2] - corners[:, 0]).T
+    ux, uy = x - corners[:, 0, 0], y - corners[:, 0, 1]
+    w1 = (ux * e2y - uy * e2x) * inverse
+    w2 = (e1x * uy - e1y * ux) * inverse
+    return np.stack([(1 - w1) - w2, w1, w2], -1)
 
 
 def _combine(weights, values, rule):
     real = np.float32 if rule.single_precision else np.float64
     values = values.astype(real)
+    if rule.edges == "top_left":
+        # From corner 0, so that equal values at the corners come out unchanged.
+        return values[:, 0] + (
+            weights[:, 1] * (values[:, 1] - values[:, 0])
+            + weights[:, 2] * (values[:, 2] - values[:, 0])
+        )
     return (weights[:, 0] * values[:, 0] + weights[:, 1] * values[:, 1]) + (
         weights[:, 2] * values[:, 2]
     )
@@ -300,15 +333,20 @@ def _resolve(depth, owner, corners, triangles, attributes, size, rule):
     background = rule.background if np.isfinite(rule.background) else 0
     pixel = np.flatnonzero(owner >= 0)
     triangle = owner[pixel]
-    weights, _ = _weights(
-        corners[triangle], pixel % width, pixel // width, height, width, rule
-    )
-    normals = _cross(corners[triangle])
+    x, y = pixel % width, pixel // width
+    if rule.edges == "top_left":
+        weights = _plane_weights(corners[triangle], x, y)
+    else:
+        weights, _ = _weights(corners[triangle], x, y, height, width, rule)
     if rule.unit_normals:
+        normals = _cross(corners[triangle].astype(np.float64))
         length = np.sqrt((normals * normals).sum(-1, keepdims=True))
         np.divide(normals, length, out=normals, where=length > 0)
-    drawn = np.where(owner < 0, dtype.type(background), depth)
-    result.depth.reshape(-1)[:] = drawn
+    else:
+        normals = _cross(corners[triangle])
+    if rule.edges == "top_left":
+        depth[pixel] = _combine(weights, corners[triangle][..., 2], rule)
+    result.depth.reshape(-1)[:] = np.where(owner < 0, dtype.type(background), depth)
     result.triangle_id.reshape(-1)[:] = owner
     result.barycentrics.reshape(-1, 3)[pixel] = weights
     result.normals.reshape(-1, 3)[pixel] = normals

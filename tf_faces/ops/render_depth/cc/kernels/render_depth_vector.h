@@ -1,0 +1,33 @@
+// Chooses at run time among builds of the inner loops for several instruction sets.
+
+#ifndef TF_FACES_OPS_RENDER_DEPTH_VECTOR_H_
+#define TF_FACES_OPS_RENDER_DEPTH_VECTOR_H_
+
+#include <cstddef>
+
+#include "render_depth.h"
+
+namespace tf_faces {
+namespace render_depth {
+
+enum class Instructions { kScalar, kGeneric, kAvx2, kAvx512 };
+
+// Sets *result for "auto", "scalar", "generic", "avx2" or "avx512"; false if this
+// processor cannot run it.
+bool FindInstructions(const char* name, Instructions* result);
+
+// Asks for large pages behind a large output: filling fresh memory in pages of four
+// kilobytes costs more than drawing.  Does nothing where the system has no such call.
+void AdviseHugePages(void* memory, size_t bytes);
+
+// Draws the rows [row_begin, row_end) of one image; all outputs are written.  Every
+// instruction set gives the same bits.
+void DrawRows(const Mesh<float>& mesh, const Rule& rule, Instructions instructions,
+              const Image<float>& image, int64_t row_begin, int64_t row_end);
+void DrawRows(const Mesh<double>& mesh, const Rule& rule, Instructions instructions,
+              const Image<double>& image, int64_t row_begin, int64_t row_end);
+
+}  // namespace render_depth
+}  // namespace tf_faces
+
+#endif  // TF_FACES_OPS_RENDER_DEPTH_VECTOR_H_
