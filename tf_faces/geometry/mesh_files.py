@@ -1,0 +1,75 @@
+"""Mesh files: one call to read or write any of them, chosen by the file's suffix.
+
+| suffix | written                                   | module                |
+|--------|-------------------------------------------|-----------------------|
+| .obj   | text, .mtl and .png beside it if textured | `mesh_files_obj`      |
+| .ply   | binary, .png beside it if textured        | `mesh_files_ply`      |
+| .glb   | one file, texture inside                  | `mesh_files_glb`      |
+
+Reading trusts nothing: what a file claims is checked against its size before memory
+is taken, every index is checked, and neighbouring files are looked for by name in the
+same folder only.
+"""
+
+import pathlib
+
+from tf_faces.core import files
+from tf_faces.core.errors import InputError
+from tf_faces.geometry.mesh import Mesh
+from tf_faces.geometry.mesh_files_glb import read_glb, write_glb
+from tf_faces.geometry.mesh_files_obj import read_obj, write_obj
+from tf_faces.geometry.mesh_files_ply import read_ply, write_ply
+
+__all__ = [
+    "SUFFIXES",
+    "read_glb",
+    "read_mesh",
+    "read_obj",
+    "read_ply",
+    "write_glb",
+    "write_mesh",
+    "write_obj",
+    "write_ply",
+]
+
+SUFFIXES = (".obj", ".ply", ".glb")
+
+_READERS = {
+    ".obj": read_obj,
+    ".ply": read_ply,
+    ".glb": lambda path: read_glb(path).mesh,
+}
+_WRITERS = {".obj": write_obj, ".ply": write_ply, ".glb": write_glb}
+
+
+def _checked_suffix(path: pathlib.Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InputError(
+            f"{path}: found the suffix {suffix!r}, expected {', '.join(SUFFIXES)}."
+        )
+    return suffix
+
+
+def read_mesh(path: files.PathLike) -> Mesh:
+    """Reads an OBJ, PLY or GLB file.
+
+    Raises:
+      InputError: if the file is missing or has another suffix.
+      FormatError: if the file is damaged.
+    """
+    path = pathlib.Path(path)
+    return _READERS[_checked_suffix(path)](path)
+
+
+def write_mesh(path: files.PathLike, mesh: Mesh) -> list[pathlib.Path]:
+    """Writes an OBJ, PLY or GLB file, atomically.
+
+    Returns:
+      All files written, the mesh file last.
+
+    Raises:
+      InputError: if the suffix is another one.
+    """
+    path = pathlib.Path(path)
+    return _WRITERS[_checked_suffix(path)](path, mesh)
