@@ -186,9 +186,7 @@ def write(path: files.PathLike, faces: FaceCoefficients) -> None:
     count = len(faces)
     cells = []
     for group in COLUMNS.values():
-        cells.extend(
-            pickle_writing.array(row[:, None]) for row in faces.group(group)
-        )
+        cells.extend(pickle_writing.array(row[:, None]) for row in faces.group(group))
     values = np.empty(len(cells), object)
     values[:] = cells
     values = values.reshape(len(COLUMNS), count)

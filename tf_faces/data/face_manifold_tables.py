@@ -1,0 +1,158 @@
+"""Tables of face coefficients in the format that the file's suffix says.
+
+| suffix     | content                                                          |
+|------------|------------------------------------------------------------------|
+| `.npz`     | arrays `sp` [N, Ks], `ep` [N, Ke], `tp` [N, Kt], and `names`; the |
+|            | default                                                          |
+| `.parquet` | one row a face, fixed-size lists `sp`, `ep`, `tp`, text `name`   |
+| `.pkl`     | the pandas pickle of the original programs (read restrictedly)   |
+
+A folder is read as `.mat` files (`tf_faces.data.face_manifold.read_mat_folder`).
+"""
+
+import pathlib
+
+import numpy as np
+
+from tf_faces.core import files
+from tf_faces.core.errors import FormatError, InputError, missing_dependency
+from tf_faces.data import face_manifold, face_manifold_pandas
+from tf_faces.data.face_manifold import FaceCoefficients
+
+COLUMNS = face_manifold_pandas.COLUMNS
+SUFFIXES = (".npz", ".parquet", ".pkl")
+
+
+def _suffix(path: files.PathLike) -> str:
+    suffix = pathlib.Path(path).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InputError(f"{path}: expected one of the suffixes {', '.join(SUFFIXES)}.")
+    return suffix
+
+
+def read(path: files.PathLike) -> FaceCoefficients:
+    """Reads a table of face coefficients.
+
+    Raises:
+      InputError: if the file is missing or its suffix unknown.
+      FormatError: if it is damaged, lacks a column or holds a number that is not
+        finite.
+    """
+    suffix = _suffix(path)
+    if suffix == ".pkl":
+        return face_manifold_pandas.read(path)
+    return _read_npz(path) if suffix == ".npz" else _read_parquet(path)
+
+
+def write(path: files.PathLike, faces: FaceCoefficients) -> None:
+    """Writes a table atomically, in the format of the suffix."""
+    suffix = _suffix(path)
+    if suffix == ".pkl":
+        face_manifold_pandas.write(path, faces)
+    elif suffix == ".npz":
+        arrays = {name: faces.group(group) for name, group in COLUMNS.items()}
+        if faces.names is not None:
+            arrays["names"] = np.array(faces.names, str)
+        files.write_npz(path, compress=False, **arrays)
+    else:
+        _write_parquet(path, faces)
+
+
+def read_any(path: files.PathLike, *, strict: bool = False) -> face_manifold.MatFolder:
+    """Reads a table, or a folder of `.mat` files with the count of bad ones."""
+    if pathlib.Path(path).is_dir():
+        return face_manifold.read_mat_folder(path, strict=strict)
+    return face_manifold.MatFolder(read(path), ())
+
+
+def _assembled(arrays, names, source: str) -> FaceCoefficients:
+    for name, value in arrays.items():
+        if value.ndim != 2 or value.dtype.kind not in "biuf":
+            raise FormatError(
+                f"{source}: {name} has shape {list(value.shape)} and type "
+                f"{value.dtype}, expected numbers [N, K]."
+            )
+    try:
+        faces = FaceCoefficients(
+            **{COLUMNS[name]: value for name, value in arrays.items()}, names=names
+        )
+    except InputError as error:
+        raise FormatError(f"{source}: {error}") from error
+    if not len(faces):
+        raise FormatError(f"{source}: a table without rows.")
+    return faces.require_finite(source)
+
+
+def _read_npz(path: files.PathLike) -> FaceCoefficients:
+    found = files.load_npz(path)
+    missing = [name for name in ("sp", "ep") if name not in found]
+    if missing:
+        raise FormatError(
+            f"{path}: lacks the array {missing[0]!r}; found {', '.join(found)}."
+        )
+    names = found.get("names")
+    if names is not None and (names.ndim != 1 or names.dtype.kind != "U"):
+        raise FormatError(f"{path}: names is not a list of texts.")
+    return _assembled(
+        {name: found[name] for name in COLUMNS if name in found},
+        None if names is None else [str(name) for name in names],
+        str(path),
+    )
+
+
+def _pyarrow():
+    try:
+        import pyarrow
+        import pyarrow.compute
+        import pyarrow.parquet
+    except ImportError as error:
+        raise missing_dependency("pyarrow", "tables", "A .parquet table") from error
+    return pyarrow
+
+
+def _write_parquet(path: files.PathLike, faces: FaceCoefficients) -> None:
+    pyarrow = _pyarrow()
+    columns = {}
+    for name, group in COLUMNS.items():
+        values = faces.group(group)
+        columns[name] = pyarrow.FixedSizeListArray.from_arrays(
+            pyarrow.array(values.reshape(-1)), values.shape[1]
+        )
+    if faces.names is not None:
+        columns["name"] = pyarrow.array(list(faces.names))
+    with files.atomic_path(path) as temporary:
+        pyarrow.parquet.write_table(pyarrow.table(columns), temporary)
+
+
+def _read_parquet(path: files.PathLike) -> FaceCoefficients:
+    pyarrow = _pyarrow()
+    path = files.require_file(path, "table")
+    try:
+        table = pyarrow.parquet.ParquetFile(path).read()
+    except (pyarrow.ArrowException, OSError) as error:
+        text = str(error).splitlines()[0]
+        raise FormatError(f"{path}: not a readable Parquet file ({text}).") from error
+    arrays = {}
+    for name in COLUMNS:
+        if name not in table.column_names:
+            if name == "tp":
+                continue
+            raise FormatError(
+                f"{path}: lacks the column {name!r}; found "
+                f"{', '.join(table.column_names)}."
+            )
+        rows = table.column(name).combine_chunks()
+        # Lists of any kind are taken, as other programs write them; all rows must
+        # have the same length.
+        try:
+            lengths = set(pyarrow.compute.list_value_length(rows).to_pylist())
+            if len(lengths) != 1 or None in lengths:
+                raise ValueError(f"rows of {sorted(map(str, lengths))} numbers")
+            flat = pyarrow.compute.list_flatten(rows).to_numpy(zero_copy_only=False)
+            arrays[name] = flat.reshape(len(rows), lengths.pop())
+        except (pyarrow.ArrowException, ValueError, TypeError) as error:
+            raise FormatError(
+                f"{path}: {name} is not a column of lists of equal length ({error})."
+            ) from error
+    names = table.column("name").to_pylist() if "name" in table.column_names else None
+    return _assembled(arrays, names, str(path))
