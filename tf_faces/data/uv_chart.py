@@ -13,6 +13,7 @@ import scipy.ndimage
 import scipy.sparse
 
 from tf_faces.core.errors import InputError
+from tf_faces.geometry import uv
 from tf_faces.morphable import makehuman_files, painting, unwrapping
 from tf_faces.morphable.model import MorphableModel
 from tf_faces.ops.render_depth.render_depth_reference import rasterize_numpy
@@ -63,25 +64,11 @@ class Chart:
     @property
     def pixel_coordinates(self) -> np.ndarray:
         """float64 [V, 2]: (row, column) of the chart's vertices."""
-        side = self.resolution - 1
-        u, v = self.coordinates.astype(np.float64).T
-        return np.stack([(1 - v) * side, u * side], axis=1)
+        return uv.tbgan_pixels(self.coordinates.astype(np.float64), self.resolution)
 
     def to_map(self, values: np.ndarray) -> np.ndarray:
         """Vertex values [n, C] as a map [R, R, C]."""
         return (self.pixels @ values).reshape(self.resolution, self.resolution, -1)
-
-
-def sample_map(image: np.ndarray, pixel_coordinates: np.ndarray) -> np.ndarray:
-    """Bilinear values of a map [R, R, C] at (row, column) [V, 2]: [V, C]."""
-    side = image.shape[0] - 1
-    place = np.clip(pixel_coordinates, 0, side)
-    corner = np.minimum(place.astype(int), side - 1)
-    below, right = (place - corner).T[..., None]
-    i, j = corner.T
-    upper = image[i, j] * (1 - right) + image[i, j + 1] * right
-    lower = image[i + 1, j] * (1 - right) + image[i + 1, j + 1] * right
-    return upper * (1 - below) + lower * below
 
 
 def _region_mask(model: MorphableModel, names) -> np.ndarray:

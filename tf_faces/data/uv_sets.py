@@ -10,7 +10,8 @@ What a set's folder holds, in the input layout of the TFRecord exporter of coupl
                          `morphable.expressions.BASIC_EXPRESSIONS`; probabilities,
                          every row sums to one (not logits)
     paths.pkl            pickled list of the n keys, in the order of the labels
-    uv_dictionary.npz    how maps become meshes again, see `Dictionary`
+    uv_dictionary.npz    how maps become meshes again, see
+                         `morphable.uv_dictionary`
     uv_set.json          what the set was made of; written last, so its presence
                          says that the set is whole
 
@@ -20,7 +21,6 @@ stopped run continues where it was.  Row 0 of a map is the top of the head.
 """
 
 import concurrent.futures
-import dataclasses
 import io as byte_io
 import json
 import multiprocessing
@@ -33,11 +33,11 @@ import scipy.sparse
 import tqdm
 
 from tf_faces.core import files
-from tf_faces.core.errors import FormatError, InputError
+from tf_faces.core.errors import InputError
 from tf_faces.data import uv_chart
-from tf_faces.geometry.mesh import Mesh
 from tf_faces.morphable import expressions, io, makehuman_files, painting
 from tf_faces.morphable.model import MorphableModel
+from tf_faces.morphable.uv_dictionary import UvDictionary
 
 # Changes whenever the same arguments would give other samples.
 _REVISION = 1
@@ -46,95 +46,6 @@ _INCOMPLETE = "uv_set.incomplete.json"
 _COMPLETE = "uv_set.json"
 # The neutral face fills this share of [-1, 1]; identities need the rest.
 _NEUTRAL_EXTENT = 0.8
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Dictionary:
-    """The chart of a set, `uv_dictionary.npz`.
-
-    Attributes:
-      tcoords: float64 [V, 2], (u, v) in 0..1, v up.
-      tcoords_pixel_scaled: float64 [V, 2], (row, column) in a map of the resolution.
-      trilist: int32 [T, 3], 0-based, counter-clockwise from outside.
-      tmask: bool [R, R], pixels inside of the chart.
-      hidden: bool [V], vertices under another part of the chart, whose own place the
-        map does not hold (they take that of the part above).
-      resolution: R.
-      scale, offset: vertices = map * scale + offset, in `unit`.
-      unit: of the vertices.
-    """
-
-    tcoords: np.ndarray
-    tcoords_pixel_scaled: np.ndarray
-    trilist: np.ndarray
-    tmask: np.ndarray
-    hidden: np.ndarray
-    resolution: int
-    scale: float
-    offset: np.ndarray
-    unit: str
-
-    def save(self, path: files.PathLike) -> None:
-        """Writes the dictionary as .npz."""
-        files.write_npz(path, **dataclasses.asdict(self))
-
-    def vertices(self, shape_map: np.ndarray) -> np.ndarray:
-        """Vertices float32 [V, 3] of a shape map [3, R, R], bilinear, in `unit`."""
-        image = np.moveaxis(np.asarray(shape_map, np.float32), 0, -1)
-        if image.shape != (self.resolution, self.resolution, 3):
-            raise InputError(
-                f"shape_map must have shape [3, {self.resolution}, {self.resolution}]. "
-                f"Received: {np.shape(shape_map)}"
-            )
-        sampled = uv_chart.sample_map(image, self.tcoords_pixel_scaled)
-        return (sampled * self.scale + self.offset).astype(np.float32)
-
-    def mesh(self, shape_map: np.ndarray, texture: np.ndarray | None = None) -> Mesh:
-        """The textured mesh of a shape map; `texture` is uint8 [H, W, 3]."""
-        return Mesh(
-            vertices=self.vertices(shape_map),
-            triangles=self.trilist,
-            texture_coordinates=self.tcoords,
-            texture=texture,
-        )
-
-
-def load_dictionary(path: files.PathLike) -> Dictionary:
-    """Reads `uv_dictionary.npz`.
-
-    Raises:
-      FormatError: if an array is absent or of the wrong shape.
-    """
-    names = [field.name for field in dataclasses.fields(Dictionary)]
-    found = files.load_npz(path, names)
-    resolution = int(found["resolution"])
-    count = len(found["tcoords"])
-    for name, shape in (
-        ("tcoords", (count, 2)),
-        ("tcoords_pixel_scaled", (count, 2)),
-        ("tmask", (resolution, resolution)),
-        ("hidden", (count,)),
-        ("offset", (3,)),
-        ("trilist", (len(found["trilist"]), 3)),
-    ):
-        if found[name].shape != shape:
-            raise FormatError(
-                f"{path}: {name} has shape {found[name].shape}, expected {shape}."
-            )
-    trilist = found["trilist"].astype(np.int32)
-    if trilist.size and not (0 <= trilist.min() and trilist.max() < count):
-        raise FormatError(f"{path}: trilist refers to vertices that do not exist.")
-    return Dictionary(
-        tcoords=found["tcoords"],
-        tcoords_pixel_scaled=found["tcoords_pixel_scaled"],
-        trilist=trilist,
-        tmask=found["tmask"],
-        hidden=found["hidden"],
-        resolution=resolution,
-        scale=float(found["scale"]),
-        offset=found["offset"],
-        unit=str(found["unit"]),
-    )
 
 
 # --- textures ----------------------------------------------------------------------
@@ -169,6 +80,16 @@ def _resampled_skins(paths, chart: uv_chart.Chart) -> np.ndarray:
     return np.stack(result).astype(np.float32)
 
 
+def _similar_skins(skins: np.ndarray, count: int = 6) -> np.ndarray:
+    """For each skin the numbers of those nearest in mean colour: int [skins, count].
+
+    Mixed skins of one tone look like skin; light with dark ones look like paint.
+    """
+    means = skins.mean(axis=(1, 2))
+    distance = np.linalg.norm(means[:, None] - means[None], axis=2)
+    return np.argsort(distance, axis=1)[:, :count]
+
+
 def _paint_eyes(texture, layers, rng):
     """Blends eyes with an iris of random colour into a texture [R, R, 3]."""
     if not layers.any():
@@ -190,12 +111,9 @@ class Sampler:
       model: any morphable model.
       resolution: 32, 64, 128, 256 or 512.
       seed: of the whole set.
-      skins: skin pictures for models whose chart is that of the MakeHuman skins.
     """
 
-    def __init__(
-        self, model: MorphableModel, resolution: int, seed: int, skins=()
-    ) -> None:
+    def __init__(self, model: MorphableModel, resolution: int, seed: int) -> None:
         self.chart = uv_chart.build_chart(model, resolution)
         self.seed = seed
         part = self.chart.model
@@ -203,7 +121,10 @@ class Sampler:
         self.offset = ((low + high) / 2).astype(np.float64)
         self.scale = float((high - low).max() / 2 / _NEUTRAL_EXTENT)
         self._basic = expressions.basic_expressions(part)
-        self._skins = _resampled_skins(skins, self.chart) if len(skins) else None
+        self._skins, self._partners = None, None
+        if model.texture_pictures:
+            self._skins = _resampled_skins(model.texture_pictures, self.chart)
+            self._partners = _similar_skins(self._skins)
         # Triangles at the model's own vertices, which seams do not cut.
         self._triangles = self.chart.vertex_of_coordinate[self.chart.triangles]
         corner = np.arange(3 * len(self._triangles)) // 3
@@ -212,10 +133,10 @@ class Sampler:
             shape=(part.vertex_count, len(self._triangles)),
         )
 
-    def dictionary(self) -> Dictionary:
+    def dictionary(self) -> UvDictionary:
         """The chart for turning maps into meshes."""
         chart = self.chart
-        return Dictionary(
+        return UvDictionary(
             tcoords=chart.coordinates.astype(np.float64),
             tcoords_pixel_scaled=chart.pixel_coordinates,
             trilist=chart.triangles,
@@ -261,7 +182,8 @@ class Sampler:
         if self._skins is None:
             texture = self.chart.to_map(colors)
         else:
-            first, second = rng.choice(len(self._skins), 2, replace=False)
+            first = rng.integers(len(self._skins))
+            second = rng.choice(self._partners[first])
             blend = _smooth_noise(rng, 1, 4, self.chart.resolution)[0]
             blend = 1 / (1 + np.exp(-4 * blend - 2 * rng.standard_normal()))
             texture = self._skins[first] + blend[..., None] * (
@@ -372,9 +294,9 @@ def _key(subject: int, variant: int) -> str:
 _worker_sampler: Sampler | None = None
 
 
-def _start_worker(model, resolution, seed, skins):
+def _start_worker(model, resolution, seed):
     global _worker_sampler
-    _worker_sampler = Sampler(model, resolution, seed, skins)
+    _worker_sampler = Sampler(model, resolution, seed)
 
 
 def _write_batch(directory, pairs, sampler: Sampler | None = None) -> int:
@@ -393,7 +315,7 @@ def _write_batch(directory, pairs, sampler: Sampler | None = None) -> int:
     return len(pairs)
 
 
-def _run_batches(directory, batches, sampler, model, skins, processes, progress):
+def _run_batches(directory, batches, sampler, model, processes, progress):
     if processes == 1:
         for batch in batches:
             progress.update(_write_batch(directory, batch, sampler))
@@ -408,7 +330,7 @@ def _run_batches(directory, batches, sampler, model, skins, processes, progress)
             processes,
             multiprocessing.get_context("spawn"),
             _start_worker,
-            (model, sampler.chart.resolution, sampler.seed, skins),
+            (model, sampler.chart.resolution, sampler.seed),
         )
         try:
             jobs = [pool.submit(_write_batch, directory, batch) for batch in batches]
@@ -440,8 +362,8 @@ def make_uv_set(
     Args:
       directory: the set's folder; made if needed.
       model: a model, or what `morphable.io.load` takes ("builtin", "ict",
-        "makehuman", a file).  Given by name, "makehuman" uses the skin pictures
-        beside the model; other models use their vertex colours.
+        "makehuman", a file).  Textures mix the model's skin pictures where it has
+        them (MakeHuman), else they are its vertex colours.
       count: number of samples.
       resolution: 32, 64, 128, 256 or 512.
       seed: same seed, same samples.
@@ -465,21 +387,14 @@ def make_uv_set(
     if seed < 0:
         raise InputError(f"seed must not be negative. Received: {seed}")
     directory = pathlib.Path(directory)
-    skins: list[pathlib.Path] = []
     if not isinstance(model, MorphableModel):
-        name = os.fspath(model)
-        model = io.load(name)
-        if "head_skin" in model.region_names:
-            path = io.find_open_model(name) if name in io.OPEN_MODELS else name
-            folder = pathlib.Path(path)
-            folder = folder if folder.is_dir() else folder.parent
-            skins = makehuman_files.skin_paths(folder)
+        model = io.load(model)
     description = {
         "revision": _REVISION,
         "model": model.name,
         "vertices": model.vertex_count,
         "licence": model.licence,
-        "skins": len(skins),
+        "pictures": len(model.texture_pictures),
         "count": count,
         "resolution": resolution,
         "seed": seed,
@@ -490,7 +405,7 @@ def make_uv_set(
     }
     if _begin(directory, description):
         return directory
-    sampler = Sampler(model, resolution, seed, skins)
+    sampler = Sampler(model, resolution, seed)
     pairs = [divmod(number, expressions_per_subject) for number in range(count)]
     batches = [pairs[i : i + _BATCH] for i in range(0, count, _BATCH)]
     for name in ("texture", "shape", "normals"):
@@ -498,9 +413,7 @@ def make_uv_set(
     with tqdm.tqdm(
         total=count, unit="face", desc="UV set", disable=not show_progress
     ) as progress:
-        _run_batches(
-            os.fspath(directory), batches, sampler, model, skins, processes, progress
-        )
+        _run_batches(os.fspath(directory), batches, sampler, model, processes, progress)
     sampler.dictionary().save(directory / "uv_dictionary.npz")
     labels = np.stack([sampler.draw(*pair)[2] for pair in pairs])
     files.write_bytes(directory / "labels.pkl", pickle.dumps(labels, protocol=4))

@@ -220,7 +220,7 @@ def _save_mat(path, variables) -> None:
         scipy.io.savemat(stream, variables, do_compression=True, oned_as="column")
 
 
-def _bfm_form(model: MorphableModel, layout: str) -> MorphableModel:
+def bfm_form(model: MorphableModel, layout: str) -> MorphableModel:
     """The model as BFM's layouts want it: micrometres, clockwise, raw, 68 points."""
     if model.landmarks68 is None:
         raise InputError(f"{layout} needs 68 landmarks, which {model.name!r} lacks.")
@@ -236,7 +236,7 @@ def save_bfm(path: files.PathLike, model: MorphableModel) -> None:
     Raises:
       InputError: if the model has no landmarks.
     """
-    model = _bfm_form(model, "BFM.mat")
+    model = bfm_form(model, "BFM.mat")
     basis, deviations = model.texture_basis, model.texture_deviations
     if model.texture_count == 0:
         basis = np.zeros((model.vertex_count, 3, 1), np.float32)
@@ -425,7 +425,7 @@ def save_model_shape(
     """
     folder = pathlib.Path(folder)
     if system == "3ddfa":
-        model = _bfm_form(model, "Model_Shape.mat of 3DDFA")
+        model = bfm_form(model, "Model_Shape.mat of 3DDFA")
         extra = {
             "sigma": model.shape_deviations.reshape(-1, 1),
             "keypoints": model.landmarks68.reshape(1, -1).astype(np.float64) + 1,

@@ -16,6 +16,9 @@ from tf_faces.morphable import (
     ict_files,
     makehuman_files,
     native_files,
+    pickled_files,
+    reduction,
+    surrey_files,
     synthetic,
 )
 from tf_faces.morphable.model import MorphableModel
@@ -25,6 +28,11 @@ OPEN_MODELS = {
     "ict": "ict_facekit/ict_facekit.npz",
     "makehuman": "makehuman_head/makehuman_head.npz",
 }
+# Layouts that `save` writes, by name.
+SAVED_LAYOUTS = (
+    *("native", "bfm", "bfm2009", "bfm2017", "3ddfa", "coarse_fine", "3ddfa_v2"),
+    "flame",
+)
 # Files by which a folder is recognised, in this order.
 _FOLDER_MARKS = (
     *("BFM.mat", "Model_Shape.mat", "01_MorphableModel.mat", "ict_facekit.npz"),
@@ -95,9 +103,48 @@ def load(path_or_name: files.PathLike) -> MorphableModel:
         return _load_npz(path)
     if suffix in (".h5", ".hdf5"):
         return bfm2017_files.load_bfm2017(path)
+    if suffix == ".pkl":
+        return _load_pickle(path)
+    if suffix == ".bin":
+        return surrey_files.load(path)
     raise FormatError(
-        f"{path}: suffix {suffix!r}, expected .mat, .npz, .h5, .pkl or a folder."
+        f"{path}: suffix {suffix!r}, expected .mat, .npz, .h5, .pkl, .bin or a folder."
     )
+
+
+def save(path: files.PathLike, model: MorphableModel, layout: str = "native") -> None:
+    """Writes a model in one of `SAVED_LAYOUTS`.
+
+    "3ddfa" and "coarse_fine" take a folder, the others a file.  In BFM's layouts the
+    identity of models without orthonormal columns (ICT, MakeHuman, FLAME) is rewritten
+    as principal components (`reduction`); the law of the faces stays.
+
+    Raises:
+      InputError: for another layout, or what the layout needs and the model lacks.
+    """
+    if layout not in SAVED_LAYOUTS:
+        raise InputError(f"layout must be one of {SAVED_LAYOUTS}. Received: {layout!r}")
+    if layout in ("native", "flame"):
+        writer = (
+            native_files.save if layout == "native" else pickled_files.save_flame_npz
+        )
+        writer(path, model)
+        return
+    if model.identity_law is not None or (
+        model.coefficient_kind == "unit" and layout != "bfm2017" and model.shape_count
+    ):
+        model = reduction.principal_components(model, 199)
+    if layout == "bfm":
+        bfm_files.save_bfm(path, model)
+        bfm_files.save_bfm_companions(pathlib.Path(path).parent, model)
+    elif layout == "bfm2009":
+        bfm_files.save_bfm2009(path, model)
+    elif layout == "bfm2017":
+        bfm2017_files.save_bfm2017(path, model)
+    elif layout == "3ddfa_v2":
+        pickled_files.save_3ddfa_v2(path, model)
+    else:
+        bfm_files.save_model_shape(path, model, system=layout)
 
 
 def _variables(path: pathlib.Path) -> set[str]:
@@ -143,6 +190,18 @@ def _load_npz(path: pathlib.Path) -> MorphableModel:
         return ict_files.load_npz(path)
     if {"macro_deltas", "target_deltas"} <= names:
         return makehuman_files.load(path)
+    if {"v_template", "shapedirs"} <= names:
+        return pickled_files.load_flame(path)
     raise FormatError(
         f"{path}: holds {sorted(names)[:8]}, none of the known layouts of face models."
     )
+
+
+def _load_pickle(path: pathlib.Path) -> MorphableModel:
+    """3DDFA_V2, FLAME or a menpo mesh, told apart by the names in the pickle."""
+    head = path.read_bytes()
+    if b"w_shp" in head:
+        return pickled_files.load_3ddfa_v2(path)
+    if b"shapedirs" in head:
+        return pickled_files.load_flame(path)
+    return pickled_files.load_lsfm_mean(path)

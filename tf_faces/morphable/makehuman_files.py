@@ -247,6 +247,7 @@ def _assemble(path, arrays):
         coefficient_kind="raw",
         region_names=tuple(parts),
         vertex_regions=regions,
+        texture_pictures=tuple(str(skin) for skin in skins),
         identity_law=law,
         name="MakeHuman head",
         source="MakeHuman hm08 with its targets and skins; Face Units by M. Suominen",

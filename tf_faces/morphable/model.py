@@ -80,6 +80,7 @@ class MorphableModel:
       coefficient_kind: "raw" or "unit", see the head of this file.
       region_names: what parts the model has, e.g. ("skin", "eyes"), or empty.
       vertex_regions: int32 [n] index into `region_names`, or None.
+      texture_pictures: paths of pictures made for the texture chart, or empty.
       identity_law: `law(rng, count) -> [count, ks]` draws identities of models whose
         coefficients are not normal; None for the normal law.
       name, source, licence: shown by `describe`.
@@ -109,6 +110,7 @@ class MorphableModel:
     coefficient_kind: str = "raw"
     region_names: tuple[str, ...] = ()
     vertex_regions: np.ndarray | None = None
+    texture_pictures: tuple[str, ...] = ()
     identity_law: Callable[[np.random.Generator, int], np.ndarray] | None = None
     name: str = "face model"
     source: str = "unknown"

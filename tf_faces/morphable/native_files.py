@@ -15,7 +15,7 @@ from tf_faces.morphable.model import MorphableModel
 _MARK = "tf_faces_morphable_model"
 _TEXTS = ("unit", "winding", "coefficient_kind", "name", "source", "licence")
 _TEXT_LISTS = ("expression_names", "region_names")
-_NOT_STORED = ("identity_law",)
+_NOT_STORED = ("identity_law", "texture_pictures")
 
 
 def is_native(names) -> bool:
@@ -24,7 +24,7 @@ def is_native(names) -> bool:
 
 
 def save(path: files.PathLike, model: MorphableModel) -> None:
-    """Writes a model as .npz, losslessly (a special law of its identities is lost)."""
+    """Writes a model as .npz, losslessly but for its identity law and pictures."""
     arrays = {_MARK: np.int32(1)}
     for field in dataclasses.fields(model):
         value = getattr(model, field.name)

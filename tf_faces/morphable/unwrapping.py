@@ -5,32 +5,8 @@ Coordinates are (u, v) in 0..1, u to the subject's left, v up.
 
 import numpy as np
 
-from tf_faces.core.errors import InputError
+from tf_faces.geometry import uv
 from tf_faces.morphable.model import MorphableModel
-
-
-def cylindrical_coordinates(vertices: np.ndarray) -> np.ndarray:
-    """Unwraps a face that looks along +z about the vertical axis: float32 [n, 2].
-
-    The axis runs through the middle of the head in x and behind the face in z; u is
-    the angle, v the height, both stretched to 0..1.
-
-    Raises:
-      InputError: if `vertices` are not [n, 3].
-    """
-    vertices = np.asarray(vertices, np.float64)
-    if vertices.ndim != 2 or vertices.shape[1] != 3 or not len(vertices):
-        raise InputError(f"vertices must have shape [n, 3]. Received: {vertices.shape}")
-    low, high = vertices.min(axis=0), vertices.max(axis=0)
-    axis_x = (low[0] + high[0]) / 2
-    # Half the width behind the nose: a face is about as deep as a half cylinder.
-    axis_z = max(low[2], high[2] - (high[0] - low[0]) / 2 - 1e-9)
-    axis_z = min(axis_z, high[2] - 0.25 * (high[0] - low[0]))
-    angle = np.arctan2(vertices[:, 0] - axis_x, vertices[:, 2] - axis_z)
-    reach = max(np.abs(angle).max(), 1e-9)
-    height = max(high[1] - low[1], 1e-9)
-    u = 0.5 + 0.5 * angle / reach
-    return np.stack([u, (vertices[:, 1] - low[1]) / height], axis=1).astype(np.float32)
 
 
 def with_chart(model: MorphableModel) -> MorphableModel:
@@ -38,7 +14,7 @@ def with_chart(model: MorphableModel) -> MorphableModel:
     if model.texture_coordinates is not None:
         return model
     return model.replace(
-        texture_coordinates=cylindrical_coordinates(model.neutral),
+        texture_coordinates=uv.cylindrical_chart(model.neutral),
         texture_triangles=None,
     )
 

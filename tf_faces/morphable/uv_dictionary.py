@@ -1,0 +1,234 @@
+"""UV dictionaries: how the maps of a UV set become meshes again.
+
+Two files hold one: the package's `uv_dictionary.npz`, and TBGAN's pickle of menpo
+objects (`512_UV_dict.pkl`), which is read with inert stand-ins, without menpo.
+"""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+
+from tf_faces.core import files, pickles
+from tf_faces.core.errors import FormatError, InputError
+from tf_faces.geometry import uv
+from tf_faces.geometry.mesh import Mesh
+
+_MENPO_CLASSES = tuple(
+    (module, name)
+    for module, name in (
+        ("menpo.shape.pointcloud", "PointCloud"),
+        ("menpo.shape.mesh.base", "TriMesh"),
+        ("menpo.shape.mesh.textured", "TexturedTriMesh"),
+        ("menpo.shape.mesh.coloured", "ColouredTriMesh"),
+        ("menpo.image.base", "Image"),
+        ("menpo.image.boolean", "BooleanImage"),
+        ("menpo.image.masked", "MaskedImage"),
+        ("menpo.landmark.base", "LandmarkManager"),
+        ("menpo.landmark.base", "LandmarkGroup"),
+    )
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class UvDictionary:
+    """The chart of a UV set.
+
+    Attributes:
+      tcoords: float64 [V, 2], (u, v) in 0..1, v up.
+      tcoords_pixel_scaled: float64 [V, 2], (row, column) in a map of the resolution.
+      trilist: int32 [T, 3], 0-based; of our own sets counter-clockwise from outside.
+      tmask: bool [R, R], pixels inside of the chart.
+      hidden: bool [V], vertices under another part of the chart, whose own place a map
+        does not hold (they take that of the part above).
+      resolution: R.
+      scale, offset: vertices = map * scale + offset, in `unit`; 1 and 0 in TBGAN's
+        files, whose scale is not recorded.
+      unit: of the vertices.
+    """
+
+    tcoords: np.ndarray
+    tcoords_pixel_scaled: np.ndarray
+    trilist: np.ndarray
+    tmask: np.ndarray
+    hidden: np.ndarray
+    resolution: int
+    scale: float = 1.0
+    offset: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(3))
+    unit: str = ""
+
+    def save(self, path: files.PathLike) -> None:
+        """Writes the dictionary as .npz."""
+        arrays = {
+            field.name: np.asarray(getattr(self, field.name))
+            for field in dataclasses.fields(self)
+        }
+        files.write_npz(path, **arrays)
+
+    def vertices(self, shape_map: np.ndarray, bilinear: bool = True) -> np.ndarray:
+        """Vertices of a shape map, in `unit`.
+
+        Args:
+          shape_map: [3, R, R].
+          bilinear: False truncates positions to whole pixels, as TBGAN does.
+
+        Returns:
+          float32 [V, 3].
+        """
+        image = np.moveaxis(np.asarray(shape_map, np.float32), 0, -1)
+        if image.shape != (self.resolution, self.resolution, 3):
+            raise InputError(
+                f"shape_map must have shape [3, {self.resolution}, {self.resolution}]. "
+                f"Received: {np.shape(shape_map)}"
+            )
+        place = self.tcoords_pixel_scaled[:, ::-1]
+        if not bilinear:
+            place = np.trunc(place)
+        sampled = uv.sample_map(image, place)
+        return (sampled * self.scale + self.offset).astype(np.float32)
+
+    def mesh(self, shape_map: np.ndarray, texture: np.ndarray | None = None) -> Mesh:
+        """The textured mesh of a shape map; `texture` is uint8 [H, W, 3]."""
+        return Mesh(
+            vertices=self.vertices(shape_map),
+            triangles=self.trilist,
+            texture_coordinates=self.tcoords,
+            texture=texture,
+        )
+
+
+def _checked(path, dictionary: UvDictionary) -> UvDictionary:
+    count, side = len(dictionary.tcoords), dictionary.resolution
+    for name, shape in (
+        ("tcoords", (count, 2)),
+        ("tcoords_pixel_scaled", (count, 2)),
+        ("trilist", (len(dictionary.trilist), 3)),
+        ("tmask", (side, side)),
+        ("hidden", (count,)),
+        ("offset", (3,)),
+    ):
+        found = np.shape(getattr(dictionary, name))
+        if found != shape:
+            raise FormatError(f"{path}: {name} has shape {found}, expected {shape}.")
+    trilist = dictionary.trilist
+    if trilist.size and not (0 <= trilist.min() and trilist.max() < count):
+        raise FormatError(f"{path}: trilist refers to vertices that do not exist.")
+    if not np.isfinite(dictionary.tcoords_pixel_scaled).all():
+        raise FormatError(f"{path}: tcoords_pixel_scaled is not finite.")
+    return dictionary
+
+
+def load(path: files.PathLike) -> UvDictionary:
+    """Reads `uv_dictionary.npz` or TBGAN's pickle, by suffix.
+
+    Raises:
+      FormatError: if an entry is absent or of the wrong shape.
+    """
+    if pathlib.Path(path).suffix == ".npz":
+        return _load_npz(path)
+    return _load_pickle(path)
+
+
+def _load_npz(path) -> UvDictionary:
+    names = [field.name for field in dataclasses.fields(UvDictionary)]
+    found = files.load_npz(path, names)
+    try:
+        dictionary = UvDictionary(
+            tcoords=found["tcoords"].astype(np.float64),
+            tcoords_pixel_scaled=found["tcoords_pixel_scaled"].astype(np.float64),
+            trilist=found["trilist"].astype(np.int32),
+            tmask=found["tmask"].astype(bool),
+            hidden=found["hidden"].astype(bool),
+            resolution=int(found["resolution"]),
+            scale=float(found["scale"]),
+            offset=found["offset"].astype(np.float64),
+            unit=str(found["unit"]),
+        )
+    except (TypeError, ValueError) as error:
+        raise FormatError(f"{path}: {error}") from error
+    return _checked(path, dictionary)
+
+
+def menpo_array(value, attribute: str):
+    """The array behind a stand-in of a menpo object, or the value itself."""
+    if isinstance(value, pickles.PickledObject):
+        state = value.state
+        if isinstance(state, tuple) and len(state) == 2:
+            state = {**(state[0] or {}), **(state[1] or {})}
+        if isinstance(state, dict):
+            return state.get(attribute)
+        return None
+    return value
+
+
+def _load_pickle(path) -> UvDictionary:
+    stored = pickles.load_pickle(path, stand_ins=_MENPO_CLASSES)
+    if not isinstance(stored, dict):
+        raise FormatError(f"{path}: holds {type(stored).__name__}, expected a dict.")
+    arrays = {}
+    for name, attribute in (
+        ("tcoords", "points"),
+        ("tcoords_pixel_scaled", "points"),
+        ("trilist", "trilist"),
+        ("tmask", "pixels"),
+    ):
+        value = menpo_array(stored.get(name), attribute)
+        if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub":
+            raise FormatError(f"{path}: lacks the array {name!r}.")
+        arrays[name] = value
+    tmask = arrays["tmask"].reshape(-1, *arrays["tmask"].shape[-2:])[0]
+    if tmask.shape[0] != tmask.shape[-1]:
+        raise FormatError(f"{path}: tmask has shape {tmask.shape}, expected a square.")
+    trilist = arrays["trilist"]
+    if trilist.size and int(trilist.max()) >= 2**31:
+        raise FormatError(f"{path}: trilist refers to vertices that do not exist.")
+    dictionary = UvDictionary(
+        tcoords=arrays["tcoords"].astype(np.float64),
+        tcoords_pixel_scaled=arrays["tcoords_pixel_scaled"].astype(np.float64),
+        trilist=trilist.astype(np.int32),
+        tmask=tmask.astype(bool),
+        hidden=np.zeros(len(arrays["tcoords"]), bool),
+        resolution=int(tmask.shape[0]),
+    )
+    return _checked(path, dictionary)
+
+
+def save_tbgan(path: files.PathLike, dictionary: UvDictionary) -> None:
+    """Writes the entries of TBGAN's pickle as menpo objects.
+
+    Needs menpo, which is a dependency of the package.
+    """
+    import pickle
+
+    from menpo.image import BooleanImage
+    from menpo.shape import PointCloud
+
+    mask = BooleanImage(dictionary.tmask)
+    stored = {
+        "tcoords": PointCloud(dictionary.tcoords),
+        "tcoords_pixel_scaled": PointCloud(dictionary.tcoords_pixel_scaled),
+        "trilist": dictionary.trilist.astype(np.uint32),
+        "tmask": mask,
+        "tmask_image": mask.copy(),
+    }
+    files.write_bytes(path, pickle.dumps(stored, protocol=2))
+
+
+def load_menpo_mesh(path: files.PathLike) -> Mesh:
+    """Reads a pickled menpo TriMesh, such as LSFM's mean `all_all_all_mean.pkl`.
+
+    Raises:
+      FormatError: if the pickle holds no mesh.
+    """
+    stored = pickles.load_pickle(path, stand_ins=_MENPO_CLASSES)
+    points, trilist = menpo_array(stored, "points"), menpo_array(stored, "trilist")
+    if (
+        not isinstance(stored, pickles.PickledObject)
+        or not isinstance(points, np.ndarray)
+        or not isinstance(trilist, np.ndarray)
+    ):
+        raise FormatError(f"{path}: holds no menpo TriMesh.")
+    try:
+        return Mesh(vertices=points, triangles=trilist)
+    except (InputError, ValueError, TypeError) as error:
+        raise FormatError(f"{path}: {error}") from error
