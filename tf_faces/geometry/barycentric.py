@@ -142,7 +142,7 @@ def closest_point_on_triangles(points: Array, corners: Array) -> tuple[Array, Ar
         candidates.append(xp.stack(weights, axis=-1))
 
     def position(weights):
-        return sum(weights[..., i, None] * vertices[i] for i in range(3))
+        return sum(weights[..., i : i + 1] * vertices[i] for i in range(3))
 
     best, best_weights, best_distance = None, None, None
     for weights in candidates[1:]:

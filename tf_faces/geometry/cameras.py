@@ -70,9 +70,8 @@ def apply_pose(vertices: Array, pose: Array) -> Array:
     """
     xp = namespace(vertices, pose)
     vertices, pose = as_floating(xp, vertices, pose)
-    return similarity.apply_similarity(
-        vertices, pose[..., 6], pose_rotation(pose), pose[..., 3:6]
-    )
+    rotation = pose_rotation(pose)
+    return similarity.apply_similarity(vertices, pose[..., 6], rotation, pose[..., 3:6])
 
 
 def project_pose(vertices: Array, pose: Array, height: Array) -> Array:
@@ -134,7 +133,8 @@ def pose_to_matrix(pose: Array) -> Array:
     """
     xp = namespace(pose)
     (pose,) = as_floating(xp, pose)
-    linear = pose[..., 6][..., None, None] * pose_rotation(pose)
+    rotation = pose_rotation(pose)
+    linear = pose[..., 6][..., None, None] * rotation
     return xp.concatenate([linear, pose[..., 3:6][..., None]], axis=-1)
 
 

@@ -246,11 +246,12 @@ def fit_harmonics(
     solve = np.linalg.solve if xp is np else xp.linalg.solve
     columns = []
     for channel in range(int(albedo.shape[-1])):
-        design = basis * albedo[..., channel, None]
+        this = slice(channel, channel + 1)
+        design = basis * albedo[..., this]
         weighted = xp.swapaxes(design * weights[..., None], -1, -2)
         normal = xp.matmul(weighted, design)
         mean_diagonal = xp.sum(normal * identity, axis=(-2, -1), keepdims=True) / size
-        right = xp.matmul(weighted, colors[..., channel, None])
+        right = xp.matmul(weighted, colors[..., this])
         columns.append(solve(normal + ridge * mean_diagonal * identity, right))
     return xp.concatenate(columns, axis=-1)
 

@@ -131,7 +131,9 @@ def vertex_normals(
         normals = -normals
     if weighting == "angle":
         angles = corner_angles(vertices, triangles)
-        contributions = [normals * angles[..., i, None] for i in range(3)]
+        # A slice, not [..., i, None]: TensorFlow's graph optimizer folds an index of a
+        # stack to the stacked tensor and loses the new axis.
+        contributions = [normals * angles[..., i : i + 1] for i in range(3)]
     else:
         contributions = [normals] * 3
     summed = _sum_at_vertices(xp, contributions, triangles, vertices.shape[-2])
