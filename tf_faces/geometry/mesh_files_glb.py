@@ -19,7 +19,7 @@ import numpy as np
 
 from tf_faces.core import files
 from tf_faces.core.errors import FormatError, InputError, missing_dependency
-from tf_faces.geometry import mesh_files_obj
+from tf_faces.geometry import mesh_files_obj, normals, uv
 from tf_faces.geometry.mesh import Mesh
 
 MAXIMUM_BYTES = mesh_files_obj.MAXIMUM_BYTES
@@ -83,41 +83,25 @@ def split_at_seams(mesh: Mesh) -> tuple[Mesh, np.ndarray]:
     """
     if mesh.texture_coordinates is None or mesh.texture_triangles is None:
         return mesh, np.arange(len(mesh.vertices))
-    width = len(mesh.texture_coordinates) + 1
-    corners = mesh.triangles.astype(np.int64) * width + mesh.texture_triangles
-    used = np.unique(corners)
+    used, texture_sources, triangles = uv.split_seams(
+        mesh.triangles, mesh.texture_triangles
+    )
     # Vertices without a triangle stay, so that nothing disappears from the file.
-    idle = np.setdiff1d(np.arange(len(mesh.vertices)), used // width)
-    sources = np.concatenate([used // width, idle])
-    texture_sources = np.concatenate([used % width, np.zeros_like(idle)])
+    idle = np.setdiff1d(np.arange(len(mesh.vertices)), used)
+    sources = np.concatenate([used, idle])
+    texture_sources = np.concatenate([texture_sources, np.zeros_like(idle)])
     coordinates = np.asarray(mesh.texture_coordinates, np.float32)[texture_sources]
     colors = mesh.vertex_colors
     return (
         mesh.replace(
             vertices=mesh.vertices[sources],
-            triangles=np.searchsorted(used, corners).astype(np.int32),
+            triangles=triangles,
             vertex_colors=None if colors is None else colors[sources],
             texture_coordinates=coordinates,
             texture_triangles=None,
         ),
         sources,
     )
-
-
-def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """Area-weighted unit normals [V, 3] of counter-clockwise triangles (0 if none)."""
-    vertices = np.asarray(vertices, np.float64)
-    corners = vertices[triangles]
-    faces = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normals = np.stack(
-        [
-            np.bincount(triangles.ravel(), np.repeat(faces[:, axis], 3), len(vertices))
-            for axis in range(3)
-        ],
-        axis=1,
-    )
-    lengths = np.linalg.norm(normals, axis=1, keepdims=True)
-    return (normals / np.where(lengths > 0, lengths, 1)).astype(np.float32)
 
 
 def glb_bytes(
@@ -160,7 +144,7 @@ def glb_bytes(
         vertices=split.vertices,
         faces=split.triangles,
         # Normals over the original topology, so that seams stay invisible.
-        vertex_normals=vertex_normals(mesh.vertices, mesh.triangles)[sources],
+        vertex_normals=normals.vertex_normals(mesh.vertices, mesh.triangles)[sources],
         visual=trimesh.visual.TextureVisuals(uv=coordinates, material=material),
         process=False,
         validate=False,
@@ -198,7 +182,7 @@ def _set_bounds(tree, primitive, vertices) -> None:
 
 
 def _add_morph_targets(tree, primitive, writer, mesh, sources, morph_targets) -> None:
-    rest_normals = vertex_normals(mesh.vertices, mesh.triangles)
+    rest = normals.vertex_normals(mesh.vertices, mesh.triangles)
     primitive["targets"] = []
     for name, offsets in morph_targets.items():
         offsets = np.asarray(offsets, np.float32)
@@ -207,10 +191,13 @@ def _add_morph_targets(tree, primitive, writer, mesh, sources, morph_targets) ->
                 f"the morph target {name!r} must hold finite numbers of shape "
                 f"{mesh.vertices.shape}. Received: {offsets.shape}"
             )
-        normals = vertex_normals(mesh.vertices + offsets, mesh.triangles)
-        moved = writer.append(offsets[sources], with_bounds=True)
-        turned = writer.append((normals - rest_normals)[sources])
-        primitive["targets"].append({"POSITION": moved, "NORMAL": turned})
+        turned = normals.vertex_normals(mesh.vertices + offsets, mesh.triangles) - rest
+        primitive["targets"].append(
+            {
+                "POSITION": writer.append(offsets[sources], with_bounds=True),
+                "NORMAL": writer.append(turned[sources]),
+            }
+        )
     tree["meshes"][0]["weights"] = [0.0] * len(morph_targets)
     tree["meshes"][0].setdefault("extras", {})["targetNames"] = list(morph_targets)
 

@@ -36,6 +36,7 @@ class ObjStyle:
     Attributes:
       number_format: printf form of a coordinate; "%r" is the shortest text of the
         double value (a float32 is widened first, as NumPy 1 printed it).
+      single_precision: round the numbers to float32 first, as the C++ writer does.
       blank_before_color: False joins z and red, as face3d's C++ writer does.
       reversed_triangles: write the three corners of a triangle backwards.
       flipped_v: write 1 - v.
@@ -51,6 +52,7 @@ class ObjStyle:
     """
 
     number_format: str = "%.9g"
+    single_precision: bool = False
     blank_before_color: bool = True
     reversed_triangles: bool = False
     flipped_v: bool = False
@@ -80,6 +82,7 @@ FACE3D_NUMPY = dataclasses.replace(PRNET, flipped_v=False)
 FACE3D_CPP = dataclasses.replace(
     PRNET,
     number_format="%g",
+    single_precision=True,
     blank_before_color=False,
     flipped_v=False,
     texture_stride=2,
@@ -174,6 +177,11 @@ def write_obj_arrays(
     if path.suffix.lower() != ".obj":
         path = path.with_name(path.name + ".obj")
     _check_arrays(vertices, triangles, colors, texture_coordinates, texture_triangles)
+    if style.single_precision:
+        vertices, colors, texture_coordinates = (
+            None if array is None else np.asarray(array, np.float32)
+            for array in (vertices, colors, texture_coordinates)
+        )
     written = []
     has_material = texture is not None
     if has_material and texture_coordinates is None:
