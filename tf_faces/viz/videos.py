@@ -1,0 +1,82 @@
+"""MP4 videos through the ffmpeg that the package imageio-ffmpeg carries."""
+
+import pathlib
+from collections.abc import Iterable
+
+import numpy as np
+
+from tf_faces.core import files
+from tf_faces.core.errors import InputError, missing_dependency
+
+
+def write_video(
+    path: files.PathLike,
+    frames: Iterable[np.ndarray],
+    *,
+    frames_per_second: float = 30,
+    codec: str = "libx264",
+    bitrate: str | None = None,
+) -> pathlib.Path:
+    """Writes frames as .mp4 (yuv420p), atomically.
+
+    Args:
+      path: the file.
+      frames: uint8 [H, W, 3] each; an odd last row or column is repeated.
+      frames_per_second: the rate.
+      codec: of ffmpeg.
+      bitrate: such as "16M"; None lets the codec aim at constant quality.
+
+    Raises:
+      InputError: if there are no frames, or they differ in size.
+      MissingDependencyError: without imageio-ffmpeg.
+    """
+    try:
+        import imageio_ffmpeg
+    except ImportError as error:
+        raise missing_dependency(
+            "imageio-ffmpeg", "video", "Writing videos"
+        ) from error
+    path = pathlib.Path(path)
+    iterator = iter(frames)
+    first = next(iterator, None)
+    if first is None:
+        raise InputError("frames must not be empty. Received: 0 frames")
+    first = _even(first)
+    height, width = first.shape[:2]
+    with files.atomic_path(path) as temporary:
+        writer = imageio_ffmpeg.write_frames(
+            str(temporary),
+            (width, height),
+            fps=frames_per_second,
+            codec=codec,
+            bitrate=bitrate,
+            pix_fmt_out="yuv420p",
+            macro_block_size=2,
+            # The temporary name has no suffix that ffmpeg would know.
+            output_params=["-f", "mp4"],
+        )
+        try:
+            writer.send(None)
+            writer.send(first.tobytes())
+            for frame in iterator:
+                frame = _even(frame)
+                if frame.shape != first.shape:
+                    raise InputError(
+                        f"frames must have the shape {first.shape}. "
+                        f"Received: {frame.shape}"
+                    )
+                writer.send(frame.tobytes())
+        finally:
+            writer.close()
+    return path
+
+
+def _even(frame: np.ndarray) -> np.ndarray:
+    frame = np.asarray(frame)
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[-1] != 3:
+        raise InputError(
+            "a frame must be uint8 [H, W, 3]. "
+            f"Received: {frame.dtype} {list(frame.shape)}"
+        )
+    odd = [(0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)]
+    return np.ascontiguousarray(np.pad(frame, odd, mode="edge"))
