@@ -3,6 +3,9 @@
 Pose: pitch, yaw, roll (radians), x, y, z (pixels), scale (pixels a micrometre).
 """
 
+import numpy as np
+import scipy.special
+
 from tf_faces.core.errors import InputError
 from tf_faces.geometry.array_namespace import Array, as_floating, namespace
 
@@ -43,8 +46,7 @@ def constrain_coarse_fine(
     """
     xp = namespace(logits)
     (logits,) = as_floating(xp, logits)
-    # Equal to 1 / (1 + exp(-x)) without overflow.
-    sigmoid = 0.5 * (xp.tanh(0.5 * logits) + 1.0)
+    sigmoid = scipy.special.expit(logits) if xp is np else xp.sigmoid(logits)
     pose, shape, expression = split_parameters(sigmoid, shape_count, expression_count)
     return xp.concatenate(
         [

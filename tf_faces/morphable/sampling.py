@@ -120,14 +120,15 @@ def coarse_fine_parameters(
     """
     if not 0.0 <= constant_share <= 1.0:
         raise InputError(f"constant_share must lie in 0..1. Received: {constant_share}")
-    phi = np.deg2rad(-75.0 + 120.0 * _random(rng, 1)[0])
-    gamma = np.deg2rad(-90.0 + 180.0 * _random(rng, 1)[0])
-    theta = np.deg2rad(-30.0 + 60.0 * _random(rng, 1)[0])
-    focal = 1e-3 * _random(rng, 1)[0]
+    # The original rounds these four and the constant pose to single precision.
+    phi = np.float32(np.deg2rad(-75.0 + 120.0 * _random(rng, 1)[0]))
+    gamma = np.float32(np.deg2rad(-90.0 + 180.0 * _random(rng, 1)[0]))
+    theta = np.float32(np.deg2rad(-30.0 + 60.0 * _random(rng, 1)[0]))
+    focal = np.float32(1e-3 * _random(rng, 1)[0])
     shift = 60.0 * _random(rng, 2)
     drawn = np.array([phi, gamma, theta, shift[0], shift[1], 0.0, focal])
     half = image_size / 2
-    constant = np.array([0, 0, 0, half, half, 0, 1e-3])
+    constant = np.array([0, 0, 0, half, half, 0, 1e-3], np.float32).astype(np.float64)
     pose = constant_share * constant + (1 - constant_share) * drawn
     shape = 1e4 * _random(rng, shape_count)
     expression = -1.5 + 3.0 * _random(rng, expression_count)
