@@ -23,7 +23,7 @@ SOURCES = pathlib.Path(__file__).resolve().parent / "cc"
 LIBRARY_NAME = "render_depth_op.so"
 # Contraction into fused operations would break the exact symmetry of the edges, and
 # finite-only mathematics the checks for NaN.
-OPTIMISATION = ("-O3", "-ffp-contract=off", "-fno-math-errno", "-Wall")
+OPTIMISATION = ("-O3", "-ffp-contract=off", "-fno-math-errno", "-Wno-psabi")
 
 
 class BuildError(TfFacesError):

@@ -118,7 +118,8 @@ void DrawRows(const Mesh<float>& mesh, const Rule& rule, Instructions instructio
   ClearRows(rule, image, row_begin, row_end);
   // The vector loops know the default rule, and images at least a vector wide.
   if (instructions != Instructions::kScalar && rule.edges == Edges::kTopLeft &&
-      !rule.drop && rule.unit_normals && image.width >= 8 &&
+      !rule.drop && !rule.flat && rule.unit_normals &&
+      rule.background < -std::numeric_limits<double>::max() && image.width >= 8 &&
       mesh.triangle_count > 0) {
 #if TF_FACES_X86
     if (instructions == Instructions::kAvx512) {
