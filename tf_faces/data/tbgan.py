@@ -18,22 +18,19 @@ train.py, in the Progressive GAN code and TBGAN.
 import contextlib
 import math
 import os
-import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tf_faces.core import files, seeding
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.data import dataset_manifest, images, records
+from tf_faces.data import dataset_reader, images, records
 
 _MEBIBYTE = 1 << 20
 _MOST_PREFETCHED = 16
 _READING_THREADS = 4
-
-LabelSize = int | Literal["full"]
 
 
 def record_numbers(
@@ -74,75 +71,24 @@ def record_numbers(
     return epochs.flat_map(epoch_order).skip(place)
 
 
-class _ImageDataset:
-    """What all data sets share; see `TfrecordDataset` for the attributes."""
-
-    shape: tuple[int, int, int]
-    dtype: np.dtype
-    dynamic_range: tuple[float, float]
-    labels: np.ndarray
-
-    @property
-    def num_channels(self) -> int:
-        return self.shape[0]
-
-    @property
-    def resolution(self) -> int:
-        return self.shape[1]
-
-    @property
-    def resolution_log2(self) -> int:
-        return self.resolution.bit_length() - 1
-
-    @property
-    def label_size(self) -> int:
-        return self.labels.shape[1]
-
-    @property
-    def count(self) -> int:
-        return len(self.labels)
-
-    def image_shape(self, level_of_detail_floor: int) -> tuple[int, int, int]:
-        """Returns (height, width, channels) at a level of detail.
-
-        Raises:
-          InputError: if the set has no such level.
-        """
-        levels = self.resolution_log2 - 1
-        if not 0 <= level_of_detail_floor < levels:
-            raise InputError(
-                f"level_of_detail_floor must lie in 0..{levels - 1}. "
-                f"Received: {level_of_detail_floor}"
-            )
-        side = self.resolution >> level_of_detail_floor
-        return side, side, self.num_channels
-
-    def random_labels(self, generator: np.random.Generator, count: int) -> np.ndarray:
-        """Returns [count, label_size] rows drawn uniformly with replacement."""
-        return self.labels[generator.integers(len(self.labels), size=count)]
-
-    def describe(self) -> list[str]:
-        """Returns the lines that the original prints when it opens a data set."""
-        low, high = self.dynamic_range
-        return [
-            f"Dataset shape = {list(self.shape)}",
-            f"Dynamic range = [{low:g}, {high:g}]",
-            f"Label size    = {self.label_size}",
-        ]
+def _describe(
+    image_set: dataset_reader.ImageSet, dynamic_range: tuple[float, float]
+) -> list[str]:
+    low, high = dynamic_range
+    return [
+        f"Dataset shape = {list(image_set.shape)}",
+        f"Dynamic range = [{low:g}, {high:g}]",
+        f"Label size    = {image_set.label_size}",
+    ]
 
 
-class TfrecordDataset(_ImageDataset):
-    """A record set on disk.
+class TfrecordDataset(dataset_reader.RecordSet):
+    """A record set on disk as training data.
 
     Attributes:
-      directory: the folder.
-      shape: (channels, height, width) at full resolution, as on disk.
-      resolution, resolution_log2, num_channels: taken from it.
-      dtype: uint8 or float32, inferred from the records.
       dynamic_range: (low, high) of the stored values.
-      labels: [count, label_size] float32.
-      label_size: columns of the labels, 0 without.
-      count: number of images.
+      seed, shuffle_mb, prefetch_mb, memory_mb: as given.
+      (all attributes of `RecordSet`: resolution, num_channels, labels, count, ...)
     """
 
     def __init__(
@@ -151,7 +97,7 @@ class TfrecordDataset(_ImageDataset):
         *,
         resolution: int | None = None,
         label_file: files.PathLike | None = None,
-        max_label_size: LabelSize = 0,
+        max_label_size: dataset_reader.LabelSize = 0,
         dtype: str | np.dtype | None = None,
         dynamic_range: Sequence[float] | None = None,
         shuffle_mb: float = 4096,
@@ -179,134 +125,25 @@ class TfrecordDataset(_ImageDataset):
           InputError: if the folder is missing, or the arguments do not fit the set.
           FormatError: if files are missing, damaged, or contradict each other.
         """
-        self.directory = files.require_directory(directory, "record set")
+        super().__init__(
+            directory,
+            resolution=resolution,
+            label_file=label_file,
+            max_label_size=max_label_size,
+            dtype=dtype,
+        )
         self.shuffle_mb = shuffle_mb
         self.prefetch_mb = prefetch_mb
         self.memory_mb = memory_mb
         self.seed = seed
         self._levels_in_use: set[int] = set()
-        self._manifest = dataset_manifest.read(self.directory)
-        if self._manifest is not None:
-            dataset_manifest.check_sizes(self.directory, self._manifest)
-        self._paths = self._find_files(resolution)
-        self._check_type(dtype)
         default = (0.0, 255.0) if self.dtype == np.uint8 else (-1.0, 1.0)
         low, high = default if dynamic_range is None else dynamic_range
         self.dynamic_range = (float(low), float(high))
-        # The quickest file to walk over tells the number of images.
-        with records.RecordFile(self._paths[-1]) as smallest:
-            count = len(smallest)
-        if self._manifest is not None and self._manifest.count != count:
-            raise FormatError(
-                f"{self._paths[-1]}: found {count} records, "
-                f"{dataset_manifest.FILE_NAME} says {self._manifest.count}."
-            )
-        self.labels = self._read_labels(label_file, max_label_size, count)
 
-    # --- opening --------------------------------------------------------------------
-
-    def _find_files(self, resolution: int | None) -> list[pathlib.Path]:
-        """Returns the files by level of detail and sets `shape` and `dtype`."""
-        found: dict[tuple[int, int, int], pathlib.Path] = {}
-        types: dict[pathlib.Path, np.dtype] = {}
-        for path in sorted(self.directory.glob("*.tfrecords")):
-            record, _ = records.read_first(path)
-            if record.shape in found:
-                raise FormatError(
-                    f"{path}: images of {record.shape}, the same as in "
-                    f"{found[record.shape].name}; expected one file a resolution."
-                )
-            found[record.shape] = path
-            types[path] = records.data_type(record)
-        if not found:
-            raise InputError(
-                f"{self.directory}: found no *.tfrecords files, expected a record set "
-                "made by dataset_tool.py."
-            )
-        largest = max(found, key=lambda shape: shape[1] * shape[2])
-        channels, height, width = largest
-        for shape, path in found.items():
-            if shape[0] != channels or shape[1] != shape[2]:
-                raise FormatError(
-                    f"{path}: images of {shape}, expected {channels} channels and a "
-                    "square."
-                )
-        available = height
-        if resolution is not None:
-            height = width = resolution
-        if height < 4 or height & (height - 1) or height > available:
-            raise InputError(
-                f"{self.directory}: resolution {height}, expected a power of two "
-                f"from 4 to the set's {available}."
-            )
-        self.shape = (channels, height, width)
-        paths = []
-        while height >= 4:
-            if (channels, height, height) not in found:
-                raise FormatError(
-                    f"{self.directory}: no file of {height} x {height} images; found "
-                    f"{sorted(shape[1] for shape in found)}."
-                )
-            paths.append(found[(channels, height, height)])
-            height //= 2
-        self.dtype = types[paths[0]]
-        for path in paths:
-            if types[path] != self.dtype:
-                raise FormatError(
-                    f"{path}: values of type {types[path]}, expected {self.dtype} as "
-                    f"in {paths[0].name}."
-                )
-        return paths
-
-    def _check_type(self, dtype: str | np.dtype | None) -> None:
-        if dtype is not None and np.dtype(dtype) != self.dtype:
-            raise InputError(
-                f"{self._paths[0]}: values of type {self.dtype}, but dtype asks for "
-                f"{np.dtype(dtype)}."
-            )
-
-    def _read_labels(
-        self, label_file: files.PathLike | None, size: LabelSize, count: int
-    ) -> np.ndarray:
-        if size != "full" and (not isinstance(size, int) or size < 0):
-            raise InputError(
-                f'max_label_size must be a count or "full". Received: {size!r}'
-            )
-        path = None if label_file is None else pathlib.Path(label_file)
-        if path is not None and not path.is_absolute() and not path.exists():
-            path = self.directory / path
-        if path is None:
-            path = next(iter(sorted(self.directory.glob("*.labels"))), None)
-        if path is None or size == 0:
-            return np.zeros((count, 0), np.float32)
-        labels = files.load_npy(path)
-        if labels.ndim != 2 or labels.dtype.kind not in "biuf":
-            raise FormatError(
-                f"{path}: an array {labels.dtype} of shape {labels.shape}, expected "
-                "numbers [images, label size]."
-            )
-        if len(labels) != count:
-            raise FormatError(
-                f"{path}: {len(labels)} rows, expected one for each of {count} images."
-            )
-        if size != "full" and size > labels.shape[1]:
-            raise InputError(
-                f"{path}: {labels.shape[1]} columns, but max_label_size asks for "
-                f"{size}."
-            )
-        labels = labels if size == "full" else labels[:, :size]
-        return labels.astype(np.float32)
-
-    def _open(self, level: int) -> records.RecordFile:
-        opened = records.RecordFile(self._paths[level])
-        if len(opened) != self.count:
-            raise FormatError(
-                f"{opened.path}: found {len(opened)} records, expected {self.count} "
-                f"as in {self._paths[-1].name}."
-            )
-        return opened
-
-    # --- reading --------------------------------------------------------------------
+    def describe(self) -> list[str]:
+        """Returns the lines that the original prints when it opens a data set."""
+        return _describe(self, self.dynamic_range)
 
     def buffer_size(self, level_of_detail_floor: int) -> int:
         """Returns the places of the shuffle buffer at a level of detail."""
@@ -341,12 +178,13 @@ class TfrecordDataset(_ImageDataset):
                 f"Received: {minibatch}, {start_index}"
             )
         height, width, channels = self.image_shape(level_of_detail_floor)
-        with self._open(level_of_detail_floor) as opened:
-            bytes_in_all = os.path.getsize(opened.path)
-            if bytes_in_all <= self.memory_mb * _MEBIBYTE:
-                images_of = _from_memory(opened, (channels, height, width), self.dtype)
+        with self.open(level_of_detail_floor) as opened:
+            if os.path.getsize(opened.path) <= self.memory_mb * _MEBIBYTE:
+                stored = np.stack(list(self.images(level_of_detail_floor)))
+                images_of = _from_memory(stored)
             else:
-                images_of = _from_disk(opened, (channels, height, width), self.dtype)
+                shape = (channels, height, width)
+                images_of = _from_disk(opened, shape, self.dtype)
         self._levels_in_use.add(level_of_detail_floor)
         numbers = record_numbers(
             self.count, self.buffer_size(level_of_detail_floor), self.seed, start_index
@@ -355,7 +193,8 @@ class TfrecordDataset(_ImageDataset):
         waiting = int(
             np.clip(self.prefetch_mb * _MEBIBYTE // size, 1, _MOST_PREFETCHED)
         )
-        labels = tf.constant(self.labels)
+        with tf.device("CPU"):
+            labels = tf.constant(self.labels)
         return (
             images_of(numbers, minibatch)
             .map(
@@ -381,21 +220,11 @@ class TfrecordDataset(_ImageDataset):
         except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
             for level in sorted(self._levels_in_use):
                 try:
-                    self.check_records(level)
+                    for _ in self.images(level):
+                        pass  # Looking at every record is the purpose.
                 except FormatError as failure:
                     raise failure from error
             raise
-
-    def check_records(self, level_of_detail_floor: int) -> None:
-        """Reads every record of one level.
-
-        Raises:
-          FormatError: naming file and record, for the first one that is damaged.
-        """
-        height, width, channels = self.image_shape(level_of_detail_floor)
-        with self._open(level_of_detail_floor) as opened:
-            for number in range(len(opened)):
-                _checked_image(opened, number, (channels, height, width), self.dtype)
 
     def state(self, index: int) -> dict[str, Any]:
         """Returns the position after `index` images as JSON values."""
@@ -428,33 +257,14 @@ class TfrecordDataset(_ImageDataset):
 _ImageReader = Callable[[tf.data.Dataset, int], tf.data.Dataset]
 
 
-def _checked_image(
-    opened: records.RecordFile,
-    number: int,
-    shape: tuple[int, int, int],
-    dtype: np.dtype,
-) -> np.ndarray:
-    image = opened.image(number)
-    if image.shape != shape or image.dtype != dtype:
-        raise FormatError(
-            f"{opened.where(number)}: {image.dtype} {image.shape}, expected {dtype} "
-            f"{shape} as in record 0."
-        )
-    return image
-
-
-def _from_memory(
-    opened: records.RecordFile, shape: tuple[int, int, int], dtype: np.dtype
-) -> _ImageReader:
-    """Reads the whole file now; minibatches are gathered from it."""
-    everything = np.empty((len(opened), *shape), dtype)
-    for number in range(len(opened)):
-        everything[number] = _checked_image(opened, number, shape, dtype)
-    stored = tf.constant(everything)
+def _from_memory(stored: np.ndarray) -> _ImageReader:
+    """Gathers minibatches from all images [n, C, H, W]."""
+    with tf.device("CPU"):  # Gathered by tf.data, which works there.
+        everything = tf.constant(stored)
 
     def read(numbers: tf.data.Dataset, minibatch: int) -> tf.data.Dataset:
         batches = numbers.batch(minibatch, drop_remainder=True)
-        return batches.map(lambda batch: (batch, tf.gather(stored, batch)))
+        return batches.map(lambda batch: (batch, tf.gather(everything, batch)))
 
     return read
 
@@ -464,7 +274,8 @@ def _from_disk(
 ) -> _ImageReader:
     """Reads single records by their place in the file, inside TensorFlow's graph."""
     path = str(opened.path)
-    starts = tf.constant(opened.offsets - records.HEADER_BYTES)
+    with tf.device("CPU"):
+        starts = tf.constant(opened.offsets - records.HEADER_BYTES)
     schema = {
         "shape": tf.io.FixedLenFeature([3], tf.int64),
         "data": tf.io.FixedLenFeature([], tf.string),
@@ -497,7 +308,7 @@ def _from_disk(
     return read
 
 
-class SyntheticDataset(_ImageDataset):
+class SyntheticDataset(dataset_reader.ImageSet):
     """All-zero images and labels, for timing without a disk."""
 
     def __init__(
@@ -527,6 +338,10 @@ class SyntheticDataset(_ImageDataset):
         low, high = dynamic_range
         self.dynamic_range = (float(low), float(high))
         self.labels = np.zeros((1, label_size), np.float32)
+
+    def describe(self) -> list[str]:
+        """Returns the lines that the original prints when it opens a data set."""
+        return _describe(self, self.dynamic_range)
 
     def pipeline(
         self, level_of_detail_floor: int, minibatch: int, start_index: int = 0

@@ -1,0 +1,259 @@
+"""Looking into record sets: pictures of them, comparison, verification.
+
+Float data are shown per modality, with [-1, 1] mapped to black and white.
+
+Reference: `display`, `extract` and `compare` of dataset_tool.py in the Progressive GAN
+code, which knew uint8 data only.
+"""
+
+import dataclasses
+import pathlib
+import pickle
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+
+from tf_faces.core import files
+from tf_faces.core.errors import FormatError, InputError
+from tf_faces.data import (
+    dataset_manifest,
+    dataset_reader,
+    dataset_writer,
+    images,
+)
+
+# Wraps an iterable with a progress bar: (iterable, total, what) -> iterable.
+Progress = Callable[[Iterable, int, str], Iterable]
+
+
+def no_progress(iterable: Iterable, total: int, what: str) -> Iterable:
+    """The `Progress` that shows nothing."""
+    del total, what
+    return iterable
+
+
+def value_range(dtype: np.dtype) -> tuple[float, float]:
+    """Returns the values that are shown as black and white."""
+    return (0, 255) if dtype == np.uint8 else (-1, 1)
+
+
+def pictures(image: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """Returns (file suffix, picture [H, W, 1 or 3] uint8) of each modality.
+
+    Args:
+      image: [C, H, W] as in a record, uint8 or float32; C = 1, 3, 6 or 9.
+    """
+    parts = images.split_modalities(image.transpose(1, 2, 0))
+    shown = [images.to_uint8(part, value_range(image.dtype)) for part in parts]
+    return list(zip(images.MODALITY_SUFFIXES, shown, strict=False))
+
+
+def side_by_side(image: np.ndarray) -> np.ndarray:
+    """Returns one picture [H, W * modalities, 3] uint8 of an image [C, H, W]."""
+    return np.concatenate(
+        [np.broadcast_to(p, (*p.shape[:2], 3)) for _, p in pictures(image)], axis=1
+    )
+
+
+def contact_sheet(
+    record_set: dataset_reader.RecordSet,
+    start: int,
+    count: int,
+    level_of_detail: int = 0,
+) -> np.ndarray:
+    """Returns a sheet [H, W, 3] uint8 of images, the modalities side by side."""
+    stop = min(start + count, record_set.count)
+    if not 0 <= start < stop:
+        raise InputError(
+            f"{record_set.directory}: images {start} to {start + count - 1}, expected "
+            f"some of 0 to {record_set.count - 1}."
+        )
+    with record_set.open(level_of_detail) as opened:
+        shown = [
+            side_by_side(record_set.checked_image(opened, number))
+            for number in range(start, stop)
+        ]
+    return images.create_image_grid(np.stack(shown))
+
+
+# --- extract --------------------------------------------------------------------------
+
+
+def extract(
+    record_set: dataset_reader.RecordSet,
+    directory: files.PathLike,
+    arrays: bool = False,
+    progress: Progress = no_progress,
+) -> int:
+    """Writes every image as `img%08d.png`.
+
+    Coupled maps become three files, with `_shp` and `_nor` before the suffix.
+
+    Args:
+      record_set: the set.
+      directory: destination, made if needed.
+      arrays: also write float modalities exactly, as pickled float32 arrays
+        [3, R, R] (`img%08d_shp.pkl`, ...), the input layout of the exporter.
+      progress: shows how far it is.
+
+    Returns:
+      The number of images.
+    """
+    directory = pathlib.Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    shown = progress(record_set.images(), record_set.count, "image")
+    for number, image in enumerate(shown):
+        for place, (suffix, picture) in enumerate(pictures(image)):
+            stem = directory / f"img{number:08d}{suffix}"
+            images.save_image(picture, stem.with_suffix(".png"), (0, 255))
+            if arrays and image.dtype != np.uint8:
+                channels = picture.shape[2]
+                part = image[place * channels : (place + 1) * channels]
+                content = pickle.dumps(np.ascontiguousarray(part), protocol=2)
+                files.write_bytes(stem.with_suffix(".pkl"), content)
+    return record_set.count
+
+
+# --- compare --------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Outcome of comparing two sets image by image.
+
+    Attributes:
+      compared: images that both sets have.
+      different_images: numbers of those that differ.
+      different_labels: numbers of those whose labels differ.
+      counts: images of either set.
+    """
+
+    compared: int
+    different_images: list[int]
+    different_labels: list[int]
+    counts: tuple[int, int]
+
+
+def compare(
+    first: dataset_reader.RecordSet,
+    second: dataset_reader.RecordSet,
+    ignore_labels: bool = False,
+    progress: Progress = no_progress,
+) -> Comparison:
+    """Compares two sets at full resolution, image by image and label by label."""
+    compared = min(first.count, second.count)
+    pairs = zip(first.images(), second.images(), strict=False)
+    different_images = [
+        number
+        for number, (a, b) in enumerate(progress(pairs, compared, "image"))
+        if a.dtype != b.dtype or not np.array_equal(a, b)
+    ]
+    different_labels = []
+    if not ignore_labels:
+        different_labels = [
+            number
+            for number in range(compared)
+            if not np.array_equal(first.labels[number], second.labels[number])
+        ]
+    counts = (first.count, second.count)
+    return Comparison(compared, different_images, different_labels, counts)
+
+
+# --- verify ---------------------------------------------------------------------------
+
+
+def _check_against_manifest(record_set: dataset_reader.RecordSet) -> None:
+    manifest = record_set.manifest
+    if manifest is None:
+        return
+    directory = record_set.directory
+    if manifest.shape != record_set.shape or manifest.data_type != record_set.dtype:
+        raise FormatError(
+            f"{directory}: the records hold {record_set.dtype} "
+            f"{list(record_set.shape)}, {dataset_manifest.FILE_NAME} says "
+            f"{manifest.data_type} {list(manifest.shape)}."
+        )
+    listed = {shard.file for shard in manifest.shards}
+    for path in record_set.paths:
+        if path.name not in listed:
+            raise FormatError(f"{path}: not listed in {dataset_manifest.FILE_NAME}.")
+    for shard in (*manifest.shards, *([manifest.labels] if manifest.labels else [])):
+        path = directory / shard.file
+        found = files.sha256(path)
+        if found != shard.sha256:
+            raise FormatError(
+                f"{path}: found the SHA-256 {found}, {dataset_manifest.FILE_NAME} says "
+                f"{shard.sha256}."
+            )
+
+
+def _check_values(path: pathlib.Path, number: int, image: np.ndarray) -> None:
+    if image.dtype != np.uint8 and not np.isfinite(image).all():
+        raise FormatError(
+            f"{path}, record {number}: a NaN or an infinite number, expected finite "
+            "values."
+        )
+
+
+def _numbered_levels(
+    record_set: dataset_reader.RecordSet,
+) -> Iterator[tuple[int, tuple[np.ndarray, ...]]]:
+    levels = [record_set.images(level) for level in range(len(record_set.paths))]
+    return enumerate(zip(*levels, strict=True))
+
+
+def verify(
+    record_set: dataset_reader.RecordSet, progress: Progress = no_progress
+) -> None:
+    """Checks a whole set: inventory, framing, checksums, schema, values, sizes.
+
+    Every smaller image must be what the exporter makes of the largest one.
+
+    Raises:
+      FormatError: naming the file, and the record where there is one, for the first
+        thing that is wrong.
+    """
+    # The records first: they name the place of the damage, a digest only the file.
+    numbered = progress(_numbered_levels(record_set), record_set.count, "image")
+    for number, levels in numbered:
+        for path, image in zip(record_set.paths, levels, strict=True):
+            _check_values(path, number, image)
+        expected = dataset_writer.image_pyramid(levels[0])
+        for path, image, wanted in zip(record_set.paths, levels, expected, strict=True):
+            if not np.array_equal(image, wanted):
+                raise FormatError(
+                    f"{path}, record {number}: not the reduced image of record "
+                    f"{number} of {record_set.paths[0].name}."
+                )
+    bad = np.flatnonzero(~np.isfinite(record_set.labels).all(axis=1))
+    if len(bad):
+        raise FormatError(
+            f"{record_set.directory}: row {bad[0]} of the labels holds a NaN or an "
+            "infinite number."
+        )
+    _check_against_manifest(record_set)
+
+
+def make_manifest(
+    record_set: dataset_reader.RecordSet,
+) -> dataset_manifest.Manifest:
+    """Returns the inventory of a set, for sets that were written without one."""
+
+    def shard(
+        path: pathlib.Path, shape: tuple[int, ...], count: int
+    ) -> dataset_manifest.Shard:
+        size = path.stat().st_size
+        return dataset_manifest.Shard(path.name, shape, count, size, files.sha256(path))
+
+    shards = []
+    for level, path in enumerate(record_set.paths):
+        height, width, channels = record_set.image_shape(level)
+        shards.append(shard(path, (channels, height, width), record_set.count))
+    labels = next(iter(sorted(record_set.directory.glob("*.labels"))), None)
+    return dataset_manifest.Manifest(
+        shape=record_set.shape,
+        data_type=str(record_set.dtype),
+        count=record_set.count,
+        shards=tuple(shards),
+        labels=labels and shard(labels, record_set.labels.shape, record_set.count),
+    )

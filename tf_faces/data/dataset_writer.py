@@ -1,0 +1,491 @@
+"""Writing record sets: every resolution of every image, by one or several processes.
+
+The bytes do not depend on the number of processes: all records of a file have one
+length, so each process writes its images to their final places in the file.  A set
+is built in a hidden folder beside its destination and renamed when it is whole.
+Nothing here imports TensorFlow.
+
+Reference: `TFRecordExporter` of dataset_tool.py in the Progressive GAN code and TBGAN.
+"""
+
+import collections
+import concurrent.futures
+import contextlib
+import dataclasses
+import multiprocessing
+import os
+import pathlib
+import re
+import secrets
+import shutil
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import tqdm
+
+from tf_faces.core import files
+from tf_faces.core.errors import InputError, TfFacesError
+from tf_faces.data import dataset_manifest, records
+
+# Images handed to a worker at once: enough to hide the way there and back.
+_IMAGES_PER_TASK = 4
+# Tasks waiting per worker; more would only delay Ctrl-C.
+_TASKS_PER_WORKER = 3
+# An automatic number of processes gives each at least so many images, because
+# starting one takes about as long as preparing them.
+_IMAGES_WORTH_A_PROCESS = 64
+_SHUFFLE_SEED = 123  # Of the originals' exporter.
+
+# Turns an item (a file name, a number, ...) into an image [C, H, W], uint8 or float,
+# or None to leave it out.  Must be picklable: worker processes call it.
+LoadImage = Callable[[Any], np.ndarray | None]
+
+
+def shuffled_order(count: int, shuffle: bool = True) -> np.ndarray:
+    """Returns the order in which the originals write `count` images.
+
+    Args:
+      count: number of images.
+      shuffle: False keeps the order as it is.
+    """
+    order = np.arange(count)
+    if shuffle:
+        np.random.RandomState(_SHUFFLE_SEED).shuffle(order)
+    return order
+
+
+def image_pyramid(image: np.ndarray) -> list[np.ndarray]:
+    """Returns an image at every resolution down to 4 x 4.
+
+    Every level is the mean of 2 x 2 pixels of the one before, in float32, summed from
+    left to right and from top to bottom.  uint8 images are rounded (half to even) for
+    each level, while the unrounded values make the next one.
+
+    Args:
+      image: [channels, R, R], uint8 or float32; R a power of two, at least 4.
+
+    Returns:
+      Contiguous arrays of the same type, the largest first.
+    """
+    levels = [np.ascontiguousarray(image)]
+    means = image.astype(np.float32)
+    while means.shape[1] > 4:
+        means = (
+            means[:, 0::2, 0::2]
+            + means[:, 0::2, 1::2]
+            + means[:, 1::2, 0::2]
+            + means[:, 1::2, 1::2]
+        ) * np.float32(0.25)
+        if image.dtype == np.uint8:
+            levels.append(np.clip(np.rint(means), 0, 255).astype(np.uint8))
+        else:
+            levels.append(means)
+    return levels
+
+
+def check_image(
+    image: np.ndarray, channels: Sequence[int], where: str = "the first image"
+) -> None:
+    """Checks that an image can start a record set.
+
+    Args:
+      image: the array.
+      channels: allowed numbers of channels.
+      where: what the message calls it.
+
+    Raises:
+      InputError: unless it is [C, R, R] with R a power of two from 4 on.
+    """
+    if image.ndim != 3 or image.shape[0] not in channels:
+        allowed = " or ".join(str(count) for count in channels)
+        raise InputError(
+            f"{where}: an array of shape {image.shape}, expected [{allowed}, R, R]."
+        )
+    _, height, width = image.shape
+    if height != width:
+        raise InputError(
+            f"{where}: {width} x {height} pixels, expected a square picture."
+        )
+    if height < 4 or height & (height - 1) or height > records.MAXIMUM_SIDE:
+        raise InputError(
+            f"{where}: resolution {height}, expected a power of two from 4 to "
+            f"{records.MAXIMUM_SIDE}."
+        )
+
+
+# --- the folder ---------------------------------------------------------------------
+
+
+def set_name(directory: files.PathLike) -> str:
+    """Returns the prefix of a set's files: the last part of its folder's name."""
+    return pathlib.Path(os.path.abspath(directory)).name
+
+
+_MEMBER = re.compile(r"(.*\.tfrecords|.*\.labels|" + dataset_manifest.FILE_NAME + ")")
+
+
+def check_destination(directory: files.PathLike, overwrite: bool = False) -> None:
+    """Checks that a record set may be written to `directory`.
+
+    Raises:
+      InputError: if it is a file, or a folder with content; with `overwrite` only if
+        the folder holds anything but a record set.
+    """
+    directory = pathlib.Path(os.path.abspath(directory))
+    if directory.is_file():
+        raise InputError(f"{directory}: found a file, expected the name of a folder.")
+    if not directory.is_dir():
+        return
+    content = sorted(os.listdir(directory))
+    if content and not overwrite:
+        raise InputError(
+            f"{directory}: the folder is not empty (it holds {content[0]!r}); name "
+            "another one, or give --overwrite."
+        )
+    strangers = [name for name in content if not _MEMBER.fullmatch(name)]
+    if strangers:
+        raise InputError(
+            f"{directory}: --overwrite would delete {strangers[0]!r}, which belongs to "
+            "no record set; expected a folder with nothing else in it."
+        )
+
+
+@contextlib.contextmanager
+def _new_directory(directory: pathlib.Path, overwrite: bool) -> Iterator[pathlib.Path]:
+    """Yields a hidden folder; puts it in the place of `directory` if all goes well."""
+    check_destination(directory, overwrite)
+    mark = secrets.token_hex(4)
+    staging = directory.with_name(f".{directory.name}.incomplete-{mark}")
+    former = directory.with_name(f".{directory.name}.former-{mark}")
+    staging.parent.mkdir(parents=True, exist_ok=True)
+    staging.mkdir()
+    try:
+        yield staging
+        if directory.exists():
+            os.replace(directory, former)
+        os.replace(staging, directory)
+        shutil.rmtree(former, ignore_errors=True)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+# --- preparing images (also in worker processes) --------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class _Layout:
+    """What a worker needs in order to put images into their places."""
+
+    paths: tuple[str, ...]
+    frame_bytes: tuple[int, ...]
+    shape: tuple[int, int, int]
+    data_type: str
+    load: LoadImage
+
+
+def _names_of(item: Any) -> str:
+    return item if isinstance(item, str) else getattr(item, "name", f"item {item}")
+
+
+def _as_stored(image: np.ndarray) -> np.ndarray:
+    return image if image.dtype == np.uint8 else image.astype(np.float32, copy=False)
+
+
+class _Placer:
+    """Prepares images and writes their records to the files of a layout."""
+
+    def __init__(self, layout: _Layout):
+        self._layout = layout
+        self._descriptors = [os.open(path, os.O_WRONLY) for path in layout.paths]
+
+    def place(self, tasks: Sequence[tuple[int, Any]]) -> list[bool]:
+        """Writes items to their slots; False for each that was left out."""
+        return [self._place(slot, item) for slot, item in tasks]
+
+    def _place(self, slot: int, item: Any) -> bool:
+        layout = self._layout
+        image = layout.load(item)
+        if image is None:
+            return False
+        image = _as_stored(image)
+        if image.shape != layout.shape or image.dtype != layout.data_type:
+            raise InputError(
+                f"{_names_of(item)}: {image.dtype} {list(image.shape)}, expected "
+                f"{layout.data_type} {list(layout.shape)} as in the first image."
+            )
+        levels = image_pyramid(image)
+        for descriptor, size, level in zip(
+            self._descriptors, layout.frame_bytes, levels, strict=True
+        ):
+            frame = records.encode_frame(records.encode_image(level))
+            _write_all(descriptor, frame, slot * size)
+        return True
+
+    def close(self) -> None:
+        for descriptor in self._descriptors:
+            os.close(descriptor)
+
+
+def _write_all(descriptor: int, content: bytes, position: int) -> None:
+    view = memoryview(content)
+    while view:
+        written = os.pwrite(descriptor, view, position)
+        view = view[written:]
+        position += written
+
+
+_placer_of_this_process: _Placer | None = None
+
+
+def _start_worker(layout: _Layout) -> None:
+    global _placer_of_this_process  # The one way to hand a worker process its state.
+    # Ctrl-C reaches the whole group; the parent alone decides how to end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _placer_of_this_process = _Placer(layout)
+
+
+def _work(tasks: Sequence[tuple[int, Any]]) -> list[bool]:
+    assert _placer_of_this_process is not None
+    return _placer_of_this_process.place(tasks)
+
+
+def _place_all(
+    layout: _Layout, tasks: list[list[tuple[int, Any]]], processes: int
+) -> Iterator[list[bool]]:
+    """Yields the outcome of every task, in order."""
+    if processes == 1:
+        placer = _Placer(layout)
+        try:
+            for task in tasks:
+                yield placer.place(task)
+        finally:
+            placer.close()
+        return
+    pool = concurrent.futures.ProcessPoolExecutor(
+        processes,
+        # Fresh interpreters: a fork of a process with TensorFlow in it may hang.
+        multiprocessing.get_context("spawn"),
+        _start_worker,
+        (layout,),
+    )
+    waiting: collections.deque[concurrent.futures.Future] = collections.deque()
+    following = iter(tasks)
+    try:
+        while True:
+            for task in following:
+                waiting.append(pool.submit(_work, task))
+                if len(waiting) >= processes * _TASKS_PER_WORKER:
+                    break
+            if not waiting:
+                return
+            yield waiting.popleft().result()
+    except concurrent.futures.process.BrokenProcessPool as error:
+        raise TfFacesError(
+            "A worker process died (out of memory?); try fewer --processes."
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def default_processes(count: int) -> int:
+    """Returns how many processes are worth starting for `count` images."""
+    available = len(os.sched_getaffinity(0))
+    return max(1, min(available, count // _IMAGES_WORTH_A_PROCESS))
+
+
+# --- the set --------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Samples:
+    """What a record set is made of.
+
+    Attributes:
+      items: one an image, in the order of writing.
+      load: makes an image of an item.
+      channels: allowed numbers of channels.
+      labels: [len(items), label size] in the same order, None for no labels.
+    """
+
+    items: Sequence[Any]
+    load: LoadImage
+    channels: tuple[int, ...]
+    labels: np.ndarray | None = None
+
+    def in_order(self, order: np.ndarray) -> "Samples":
+        """Returns the samples rearranged."""
+        return dataclasses.replace(
+            self,
+            items=[self.items[index] for index in order],
+            labels=None if self.labels is None else self.labels[order],
+        )
+
+
+def write_record_set(
+    directory: files.PathLike,
+    samples: Samples,
+    *,
+    processes: int | None = None,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> dataset_manifest.Manifest:
+    """Writes a record set, its labels and its manifest.
+
+    Args:
+      directory: destination; must not exist or be empty.
+      samples: the images, in the order of writing.
+      processes: processes that prepare images, 1 for this one alone; None chooses.
+        With more than one the program must be importable (`if __name__ ==
+        "__main__"`), and `samples.load` and the items picklable.
+      overwrite: replace a record set that lies there already.
+      progress: show a progress bar on standard error.
+
+    Returns:
+      The manifest.
+
+    Raises:
+      InputError: for a destination with content, no images, or an image that does
+        not fit (the message names it).
+      TfFacesError: if the disk has no room, or a worker process dies.
+    """
+    directory = pathlib.Path(os.path.abspath(directory))
+    if not len(samples.items):
+        raise InputError(f"{directory}: no images to write, expected at least one.")
+    if processes is not None and processes < 1:
+        raise InputError(f"--processes: found {processes}, expected at least 1.")
+    check_destination(directory, overwrite)
+    first = _first_image(samples)
+    levels = image_pyramid(first)
+    if samples.labels is not None:
+        _check_labels(samples)
+    with _new_directory(directory, overwrite) as staging:
+        name = directory.name
+        paths = [
+            staging / f"{name}-r{level.shape[1].bit_length() - 1:02d}.tfrecords"
+            for level in levels
+        ]
+        for path in paths:
+            path.touch()
+        layout = _Layout(
+            paths=tuple(str(path) for path in paths),
+            frame_bytes=tuple(
+                len(records.encode_image(level)) + records.FRAME_OVERHEAD
+                for level in levels
+            ),
+            shape=first.shape,  # type: ignore[arg-type]
+            data_type=str(first.dtype),
+            load=samples.load,
+        )
+        _require_room(directory, sum(layout.frame_bytes) * len(samples.items))
+        kept = _write_images(layout, samples.items, processes, progress)
+        count = int(kept.sum())
+        labels = None
+        if samples.labels is not None:
+            labels = _write_labels(staging, name, samples.labels[kept])
+        shards = tuple(
+            _shard(path, level.shape, count)
+            for path, level in zip(paths, levels, strict=True)
+        )
+        manifest = dataset_manifest.Manifest(
+            shape=layout.shape,
+            data_type=layout.data_type,
+            count=count,
+            shards=shards,
+            labels=labels,
+        )
+        dataset_manifest.write(staging, manifest)
+    return manifest
+
+
+def _first_image(samples: Samples) -> np.ndarray:
+    for item in samples.items:
+        image = samples.load(item)
+        if image is not None:
+            image = _as_stored(image)
+            check_image(image, samples.channels, _names_of(item))
+            return image
+    raise InputError(
+        f"None of {len(samples.items)} images could be read, expected at least one."
+    )
+
+
+def _check_labels(samples: Samples) -> None:
+    labels = samples.labels
+    assert labels is not None
+    if labels.ndim != 2 or len(labels) != len(samples.items):
+        raise InputError(
+            f"The labels have the shape {labels.shape}, expected one row for each of "
+            f"{len(samples.items)} images."
+        )
+    bad = np.flatnonzero(~np.isfinite(labels).all(axis=1))
+    if len(bad):
+        raise InputError(
+            f"{_names_of(samples.items[bad[0]])}: its label holds a NaN or an infinite "
+            "number, expected finite ones."
+        )
+
+
+def _require_room(directory: pathlib.Path, needed: int) -> None:
+    free = shutil.disk_usage(directory.parent).free
+    if free < needed:
+        raise TfFacesError(
+            f"{directory}: no space left on the disk, {needed} bytes are needed and "
+            f"{free} free; nothing was written."
+        )
+
+
+def _write_images(
+    layout: _Layout, items: Sequence[Any], processes: int | None, progress: bool
+) -> np.ndarray:
+    """Fills the files; returns [len(items)] which items were written."""
+    slots = list(enumerate(items))
+    tasks = [
+        slots[start : start + _IMAGES_PER_TASK]
+        for start in range(0, len(slots), _IMAGES_PER_TASK)
+    ]
+    processes = processes or default_processes(len(items))
+    outcomes = []
+    with tqdm.tqdm(
+        total=len(items), unit="image", disable=not progress, dynamic_ncols=True
+    ) as bar:
+        for outcome in _place_all(layout, tasks, processes):
+            outcomes += outcome
+            bar.update(len(outcome))
+    kept = np.array(outcomes, bool)
+    if not kept.all():
+        for path, size in zip(layout.paths, layout.frame_bytes, strict=True):
+            _close_gaps(path, size, kept)
+    return kept
+
+
+def _close_gaps(path: str, size: int, kept: np.ndarray) -> None:
+    """Moves the records of a file together where items were left out."""
+    with open(path, "r+b") as stream:
+        for place, slot in enumerate(np.flatnonzero(kept)):
+            if place != slot:
+                stream.seek(slot * size)
+                frame = stream.read(size)
+                stream.seek(place * size)
+                stream.write(frame)
+        stream.truncate(int(kept.sum()) * size)
+
+
+def _shard(
+    path: pathlib.Path, shape: tuple[int, ...], count: int
+) -> dataset_manifest.Shard:
+    """Makes a finished file permanent and describes it."""
+    with open(path, "rb") as stream:
+        os.fsync(stream.fileno())
+        size = os.fstat(stream.fileno()).st_size
+    return dataset_manifest.Shard(path.name, shape, count, size, files.sha256(path))
+
+
+def _write_labels(
+    directory: pathlib.Path, name: str, labels: np.ndarray
+) -> dataset_manifest.Shard:
+    path = directory / f"{name}-rxx.labels"
+    with open(path, "wb") as stream:  # `np.save` would append .npy to a name.
+        np.save(stream, labels.astype(np.float32))
+    return _shard(path, labels.shape, len(labels))
