@@ -147,6 +147,13 @@ def save(path: files.PathLike, model: MorphableModel, layout: str = "native") ->
         bfm_files.save_model_shape(path, model, system=layout)
 
 
+def opaque_part(model: MorphableModel) -> MorphableModel:
+    """Returns the model without parts that are transparent (lashes, tear film)."""
+    return model.without_regions(
+        (*ict_files.TRANSPARENT_PARTS, *makehuman_files.TRANSPARENT_PARTS)
+    )
+
+
 def _variables(path: pathlib.Path) -> set[str]:
     import scipy.io
 

@@ -36,7 +36,7 @@ _PAIRS = (
     ("compress", "uncompress"),
 )
 _LEFT_OUT = ("asym/", "neck/", "head/head-trans", "head/head-scale", "head/head-age")
-_PLAIN_COLORS = {
+PLAIN_COLORS = {
     "mouth_inside": painting.MOUTH,
     "upper-teeth": painting.TEETH,
     "lower-teeth": painting.TEETH,
@@ -144,7 +144,7 @@ def _vertex_textures(skins, arrays, regions, parts):
     corners = arrays["triangles"][order].reshape(-1)
     coordinate[corners] = arrays["triangles_uv"][order].reshape(-1)
     plain = np.full((n, 3), np.nan, np.float32)
-    for part, color in _PLAIN_COLORS.items():
+    for part, color in PLAIN_COLORS.items():
         if part in parts:
             plain[regions == parts.index(part)] = color
     for part in ("l-eye", "r-eye"):
@@ -219,7 +219,7 @@ def _assemble(path, arrays):
         mean, basis, spread = painting.paint(
             arrays["mean"], arrays["landmarks68"], is_skin
         )
-        for part, color in _PLAIN_COLORS.items():
+        for part, color in PLAIN_COLORS.items():
             mean[regions == parts.index(part)] = color
         for part in ("l-eye", "r-eye"):
             members = regions == parts.index(part)

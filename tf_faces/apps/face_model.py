@@ -1,0 +1,401 @@
+"""Looks at, converts, samples, renders and fits morphable face models.
+
+MODEL is "builtin", "builtin:tiny", "builtin:full", "ict", "makehuman", or the path of a
+model file or folder (BFM.mat, 01_MorphableModel.mat, Model_Shape.mat, BFM2017 .h5,
+FLAME, 3DDFA_V2, Surrey, ICT, MakeHuman, or this package's .npz).
+
+Examples:
+  python tools/face_model.py info builtin --modes
+      sizes, units, conventions, licence; --modes lists the names of the expressions
+  python tools/face_model.py convert builtin models/BFM.mat
+      the built-in face in face3d's layout, for any program that wants a BFM.mat
+  python tools/face_model.py convert ict head.glb
+      the mean face as a mesh (.obj, .ply, .glb)
+  python tools/face_model.py convert makehuman models/ --layout 3ddfa
+      a folder with Model_Shape.mat and Model_Exp.mat
+  python tools/face_model.py sample makehuman faces --count 5 --seed 1
+      five random heads as meshes, with their coefficients
+  python tools/face_model.py render ict face.png --expression happy --yaw 0 35 80
+      a picture from three sides; also --expression jawOpen=0.7,browInnerUp=1
+  python tools/face_model.py fit builtin points.pts --image photo.jpg --output fit
+      pose, identity and expression from 68 landmarks
+  python tools/face_model.py view ict viewer.html
+      a page with the face and a slider for every expression; opens offline
+"""
+
+import argparse
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from tf_faces.apps import entry
+from tf_faces.core import files
+from tf_faces.core.errors import FormatError, InputError
+from tf_faces.geometry import mesh_files, rotations
+from tf_faces.geometry.mesh import Mesh
+from tf_faces.morphable import (
+    expressions,
+    fitting,
+    io,
+    makehuman_files,
+    textured_heads,
+)
+from tf_faces.morphable.model import MorphableModel
+
+_MESH_SUFFIXES = (".obj", ".ply", ".glb")
+_LAYOUT_OF_SUFFIX = {".npz": "native", ".mat": "bfm", ".h5": "bfm2017"}
+_LAYOUT_OF_SUFFIX |= {".hdf5": "bfm2017", ".pkl": "3ddfa_v2"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the program and returns its exit status (see `tf_faces.apps.entry`)."""
+    return entry.run(_main, arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = entry.ArgumentParser(
+        prog="face_model.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name, function, text):
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(function=function)
+        added.add_argument("model", metavar="MODEL")
+        return added
+
+    info = command("info", _info, "Print sizes, conventions and licence of a model.")
+    info.add_argument("--modes", action="store_true", help="list expression names")
+
+    convert = command("convert", _convert, "Write a model in another layout or a mesh.")
+    convert.add_argument("output", type=pathlib.Path)
+    convert.add_argument(
+        "--layout",
+        choices=io.SAVED_LAYOUTS,
+        help="default by suffix: .npz native, .mat bfm, .h5 bfm2017, .pkl 3ddfa_v2",
+    )
+
+    sample = command("sample", _sample, "Write random faces as meshes.")
+    sample.add_argument("output", type=pathlib.Path, help="folder")
+    sample.add_argument("--count", type=int, default=1)
+    sample.add_argument("--seed", type=int, default=0)
+    sample.add_argument("--format", choices=[s[1:] for s in _MESH_SUFFIXES],
+                        default="obj")  # fmt: skip
+    sample.add_argument("--scale", type=float, default=1.0,
+                        help="multiplies the deviations")  # fmt: skip
+    sample.add_argument("--neutral", action="store_true", help="no expressions")
+
+    render = command("render", _render, "Draw a face from several sides.")
+    render.add_argument("output", type=pathlib.Path, help=".png")
+    _face_options(render)
+    render.add_argument("--yaw", type=float, nargs="+", default=[0.0, 35.0, 80.0])
+    render.add_argument("--size", type=int, default=384, help="pixels of one view")
+    render.add_argument("--shaded", action="store_true", help="grey clay, no colours")
+
+    fit = command("fit", _fit, "Fit pose, identity and expression to landmarks.")
+    fit.add_argument("landmarks", type=pathlib.Path,
+                     help=".npy, .txt, .pts or .mat with 68 points")  # fmt: skip
+    fit.add_argument("--output", type=pathlib.Path, required=True, help="folder")
+    fit.add_argument("--image", type=pathlib.Path, help="picture of the landmarks")
+    fit.add_argument("--height", type=int, help="of the picture, where none is given")
+    fit.add_argument("--width", type=int)
+    fit.add_argument("--iterations", type=int, default=4)
+
+    view = command("view", _view, "Write a page that shows a model with sliders.")
+    view.add_argument("output", type=pathlib.Path, help=".html")
+    _face_options(view)
+    return parser
+
+
+def _face_options(parser) -> None:
+    parser.add_argument("--seed", type=int, help="a random identity; default the mean")
+    parser.add_argument(
+        "--expression",
+        default="",
+        help=f"one of {', '.join(expressions.BASIC_EXPRESSIONS)}, or NAME=WEIGHT,...",
+    )
+    parser.add_argument(
+        "--skin", help="skin picture: a path, or its number beside a MakeHuman head"
+    )
+
+
+def _main(arguments: list[str]) -> None:
+    options = _parser().parse_args(arguments)
+    options.function(options)
+
+
+# --- faces -------------------------------------------------------------------------
+
+
+def parse_expression(model: MorphableModel, text: str) -> np.ndarray:
+    """Coefficients [ke] of "happy" or "jawOpen=0.7,mouthSmile=1"; zeros for "".
+
+    Raises:
+      InputError: for a name that neither the seven nor the model has.
+    """
+    if not text:
+        return np.zeros(model.expression_count, np.float32)
+    if text in expressions.BASIC_EXPRESSIONS:
+        row = expressions.BASIC_EXPRESSIONS.index(text)
+        return expressions.basic_expressions(model)[row]
+    weights = {}
+    for part in text.split(","):
+        name, _, value = part.partition("=")
+        try:
+            weights[name.strip()] = float(value) if value else 1.0
+        except ValueError as error:
+            raise InputError(
+                f"--expression: {part!r}, expected NAME=WEIGHT with a number."
+            ) from error
+    return expressions.coefficients_by_name(model, weights)
+
+
+def _skin(model: MorphableModel, choice: str | None) -> np.ndarray | None:
+    if choice is None:
+        return None
+    if choice.isdigit():
+        if int(choice) >= len(model.texture_pictures):
+            raise InputError(
+                f"--skin {choice}: {model.name!r} has {len(model.texture_pictures)} "
+                "skin pictures, counted from 0."
+            )
+        choice = model.texture_pictures[int(choice)]
+    return makehuman_files.load_skin(choice)
+
+
+def _face(model: MorphableModel, options) -> tuple[Mesh, np.ndarray]:
+    """The mesh that the options describe, and its identity coefficients."""
+    shape = np.zeros(model.shape_count, np.float32)
+    texture = None
+    if options.seed is not None:
+        rng = np.random.default_rng(options.seed)
+        shape = model.sample_shape(rng, 1)[0]
+        texture = model.sample_texture(rng, 1)[0]
+    expression = parse_expression(model, options.expression)
+    skin = _skin(model, options.skin)
+    if skin is not None:
+        return textured_heads.textured_mesh(model, skin, shape, expression), shape
+    visible = io.opaque_part(model)
+    return visible.mesh(shape, expression, texture), shape
+
+
+# --- commands ----------------------------------------------------------------------
+
+
+def _info(options) -> None:
+    model = io.load(options.model)
+    print(model.describe())
+    if options.modes:
+        names = model.expression_names or ()
+        print("\n".join(names) if names else "The expression modes have no names.")
+
+
+def _convert(options) -> None:
+    model = io.load(options.model)
+    output, layout = options.output, options.layout
+    if layout is None:
+        suffix = output.suffix.lower()
+        if suffix in _MESH_SUFFIXES:
+            mesh_files.write_mesh(output, io.opaque_part(model).mesh())
+            print(f"Wrote {output}")
+            return
+        if suffix not in _LAYOUT_OF_SUFFIX:
+            raise InputError(
+                f"{output}: suffix {suffix!r}, expected one of "
+                f"{[*_LAYOUT_OF_SUFFIX, *_MESH_SUFFIXES]} or --layout."
+            )
+        layout = _LAYOUT_OF_SUFFIX[suffix]
+    io.save(output, model, layout)
+    print(f"Wrote {output} ({layout}); licence of its content: {model.licence}")
+
+
+def _sample(options) -> None:
+    if options.count < 1:
+        raise InputError(f"--count must be at least 1, not {options.count}.")
+    if options.seed < 0:
+        raise InputError(f"--seed must not be negative, not {options.seed}.")
+    model = io.load(options.model)
+    visible = io.opaque_part(model)
+    rng = np.random.default_rng(options.seed)
+    shape = model.sample_shape(rng, options.count, options.scale)
+    expression = model.sample_expression(rng, options.count, options.scale)
+    texture = model.sample_texture(rng, options.count, options.scale)
+    if options.neutral:
+        expression = np.zeros_like(expression)
+    for number in range(options.count):
+        path = options.output / f"face{number:04d}.{options.format}"
+        face = visible.mesh(shape[number], expression[number], texture[number])
+        mesh_files.write_mesh(path, face)
+    coefficients = options.output / "coefficients.npz"
+    files.write_npz(coefficients, shape=shape, expression=expression, texture=texture)
+    print(f"Wrote {options.count} faces and {coefficients}")
+
+
+def _render(options) -> None:
+    from tf_faces.viz import pictures, previews
+
+    model = io.load(options.model)
+    mesh, _ = _face(model, options)
+    appearance = "shaded" if options.shaded else "auto"
+    picture = previews.render_views(
+        mesh, options.yaw, size=options.size, appearance=appearance
+    )
+    pictures.save_picture(options.output, picture)
+    print(f"Wrote {options.output}")
+
+
+def read_landmarks(path: pathlib.Path) -> np.ndarray:
+    """Reads 68 picture points (x, y), float64 [68, 2].
+
+    From .npy, .txt (one point a line), .pts (iBUG, 1-based) or the .mat files of
+    300W-LP and AFLW2000 (pt2d or pt3d_68).
+
+    Raises:
+      FormatError: if there are not 68 finite points.
+    """
+    suffix = path.suffix.lower()
+    offset = 0.0
+    if suffix == ".npy":
+        points = files.load_npy(path)
+    elif suffix == ".mat":
+        found = files.load_mat(path, ["pt2d", "pt3d_68"])
+        points = found.get("pt2d")
+        if points is None or np.asarray(points).size != 136:
+            points = found.get("pt3d_68")
+        if points is None:
+            raise FormatError(f"{path}: lacks 68 points 'pt2d' or 'pt3d_68'.")
+    else:
+        text = files.require_file(path).read_text("utf-8", errors="replace")
+        if suffix == ".pts":
+            offset = -1.0
+            text = text.partition("{")[2].partition("}")[0]
+        try:
+            rows = [
+                [float(x) for x in line.replace(",", " ").split()]
+                for line in text.splitlines()
+                if line.strip() and not line.lstrip().startswith("#")
+            ]
+            points = np.array(rows, np.float64)
+        except ValueError as error:
+            raise FormatError(f"{path}: not a list of points ({error}).") from error
+    points = np.asarray(points)
+    if points.dtype.kind not in "fiu" or points.ndim != 2:
+        raise FormatError(f"{path}: holds no table of points.")
+    points = points.astype(np.float64)
+    if points.shape[0] in (2, 3) and points.shape[1] == 68:
+        points = points.T
+    if points.shape[0] != 68 or points.shape[1] not in (2, 3):
+        raise FormatError(f"{path}: shape {points.shape}, expected 68 points.")
+    if not np.isfinite(points).all():
+        raise FormatError(f"{path}: holds points that are not finite.")
+    return points[:, :2] + offset
+
+
+def _fit(options) -> None:
+    from PIL import Image
+
+    model = io.load(options.model)
+    points = read_landmarks(options.landmarks)
+    photograph = None
+    if options.image is not None:
+        try:
+            with Image.open(files.require_file(options.image)) as picture:
+                photograph = np.asarray(picture.convert("RGB"))
+        except OSError as error:
+            raise FormatError(f"{options.image}: not a picture ({error}).") from error
+        height, width = photograph.shape[:2]
+    elif options.height and options.width:
+        height, width = options.height, options.width
+    else:
+        raise InputError("fit needs --image, or --height and --width.")
+    fit = fitting.fit_points(
+        model,
+        fitting.centred_points(points, height, width),
+        iterations=options.iterations,
+    )
+    pose = pose_of_fit(fit, height, width)
+    output = options.output
+    files.write_npz(
+        output / "parameters.npz",
+        pose=pose,
+        shape=fit.shape,
+        expression=fit.expression,
+        scale=np.float64(fit.scale),
+        rotation=fit.rotation,
+        translation=fit.translation,
+    )
+    pitch, yaw, roll = fit.angles
+    files.write_json(
+        output / "parameters.json",
+        {
+            "model": model.name,
+            "pitch_yaw_roll_degrees": [pitch, yaw, roll],
+            "pose_3ddfa": pose.tolist(),
+            "residual_pixels": fit.residual,
+        },
+    )
+    mesh = io.opaque_part(model).mesh(fit.shape, fit.expression)
+    mesh_files.write_mesh(output / "face.obj", mesh)
+    if photograph is not None:
+        _write_overlay(output / "overlay.png", photograph, points, model, fit)
+    print(
+        f"Pitch {pitch:.1f}, yaw {yaw:.1f}, roll {roll:.1f} degrees; mean distance of "
+        f"the landmarks {fit.residual:.2f} pixels; wrote {output}"
+    )
+
+
+def pose_of_fit(fit: fitting.Fit, height: int, width: int) -> np.ndarray:
+    """The fit as 3DDFA's seven numbers: pitch, yaw, roll, x, y, z, scale."""
+    angles = np.asarray(rotations.matrix_to_euler_3ddfa(fit.rotation), np.float64)
+    place = (fit.translation[0] + width / 2, fit.translation[1] + height / 2, 0.0)
+    return np.array([*angles, *place, fit.scale])
+
+
+def _write_overlay(path, photograph, points, model, fit) -> None:
+    """The photograph with its points (green) and those of the fit (red)."""
+    from PIL import Image, ImageDraw
+
+    height, width = photograph.shape[:2]
+    seen = fit.project(
+        model.vertices(
+            fit.shape.astype(np.float32),
+            fit.expression.astype(np.float32),
+            indices=model.landmarks68,
+        )
+    )
+    fitted = np.stack([seen[:, 0] + width / 2, height / 2 - 1 - seen[:, 1]], axis=1)
+    picture = Image.fromarray(photograph)
+    pen = ImageDraw.Draw(picture)
+    radius = max(1.0, max(height, width) / 250)
+    for group, color in ((points, (0, 220, 0)), (fitted, (230, 0, 0))):
+        for x, y in group:
+            pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=color)
+    with files.atomic_path(path) as temporary:
+        picture.save(temporary, "PNG")
+
+
+def _view(options) -> None:
+    from tf_faces.viz import html_viewer
+
+    model = io.load(options.model)
+    mesh, _ = _face(model, options)
+    visible = io.opaque_part(model)
+    morph_targets = {}
+    names = visible.expression_names or [
+        f"expression {i + 1}" for i in range(visible.expression_count)
+    ]
+    factor = (
+        visible.expression_deviations
+        if visible.expression_range is None or visible.coefficient_kind == "unit"
+        else np.ones(visible.expression_count, np.float32)
+    )
+    for number, name in enumerate(names):
+        morph_targets[name] = visible.expression_basis[:, :, number] * factor[number]
+    if len(mesh.vertices) != visible.vertex_count:
+        raise InputError("--skin: the page shows a model's vertex colours only.")
+    item = html_viewer.Item(mesh, model.name, morph_targets)
+    html_viewer.write_page(options.output, [item], model.name)
+    print(f"Wrote {options.output}")

@@ -1,0 +1,87 @@
+"""MakeHuman heads with their skin pictures as textured meshes.
+
+A skin picture covers the skin only.  Below it a few rows of plain colours are added
+for the other parts, with a strip that paints an eye by the angle from its axis, so
+that even a coarse eyeball gets a round pupil.
+"""
+
+import numpy as np
+
+from tf_faces.core.errors import InputError
+from tf_faces.geometry.mesh import Mesh
+from tf_faces.morphable import makehuman_files, painting
+from tf_faces.morphable.model import MorphableModel
+
+_STRIP = 8  # Rows of each added strip.
+_EYE_REACH = 60.0  # Degrees at the right end of the eye's strip.
+_EYES = ("l-eye", "r-eye")
+
+
+def _extended_picture(skin: np.ndarray, region_names) -> np.ndarray:
+    """The skin with one strip for the eyes and one for each region below it."""
+    width = skin.shape[1]
+    degrees = np.linspace(0, _EYE_REACH, width)
+    colors = np.float32((painting.SCLERA, painting.IRIS, painting.PUPIL))
+    rows = [np.tile(painting.eye_parts(degrees) @ colors, (_STRIP, 1, 1))]
+    for name in region_names:
+        color = makehuman_files.PLAIN_COLORS.get(name, painting.MOUTH)
+        rows.append(np.tile(np.float32(color), (_STRIP, width, 1)))
+    return np.concatenate([skin, *rows]).astype(np.uint8)
+
+
+def textured_mesh(
+    model: MorphableModel,
+    skin: np.ndarray,
+    shape_coefficients=None,
+    expression_coefficients=None,
+) -> Mesh:
+    """One head with one skin: a mesh with texture, eyelashes left out.
+
+    Args:
+      model: the MakeHuman head.
+      skin: uint8 [748, 1396, 3], see `makehuman_files.load_skin`.
+      shape_coefficients, expression_coefficients: [k] each.
+
+    Raises:
+      InputError: for another model, or a picture of another size.
+    """
+    if "head_skin" not in model.region_names or model.texture_triangles is None:
+        raise InputError(f"{model.name!r} is not the MakeHuman head.")
+    height, width = makehuman_files.SKIN_HEIGHT, makehuman_files.SKIN_WIDTH
+    if skin.shape != (height, width, 3):
+        raise InputError(
+            f"skin must have shape [{height}, {width}, 3]. Received: {skin.shape}"
+        )
+    model = model.without_regions(makehuman_files.TRANSPARENT_PARTS)
+    picture = _extended_picture(skin, model.region_names)
+    total = picture.shape[0]
+    # The skin keeps its place at the top; v counts from the bottom.
+    coordinates = model.texture_coordinates.astype(np.float64)
+    coordinates[:, 1] = 1 - (1 - coordinates[:, 1]) * height / total
+    corners = model.texture_triangles.copy()
+    regions = model.vertex_regions
+    # Shared vertices belong to the skin: a triangle is of its least skin-like corner.
+    of_triangle = regions[model.triangles].max(axis=1)
+    added, count = [], len(coordinates)
+    for number, name in enumerate(model.region_names):
+        members = of_triangle == number
+        if name == "head_skin" or not members.any():
+            continue
+        vertices, inverse = np.unique(model.triangles[members], return_inverse=True)
+        strip = 0 if name in _EYES else number + 1
+        v = 1 - (height + (strip + 0.5) * _STRIP) / total
+        u = np.full(len(vertices), 0.5)
+        if name in _EYES:
+            degrees = painting.eye_angles(model.neutral[vertices].astype(np.float64))
+            u = np.clip(degrees / _EYE_REACH, 0.002, 0.998)
+        added.append(np.stack([u, np.full(len(vertices), v)], axis=1))
+        corners[members] = inverse.reshape(-1, 3) + count
+        count += len(vertices)
+    return Mesh(
+        vertices=model.vertices(shape_coefficients, expression_coefficients),
+        triangles=model.triangles,
+        texture_coordinates=np.concatenate([coordinates, *added]),
+        texture_triangles=corners,
+        texture=picture,
+        name=model.name,
+    )
