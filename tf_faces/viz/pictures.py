@@ -61,7 +61,9 @@ def normal_picture(
     """
     normals = np.asarray(normals, np.float64)
     if normals.ndim != 3 or normals.shape[-1] != 3:
-        raise InputError(f"normals must have shape [H, W, 3]. Received: {normals.shape}")
+        raise InputError(
+            f"normals must have shape [H, W, 3]. Received: {normals.shape}"
+        )
     if covered is None:
         covered = (normals != 0).any(axis=-1)
     return to_bytes(np.where(covered[..., None], normals / 2 + 0.5, 0))

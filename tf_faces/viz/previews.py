@@ -46,9 +46,7 @@ class Frame:
         high = np.max([points.max(axis=0) for points in used], axis=0).astype(float)
         center = (low + high) / 2
         # Width as seen while turning about the vertical axis, height as it is.
-        reach = max(
-            np.hypot(*(points - center)[:, [0, 2]].T).max() for points in used
-        )
+        reach = max(np.hypot(*(points - center)[:, [0, 2]].T).max() for points in used)
         radius = max(float(reach), float((high - low)[1]) / 2)
         return cls(center, radius if radius > 0 else 1.0)
 
@@ -214,7 +212,7 @@ def _light(normal: np.ndarray) -> np.ndarray:
 
 
 def _sample_texture(texture: np.ndarray, coordinates: np.ndarray) -> np.ndarray:
-    """Bilinear lookup, repeating the border; texels have centres at (i + 0.5) / size."""
+    """Bilinear lookup, repeating the border; texel i has its centre at i + 0.5."""
     height, width = texture.shape[:2]
     x = np.clip(coordinates[..., 0] * width - 0.5, 0, width - 1)
     y = np.clip((1 - coordinates[..., 1]) * height - 0.5, 0, height - 1)

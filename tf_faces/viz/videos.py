@@ -33,9 +33,7 @@ def write_video(
     try:
         import imageio_ffmpeg
     except ImportError as error:
-        raise missing_dependency(
-            "imageio-ffmpeg", "video", "Writing videos"
-        ) from error
+        raise missing_dependency("imageio-ffmpeg", "video", "Writing videos") from error
     path = pathlib.Path(path)
     iterator = iter(frames)
     first = next(iterator, None)
