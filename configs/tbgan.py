@@ -155,6 +155,7 @@ MODIFIERS: dict[str, dict[str, Any]] = {
         "sched.lod_transition_kimg": 0.0,
         "train.total_kimg": 10000.0,
     },
+    "singletrunk": {"G.single_trunk": True, "D.single_trunk": True},
     "nopixelnorm": {"G.use_pixelnorm": False},
     "nowscale": {"G.use_wscale": False, "D.use_wscale": False},
     "noleakyrelu": {"G.use_leakyrelu": False},
@@ -229,7 +230,9 @@ def base_config() -> ml_collections.ConfigDict:
                 "build_resolution": 64,
                 "build_model": "builtin",
             },
-            "grid": {"size": "4k", "layout": "row_per_class"},
+            # size: 4k, 1080p, or e.g. 12x6 (columns x rows).  label_softmax: fakes get
+            # the probabilities that G is trained with, not the labels as stored.
+            "grid": {"size": "4k", "layout": "row_per_class", "label_softmax": True},
             "G": {
                 "fmap_base": 8192,
                 "fmap_decay": 1.0,
@@ -243,6 +246,7 @@ def base_config() -> ml_collections.ConfigDict:
                 "fused_scale": True,
                 "dtype": "float32",
                 "lod_sep": 7,
+                "single_trunk": False,  # True: the Progressive GAN's networks
             },
             "D": {
                 "fmap_base": 8192,
@@ -253,6 +257,7 @@ def base_config() -> ml_collections.ConfigDict:
                 "fused_scale": True,
                 "dtype": "float32",
                 "lod_sep": 7,
+                "single_trunk": False,  # True: the Progressive GAN's networks
             },
             "G_opt": _optimizer(),
             "D_opt": _optimizer(),

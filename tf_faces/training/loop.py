@@ -80,13 +80,14 @@ class Measurements:
     Attributes:
       names: tags, e.g. ("Loss/real_scores", "TrainD/learning_rate").
       values: [len(names)] float tensor or array, means over the iteration.
-      weight: components behind each mean (usually the minibatch size, or 1).
+      weight: components behind each mean (usually the minibatch size, or 1); one
+        number, or one a name.
       images: value of `Progress.images` that belongs to them, for messages.
     """
 
     names: tuple[str, ...]
     values: Any
-    weight: float = 1.0
+    weight: float | Sequence[float] = 1.0
     images: int = 0
 
 
@@ -312,10 +313,13 @@ class _Loop:
         pending, self.pending = self.pending, []
         for measured in pending:
             values = np.asarray(measured.values, np.float64)
-            for name, value in zip(measured.names, values, strict=True):
+            weights = np.broadcast_to(measured.weight, values.shape)
+            for name, value, weight in zip(
+                measured.names, values, weights, strict=True
+            ):
                 if self.options.nonfinite_policy != "skip":
                     self._check(name, float(value), measured.images)
-                self.averages.add(name, float(value), measured.weight)
+                self.averages.add(name, float(value), float(weight))
 
     def _check(self, name: str, value: float, images: int) -> None:
         if self.system.overflow_expected():

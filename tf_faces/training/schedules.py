@@ -123,3 +123,26 @@ class ProgressiveSchedule:
                 "image a device."
             )
         return minibatch
+
+
+def describe(schedule: ProgressiveSchedule, total_kimg: float) -> list[str]:
+    """Returns one line for every phase of a run, for people."""
+    lines = []
+    former = None
+    steps = 4000  # Fine enough to see every phase of any preset.
+    for step in range(steps):
+        images = round(total_kimg * 1000 * step / steps)
+        values = schedule.at(images)
+        state = (values.resolution, values.level_of_detail % 1 != 0, values.minibatch)
+        if state != former:
+            former = state
+            size = f"{values.resolution}x{values.resolution}"
+            lines.append(
+                f"  from {images / 1000:>9.1f} kimg: {size:<10} "
+                f"minibatch {values.minibatch:<4d} "
+                f"G rate {values.generator_learning_rate:g}, "
+                f"D rate {values.discriminator_learning_rate:g}"
+                + (", fading in" if state[1] else "")
+            )
+    lines.append(f"  until {total_kimg:>8.1f} kimg")
+    return lines
