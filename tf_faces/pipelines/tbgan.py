@@ -1,0 +1,453 @@
+"""From a trained TBGAN to textured faces: latents and labels -> UV maps -> meshes.
+
+The shape map is smoothed, looked up at the chart's places, and joined with the chart's
+triangles (`pipelines.tbgan_maps` has the arithmetic).
+
+Labels are what the network is fed.  Networks whose losses took a softmax of the stored
+labels (TBGAN's default) are used to flat probabilities: `TbganPipeline.labels_for` does
+the same to labels as stored.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from tf_faces.core import files, runs
+from tf_faces.core.errors import FormatError, InputError
+from tf_faces.geometry.mesh import Mesh
+from tf_faces.morphable.uv_dictionary import UvDictionary
+from tf_faces.pipelines import tbgan_maps, tbgan_sources
+
+Network = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Face:
+    """One generated face.
+
+    Attributes:
+      latents: float32 [Z].
+      labels: float32 [L], as fed.
+      maps: float32 [R, R, C], as the network made them.
+      texture: uint8 [R, R, 3].
+      mesh: the textured mesh, or None where the network makes no shape.
+    """
+
+    latents: np.ndarray
+    labels: np.ndarray
+    maps: np.ndarray
+    texture: np.ndarray
+    mesh: Mesh | None
+
+    @property
+    def shape_map(self) -> np.ndarray:
+        """float32 [R, R, 3]."""
+        return self.maps[..., 3:6]
+
+    @property
+    def normal_map(self) -> np.ndarray:
+        """float32 [R, R, 3]."""
+        return self.maps[..., 6:9]
+
+
+class TbganPipeline:
+    """Samples faces from a generator.
+
+    Attributes:
+      latent_size, label_size, resolution, channels: of the network.
+      dictionary: the chart, or None without shape maps.
+      label_softmax: whether stored labels are made probabilities before use.
+      level_of_detail: that the network is evaluated at.
+      source: where it came from.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        latent_size: int,
+        label_size: int,
+        resolution: int,
+        channels: int,
+        dictionary: UvDictionary | None = None,
+        label_softmax: bool = True,
+        level_of_detail: float = 0.0,
+        source: str = "",
+        generator=None,
+    ):
+        """Joins a network and a chart.
+
+        Args:
+          network: (latents [N, Z], labels [N, L]) -> float32 [N, R, R, C].
+          latent_size, label_size, resolution, channels: Z, L, R, C.
+          dictionary: the chart; None gives faces without a mesh.
+          label_softmax: see the class.
+          level_of_detail: see the class.
+          source: see the class.
+          generator: the Keras model behind `network`, for export.
+        """
+        self.latent_size, self.label_size = latent_size, label_size
+        self.resolution, self.channels = resolution, channels
+        self.label_softmax, self.level_of_detail = label_softmax, level_of_detail
+        self.source, self.generator = source, generator
+        self.dictionary = (
+            None
+            if dictionary is None
+            else tbgan_maps.fitted_dictionary(dictionary, resolution)
+        )
+        self._network = network
+
+    # --- where it comes from --------------------------------------------------------
+
+    @classmethod
+    def from_generator(
+        cls, generator, level_of_detail: float = 0.0, **keywords
+    ) -> "TbganPipeline":
+        """Of a `models.tbgan.Generator`; keywords as for the constructor."""
+        import tensorflow as tf
+
+        config = generator.config
+
+        @tf.function(reduce_retracing=True)
+        def run(latents, labels):
+            images = generator(latents, labels, level_of_detail)
+            return tf.cast(images, tf.float32)
+
+        return cls(
+            lambda latents, labels: run(latents, labels).numpy(),
+            latent_size=config.latent_size,
+            label_size=config.label_size,
+            resolution=config.resolution,
+            channels=config.num_channels,
+            level_of_detail=level_of_detail,
+            generator=generator,
+            **keywords,
+        )
+
+    @classmethod
+    def from_run(
+        cls,
+        run: str,
+        *,
+        snapshot: int | None = None,
+        result_directory: files.PathLike = "results",
+        dictionary: files.PathLike | None = None,
+    ) -> "TbganPipeline":
+        """Of a training run: the averaged generator Gs of one of its snapshots.
+
+        Args:
+          run: folder, number, or "newest".
+          snapshot: images shown when it was taken; None takes the newest whole one.
+          result_directory: where runs lie.
+          dictionary: UV dictionary file, "grid" for a vertex a pixel, or None to look
+            for it beside the training data.
+
+        Raises:
+          InputError: if there is no such run, snapshot or dictionary.
+        """
+        from tf_faces.training import checkpoints
+
+        folder = runs.RunFolder.locate(result_directory, run)
+        if snapshot is None:
+            found = checkpoints.load_newest(folder.snapshots)
+            if found is None:
+                raise InputError(f"{folder.path}: holds no snapshot yet.")
+        else:
+            found = checkpoints.load(folder.snapshots / f"snapshot-{snapshot:09d}")
+        return cls.from_snapshot(found, dictionary=dictionary)
+
+    @classmethod
+    def from_snapshot(
+        cls, snapshot, *, dictionary: files.PathLike | None = None
+    ) -> "TbganPipeline":
+        """Of a `training.checkpoints.Snapshot`; `dictionary` as in `from_run`."""
+        generator = tbgan_sources.load_generator(snapshot)
+        level = float(generator.level_of_detail.numpy())
+        losses = snapshot.configuration.get("G_loss", {})
+        return cls.from_generator(
+            generator,
+            level,
+            dictionary=tbgan_sources.find_dictionary(
+                dictionary, snapshot.configuration, generator.config
+            ),
+            label_softmax=bool(losses.get("label_softmax", True)),
+            source=str(snapshot.path),
+        )
+
+    @classmethod
+    def from_export(
+        cls,
+        directory: files.PathLike,
+        *,
+        dictionary: files.PathLike | None = None,
+    ) -> "TbganPipeline":
+        """Of an exported SavedModel (one version's folder, or the one around them).
+
+        A SavedModel is a program: open only what you trust.
+
+        Args:
+          directory: what `export.tbgan` wrote.
+          dictionary: as in `from_run`; None takes the one stored in the export.
+        """
+        import tensorflow as tf
+
+        path = tbgan_sources.newest_version(directory)
+        card = files.read_json(path / "assets.extra" / "model_card.json")
+        try:
+            network = {
+                "latent_size": int(card["latent_size"]),
+                "label_size": int(card["label_size"]),
+                "resolution": int(card["resolution"]),
+                "channels": int(card["channels"]),
+            }
+        except (KeyError, TypeError, ValueError) as error:
+            raise FormatError(
+                f"{path}: its model_card.json describes no TBGAN ({error})."
+            ) from error
+        loaded = tf.saved_model.load(str(path))
+        signature = loaded.signatures["serving_default"]
+
+        def run(latents, labels):
+            inputs = {"latents": tf.constant(latents)}
+            if network["label_size"]:
+                inputs["labels"] = tf.constant(labels)
+            return signature(**inputs)["images"].numpy()
+
+        # The functions of a SavedModel live as long as the object they came from.
+        run.loaded = loaded
+        stored = path / "assets.extra" / "uv_dictionary.npz"
+        if dictionary is None and stored.is_file():
+            dictionary = stored
+        return cls(
+            run,
+            **network,
+            dictionary=tbgan_sources.open_dictionary(dictionary, network["resolution"]),
+            label_softmax=bool(card.get("label_softmax", True)),
+            level_of_detail=float(card.get("level_of_detail", 0.0)),
+            source=str(path),
+        )
+
+    # --- sampling -------------------------------------------------------------------
+
+    def random_latents(self, count: int, seed: int = 0) -> np.ndarray:
+        """float32 [count, Z], standard normal; face i is the same for any count."""
+        return np.stack(
+            [
+                np.random.default_rng([seed, index]).standard_normal(self.latent_size)
+                for index in range(count)
+            ]
+            or np.zeros((0, self.latent_size))
+        ).astype(np.float32)
+
+    def random_labels(self, count: int, seed: int = 0) -> np.ndarray:
+        """Stored-type labels [count, L]: mostly one expression, a little of another."""
+        labels = np.zeros((count, self.label_size), np.float32)
+        for index in range(count if self.label_size else 0):
+            rng = np.random.default_rng([seed, index, 1])
+            first, second = rng.integers(self.label_size, size=2)
+            share = 0.3 * rng.random()
+            labels[index, first] += 1 - share
+            labels[index, second] += share
+        return labels
+
+    def labels_for(
+        self, stored: np.ndarray, weights: Sequence[float] | float = 1.0
+    ) -> np.ndarray:
+        """Labels as stored in a data set -> labels as fed, as in training.
+
+        Args:
+          stored: [N, L].
+          weights: factors behind the softmax; 1 is what training saw, and
+            tbgan_maps.TEST_SCRIPT_LABEL_WEIGHTS what the original's test script feeds.
+        """
+        stored = np.asarray(stored, np.float32)
+        if stored.ndim != 2 or stored.shape[1] != self.label_size:
+            raise InputError(
+                f"labels must have shape [N, {self.label_size}]. "
+                f"Received: {stored.shape}"
+            )
+        if not self.label_size:
+            return stored
+        fed = tbgan_maps.softmax(stored) if self.label_softmax else stored
+        return (fed * np.asarray(weights)).astype(np.float32)
+
+    def maps(
+        self, latents: np.ndarray, labels: np.ndarray, minibatch: int = 8
+    ) -> Iterator[np.ndarray]:
+        """Yields float32 [R, R, C] for each row of the inputs.
+
+        Args:
+          latents: [N, Z].
+          labels: [N, L], as fed.
+          minibatch: number of images made at once.
+        """
+        latents, labels = np.asarray(latents), np.asarray(labels)
+        for name, array, size in (
+            ("latents", latents, self.latent_size),
+            ("labels", labels, self.label_size),
+        ):
+            if array.shape != (len(latents), size):
+                raise InputError(
+                    f"{name} must have shape [{len(latents)}, {size}]. "
+                    f"Received: {array.shape}"
+                )
+        for start in range(0, len(latents), minibatch):
+            part = slice(start, start + minibatch)
+            yield from self._network(
+                latents[part].astype(np.float32), labels[part].astype(np.float32)
+            )
+
+    def mesh(
+        self,
+        maps: np.ndarray,
+        *,
+        smoothing: float | None = None,
+        bilinear: bool = True,
+        name: str = "face",
+    ) -> Mesh:
+        """The textured mesh of a sample.
+
+        Args:
+          maps: [R, R, C] with at least six channels.
+          smoothing: sigma of the shape's smoothing in pixels; None takes the
+            original's 3 pixels of 512, 0 none.
+          bilinear: look the shape up between pixels; False takes whole pixels, as the
+            original does.
+          name: of the mesh.
+        """
+        if self.dictionary is None or self.channels < 6:
+            raise InputError(
+                f"{self.source or 'the network'}: a mesh needs shape maps and a UV "
+                f"dictionary. Received: {self.channels} channels, "
+                f"{'no' if self.dictionary is None else 'a'} UV dictionary"
+            )
+        if smoothing is None:
+            smoothing = tbgan_maps.SMOOTHING_AT_512 * self.resolution / 512
+        shape = np.moveaxis(tbgan_maps.smooth_shape(maps[..., 3:6], smoothing), -1, 0)
+        return Mesh(
+            vertices=self.dictionary.vertices(shape, bilinear=bilinear),
+            triangles=self.dictionary.trilist,
+            texture_coordinates=self.dictionary.tcoords,
+            texture=tbgan_maps.texture_image(maps),
+            name=name,
+        )
+
+    def faces(
+        self,
+        latents: np.ndarray,
+        labels: np.ndarray,
+        *,
+        minibatch: int = 8,
+        **mesh_options,
+    ) -> Iterator[Face]:
+        """Yields a `Face` for each row of the inputs.
+
+        Args:
+          latents: [N, Z].
+          labels: [N, L], as fed.
+          minibatch: number of images made at once.
+          **mesh_options: of `mesh`.
+        """
+        has_mesh = self.dictionary is not None and self.channels >= 6
+        all_maps = self.maps(latents, labels, minibatch)
+        for index, maps in enumerate(all_maps):
+            yield Face(
+                latents=np.asarray(latents[index], np.float32),
+                labels=np.asarray(labels[index], np.float32),
+                maps=maps,
+                texture=tbgan_maps.texture_image(maps),
+                mesh=(
+                    self.mesh(maps, name=f"face{index:04d}", **mesh_options)
+                    if has_mesh
+                    else None
+                ),
+            )
+
+    def sample(
+        self, count: int, seed: int = 0, labels: np.ndarray | None = None, **options
+    ) -> Iterator[Face]:
+        """Yields random faces; face i depends on seed and i only.
+
+        Args:
+          count: number of faces.
+          seed: of latents and labels.
+          labels: [count, L] as stored; None draws expressions.
+          **options: of `faces`.
+        """
+        stored = self.random_labels(count, seed) if labels is None else labels
+        return self.faces(
+            self.random_latents(count, seed), self.labels_for(stored), **options
+        )
+
+    def expression_targets(
+        self, latents: np.ndarray, gain: float = 1.0, **mesh_options
+    ) -> tuple[Face, dict[str, np.ndarray]]:
+        """One identity at rest and the offsets that each label moves it by.
+
+        Args:
+          latents: [Z].
+          gain: factor of the labels as fed.
+          **mesh_options: of `mesh`.
+
+        Returns:
+          The face under equal labels, and {"expression k": float32 [V, 3]}.
+        """
+        stored = np.concatenate(
+            [np.full((1, self.label_size), 1 / max(self.label_size, 1)),
+             np.eye(self.label_size)]
+        )  # fmt: skip
+        fed = self.labels_for(stored, gain)
+        faces = list(
+            self.faces(np.repeat(latents[None], len(fed), 0), fed, **mesh_options)
+        )
+        rest = faces[0]
+        if rest.mesh is None:
+            return rest, {}
+        return rest, {
+            f"expression {number}": face.mesh.vertices - rest.mesh.vertices
+            for number, face in enumerate(faces[1:])
+        }
+
+
+def open_pipeline(
+    source: str,
+    *,
+    snapshot: int | None = None,
+    result_directory: files.PathLike = "results",
+    dictionary: files.PathLike | None = None,
+) -> TbganPipeline:
+    """Opens an export, a snapshot's folder, or a run (folder, number, "newest").
+
+    Raises:
+      InputError: if it is none of these.
+    """
+    from tf_faces.training import checkpoints
+
+    path = pathlib.Path(source)
+    if path.is_dir() and tbgan_sources.is_export(path):
+        return TbganPipeline.from_export(path, dictionary=dictionary)
+    if path.is_dir() and (path / "manifest.json").is_file():
+        return TbganPipeline.from_snapshot(
+            checkpoints.load(path), dictionary=dictionary
+        )
+    return TbganPipeline.from_run(
+        source,
+        snapshot=snapshot,
+        result_directory=result_directory,
+        dictionary=dictionary,
+    )
+
+
+def card_fields(pipeline: TbganPipeline) -> dict:
+    """What an export's model card says about the network, JSON-able."""
+    return {
+        "latent_size": pipeline.latent_size,
+        "label_size": pipeline.label_size,
+        "resolution": pipeline.resolution,
+        "channels": pipeline.channels,
+        "label_softmax": pipeline.label_softmax,
+        "level_of_detail": float(pipeline.level_of_detail),
+        "source": pathlib.Path(pipeline.source).name,
+    }
