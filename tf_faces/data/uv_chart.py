@@ -261,7 +261,9 @@ def build_chart(model: MorphableModel, resolution: int) -> Chart:
         ).reshape(resolution, resolution, 2),
     )
     if is_eye.any():
-        layers_of_eye = _eye_layers(chart, layers, is_eye)
+        layers_of_eye = _eye_layers(
+            chart, _eye_degrees(model)[used_source], layers, is_eye
+        )
         chart = dataclasses.replace(chart, eye_layers=layers_of_eye)
     return chart
 
@@ -288,7 +290,17 @@ def _visible(coordinates, triangles, layers, is_eye):
     return triangles[shown], is_eye[shown], hidden
 
 
-def _eye_layers(chart: Chart, layers, is_eye) -> np.ndarray:
+def _eye_degrees(model: MorphableModel) -> np.ndarray:
+    """Angle of every vertex from the axis of its eyeball; 90 where there is none."""
+    degrees = np.full(model.vertex_count, 90.0)
+    for names in _EYE_PARTS:
+        members = _region_mask(model, names)
+        if members.any():
+            degrees[members] = painting.eye_angles(model.neutral[members])
+    return degrees
+
+
+def _eye_layers(chart: Chart, degrees, layers, is_eye) -> np.ndarray:
     """Coverage of every pixel by sclera, iris and pupil: float32 [3, R, R]."""
     fine = chart.resolution * _OVERSAMPLING
     # Pixel centres of the fine grid lie at (k + 1/2) / 4 - 1/2 of the coarse one.
@@ -300,11 +312,6 @@ def _eye_layers(chart: Chart, layers, is_eye) -> np.ndarray:
             layers,
         ]
     ).astype(np.float64)
-    degrees = np.full(chart.model.vertex_count, 90.0)
-    for names in _EYE_PARTS:
-        members = _region_mask(chart.model, names)
-        if members.any():
-            degrees[members] = painting.eye_angles(chart.model.neutral[members])
     degrees = degrees[chart.vertex_of_coordinate][:, None]
     drawn = rasterize_numpy(place, chart.triangles, fine, fine, degrees)
     shows = (drawn.triangle_id >= 0) & is_eye[np.maximum(drawn.triangle_id, 0)]

@@ -40,7 +40,7 @@ from tf_faces.morphable.model import MorphableModel
 from tf_faces.morphable.uv_dictionary import UvDictionary
 
 # Changes whenever the same arguments would give other samples.
-_REVISION = 1
+_REVISION = 2
 _BATCH = 16
 _INCOMPLETE = "uv_set.incomplete.json"
 _COMPLETE = "uv_set.json"
