@@ -21,6 +21,8 @@ def test_process_reals(recording, compiled):
     for case in _cases(recorded):
         stored, expected = recorded[f"x_{case}"], recorded[f"y_{case}"]
         mask = recorded[f"mask_{case}"]
+        uniform = drawing.uniform(f"{short}_pr{case}/mask", mask.shape)
+        np.testing.assert_array_equal(mask, uniform)
         key = f"{short}_pr{case}/x"
         shape = (len(mask), *stored.shape[1:])
         if stored.dtype == np.uint8:

@@ -19,6 +19,7 @@ import re
 import secrets
 import shutil
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -243,7 +244,16 @@ def _start_worker(layout: _Layout) -> None:
     global _placer_of_this_process  # The one way to hand a worker process its state.
     # Ctrl-C reaches the whole group; the parent alone decides how to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _placer_of_this_process = _Placer(layout)
+
+
+def _end_with_parent() -> None:
+    """Ends this worker when its parent is gone; a killed parent cannot say so."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _work(tasks: Sequence[tuple[int, Any]]) -> list[bool]:
