@@ -125,11 +125,16 @@ def _next_version(directory: pathlib.Path) -> int:
 
 
 def _check_request(described, name: str, inputs: Mapping[str, np.ndarray]) -> None:
-    expected = described.get(name, {}).get("inputs")
-    if expected is None or set(expected) != set(inputs):
+    if name not in described:
+        raise InputError(
+            f"a warm-up request names the signature {name!r}, expected one of "
+            f"{sorted(described)}."
+        )
+    expected = sorted(described[name]["inputs"])
+    if expected != sorted(inputs):
         raise InputError(
             f"the warm-up request of {name!r} has the inputs {sorted(inputs)}, "
-            f"expected {sorted(expected) if expected is not None else sorted(described)}."
+            f"expected {expected}."
         )
 
 

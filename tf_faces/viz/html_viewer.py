@@ -26,7 +26,8 @@ _SHOWN_RADIUS = 0.12
 
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval' blob:; "
-    "style-src 'unsafe-inline'; img-src data: blob:; connect-src data: blob:; worker-src blob:"
+    "style-src 'unsafe-inline'; img-src data: blob:; connect-src data: blob:; "
+    "worker-src blob:"
 )
 
 
