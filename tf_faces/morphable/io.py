@@ -133,7 +133,9 @@ def save(path: files.PathLike, model: MorphableModel, layout: str = "native") ->
     if model.identity_law is not None or (
         model.coefficient_kind == "unit" and layout != "bfm2017" and model.shape_count
     ):
-        model = reduction.principal_components(model, 199)
+        # In the layout's unit first: the columns shall be orthonormal there.
+        unit = "mm" if layout == "bfm2017" else "um"
+        model = reduction.principal_components(model.to_unit(unit), 199)
     if layout == "bfm":
         bfm_files.save_bfm(path, model)
         bfm_files.save_bfm_companions(pathlib.Path(path).parent, model)

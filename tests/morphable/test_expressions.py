@@ -1,0 +1,163 @@
+"""Expressions by name, and the laws of random faces."""
+
+import numpy as np
+import pytest
+
+from tf_faces.core.errors import InputError
+from tf_faces.morphable import expressions, io, sampling, synthetic, unwrapping
+from tf_faces.morphable.model import MorphableModel
+
+
+def named(*names, n=5):
+    rng = np.random.default_rng(len(names))
+    return MorphableModel(
+        mean=np.zeros((n, 3)),
+        triangles=[[0, 1, 2]],
+        expression_basis=rng.normal(size=(n, 3, len(names))),
+        expression_names=names,
+        coefficient_kind="unit",
+        name=names[0],
+    )
+
+
+def test_names():
+    assert expressions.canonical_name("browDown_L") == "browDownLeft"
+    assert expressions.canonical_name("jawLeft") == "jawLeft"
+
+
+def test_coefficients_by_name():
+    model = named("mouthSmile_L", "mouthSmile_R", "jawOpen", "jawLeft")
+    np.testing.assert_array_equal(
+        expressions.coefficients_by_name(model, {"mouthSmile": 0.5, "jawOpen": 1}),
+        np.float32([0.5, 0.5, 1, 0]),
+    )
+    np.testing.assert_array_equal(
+        expressions.coefficients_by_name(model, {"mouthSmileLeft": 1}), [1, 0, 0, 0]
+    )
+    for wrong in ("smirk", "jaw"):
+        with pytest.raises(InputError, match=wrong):
+            expressions.coefficients_by_name(model, {wrong: 1})
+
+
+def test_retargeting_splits_and_joins():
+    split = named("browInnerUp_L", "browInnerUp_R", "jawOpen", "jawLeft", "wink")
+    whole = named("browInnerUp", "jawOpen", "jawLeft", "tongueOut")
+    np.testing.assert_allclose(
+        expressions.retarget(split, whole, [1, 0, 0.5, 0.25, 1]), [0.5, 0.5, 0.25, 0]
+    )
+    np.testing.assert_allclose(
+        expressions.retarget(whole, split, [[0.8, 0.5, 0.25, 1]]),
+        [[0.8, 0.8, 0.5, 0.25, 0]],
+    )
+    assert expressions.retargeting_matrix(split, whole)[1] == ("wink",)
+    with pytest.raises(InputError):
+        expressions.retargeting_matrix(split, named("other"))
+    with pytest.raises(InputError):
+        expressions.retarget(split, whole.replace(expression_names=None), [0] * 5)
+
+
+def test_ict_drives_makehuman(data_directory, monkeypatch):
+    monkeypatch.setenv("TF_FACES_DATA", str(data_directory))
+    ict, makehuman = io.load("ict"), io.load("makehuman")
+    matrix, alone = expressions.retargeting_matrix(ict, makehuman)
+    # All shapes but the tongue have a partner.
+    assert alone == ()
+    without = [
+        name
+        for name, row in zip(makehuman.expression_names, matrix, strict=True)
+        if not row.any()
+    ]
+    assert without == ["tongueOut"]
+    weights = expressions.coefficients_by_name(ict, {"jawOpen": 1.0})
+    for model, coefficients in (
+        (ict, weights),
+        (makehuman, expressions.retarget(ict, makehuman, weights)),
+    ):
+        marks = model.landmarks68
+        gap = model.vertices(None, coefficients)[marks] - model.neutral[marks]
+        assert gap[66, 1] < -1.0 and abs(gap[62, 1]) < 0.5  # Centimetres.
+
+
+def test_basic_expressions_do_what_they_are_called(data_directory, monkeypatch):
+    monkeypatch.setenv("TF_FACES_DATA", str(data_directory))
+    for name in ("builtin:tiny", "ict", "makehuman"):
+        model = io.load(name)
+        rows = dict(
+            zip(
+                expressions.BASIC_EXPRESSIONS,
+                expressions.basic_expressions(model),
+                strict=True,
+            )
+        )
+        marks = model.landmarks68
+        span = np.ptp(model.neutral[marks][:, 0])
+
+        def moved(row, model=model, marks=marks, span=span):
+            delta = model.vertices(None, row) - model.neutral
+            return delta[marks] / span
+
+        assert not rows["neutral"].any()
+        assert (moved(rows["happy"])[[48, 54], 1] > 0.01).all()
+        assert (moved(rows["sad"])[[48, 54], 1] < -0.01).all()
+        surprise = moved(rows["surprise"])
+        assert surprise[66, 1] < -0.03 and (surprise[[19, 24], 1] > 0.01).all()
+        assert (moved(rows["anger"])[[20, 23], 1] < -0.005).all()
+        assert (moved(rows["disgust"])[[50, 52], 1] > 0.005).all()
+        assert (moved(rows["fear"])[[20, 23], 1] > 0.005).all()
+
+
+def test_models_without_names_get_distinct_directions():
+    model = synthetic.build("tiny").replace(expression_names=None)
+    rows = expressions.basic_expressions(model)
+    assert rows.shape == (7, model.expression_count) and not rows[0].any()
+    np.testing.assert_allclose(np.linalg.norm(rows[1:], axis=1), 1.5, rtol=1e-5)
+    assert np.linalg.matrix_rank(rows) == 6
+
+
+def test_laws():
+    model = synthetic.build("tiny")
+    rng = np.random.default_rng(0)
+    uniform = sampling.uniform(model, "shape", rng, 2000, width=10)
+    ratio = uniform / model.shape_deviations
+    assert np.abs(ratio).max() <= 5.0 and np.abs(ratio).max() > 4.9
+    np.testing.assert_allclose(ratio.std(axis=0).mean() ** 2, 100 / 12, rtol=0.02)
+    normal = sampling.normal(model, "shape", rng, 2000, scale=2)
+    np.testing.assert_allclose((normal / model.shape_deviations).std(), 2.0, rtol=0.01)
+    scaled = sampling.eigenvalue_scaled(model, "texture", rng, 2000).std(axis=0)
+    np.testing.assert_allclose(
+        scaled, model.texture_deviations / model.texture_deviations[0], rtol=0.1
+    )
+    with pytest.raises(InputError):
+        sampling.normal(model, "hair", rng, 1)
+
+
+def test_face3d_laws_repeat_the_legacy_stream():
+    model = synthetic.build("tiny")
+    legacy = np.random.RandomState(7)
+    shape = sampling.face3d_shape(model, legacy)
+    expression = sampling.face3d_expression(model, legacy)
+    np.random.seed(7)
+    expected = np.random.rand(199, 1) * 1e04
+    np.testing.assert_array_equal(shape, expected[:, 0])
+    expected = -1.5 + 3 * np.random.random([29, 1])
+    expected[6:] = 0
+    np.testing.assert_allclose(expression, expected[:, 0], rtol=1e-15)
+    assert sampling.face3d_shape(model, np.random.default_rng(0)).max() <= 1e4
+
+
+def test_wider_slits_do_not_fold():
+    rng = np.random.default_rng(0)
+    points = rng.random((4000, 2))
+    line = np.array([[0.3, 0.4], [0.5, 0.42], [0.7, 0.4]])
+    moved = unwrapping.widen_slit(points, line, 0.06)
+    order = np.argsort(points[:, 1])
+    column = np.abs(points[order, 0] - 0.5) < 0.01
+    heights = moved[order][column]
+    assert (np.diff(heights[:, 1]) > -1e-3).all()
+    near = np.abs(points[:, 1] - np.interp(points[:, 0], *line.T)) < 1e-3
+    middle = near & (np.abs(points[:, 0] - 0.5) < 0.05)
+    shift = np.abs(moved - points)[middle, 1]
+    np.testing.assert_allclose(shift, 0.03, atol=2e-3)
+    far = (points[:, 0] < 0.2) | (points[:, 0] > 0.8)
+    np.testing.assert_array_equal(moved[far], points[far])
+    assert unwrapping.widen_slit(points, line, 0.0) is points
