@@ -1,0 +1,386 @@
+"""Faces in, plausible faces out: what the Face Manifold programs do, without files.
+
+A `FaceManifold` holds the denoisers for shape, for expression, or both.  `mode` says
+which group is meant: "shape", "expression" (or the original's "exp"), or "both".
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from tf_faces.core.errors import InputError
+from tf_faces.data import face_manifold_samplers as samplers
+from tf_faces.data.face_manifold import FaceCoefficients
+from tf_faces.models.face_manifold import denoisers
+from tf_faces.morphable.model import MorphableModel
+
+MODES = {
+    "shape": ("shape",),
+    "exp": ("expression",),
+    "expression": ("expression",),
+    "both": ("shape", "expression"),
+}
+# Folder names of the original's test program.
+MODE_FOLDERS = {
+    "shape": "shape",
+    "exp": "expression",
+    "expression": "expression",
+    "both": "shape_and_expression",
+}
+
+
+def groups_of(mode: str) -> tuple[str, ...]:
+    """Returns the coefficient groups that `mode` stands for.
+
+    Raises:
+      InputError: for an unknown mode.
+    """
+    if mode not in MODES:
+        raise InputError(f"mode must be one of {', '.join(MODES)}. Received: {mode!r}")
+    return MODES[mode]
+
+
+@dataclasses.dataclass(frozen=True)
+class SamplingDeviations:
+    """Deviations that random faces are drawn with.
+
+    Attributes:
+      shape: [Ks] raw, as the model has them.
+      expression: [Ke], as the model has them; the samplers divide by the largest.
+      texture: [Kt] likewise; empty for models without texture.
+    """
+
+    shape: np.ndarray
+    expression: np.ndarray
+    texture: np.ndarray
+
+    @classmethod
+    def of_model(cls, model: MorphableModel) -> "SamplingDeviations":
+        """Takes those of a face model of raw kind."""
+        return cls(
+            model.shape_deviations,
+            model.expression_deviations,
+            model.texture_deviations,
+        )
+
+    def group(self, name: str) -> np.ndarray:
+        """Returns the deviations of "shape", "expression" or "texture"."""
+        return getattr(self, name)
+
+
+@dataclasses.dataclass(frozen=True)
+class FaceManifold:
+    """The denoisers of one face model.
+
+    Attributes:
+      shape: denoiser of the shape coefficients, or None.
+      expression: denoiser of the expression coefficients, or None.
+    """
+
+    shape: denoisers.Denoiser | None = None
+    expression: denoisers.Denoiser | None = None
+
+    def denoiser(self, group: str) -> denoisers.Denoiser:
+        """Returns the denoiser of "shape" or "expression".
+
+        Raises:
+          InputError: if it was not given.
+        """
+        found = {"shape": self.shape, "expression": self.expression}.get(group)
+        if found is None:
+            raise InputError(f"no denoiser for {group} coefficients was given.")
+        if found.config.group != group:
+            raise InputError(
+                f"the denoiser given for {group} is one for {found.config.group}."
+            )
+        return found
+
+    def project(
+        self,
+        group: str,
+        coefficients: np.ndarray,
+        *,
+        passes: int = 1,
+        blend: float = 1.0,
+    ) -> np.ndarray:
+        """Brings coefficients of one group to the manifold.
+
+        Args:
+          group: "shape" or "expression".
+          coefficients: [N, L], raw.
+          passes: how often they go through the network; the original does it once.
+          blend: 1 takes the network's output, 0 the input, between them a mixture
+            (the network also changes faces that were plausible already).
+
+        Returns:
+          float32 [N, L], raw.
+        """
+        if passes < 1:
+            raise InputError(f"passes must be at least 1. Received: {passes}")
+        if not 0 <= blend <= 1:
+            raise InputError(f"blend must lie in 0..1. Received: {blend}")
+        denoiser = self.denoiser(group)
+        for _ in range(passes):
+            projected = denoiser.denoise(coefficients)
+            if blend == 1:
+                coefficients = projected
+            else:
+                coefficients = np.float32(blend) * projected + np.float32(
+                    1 - blend
+                ) * coefficients.astype(np.float32)
+        return coefficients
+
+    def denoise(
+        self,
+        faces: FaceCoefficients,
+        mode: str,
+        *,
+        passes: int = 1,
+        blend: float = 1.0,
+    ) -> FaceCoefficients:
+        """Projects the group(s) of `mode`; the other coefficients pass unchanged."""
+        changes = {
+            group: self.project(group, faces.group(group), passes=passes, blend=blend)
+            for group in groups_of(mode)
+        }
+        return faces.replace(**changes)
+
+    # --- control --------------------------------------------------------------------
+
+    def complete(
+        self,
+        group: str,
+        known: np.ndarray,
+        fixed: np.ndarray,
+        *,
+        starts: np.ndarray,
+        passes: int = 10,
+    ) -> np.ndarray:
+        """Fills in coefficients so that they suit some that are given.
+
+        Every pass projects the whole vector and then sets the given ones back: the
+        others settle where the network finds the whole plausible.
+
+        Args:
+          group: "shape" or "expression".
+          known: [L] or [N, L]; only the entries that `fixed` marks are looked at.
+          fixed: bool [L].
+          starts: [N, L] what the others start from; random faces give variety.
+          passes: how often.
+
+        Returns:
+          float32 [N, L], raw; the fixed entries are exactly those of `known`.
+
+        Raises:
+          InputError: for wrong shapes, or if nothing is fixed.
+        """
+        length = self.denoiser(group).config.length
+        fixed = np.asarray(fixed, bool)
+        starts = np.asarray(starts, np.float32)
+        if fixed.shape != (length,) or starts.ndim != 2 or starts.shape[1] != length:
+            raise InputError(
+                f"fixed must have shape [{length}] and starts [N, {length}]. Received: "
+                f"{fixed.shape} and {starts.shape}"
+            )
+        if not fixed.any():
+            raise InputError("no coefficient is fixed; expected at least one.")
+        known = np.broadcast_to(np.asarray(known, np.float32), starts.shape)
+        result = np.where(fixed, known, starts)
+        for _ in range(passes):
+            result = np.where(fixed, known, self.project(group, result))
+        return result
+
+    def interpolate(
+        self,
+        group: str,
+        first: np.ndarray,
+        second: np.ndarray,
+        steps: int,
+        *,
+        exact_ends: bool = True,
+    ) -> np.ndarray:
+        """Walks from one face to another along the manifold.
+
+        The straight line between them is projected; with `exact_ends` the difference
+        that the network makes at the ends is faded out along the way, so that the walk
+        begins and ends at the very faces given.
+
+        Args:
+          group: "shape" or "expression".
+          first, second: [L] raw.
+          steps: faces of the walk, both ends included.
+
+        Returns:
+          float32 [steps, L].
+        """
+        if steps < 2:
+            raise InputError(f"steps must be at least 2. Received: {steps}")
+        way = np.linspace(0, 1, steps)[:, None]
+        first, second = (np.asarray(end, np.float64)[None] for end in (first, second))
+        projected = self.project(group, (1 - way) * first + way * second)
+        if not exact_ends:
+            return projected
+        corrected = (
+            projected
+            + (1 - way) * (first - projected[:1])
+            + way * (second - projected[-1:])
+        )
+        return corrected.astype(np.float32)
+
+
+# --- random faces ---------------------------------------------------------------------
+
+
+def uniform_faces(
+    rng: np.random.Generator,
+    deviations: SamplingDeviations,
+    count: int,
+    mode: str,
+    shape_range: float = samplers.DEFAULT_RANGE,
+    expression_range: float = samplers.DEFAULT_RANGE,
+    texture_variance: float = samplers.SYNTHETIC_TEXTURE_VARIANCE,
+) -> FaceCoefficients:
+    """Draws implausible faces: the group(s) of `mode` uniform, the other normal.
+
+    Args:
+      rng: the generator.
+      deviations: of the face model.
+      count: how many.
+      mode: "shape", "expression" or "both".
+      shape_range, expression_range: widths of the uniform box in deviations.
+      texture_variance: of the (normal) texture coefficients; 0 gives the mean texture.
+    """
+    widths = {"shape": shape_range, "expression": expression_range}
+    chosen = groups_of(mode)
+    drawn = {}
+    for group, width in widths.items():
+        if not (math.isfinite(width) and width >= 0):
+            raise InputError(
+                f"the {group} range must be finite and not negative. Received: {width}"
+            )
+        spread = samplers.sampling_deviations(group, deviations.group(group))
+        drawn[group] = (
+            samplers.uniform(rng, spread, count, width)
+            if group in chosen
+            else samplers.normal(rng, spread, count)
+        )
+    return FaceCoefficients(
+        **drawn, texture=_texture(rng, deviations, count, texture_variance)
+    )
+
+
+def normal_faces(
+    rng: np.random.Generator,
+    deviations: SamplingDeviations,
+    count: int,
+    texture_variance: float = 1.0,
+) -> FaceCoefficients:
+    """Draws faces as the morphable model's own normal law has them."""
+    drawn = {
+        group: samplers.normal(
+            rng, samplers.sampling_deviations(group, deviations.group(group)), count
+        )
+        for group in ("shape", "expression")
+    }
+    return FaceCoefficients(
+        **drawn, texture=_texture(rng, deviations, count, texture_variance)
+    )
+
+
+def _texture(rng, deviations, count, variance):
+    if not len(deviations.texture):
+        return np.zeros((count, 0))
+    spread = samplers.sampling_deviations("texture", deviations.texture)
+    return samplers.normal(rng, spread, count, variance=variance)
+
+
+def _stacked(rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> FaceCoefficients:
+    return FaceCoefficients(*(np.stack(column) for column in zip(*rows, strict=True)))
+
+
+def original_uniform_faces(
+    draws: samplers.OriginalDraws,
+    deviations: SamplingDeviations,
+    count: int,
+    mode: str,
+    shape_range: float = samplers.DEFAULT_RANGE,
+    expression_range: float = samplers.DEFAULT_RANGE,
+) -> FaceCoefficients:
+    """`generate_noisy_synthetic_data` of the original, number for number.
+
+    Per face: in mode "expression" its uniform expression, then the normal shape; else
+    shape, then expression; the texture (variance 4) last.
+    """
+    chosen = groups_of(mode)
+    widths = {"shape": shape_range, "expression": expression_range}
+    order = (
+        ("expression", "shape")
+        if chosen == ("expression",)
+        else ("shape", "expression")
+    )
+    rows = []
+    for _ in range(count):
+        drawn = {
+            group: draws.uniform(group, deviations.group(group), widths[group])
+            if group in chosen
+            else draws.normal(group, deviations.group(group))
+            for group in order
+        }
+        texture = draws.normal(
+            "texture", deviations.texture, samplers.SYNTHETIC_TEXTURE_VARIANCE
+        )
+        rows.append((drawn["shape"], drawn["expression"], texture))
+    return _stacked(rows)
+
+
+def original_scatter_faces(
+    draws: samplers.OriginalDraws,
+    deviations: SamplingDeviations,
+    count: int,
+    group: str,
+    width: float = samplers.DEFAULT_RANGE,
+) -> tuple[FaceCoefficients, FaceCoefficients]:
+    """The uniform and the normal set of the scatter program, number for number.
+
+    Per face shape, expression, texture; the whole uniform set before the normal one.
+    """
+    sets = []
+    for uniform_group, variance in (
+        (group, samplers.SYNTHETIC_TEXTURE_VARIANCE),
+        (None, 1.0),
+    ):
+        rows = []
+        for _ in range(count):
+            shape, expression = (
+                draws.uniform(name, deviations.group(name), width)
+                if name == uniform_group
+                else draws.normal(name, deviations.group(name))
+                for name in ("shape", "expression")
+            )
+            texture = draws.normal("texture", deviations.texture, variance)
+            rows.append((shape, expression, texture))
+        sets.append(_stacked(rows))
+    return sets[0], sets[1]
+
+
+def corrupt_faces(
+    faces: FaceCoefficients,
+    mode: str,
+    corrupt: Callable[[str, np.ndarray], np.ndarray],
+) -> FaceCoefficients:
+    """Adds noise to the group(s) of `mode`, face by face, shape first.
+
+    Args:
+      faces: clean faces.
+      mode: "shape", "expression" or "both".
+      corrupt: (group, [L]) -> [L]; e.g. `samplers.OriginalDraws.corrupt` with a
+        deviation for each group.
+    """
+    chosen = groups_of(mode)
+    changed = {group: [] for group in chosen}
+    for row in range(len(faces)):
+        for group in chosen:
+            changed[group].append(corrupt(group, faces.group(group)[row]))
+    return faces.replace(**{group: np.stack(rows) for group, rows in changed.items()})
