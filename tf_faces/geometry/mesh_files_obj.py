@@ -216,23 +216,6 @@ def write_obj_arrays(
     return [*written, path]
 
 
-def write_points(path: files.PathLike, points: np.ndarray) -> pathlib.Path:
-    """Writes points as text, one a line ("%.18e"), as PRNet's write_asc does.
-
-    Args:
-      path: the file; ".asc" is appended if it has no suffix.
-      points: [K] or [K, C] numbers.
-    """
-    path = pathlib.Path(path)
-    if not path.suffix:
-        path = path.with_suffix(".asc")
-    points = np.asarray(points, np.float64)
-    columns = points.shape[1] if points.ndim == 2 else 1
-    line = " ".join(["%.18e"] * columns) + "\n"
-    files.write_text(path, line * len(points) % tuple(points.ravel().tolist()))
-    return path
-
-
 def write_texture(
     path: files.PathLike, texture: np.ndarray, rounding: str = "round"
 ) -> None:

@@ -38,7 +38,7 @@
     viewer.setAttribute("interaction-prompt", "none");
     viewer.setAttribute("touch-action", "pan-y");
     viewer.setAttribute("shadow-intensity", "0");
-    viewer.setAttribute("exposure", "1.1");
+    viewer.setAttribute("exposure", "0.95");
     viewer.setAttribute("camera-orbit", "0deg 90deg 105%");
     viewer.setAttribute("min-camera-orbit", "auto 0deg auto");
     viewer.setAttribute("max-camera-orbit", "auto 180deg auto");
