@@ -88,7 +88,7 @@ def _main(arguments: list[str]) -> int:
         from tf_faces.apps import training_results
 
         # To the terminal only: log.txt ends as the original's.
-        training_results.present(*finished)
+        return training_results.present(*finished)
     return 0
 
 

@@ -5,21 +5,38 @@ import ml_collections
 from tf_faces.core import runs
 
 
-def present(run: runs.RunFolder, config: ml_collections.ConfigDict) -> None:
-    """Prints where the results lie, and makes those that `config.finish` asks for."""
-    del config
+# Of the sheets of texture, shape and normals.
+SUFFIXES = ("", "_shp", "_nor")
+
+
+def present(run: runs.RunFolder, config: ml_collections.ConfigDict) -> int:
+    """Makes the results that `config.finish` asks for, and says where all lie.
+
+    Returns:
+      The exit status of the first program that failed, else 0.
+    """
+    finish = config.get("finish", {})
+    if finish.get("samples"):
+        from tf_faces.apps import generate
+
+        arguments = [str(run.path), "--output", str(run.path / "faces")]
+        status = generate.main([*arguments, "--count", str(finish.samples)])
+        if status:
+            return status
+    if finish.get("saved_model"):
+        from tf_faces.apps import export
+
+        status = export.main([str(run.path), "--output", str(run.path / "export")])
+        if status:
+            return status
     sheets = [
         path
         for path in run.path.glob("fakes*.png")
         if not path.stem.endswith(("_shp", "_nor"))
     ]
-    print()
     if sheets:
         newest = max(sheets)
-        parts = [
-            newest.with_name(f"{newest.stem}{part}.png") for part in ("_shp", "_nor")
-        ]
-        for path in (newest, *parts):
-            if path.exists():
-                print(f"Pictures:    {path}")
-    print(f"TensorBoard: tensorboard --logdir {run.path.parent}")
+        shown = [newest.with_name(f"{newest.stem}{part}.png") for part in SUFFIXES]
+        print("Pictures: " + ", ".join(str(path) for path in shown if path.exists()))
+    print(f"Curves:   tensorboard --logdir {run.path.parent}", flush=True)
+    return 0
