@@ -54,35 +54,25 @@ def in_turn(repeats: int, *functions) -> list[float]:
 def forward_and_backward(sizes, repeats) -> None:
     import tensorflow as tf
 
-    from tf_faces.ops.render_depth import rasterize, render_depth_ops
+    from tf_faces.ops.render_depth import render_depth_ops
 
     library = render_depth_ops.load_library()
     for side in sizes:
         vertices, triangles = dome(side)
         colors = np.random.default_rng(0).random(vertices.shape, np.float32)
         mesh = [tf.constant(part) for part in (vertices[None], triangles, colors[None])]
-        draw = tf.function(
-            lambda vertices, triangles, colors, side=side: tuple(
-                rasterize(
-                    vertices,
-                    triangles,
-                    side,
-                    side,
-                    attributes=colors,
-                    implementation="op",
-                )
-            )
-        )
-        images = draw(*mesh)
+        size = tf.constant([side, side])
+        draw = library.tf_faces_render_depth
+        images = draw(*mesh, size)
         # An odd gradient everywhere, so that no term can be skipped.
         incoming = [images[0] + 1, images[2] + 1, images[3] + 1, images[4] + 1]
-        backward = tf.function(library.tf_faces_render_depth_grad)
+        backward = library.tf_faces_render_depth_grad
         gather, forward, back = in_turn(
             repeats,
             lambda vertices=vertices, triangles=triangles: vertices[triangles],
-            lambda mesh=mesh, draw=draw: draw(*mesh)[0],
-            lambda mesh=mesh, images=images, incoming=incoming, backward=backward: (
-                backward(*mesh, images[1], *incoming)[0]
+            lambda mesh=mesh, size=size: draw(*mesh, size),
+            lambda mesh=mesh, images=images, incoming=incoming: backward(
+                *mesh, images[1], *incoming
             ),
         )
         covered = float(tf.reduce_mean(tf.cast(images[1] >= 0, tf.float32)))

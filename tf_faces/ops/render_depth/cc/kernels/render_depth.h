@@ -22,6 +22,12 @@
 #define TF_FACES_DEVICE inline
 #endif
 
+#if defined(__GNUC__)
+#define TF_FACES_ALWAYS_INLINE inline __attribute__((always_inline))
+#else
+#define TF_FACES_ALWAYS_INLINE inline
+#endif
+
 namespace tf_faces {
 namespace render_depth {
 
@@ -78,9 +84,10 @@ struct MeshGradient {
 
 enum class MeshError { kNone, kIndex, kNotFinite };
 
-// Reports an index outside the vertices or a coordinate that is not finite.
+// Reports an index outside the vertices or a coordinate that is not finite.  Inlined
+// so that it is compiled for the instruction set of its caller.
 template <typename T>
-MeshError CheckMesh(const Mesh<T>& mesh) {
+TF_FACES_ALWAYS_INLINE MeshError CheckMesh(const Mesh<T>& mesh) {
   // Reductions without early exit, which compilers turn into vector code.
   uint32_t greatest = 0;  // A negative index is a huge one.
   for (int64_t i = 0; i < 3 * mesh.triangle_count; ++i) {

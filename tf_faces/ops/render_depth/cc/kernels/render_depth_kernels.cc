@@ -75,7 +75,8 @@ class RenderDepthOp : public OpKernel {
         workers.num_threads, workers.workers, batch, check_cost,
         [&](int64_t begin, int64_t end) {
           for (int64_t item = begin; item < end; ++item) {
-            errors[item] = CheckMesh(
+            errors[item] = CheckWith(
+                instructions_,
                 MeshOfItem<T>(sizes, vertices, triangles, attributes, item));
           }
         });
@@ -121,6 +122,7 @@ class RenderDepthGradOp : public OpKernel {
   explicit RenderDepthGradOp(OpKernelConstruction* context) : OpKernel(context) {
     OP_REQUIRES_OK(context, context->GetAttr("flat", &rule_.flat));
     OP_REQUIRES_OK(context, context->GetAttr("unit_normals", &rule_.unit_normals));
+    FindInstructions("auto", &instructions_);
   }
 
   void Compute(OpKernelContext* context) override {
@@ -166,7 +168,7 @@ class RenderDepthGradOp : public OpKernel {
         std::fill_n(result.vertices, sizes.vertices * 3, T(0));
         std::fill_n(result.attributes, sizes.vertices * sizes.channels, T(0));
         const int32_t* ids = triangle_id.flat<int32_t>().data() + item * pixels;
-        errors[item] = CheckMesh(mesh);
+        errors[item] = CheckWith(instructions_, mesh);
         for (int64_t pixel = 0; pixel < pixels; ++pixel) {
           if (ids[pixel] >= sizes.triangles) errors[item] = MeshError::kIndex;
         }
@@ -189,6 +191,7 @@ class RenderDepthGradOp : public OpKernel {
 
  private:
   Rule rule_;
+  Instructions instructions_;
 };
 
 #define TF_FACES_REGISTER(T)                                         \

@@ -15,6 +15,9 @@
 namespace tf_faces {
 namespace render_depth {
 
+// Three times an index must fit into the lanes.
+constexpr int64_t kMostVectorRows = std::numeric_limits<int32_t>::max() / 3;
+
 // The same loops for each instruction set.  Contraction into fused operations must be
 // off (build.py sees to it): AVX-512 implies such instructions.
 namespace generic {
@@ -106,6 +109,28 @@ void AdviseHugePages(void* memory, size_t bytes) {
 #endif
 }
 
+namespace {
+
+template <typename T>
+MeshError Dispatch(Instructions instructions, const Mesh<T>& mesh) {
+#if TF_FACES_X86
+  if (instructions == Instructions::kAvx512) return avx512::Check(mesh);
+  if (instructions == Instructions::kAvx2) return avx2::Check(mesh);
+#endif
+  (void)instructions;
+  return generic::Check(mesh);
+}
+
+}  // namespace
+
+MeshError CheckWith(Instructions instructions, const Mesh<float>& mesh) {
+  return Dispatch(instructions, mesh);
+}
+
+MeshError CheckWith(Instructions instructions, const Mesh<double>& mesh) {
+  return Dispatch(instructions, mesh);
+}
+
 void DrawRows(const Mesh<double>& mesh, const Rule& rule, Instructions,
               const Image<double>& image, int64_t row_begin, int64_t row_end) {
   ClearRows(rule, image, row_begin, row_end);
@@ -120,7 +145,8 @@ void DrawRows(const Mesh<float>& mesh, const Rule& rule, Instructions instructio
   if (instructions != Instructions::kScalar && rule.edges == Edges::kTopLeft &&
       !rule.drop && !rule.flat && rule.unit_normals &&
       rule.background < -std::numeric_limits<double>::max() && image.width >= 8 &&
-      mesh.triangle_count > 0) {
+      mesh.triangle_count > 0 && mesh.triangle_count < kMostVectorRows &&
+      mesh.vertex_count < kMostVectorRows) {
 #if TF_FACES_X86
     if (instructions == Instructions::kAvx512) {
       avx512::Draw(mesh, rule, image, row_begin, row_end);

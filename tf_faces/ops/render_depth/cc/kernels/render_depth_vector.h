@@ -20,6 +20,10 @@ bool FindInstructions(const char* name, Instructions* result);
 // kilobytes costs more than drawing.  Does nothing where the system has no such call.
 void AdviseHugePages(void* memory, size_t bytes);
 
+// CheckMesh in the given instructions.
+MeshError CheckWith(Instructions instructions, const Mesh<float>& mesh);
+MeshError CheckWith(Instructions instructions, const Mesh<double>& mesh);
+
 // Draws the rows [row_begin, row_end) of one image; all outputs are written.  Every
 // instruction set gives the same bits.
 void DrawRows(const Mesh<float>& mesh, const Rule& rule, Instructions instructions,
