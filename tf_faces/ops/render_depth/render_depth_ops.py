@@ -160,5 +160,6 @@ def _render_depth_gradient(op, depth, _, barycentrics, normals, interpolated):
         interpolated_gradient=interpolated,
         flat=op.get_attr("flat"),
         unit_normals=op.get_attr("unit_normals"),
+        instructions=op.get_attr("instructions"),
     )
     return to_vertices, None, to_attributes, None

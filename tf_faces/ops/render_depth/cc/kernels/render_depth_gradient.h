@@ -40,13 +40,13 @@ TF_FACES_DEVICE void FlatPixelGradient(const Mesh<T>& mesh,
   }
 }
 
-// Gradient of the unit or plain normal g with respect to the corners, added to
-// position[corner][axis].
+// Gradient of a normal with respect to the corners: position[k][axis] is added to.
 template <typename T>
-TF_FACES_DEVICE void NormalGradient(const Triangle<T>& t, bool unit_normals,
-                                    double g[3], double position[3][3]) {
+TF_FACES_DEVICE void NormalGradient(const Triangle<T>& t, const Rule& rule,
+                                    const T* incoming, double position[3][3]) {
+  double g[3] = {double(incoming[0]), double(incoming[1]), double(incoming[2])};
   if (g[0] == 0 && g[1] == 0 && g[2] == 0) return;
-  if (unit_normals) {
+  if (rule.unit_normals) {
     double n[3];
     CrossProduct<double>(t, n);
     const double length = std::sqrt((n[0] * n[0] + n[1] * n[1]) + n[2] * n[2]);
@@ -69,121 +69,65 @@ TF_FACES_DEVICE void NormalGradient(const Triangle<T>& t, bool unit_normals,
   }
 }
 
-// Sums the gradients of consecutive pixels of one triangle before they go to memory.
-template <typename T>
-class InterpolatedRun {
- public:
-  // Channels beyond these are added to memory pixel by pixel.
-  static constexpr int kSummed = 4;
-
-  TF_FACES_DEVICE InterpolatedRun(const Mesh<T>& mesh, int64_t index)
-      : corners_(mesh.triangles + 3 * index),
-        triangle_(LoadTriangle(mesh, index)),
-        plane_(triangle_) {
-    for (int k = 0; k < 3; ++k) {
-      for (int i = 0; i < 3; ++i) position_[k][i] = 0;
-      for (int c = 0; c < kSummed; ++c) sums_[k][c] = 0;
-      normal_[k] = 0;
-    }
-  }
-
-  template <typename Add>
-  TF_FACES_DEVICE void AddPixel(const Mesh<T>& mesh, const ImageGradient<T>& incoming,
-                                int64_t x, int64_t y, int64_t pixel,
-                                const MeshGradient<T>& result, Add add) {
-    const int64_t channels = mesh.channels;
-    double w[3];
-    plane_.Weights(x, y, &w[1], &w[2]);
-    w[0] = (1.0 - w[1]) - w[2];
-    const double depth = incoming.depth[pixel];
-    double s[3];
-    for (int k = 0; k < 3; ++k) {
-      s[k] = depth * triangle_.z[k] + incoming.barycentrics[3 * pixel + k];
-      normal_[k] += incoming.normals[3 * pixel + k];
-    }
-    for (int64_t c = 0; c < channels; ++c) {
-      const double gradient = incoming.attributes[channels * pixel + c];
-      for (int k = 0; k < 3; ++k) {
-        const int64_t entry = channels * static_cast<int64_t>(corners_[k]) + c;
-        s[k] += gradient * mesh.attributes[entry];
-        if (c < kSummed) {
-          sums_[k][c] += w[k] * gradient;
-        } else {
-          add(result.attributes + entry, static_cast<T>(w[k] * gradient));
-        }
-      }
-    }
-    const double f1 = s[1] - s[0], f2 = s[2] - s[0];
-    const double fx = (f1 * plane_.e2y - f2 * plane_.e1y) * plane_.inverse;
-    const double fy = (f2 * plane_.e1x - f1 * plane_.e2x) * plane_.inverse;
-    for (int k = 0; k < 3; ++k) {
-      position_[k][0] -= w[k] * fx;
-      position_[k][1] -= w[k] * fy;
-      position_[k][2] += w[k] * depth;
-    }
-  }
-
-  template <typename Add>
-  TF_FACES_DEVICE void Finish(bool unit_normals, int64_t channels,
-                              const MeshGradient<T>& result, Add add) {
-    NormalGradient(triangle_, unit_normals, normal_, position_);
-    for (int k = 0; k < 3; ++k) {
-      const int64_t vertex = corners_[k];
-      for (int i = 0; i < 3; ++i) {
-        add(result.vertices + 3 * vertex + i, static_cast<T>(position_[k][i]));
-      }
-      for (int c = 0; c < kSummed && c < channels; ++c) {
-        add(result.attributes + channels * vertex + c, static_cast<T>(sums_[k][c]));
-      }
-    }
-  }
-
- private:
-  const int32_t* corners_;
-  Triangle<T> triangle_;
-  Plane plane_;
-  double position_[3][3];
-  double normal_[3];
-  double sums_[3][kSummed];
-};
-
-// Adds the gradients of `count` pixels of one triangle, from (x, y) to the right.
 template <typename T, typename Add>
-TF_FACES_DEVICE void RunGradient(const Mesh<T>& mesh, const Rule& rule,
-                                 const ImageGradient<T>& incoming, int64_t width,
-                                 int64_t x, int64_t y, int64_t count, int64_t index,
-                                 const MeshGradient<T>& result, Add add) {
-  const int64_t pixel = y * width + x;
+TF_FACES_DEVICE void PixelGradient(const Mesh<T>& mesh, const Rule& rule,
+                                   const ImageGradient<T>& incoming, int64_t x,
+                                   int64_t y, int64_t pixel, int64_t index,
+                                   const MeshGradient<T>& result, Add add) {
+  const int32_t* corners = mesh.triangles + 3 * index;
   if (rule.flat) {
-    for (int64_t i = 0; i < count; ++i) {
-      FlatPixelGradient(mesh, incoming, pixel + i, mesh.triangles + 3 * index, result,
-                        add);
-    }
+    FlatPixelGradient(mesh, incoming, pixel, corners, result, add);
     return;
   }
-  InterpolatedRun<T> run(mesh, index);
-  for (int64_t i = 0; i < count; ++i) {
-    run.AddPixel(mesh, incoming, x + i, y, pixel + i, result, add);
+  const int64_t channels = mesh.channels;
+  const Triangle<T> t = LoadTriangle(mesh, index);
+  const Plane plane(t);
+  double w[3];
+  plane.Weights(x, y, &w[1], &w[2]);
+  w[0] = (1.0 - w[1]) - w[2];
+  const double depth = incoming.depth[pixel];
+  double s[3];
+  for (int k = 0; k < 3; ++k) {
+    s[k] = depth * t.z[k] + incoming.barycentrics[3 * pixel + k];
   }
-  run.Finish(rule.unit_normals, mesh.channels, result, add);
+  for (int64_t c = 0; c < channels; ++c) {
+    const T gradient = incoming.attributes[channels * pixel + c];
+    for (int k = 0; k < 3; ++k) {
+      const int64_t entry = channels * static_cast<int64_t>(corners[k]) + c;
+      s[k] += static_cast<double>(gradient) * mesh.attributes[entry];
+      add(result.attributes + entry, static_cast<T>(w[k] * gradient));
+    }
+  }
+  const double f1 = s[1] - s[0], f2 = s[2] - s[0];
+  const double fx = (f1 * plane.e2y - f2 * plane.e1y) * plane.inverse;
+  const double fy = (f2 * plane.e1x - f1 * plane.e2x) * plane.inverse;
+  double position[3][3];
+  for (int k = 0; k < 3; ++k) {
+    position[k][0] = -w[k] * fx;
+    position[k][1] = -w[k] * fy;
+    position[k][2] = w[k] * depth;
+  }
+  NormalGradient(t, rule, incoming.normals + 3 * pixel, position);
+  for (int k = 0; k < 3; ++k) {
+    T* vertex = result.vertices + 3 * static_cast<int64_t>(corners[k]);
+    for (int i = 0; i < 3; ++i) add(vertex + i, static_cast<T>(position[k][i]));
+  }
 }
 
-// Adds the gradients of one image to `result`, which the caller has set to zero.
-// Pixels are taken in order, so that the sums do not depend on threads.
+// Writes the gradients of one image to `result`.  Pixels are taken in order, so that the sums do not depend on threads.
 template <typename T>
 void Gradient(const Mesh<T>& mesh, const Rule& rule, const ImageGradient<T>& incoming,
               const int32_t* triangle_id, int64_t height, int64_t width,
               const MeshGradient<T>& result) {
+  for (int64_t i = 0; i < 3 * mesh.vertex_count; ++i) result.vertices[i] = T(0);
+  for (int64_t i = 0; i < mesh.channels * mesh.vertex_count; ++i) {
+    result.attributes[i] = T(0);
+  }
   for (int64_t y = 0; y < height; ++y) {
-    const int32_t* ids = triangle_id + y * width;
-    int64_t x = 0;
-    while (x < width) {
-      const int64_t begin = x, index = ids[x];
-      while (x < width && ids[x] == index) ++x;
-      if (index >= 0) {
-        RunGradient(mesh, rule, incoming, width, begin, y, x - begin, index, result,
-                    PlainAdd());
-      }
+    for (int64_t x = 0; x < width; ++x) {
+      const int64_t pixel = y * width + x, index = triangle_id[pixel];
+      if (index < 0) continue;
+      PixelGradient(mesh, rule, incoming, x, y, pixel, index, result, PlainAdd());
     }
   }
 }

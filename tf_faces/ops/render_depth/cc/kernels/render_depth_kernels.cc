@@ -122,7 +122,11 @@ class RenderDepthGradOp : public OpKernel {
   explicit RenderDepthGradOp(OpKernelConstruction* context) : OpKernel(context) {
     OP_REQUIRES_OK(context, context->GetAttr("flat", &rule_.flat));
     OP_REQUIRES_OK(context, context->GetAttr("unit_normals", &rule_.unit_normals));
-    FindInstructions("auto", &instructions_);
+    std::string instructions;
+    OP_REQUIRES_OK(context, context->GetAttr("instructions", &instructions));
+    OP_REQUIRES(context, FindInstructions(instructions.c_str(), &instructions_),
+                absl::InvalidArgumentError("this processor or build has no " +
+                                           instructions + " instructions"));
   }
 
   void Compute(OpKernelContext* context) override {
@@ -165,8 +169,6 @@ class RenderDepthGradOp : public OpKernel {
             vertices_gradient->flat<T>().data() + item * sizes.vertices * 3,
             attributes_gradient->flat<T>().data() +
                 item * sizes.vertices * sizes.channels};
-        std::fill_n(result.vertices, sizes.vertices * 3, T(0));
-        std::fill_n(result.attributes, sizes.vertices * sizes.channels, T(0));
         const int32_t* ids = triangle_id.flat<int32_t>().data() + item * pixels;
         errors[item] = CheckWith(instructions_, mesh);
         for (int64_t pixel = 0; pixel < pixels; ++pixel) {
@@ -178,7 +180,7 @@ class RenderDepthGradOp : public OpKernel {
             context->input(5).flat<T>().data() + item * pixels * 3,
             context->input(6).flat<T>().data() + item * pixels * 3,
             context->input(7).flat<T>().data() + item * pixels * sizes.channels};
-        Gradient(mesh, rule_, incoming, ids, height, width, result);
+        GradientWith(instructions_, mesh, rule_, incoming, ids, height, width, result);
       }
     };
     const auto& workers = *context->device()->tensorflow_cpu_worker_threads();

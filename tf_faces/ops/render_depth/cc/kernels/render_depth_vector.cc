@@ -1,6 +1,8 @@
 #include "render_depth_vector.h"
 
 #include <cstring>
+#include <memory>
+#include <new>
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -162,6 +164,44 @@ void DrawRows(const Mesh<float>& mesh, const Rule& rule, Instructions instructio
   }
   RasterizeRows(mesh, rule, image, row_begin, row_end);
   ResolveRows(mesh, rule, image, row_begin, row_end);
+}
+
+void GradientWith(Instructions, const Mesh<double>& mesh, const Rule& rule,
+                  const ImageGradient<double>& incoming, const int32_t* triangle_id,
+                  int64_t height, int64_t width, const MeshGradient<double>& result) {
+  Gradient(mesh, rule, incoming, triangle_id, height, width, result);
+}
+
+void GradientWith(Instructions instructions, const Mesh<float>& mesh, const Rule& rule,
+                  const ImageGradient<float>& incoming, const int32_t* triangle_id,
+                  int64_t height, int64_t width, const MeshGradient<float>& result) {
+  constexpr int64_t kRowBytes = 4 * generic::kScratchRow;
+  if (instructions != Instructions::kScalar && !rule.flat && rule.unit_normals &&
+      (mesh.channels == 0 || mesh.channels == 3) && width >= 8 && height > 0 &&
+      mesh.triangle_count > 0 && mesh.triangle_count < kMostVectorRows &&
+      mesh.vertex_count < kMostVectorRows &&
+      kRowBytes * mesh.vertex_count <= 32 * mesh.triangle_count) {
+    const std::unique_ptr<float[]> scratch(
+        new (std::nothrow) float[generic::kScratchRow * mesh.vertex_count]);
+    if (scratch != nullptr) {
+#if TF_FACES_X86
+      if (instructions == Instructions::kAvx512) {
+        avx512::Backward(mesh, incoming, triangle_id, height, width, scratch.get(),
+                         result);
+        return;
+      }
+      if (instructions == Instructions::kAvx2) {
+        avx2::Backward(mesh, incoming, triangle_id, height, width, scratch.get(),
+                       result);
+        return;
+      }
+#endif
+      generic::Backward(mesh, incoming, triangle_id, height, width, scratch.get(),
+                        result);
+      return;
+    }
+  }
+  Gradient(mesh, rule, incoming, triangle_id, height, width, result);
 }
 
 }  // namespace render_depth

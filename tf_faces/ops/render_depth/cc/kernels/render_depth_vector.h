@@ -6,6 +6,7 @@
 #include <cstddef>
 
 #include "render_depth.h"
+#include "render_depth_gradient.h"
 
 namespace tf_faces {
 namespace render_depth {
@@ -30,6 +31,15 @@ void DrawRows(const Mesh<float>& mesh, const Rule& rule, Instructions instructio
               const Image<float>& image, int64_t row_begin, int64_t row_end);
 void DrawRows(const Mesh<double>& mesh, const Rule& rule, Instructions instructions,
               const Image<double>& image, int64_t row_begin, int64_t row_end);
+
+// Gradient of one image, which overwrites `result`; may allocate up to 32 bytes a
+// triangle.  Every instruction set gives the same bits.
+void GradientWith(Instructions instructions, const Mesh<float>& mesh, const Rule& rule,
+                  const ImageGradient<float>& incoming, const int32_t* triangle_id,
+                  int64_t height, int64_t width, const MeshGradient<float>& result);
+void GradientWith(Instructions instructions, const Mesh<double>& mesh, const Rule& rule,
+                  const ImageGradient<double>& incoming, const int32_t* triangle_id,
+                  int64_t height, int64_t width, const MeshGradient<double>& result);
 
 }  // namespace render_depth
 }  // namespace tf_faces

@@ -118,6 +118,7 @@ REGISTER_OP("TfFaces>RenderDepthGrad")
     .Attr("T: {float, double} = DT_FLOAT")
     .Attr("flat: bool = false")
     .Attr("unit_normals: bool = true")
+    .Attr("instructions: {'auto', 'scalar', 'generic', 'avx2', 'avx512'} = 'auto'")
     .SetShapeFn(GradientShape)
     .Doc("Gradient of RenderDepth with respect to vertices and attributes.");
 
