@@ -113,9 +113,11 @@ def describe(function) -> dict[str, Any]:
 
 
 def _form(specification) -> dict[str, Any]:
+    shape = specification.shape
     return {
         "dtype": tf.as_dtype(specification.dtype).name,
-        "shape": [None if size is None else int(size) for size in specification.shape],
+        # None without a known number of axes.
+        "shape": None if shape.rank is None else shape.as_list(),
     }
 
 

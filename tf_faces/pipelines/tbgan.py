@@ -110,7 +110,12 @@ class TbganPipeline:
 
         config = generator.config
 
-        @tf.function(reduce_retracing=True)
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec([None, config.latent_size], tf.float32),
+                tf.TensorSpec([None, config.label_size], tf.float32),
+            ]
+        )
         def run(latents, labels):
             images = generator(latents, labels, level_of_detail)
             return tf.cast(images, tf.float32)

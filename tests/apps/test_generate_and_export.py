@@ -1,0 +1,116 @@
+"""The programs generate.py and export.py through their own command lines."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tf_faces.apps import export, generate
+from tf_faces.geometry import mesh_files
+from tf_faces.models import tbgan as networks
+from tf_faces.training import checkpoints
+
+OPTIONS = {"fmap_base": 32, "fmap_max": 4, "lod_sep": 4}
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results")
+    generator = networks.Generator(
+        networks.GeneratorConfig(num_channels=9, resolution=32, label_size=7, **OPTIONS)
+    )
+    checkpoints.save(
+        folder / "000-pgan-tiny" / "snapshots",
+        images=100,
+        variables={"Gs": generator.variables_by_name()},
+        state={},
+        configuration={"G": {**OPTIONS, "latent_size": 0}, "data_dir": str(folder)},
+    )
+    return folder / "000-pgan-tiny"
+
+
+def test_generate(run_folder, tmp_path, capsys):
+    output = tmp_path / "faces"
+    status = generate.main(
+        [str(run_folder), "--output", str(output), "--count", "2", "--uv_dictionary",
+         "grid", "--seed", "4"]
+    )  # fmt: skip
+    assert status == 0
+    printed = capsys.readouterr().out
+    assert str(output / "faces.html") in printed
+    for name in ("face0000", "face0001"):
+        meshes = [
+            mesh_files.read_mesh(output / f"{name}{suffix}")
+            for suffix in mesh_files.SUFFIXES
+        ]
+        for mesh in meshes:
+            assert len(mesh.vertices) == 1024 and mesh.texture.shape == (32, 32, 3)
+        assert (output / "previews" / f"{name}.png").is_file()
+
+
+def test_generate_expressions_and_label(run_folder, tmp_path):
+    common = [str(run_folder), "--uv_dictionary", "grid", "--count", "1"]
+    moving, still = tmp_path / "moving", tmp_path / "still"
+    assert (
+        generate.main(
+            [*common, "--output", str(moving), "--formats", "glb", "--expressions"]
+        )
+        == 0
+    )
+    targets = mesh_files.read_glb(moving / "face0000.glb").morph_targets
+    assert len(targets) == 7 and not (moving / "face0000.obj").exists()
+    arguments = [*common, "--formats", "glb", "--label", "3", "--nearest"]
+    assert generate.main([*arguments, "--output", str(still)]) == 0
+    rest = mesh_files.read_glb(moving / "face0000.glb").mesh
+    face = mesh_files.read_mesh(still / "face0000.glb")
+    np.testing.assert_allclose(
+        rest.vertices + targets["expression 3"], face.vertices, atol=3e-4
+    )
+
+
+def test_export_then_generate_from_it(run_folder, tmp_path, capsys):
+    exports = tmp_path / "exports"
+    arguments = [str(run_folder), "--output", str(exports), "--uv_dictionary", "grid"]
+    assert export.main(arguments) == 0
+    assert str(exports / "1") in capsys.readouterr().out
+    card = json.loads((exports / "1/assets.extra/model_card.json").read_text())
+    assert card["system"] == "tbgan"
+    output = tmp_path / "faces"
+    assert (
+        generate.main(
+            [str(exports), "--output", str(output), "--count", "1", "--formats", "ply"]
+        )
+        == 0
+    )
+    assert (output / "face0000.ply").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{run}"], "--uv_dictionary"),
+        (["{run}", "--uv_dictionary", "absent.npz"], "absent.npz"),
+        (["{run}", "--uv_dictionary", "grid", "--label", "7"], "expected 0 to 6"),
+        (["{run}", "--uv_dictionary", "grid", "--formats", "stl"], "found 'stl'"),
+        (["{run}", "--count", "0"], "--count"),
+        (["{run}", "--minibatch", "0"], "--minibatch"),
+        (["{run}", "--smoothing", "nan"], "--smoothing"),
+        (["{run}", "--snapshot", "5"], "snapshot-000000005"),
+        (["{run}", "--colour"], "--help"),
+        (["nowhere"], "nowhere"),
+        ([], "source"),
+    ],
+)
+def test_wrong_use_is_one_sentence(run_folder, tmp_path, capsys, arguments, message):
+    filled = [word.format(run=run_folder) for word in arguments]
+    output = tmp_path / "faces"
+    assert generate.main([*filled, "--output", str(output)]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("Error: ") and message in error
+    assert not output.exists() or not any(output.iterdir())
+
+
+@pytest.mark.parametrize("program", [generate, export])
+def test_help_has_examples(program, capsys):
+    assert program.main(["--help"]) == 0
+    assert "Examples:" in capsys.readouterr().out

@@ -1,0 +1,185 @@
+"""Sampling faces: inputs, charts, snapshots, errors."""
+
+import numpy as np
+import pytest
+
+from tf_faces.core.errors import InputError
+from tf_faces.models import tbgan as networks
+from tf_faces.pipelines import tbgan, tbgan_maps, tbgan_sources
+from tf_faces.training import checkpoints
+
+OPTIONS = {"fmap_base": 32, "fmap_max": 4, "lod_sep": 4}
+
+
+def make_generator(label_size=7, channels=9, resolution=32):
+    return networks.Generator(
+        networks.GeneratorConfig(
+            num_channels=channels,
+            resolution=resolution,
+            label_size=label_size,
+            **OPTIONS,
+        )
+    )
+
+
+def make_pipeline(**keywords):
+    return tbgan.TbganPipeline.from_generator(
+        make_generator(), dictionary=tbgan_maps.grid_dictionary(32), **keywords
+    )
+
+
+def test_faces_do_not_depend_on_their_number_or_the_minibatch():
+    pipeline = make_pipeline()
+    two = list(pipeline.sample(2, seed=5))
+    five = list(pipeline.sample(5, seed=5, minibatch=2))
+    for a, b in zip(two, five, strict=False):
+        np.testing.assert_array_equal(a.latents, b.latents)
+        np.testing.assert_array_equal(a.labels, b.labels)
+        np.testing.assert_allclose(a.maps, b.maps, atol=3e-4)
+    assert len(five) == 5
+    assert not np.allclose(five[0].maps, five[1].maps)
+    other = next(pipeline.sample(1, seed=6))
+    assert not np.allclose(other.latents, five[0].latents)
+
+
+def test_labels_are_made_probabilities_as_in_training():
+    pipeline = make_pipeline()
+    fed = pipeline.labels_for(np.eye(7))
+    np.testing.assert_allclose(fed.sum(axis=1), 1, rtol=1e-6)
+    # The known flatness of softmaxed one-hot labels.
+    np.testing.assert_allclose(fed.max(), np.e / (np.e + 6), rtol=1e-6)
+    raw = make_pipeline(label_softmax=False)
+    np.testing.assert_array_equal(raw.labels_for(np.eye(7)), np.eye(7))
+    weighted = pipeline.labels_for(np.eye(7), tbgan_maps.TEST_SCRIPT_LABEL_WEIGHTS)
+    np.testing.assert_allclose(weighted[:, 5], 3 * fed[:, 5], rtol=1e-6)
+    with pytest.raises(InputError, match=r"\[N, 7\]"):
+        pipeline.labels_for(np.eye(3))
+
+
+def test_mesh_holds_the_maps_values():
+    pipeline = make_pipeline()
+    face = next(pipeline.sample(1, smoothing=0))
+    np.testing.assert_allclose(
+        face.mesh.vertices, face.shape_map.reshape(-1, 3), atol=1e-6
+    )
+    np.testing.assert_array_equal(face.mesh.texture, face.texture)
+    smoothed = pipeline.mesh(face.maps, smoothing=2)
+    assert smoothed.vertices.std() < face.mesh.vertices.std()
+
+
+def test_grid_faces_outwards():
+    dictionary = tbgan_maps.grid_dictionary(4)
+    corners = dictionary.tcoords[dictionary.trilist]
+    first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    assert (first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0] > 0).all()
+
+
+def test_dictionary_of_another_resolution_is_fitted():
+    fitted = tbgan_maps.fitted_dictionary(tbgan_maps.grid_dictionary(64), 32)
+    assert fitted.resolution == 32 and fitted.tmask.shape == (32, 32)
+    np.testing.assert_allclose(fitted.tcoords_pixel_scaled.max(axis=0), [31, 31])
+
+
+def test_texture_is_truncated_and_normals_are_stretched():
+    maps = np.zeros((1, 2, 9), np.float32)
+    maps[0, :, 0] = (0.999, -5)
+    maps[0, :, 6] = (-2, 2)
+    assert tbgan_maps.texture_image(maps)[0, :, 0].tolist() == [254, 0]
+    assert tbgan_maps.normals_image(maps)[0, :, 0].tolist() == [0, 255]
+
+
+def test_expression_targets_lead_to_the_faces_under_each_label():
+    pipeline = make_pipeline()
+    latents = pipeline.random_latents(1, 3)[0]
+    rest, targets = pipeline.expression_targets(latents, gain=10)
+    assert list(targets) == [f"expression {k}" for k in range(7)]
+    fed = pipeline.labels_for(np.eye(7)[[2]], 10)
+    face = next(pipeline.faces(latents[None], fed))
+    # Pixel norms of few channels enlarge the rounding of another minibatch.
+    np.testing.assert_allclose(
+        rest.mesh.vertices + targets["expression 2"], face.mesh.vertices, atol=3e-4
+    )
+
+
+def test_texture_only_networks_make_faces_without_meshes():
+    generator = make_generator(label_size=0, channels=3)
+    pipeline = tbgan.TbganPipeline.from_generator(generator)
+    face = next(pipeline.sample(1))
+    assert face.mesh is None and face.texture.shape == (32, 32, 3)
+    with pytest.raises(InputError, match="needs shape maps"):
+        pipeline.mesh(face.maps)
+
+
+def test_wrong_inputs_are_named():
+    pipeline = make_pipeline()
+    with pytest.raises(InputError, match="latents must have shape"):
+        list(pipeline.maps(np.zeros((2, 3)), np.zeros((2, 7))))
+    with pytest.raises(InputError, match="labels must have shape"):
+        list(pipeline.maps(pipeline.random_latents(2), np.zeros((1, 7))))
+
+
+@pytest.fixture
+def run_folder(tmp_path):
+    """A run with one snapshot of an averaged generator, at level of detail 0.25."""
+    generator = make_generator()
+    generator.level_of_detail.assign(0.25)
+    run = tmp_path / "results" / "004-pgan-tiny"
+    (run / "snapshots").mkdir(parents=True)
+    checkpoints.save(
+        run / "snapshots",
+        images=3000,
+        variables={"Gs": generator.variables_by_name()},
+        state={},
+        configuration={
+            "G": {**OPTIONS, "latent_size": 0},
+            "G_loss": {"label_softmax": False},
+            "data_dir": str(tmp_path / "data"),
+            "dataset": {"tfrecord_dir": "tiny"},
+        },
+    )
+    return run, generator
+
+
+@pytest.mark.parametrize("how", ["path", "number", "newest", "snapshot"])
+def test_a_run_is_opened(run_folder, how):
+    run, generator = run_folder
+    source = {
+        "path": str(run),
+        "number": "4",
+        "newest": "newest",
+        "snapshot": str(run / "snapshots" / "snapshot-000003000"),
+    }[how]
+    pipeline = tbgan.open_pipeline(
+        source, result_directory=run.parent, dictionary="grid"
+    )
+    assert (pipeline.label_size, pipeline.resolution, pipeline.channels) == (7, 32, 9)
+    assert pipeline.level_of_detail == 0.25 and not pipeline.label_softmax
+    latents = pipeline.random_latents(2)
+    labels = pipeline.random_labels(2)
+    np.testing.assert_allclose(
+        np.stack(list(pipeline.maps(latents, labels))),
+        np.asarray(generator(latents, labels, 0.25)),
+        atol=3e-4,
+    )
+
+
+def test_dictionary_beside_the_data_is_found(run_folder, tmp_path):
+    run, _ = run_folder
+    assert tbgan.open_pipeline(str(run)).dictionary is None
+    place = tmp_path / "data" / "tiny_uv_set" / "uv_dictionary.npz"
+    place.parent.mkdir(parents=True)
+    tbgan_maps.grid_dictionary(32).save(place)
+    pipeline = tbgan.open_pipeline(str(run))
+    assert len(pipeline.dictionary.trilist) == 2 * 31 * 31
+
+
+def test_missing_things_are_named(run_folder, tmp_path):
+    run, _ = run_folder
+    with pytest.raises(InputError, match="no such run"):
+        tbgan.open_pipeline("nowhere", result_directory=run.parent)
+    with pytest.raises(InputError, match="snapshot-000000007"):
+        tbgan.open_pipeline(str(run), snapshot=7)
+    with pytest.raises(InputError, match="UV dictionary"):
+        tbgan.open_pipeline(str(run), dictionary=tmp_path / "no.npz")
+    with pytest.raises(InputError, match="saved_model.pb"):
+        tbgan_sources.newest_version(tmp_path)
