@@ -58,6 +58,9 @@ def run(program: Program, arguments: Sequence[str] | None = None) -> int:
       The exit status of the table above.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    # TensorFlow's own remarks on GPUs and graph rewriting tell users nothing; its
+    # errors arrive as exceptions.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         return program(arguments) or 0
     except SystemExit as stop:  # argparse ends --help this way.

@@ -4,7 +4,6 @@ import ml_collections
 
 from tf_faces.core import runs
 
-
 # Of the sheets of texture, shape and normals.
 SUFFIXES = ("", "_shp", "_nor")
 

@@ -1,0 +1,231 @@
+"""TBGAN's training system: phases, random numbers, sheets, built-in data."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import configs
+from tests import tiny_training
+from tf_faces.core.errors import InputError
+from tf_faces.training import loop, schedules, tbgan, tbgan_data, tbgan_pictures
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return tiny_training.make_data(tmp_path_factory.mktemp("data") / "tiny")
+
+
+def make_config(data, *settings):
+    config = configs.load("tbgan", "v2-1gpu")
+    tiny = [argument.removeprefix("--config.") for argument in tiny_training.TINY[1:]]
+    configs.override(config, [*tiny, *settings])
+    config.data_dir = str(data)
+    configs.finalize("tbgan", config)
+    return config
+
+
+def make_system(data, *settings):
+    config = make_config(data, *settings)
+    return tbgan.TbganSystem(
+        config, tf.distribute.get_strategy(), tbgan.open_dataset(config)
+    )
+
+
+class Resets:
+    """Counts the optimizers' resets."""
+
+    def __init__(self, optimizer):
+        self.count = 0
+        self._genuine = optimizer.reset
+        optimizer.reset = self
+
+    def __call__(self):
+        self.count += 1
+        self._genuine()
+
+
+@pytest.mark.parametrize(("setting", "expected"), [("true", 5), ("false", 0)])
+def test_optimizers_are_reset_at_every_phase(data, setting, expected):
+    system = make_system(
+        data, f"train.reset_opt_for_new_lod={setting}", "train.minibatch_repeats=1"
+    )
+    resets = [
+        Resets(system.generator_optimizer),
+        Resets(system.discriminator_optimizer),
+    ]
+    # Stable 4, fading to 8, stable 8, fading to 16, stable 16; twice each.
+    for number, images in enumerate((0, 8, 72, 80, 128, 136, 200, 208, 256, 264)):
+        system.iterate(loop.Progress(images=images, iterations=number))
+    assert [reset.count for reset in resets] == [expected, expected]
+
+
+def test_schedule_values_hold_for_a_whole_iteration(data):
+    system = make_system(data, "train.D_repeats=2", "train.minibatch_repeats=3")
+    done = system.iterate(loop.Progress(images=56))
+    assert done.images == 2 * 3 * 8
+    names = [measured.names for measured in done.measurements]
+    assert ["TrainG/learning_rate" in tags for tags in names] == [False, True] * 3
+    assert system.tick_scalars(None) == {"Progress/lod": 2.0, "Progress/minibatch": 8.0}
+
+
+def test_levels_of_detail_are_stored_in_the_networks(data):
+    system = make_system(data)
+    system.iterate(loop.Progress(images=96))  # half-way into the fade from 4 to 8
+    for model in (system.generator, system.discriminator, system.average):
+        assert float(model.level_of_detail.numpy()) == 1.5
+
+
+def test_steps_draw_by_seed_iteration_and_attempt(data):
+    def losses(seed="random_seed=1", **progress):
+        tf.keras.utils.set_random_seed(1)
+        system = make_system(data, seed)
+        done = system.iterate(loop.Progress(**progress))
+        return np.array([np.asarray(measured.values) for measured in done.measurements])
+
+    same = losses()
+    np.testing.assert_array_equal(losses(), same)
+    assert not np.array_equal(losses(iterations=1), same)
+    assert not np.array_equal(losses(restores=1), same)
+    assert not np.array_equal(losses("random_seed=2"), same)
+    assert not np.array_equal(same[0], same[1])
+
+
+def test_a_snapshot_of_another_data_order_is_refused(data):
+    state = make_system(data).host_state()
+    with pytest.raises(InputError, match="seed"):
+        make_system(data, "random_seed=2").restore_host_state(state)
+
+
+def test_mirroring_coupled_maps_is_refused(data):
+    with pytest.raises(InputError, match="mirror"):
+        make_system(data, "train.mirror_augment=true")
+
+
+def test_mirroring_pictures_is_allowed(tmp_path):
+    pictures = tiny_training.make_data(tmp_path / "rgb", channels=3)
+    one_trunk = ("G.single_trunk=true", "D.single_trunk=true")
+    system = make_system(pictures, "train.mirror_augment=true", *one_trunk)
+    assert system.iterate(loop.Progress()).images == 32
+
+
+def test_synthetic_data_trains():
+    config = configs.load("tbgan", "v2-1gpu+syn1024rgb+singletrunk")
+    tiny = [argument.removeprefix("--config.") for argument in tiny_training.TINY[1:]]
+    configs.override(config, [*tiny, "dataset.resolution=16"])
+    configs.finalize("tbgan", config)
+    system = tbgan.TbganSystem(
+        config, tf.distribute.get_strategy(), tbgan.open_dataset(config)
+    )
+    done = system.iterate(loop.Progress())
+    assert np.isfinite(np.asarray(done.measurements[0].values)).all()
+
+
+def test_half_precision_looks_for_its_scale(data):
+    half = configs.load("tbgan", "v2-1gpu+fp16")
+    settings = [f"{net}.dtype=float16" for net in "GD"]
+    settings += [f"{net}_opt.use_loss_scaling=true" for net in "GD"]
+    assert half.G.dtype == "float16" and half.G_opt.use_loss_scaling
+    system = make_system(data, *settings)
+    assert system.overflow_expected()
+    scales = []
+    for number in range(30):
+        done = system.iterate(loop.Progress(iterations=number))
+        for measured in done.measurements:
+            named = dict(zip(measured.names, np.asarray(measured.values), strict=True))
+            scales.append(
+                (
+                    named["TrainD/loss_scaling_log2"],
+                    named["TrainD/overflow_frequency"],
+                )
+            )
+    assert scales[0] == (64.0, 1.0)
+    assert scales[1][0] == 63.0
+    assert scales[-1][1] == 0.0  # Found a scale that works.
+    assert all(np.isfinite(v.numpy()).all() for v in system.generator.weights)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [("4k", (32, 32)), ("1080p", (32, 32)), ("5x2", (5, 2))]
+)
+def test_grid_sizes(size, expected):
+    assert tbgan_pictures._grid_size(size, 16) == expected
+
+
+def test_sheets_are_the_same_after_a_restart(data, tmp_path):
+    for folder in ("first", "second"):
+        (tmp_path / folder).mkdir()
+        tf.keras.utils.set_random_seed(3)
+        system = make_system(data)
+        system.set_up_grid()
+        sheets = system._sheets
+        sheets.save_reals(tmp_path / folder)
+        for level in (0.0, 0.5, 1.0, 2.0):
+            sheets.save_fakes(tmp_path / folder, int(level * 2000), level)
+    names = sorted(path.name for path in (tmp_path / "first").iterdir())
+    assert len(names) == 15
+    for name in names:
+        with Image.open(tmp_path / "first" / name) as one:
+            with Image.open(tmp_path / "second" / name) as other:
+                assert one.size == (48, 32)
+                assert one.tobytes() == other.tobytes()
+
+
+def test_rows_follow_classes_where_labels_are_one_hot():
+    class OneHot:
+        resolution, label_size, count = 4, 3, 60
+
+        def pipeline(self, level, minibatch):
+            labels = np.eye(3, dtype=np.float32)[np.arange(60) * 7 % 2]  # never class 2
+            images = np.zeros((60, 4, 4, 3), np.float32)
+            pairs = tf.data.Dataset.from_tensor_slices((images, labels)).repeat()
+            return pairs.batch(1)
+
+        def named_errors(self):
+            import contextlib
+
+            return contextlib.nullcontext()
+
+    _, labels = tbgan_pictures._choose_reals(OneHot(), 4, 3, by_class=True)
+    classes = labels.argmax(1).reshape(3, 4)
+    np.testing.assert_array_equal(classes[:2], [[0] * 4, [1] * 4])
+    assert set(classes[2]) <= {0, 1}  # bounded tries: takes what comes
+
+
+def test_too_many_replicas_for_a_minibatch():
+    schedule = schedules.ProgressiveSchedule(6, replicas=8, minibatch_base=4)
+    with pytest.raises(InputError, match="fewer images a step than devices"):
+        schedule.at(0)
+
+
+@pytest.mark.parametrize("preset", ["demo", "smoke"])
+def test_built_in_data(tmp_path, preset, monkeypatch):
+    config = configs.load("tbgan", preset)
+    config.data_dir = str(tmp_path / "datasets")
+    config.dataset.build_count = 6
+    config.dataset.build_resolution = 32
+    assert not tbgan_data.is_built(config)
+    with pytest.raises(InputError, match="--dry_run"):
+        tbgan.prepare_data(config, dry_run=True)
+    tbgan.prepare_data(config)
+    dataset = tbgan.open_dataset(config)
+    assert (dataset.resolution, dataset.num_channels, dataset.label_size) == (32, 9, 7)
+    assert dataset.count == 6
+    assert tbgan_data.uv_dictionary(config).is_file()
+
+    def forbidden(*_, **__):
+        raise AssertionError("made twice")
+
+    monkeypatch.setattr(tbgan_data, "build", forbidden)
+    tbgan.prepare_data(config)
+
+
+def test_plan_names_every_phase():
+    schedule = dataclasses.replace(
+        tbgan.make_schedule(configs.load("tbgan", "v2-4gpus"), 9), replicas=4
+    )
+    lines = schedules.describe(schedule, 16000)
+    assert sum("fading in" in line for line in lines) == 7
+    assert "512x512    minibatch 16" in lines[-2]
