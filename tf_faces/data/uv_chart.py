@@ -104,7 +104,7 @@ def _skin_chart(model: MorphableModel):
 def _part_slits(model, triangles, corners, coordinates, pixel):
     """Opens mouth and eyes of a chart far enough for maps with pixels of this size."""
     mouth = np.unique(model.triangles_mouth)
-    if len(mouth) and corners is triangles:
+    if len(mouth) and model.texture_triangles is None:
         middle = np.median(coordinates[mouth, 1])
         above = coordinates[mouth, 1] > middle
         upper, lower = coordinates[mouth[above]], coordinates[mouth[~above]]

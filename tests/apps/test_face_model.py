@@ -1,0 +1,173 @@
+"""The face_model program: every command, and its refusals."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tf_faces.apps import face_model
+from tf_faces.core import files
+from tf_faces.geometry import cameras, mesh_files
+from tf_faces.morphable import fitting, io, synthetic
+
+
+@pytest.fixture(scope="module")
+def model():
+    return synthetic.build("tiny")
+
+
+def run(*arguments):
+    return face_model.main([str(argument) for argument in arguments])
+
+
+def test_info(capsys):
+    assert run("info", "builtin:tiny", "--modes") == 0
+    printed = capsys.readouterr().out
+    for word in ("2989", "um", "cw", "Apache", "jaw_open"):
+        assert word in printed
+
+
+def test_help_has_examples(capsys):
+    assert run("--help") == 0
+    assert "python tools/face_model.py fit" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "name", ["BFM.mat", "model.h5", "face.npz", "bfm_noneck_v3.pkl"]
+)
+def test_convert(model, tmp_path, name):
+    assert run("convert", "builtin:tiny", tmp_path / name) == 0
+    back = io.load(tmp_path / name).to_unit("um")
+    np.testing.assert_allclose(back.neutral, model.neutral, atol=0.1)
+
+
+@pytest.mark.parametrize("layout", ["3ddfa", "coarse_fine"])
+def test_convert_to_folders(model, tmp_path, layout):
+    assert run("convert", "builtin:tiny", tmp_path / "d", "--layout", layout) == 0
+    np.testing.assert_allclose(io.load(tmp_path / "d").neutral, model.neutral, atol=0.1)
+
+
+@pytest.mark.parametrize("suffix", ["obj", "ply", "glb"])
+def test_convert_to_meshes(model, tmp_path, suffix):
+    path = tmp_path / f"face.{suffix}"
+    assert run("convert", "builtin:tiny", path) == 0
+    mesh = mesh_files.read_mesh(path)
+    assert len(mesh.triangles) == len(model.full_triangles)
+
+
+def test_sample(model, tmp_path):
+    assert run("sample", "builtin:tiny", tmp_path / "f", "--count", 2, "--seed", 5) == 0
+    drawn = files.load_npz(tmp_path / "f" / "coefficients.npz")
+    assert drawn["shape"].shape == (2, 199) and drawn["expression"].any()
+    mesh = mesh_files.read_mesh(tmp_path / "f" / "face0001.obj")
+    expected = model.vertices(drawn["shape"][1], drawn["expression"][1])
+    np.testing.assert_allclose(mesh.vertices, expected, atol=1.0)
+
+
+def test_render(tmp_path):
+    path = tmp_path / "face.png"
+    status = run(
+        "render", "builtin:tiny", path, "--size", 64, "--yaw", 0, 40,
+        "--expression", "jaw_open=1,smile=0.5", "--seed", 1,
+    )  # fmt: skip
+    assert status == 0
+    with Image.open(path) as picture:
+        pixels = np.asarray(picture)
+    assert pixels.shape[0] >= 64 and pixels.shape[1] >= 128
+    drawn = (pixels < 250).any(axis=2).mean()
+    assert 0.3 < drawn < 0.9
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".txt", ".pts", ".mat"])
+def test_fit(model, tmp_path, capsys, suffix):
+    rng = np.random.default_rng(2)
+    pose = np.array([0.1, -0.4, 0.05, 120.0, 130.0, 0.0, 8e-4])
+    shape = 0.5 * model.sample_shape(rng, 1)[0]
+    vertices = model.vertices(shape, indices=model.landmarks68).astype(np.float64)
+    points = np.asarray(cameras.project_pose(vertices, pose, 256))[:, :2]
+    path = tmp_path / f"points{suffix}"
+    if suffix == ".npy":
+        np.save(path, points)
+    elif suffix == ".txt":
+        np.savetxt(path, points)
+    elif suffix == ".pts":
+        rows = "\n".join(f"{x + 1} {y + 1}" for x, y in points)
+        path.write_text(f"version: 1\nn_points: 68\n{{\n{rows}\n}}\n")
+    else:
+        import scipy.io
+
+        scipy.io.savemat(path, {"pt2d": points.T})
+    picture = tmp_path / "photo.png"
+    Image.new("RGB", (256, 256), (40, 40, 40)).save(picture)
+    output = tmp_path / "fit"
+    assert run("fit", "builtin:tiny", path, "--image", picture, "--output", output) == 0
+    found = files.load_npz(output / "parameters.npz")
+    np.testing.assert_allclose(found["pose"][:3], pose[:3], atol=np.deg2rad(3))
+    np.testing.assert_allclose(found["pose"][3:5], pose[3:5], atol=8)
+    # The recorded pose and coefficients project onto the points again.
+    fitted = model.vertices(
+        found["shape"], found["expression"], indices=model.landmarks68
+    ).astype(np.float64)
+    again = np.asarray(cameras.project_pose(fitted, found["pose"], 256))[:, :2]
+    assert np.linalg.norm(again - points, axis=1).mean() < 1.0
+    report = json.loads((output / "parameters.json").read_text())
+    assert report["residual_pixels"] < 1.0
+    assert (output / "face.obj").is_file()
+    with Image.open(output / "overlay.png") as overlay:
+        assert len(np.unique(np.asarray(overlay).reshape(-1, 3), axis=0)) > 2
+    assert "Pitch" in capsys.readouterr().out
+
+
+def test_view(tmp_path):
+    path = tmp_path / "view.html"
+    assert run("view", "builtin:tiny", path, "--expression", "happy") == 0
+    text = path.read_text("utf-8")
+    assert "jaw_open" in text and "built-in face" in text
+
+
+def test_pose_of_fit_matches_the_cameras(model):
+    points = np.random.default_rng(0).random((68, 2)) + model.neutral[
+        model.landmarks68, :2
+    ] * 8e-4  # fmt: skip
+    fit = fitting.fit_points(model, points)
+    pose = face_model.pose_of_fit(fit, 100, 140)
+    vertices = model.vertices(fit.shape, fit.expression, indices=model.landmarks68)
+    by_pose = np.asarray(cameras.project_pose(vertices.astype(np.float64), pose, 100))
+    seen = fit.project(vertices)
+    by_image = np.asarray(cameras.to_image_face3d(seen, 100, 140))
+    np.testing.assert_allclose(by_pose[:, :2], by_image[:, :2], atol=0.2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["info", "no/such.mat"], "no/such.mat"),
+        (["info"], "MODEL"),
+        (["dance", "builtin:tiny"], "dance"),
+        (["convert", "builtin:tiny", "face.xyz"], ".xyz"),
+        (["sample", "builtin:tiny", "d", "--count", "0"], "--count"),
+        (["sample", "builtin:tiny", "d", "--seed", "-1"], "--seed"),
+        (["render", "builtin:tiny", "a.png", "--expression", "smirk"], "smirk"),
+        (["render", "builtin:tiny", "a.png", "--expression", "smile=x"], "smile=x"),
+        (["render", "builtin:tiny", "a.png", "--skin", "0"], "skin"),
+        (["fit", "builtin:tiny", "no.pts", "--output", "o"], "no.pts"),
+    ],
+)
+def test_mistakes_are_one_sentence(arguments, word, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(*arguments) == 2
+    printed = capsys.readouterr().err.strip()
+    assert word in printed and len(printed.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "content", [b"1 2\n3 4\n", b"a b\n" * 68, b"nan 1\n" * 68, b"\xff\xfe" * 68]
+)
+def test_wrong_landmarks(tmp_path, content, capsys):
+    path = tmp_path / "points.txt"
+    path.write_bytes(content)
+    arguments = ("fit", "builtin:tiny", path, "--height", 9, "--width", 9)
+    assert run(*arguments, "--output", tmp_path / "o") == 2
+    assert "points.txt" in capsys.readouterr().err
