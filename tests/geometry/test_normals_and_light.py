@@ -147,7 +147,7 @@ def test_unknown_options():
         normals.vertex_normals(vertices, triangles, outward="yes")
 
 
-# --- light -------------------------------------------------------------------------
+# --- light --------------------------------------------------------------------------
 
 
 def test_a_light_in_front_lights_the_front():

@@ -20,6 +20,7 @@ from tf_faces.core.errors import InputError
 from tf_faces.geometry.array_namespace import (
     Array,
     as_floating,
+    is_tensor,
     namespace,
     safe_norm,
     safe_normalize,
@@ -37,6 +38,8 @@ def corner_positions(vertices: Array, triangles: Array) -> tuple[Array, Array, A
     """
     xp = namespace(vertices)
     (vertices,) = as_floating(xp, vertices)
+    if not is_tensor(triangles):
+        triangles = np.asarray(triangles)
     shapes.check_shape(triangles, ["T", 3], "triangles")
     return tuple(
         xp.take(vertices, triangles[:, corner], axis=-2) for corner in range(3)
