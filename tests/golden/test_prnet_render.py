@@ -11,7 +11,9 @@ FLOAT32 = 1e-5
 # Pixels at an edge may flip where float32 decides.
 FLIPS = 2e-3
 
-IMPLEMENTATIONS = pytest.mark.parametrize("implementation", ["numpy", "op", "reference"])
+IMPLEMENTATIONS = pytest.mark.parametrize(
+    "implementation", ["numpy", "op", "reference"]
+)
 pytestmark = pytest.mark.golden("prnet", "render*.npz")
 
 
@@ -65,7 +67,10 @@ def test_flat_rules(arrays, implementation):
     boxes = draw(arrays, implementation, "prnet_box")
     close(boxes.depth, arrays["small_depth_buffer"], EXACT)
     z = arrays["small_vertices"][:, 2:]
-    for divisor, name in ((1, "small_depth_image"), (z.max(), "small_depth_image_show")):
+    for divisor, name in (
+        (1, "small_depth_image"),
+        (z.max(), "small_depth_image_show"),
+    ):
         depth = draw(arrays, implementation, "prnet", z / divisor)
         close(depth.attributes[..., 0], arrays[name], EXACT)
 
