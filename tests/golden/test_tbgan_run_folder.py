@@ -5,12 +5,9 @@ Times and losses are not reproducible.
 """
 
 import ast
-import functools
 import json
 import pathlib
 import re
-import shutil
-import tempfile
 
 import numpy as np
 import pytest
@@ -47,14 +44,12 @@ def parse_config(text: str) -> dict:
     return parsed
 
 
-@functools.cache
-def trained(folder: pathlib.Path) -> pathlib.Path:
+def trained(folder: pathlib.Path, results: pathlib.Path) -> pathlib.Path:
     """Trains what the recording in `folder` trained; returns our run folder."""
     recorded = parse_config((folder / "config.txt").read_text())
     data = folder.parent / "tfrecords" / recorded["dataset"]["tfrecord_dir"]
     if not data.is_dir():
         pytest.skip(f"no data set {data}")
-    results = pathlib.Path(tempfile.mkdtemp(prefix="tf_faces_run_"))
     assignments = {f"sched.{table}": {} for table in TABLES}
     for group in GROUPS:
         for name, value in recorded.get(group, {}).items():
@@ -75,29 +70,27 @@ def trained(folder: pathlib.Path) -> pathlib.Path:
     return run
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _clean_up():
-    yield
-    for folder in list(_results):
-        shutil.rmtree(folder, ignore_errors=True)
+@pytest.fixture(scope="module")
+def our_run(tmp_path_factory):
+    """Returns our run folder for a recording; each folder is trained once."""
+    made = {}
 
+    def run(recording: pathlib.Path) -> pathlib.Path:
+        folder = recording.parent
+        if folder not in made:
+            made[folder] = trained(folder, tmp_path_factory.mktemp("run"))
+        return made[folder]
 
-_results: set[pathlib.Path] = set()
-
-
-def our_run(recording: pathlib.Path) -> pathlib.Path:
-    run = trained(recording.parent)
-    _results.add(run.parent)
     return run
 
 
 @pytest.mark.golden("tbgan", "run/dirname.txt")
-def test_directory_name(recording):
+def test_directory_name(recording, our_run):
     assert our_run(recording).name == recording.read_text().strip()
 
 
 @pytest.mark.golden("tbgan", "run/files.txt")
-def test_files(recording):
+def test_files(recording, our_run):
     ours = our_run(recording)
     expected = set()
     snapshots = set()
@@ -131,7 +124,7 @@ def test_files(recording):
 
 
 @pytest.mark.golden("tbgan", "run/config.txt")
-def test_config(recording):
+def test_config(recording, our_run):
     text = (our_run(recording) / "config.txt").read_text()
     ours = parse_config(text)
     names = [line.partition(" = ")[0] for line in text.splitlines()]
@@ -159,7 +152,7 @@ def normalised(line: str) -> str:
 
 
 @pytest.mark.golden("tbgan", "run/log.txt")
-def test_log(recording):
+def test_log(recording, our_run):
     ours = (our_run(recording) / "log.txt").read_text().splitlines()
     recorded = recording.read_text().splitlines()
     assert any(STATUS.fullmatch(line) for line in recorded)
@@ -177,7 +170,7 @@ def test_log(recording):
 
 
 @pytest.mark.golden("tbgan", "run/tfevents_tags.json")
-def test_tensorboard(recording):
+def test_tensorboard(recording, our_run):
     recorded = json.loads(recording.read_text())
     events = event_accumulator.EventAccumulator(
         str(our_run(recording)), size_guidance={"histograms": 0, "scalars": 0}

@@ -165,3 +165,23 @@ def test_four_devices_on_the_processor(data, tmp_path, preset):
     assert json.loads((run / "environment.json").read_text())["replicas"] == 4
     assert (run / "_training-done.txt").exists()
     assert "Exiting..." in output
+
+
+@pytest.mark.slow
+def test_built_in_faces_from_data_to_meshes_and_saved_model(capfd, tmp_path):
+    arguments = ["--preset=smoke", f"--data_dir={tmp_path / 'datasets'}"]
+    arguments += [f"--result_dir={tmp_path / 'results'}"]
+    arguments += ["--config.finish.samples=1", "--config.finish.saved_model=true"]
+    assert train.main(arguments) == 0
+    text = capfd.readouterr().out
+    (run,) = (tmp_path / "results").iterdir()
+    assert (run / "faces" / "face0000.glb").exists()
+    assert (run / "export" / "1" / "saved_model.pb").exists()
+    for word in (
+        "Meshes:",
+        "Page:",
+        "SavedModel:",
+        "Pictures:",
+        "tensorboard --logdir",
+    ):
+        assert word in text

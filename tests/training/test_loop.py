@@ -82,6 +82,15 @@ def test_a_terminated_run_goes_on_bit_for_bit(tmp_path, stop):
     assert records(parted) == records(whole)
 
 
+def test_a_second_interrupt_does_not_wait(run):
+    def press_twice():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(Toy(after={7: press_twice}), run, OPTIONS)
+
+
 def test_handlers_are_put_back(run):
     before = signal.getsignal(signal.SIGTERM)
     loop.train(Toy(), run, OPTIONS)

@@ -455,6 +455,8 @@ class _Termination:
         self.requested: str | None = None
 
     def handle(self, number: int, _: Any) -> None:
+        if self.requested and number == signal.SIGINT:
+            raise KeyboardInterrupt  # Asked twice: the user will not wait.
         self.requested = signal.Signals(number).name
 
 

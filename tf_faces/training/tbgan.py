@@ -97,7 +97,7 @@ def open_dataset(config: ml_collections.ConfigDict):
         pathlib.Path(config.data_dir) / options.tfrecord_dir,
         resolution=options.resolution or None,
         max_label_size=options.max_label_size,
-        dtype=options.dtype,
+        dtype=options.dtype or None,
         dynamic_range=options.dynamic_range,
         shuffle_mb=options.shuffle_mb,
         prefetch_mb=options.prefetch_mb,
