@@ -123,14 +123,14 @@ def export(
     labels = pipeline.labels_for(
         np.full((1, pipeline.label_size), 1 / max(pipeline.label_size, 1))
     )
-    requests = []
+    requests: list[tuple[str, dict[str, np.ndarray]]] = []
     if warmup:
         inputs = {"latents": np.zeros((1, pipeline.latent_size), np.float32)}
-        generated = {"seed": np.int64(0)}
+        generated = {"seed": np.array(0, np.int64)}
         if pipeline.label_size:
             inputs["labels"] = generated["labels"] = labels
         else:
-            generated["count"] = np.int32(1)
+            generated["count"] = np.array(1, np.int32)
         requests = [("serving_default", inputs), ("generate", generated)]
     card = {
         "system": "tbgan",

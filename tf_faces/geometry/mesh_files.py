@@ -12,6 +12,7 @@ same folder only.
 """
 
 import pathlib
+from collections.abc import Callable
 
 from tf_faces.core import files
 from tf_faces.core.errors import InputError
@@ -34,12 +35,16 @@ __all__ = [
 
 SUFFIXES = (".obj", ".ply", ".glb")
 
-_READERS = {
+_READERS: dict[str, Callable[[pathlib.Path], Mesh]] = {
     ".obj": read_obj,
     ".ply": read_ply,
     ".glb": lambda path: read_glb(path).mesh,
 }
-_WRITERS = {".obj": write_obj, ".ply": write_ply, ".glb": write_glb}
+_WRITERS: dict[str, Callable[[pathlib.Path, Mesh], list[pathlib.Path]]] = {
+    ".obj": write_obj,
+    ".ply": write_ply,
+    ".glb": write_glb,
+}
 
 
 def _checked_suffix(path: pathlib.Path) -> str:

@@ -129,13 +129,13 @@ def glb_bytes(
     if not np.isfinite(mesh.vertices).all():
         raise InputError("GLB needs finite vertices. Received: NaN or infinity")
     split, sources = split_at_seams(mesh)
-    has_texture = split.texture is not None and split.texture_coordinates is not None
+    texture = None if split.texture_coordinates is None else split.texture
     material = trimesh.visual.material.PBRMaterial(
         name=mesh.name,
         metallicFactor=0.0,
         roughnessFactor=0.7,
         doubleSided=True,
-        baseColorTexture=Image.fromarray(split.texture) if has_texture else None,
+        baseColorTexture=None if texture is None else Image.fromarray(texture),
     )
     coordinates = split.texture_coordinates
     if coordinates is None:
@@ -149,14 +149,15 @@ def glb_bytes(
         process=False,
         validate=False,
     )
-    scene = trimesh.Scene({mesh.name: shown})
+    scene = trimesh.Scene()
+    scene.add_geometry(shown, geom_name=mesh.name, node_name=mesh.name)
     content = trimesh.exchange.gltf.export_glb(scene, include_normals=True)
     tree, binary = unpack(content, "the GLB just made")
     tree["asset"]["generator"] = "tf_faces"
     writer = _Appender(tree, binary)
     primitive = tree["meshes"][0]["primitives"][0]
     _set_bounds(tree, primitive, split.vertices)
-    if split.vertex_colors is not None and not has_texture:
+    if split.vertex_colors is not None and texture is None:
         linear = srgb_to_linear(split.vertex_colors)
         primitive["attributes"]["COLOR_0"] = writer.append(linear)
     if morph_targets:
@@ -378,7 +379,7 @@ class _Reader:
         return values.copy()
 
     def read(self) -> GlbContent:
-        parts = []
+        parts: list[tuple] = []
         scenes = self.tree.get("scenes")
         if scenes:
             scene = self._item("scenes", self.tree.get("scene", 0))
@@ -503,7 +504,7 @@ def _join(meshes: list[Mesh], name: str) -> Mesh:
     if len(meshes) == 1:
         return meshes[0].replace(name=name)
     offsets = np.cumsum([0] + [len(mesh.vertices) for mesh in meshes[:-1]])
-    colors = [mesh.vertex_colors for mesh in meshes]
+    colors = [m.vertex_colors for m in meshes if m.vertex_colors is not None]
     return Mesh(
         vertices=np.concatenate([mesh.vertices for mesh in meshes]),
         triangles=np.concatenate(
@@ -512,8 +513,6 @@ def _join(meshes: list[Mesh], name: str) -> Mesh:
                 for mesh, offset in zip(meshes, offsets, strict=True)
             ]
         ),
-        vertex_colors=(
-            None if any(c is None for c in colors) else np.concatenate(colors)
-        ),
+        vertex_colors=(np.concatenate(colors) if len(colors) == len(meshes) else None),
         name=name,
     )

@@ -178,15 +178,15 @@ def write_obj_arrays(
         path = path.with_name(path.name + ".obj")
     _check_arrays(vertices, triangles, colors, texture_coordinates, texture_triangles)
     if style.single_precision:
-        vertices, colors, texture_coordinates = (
-            None if array is None else np.asarray(array, np.float32)
-            for array in (vertices, colors, texture_coordinates)
-        )
-    written = []
-    has_material = texture is not None
-    if has_material and texture_coordinates is None:
-        raise InputError("a texture needs texture_coordinates. Received: None")
-    if has_material:
+        vertices = np.asarray(vertices, np.float32)
+        if colors is not None:
+            colors = np.asarray(colors, np.float32)
+        if texture_coordinates is not None:
+            texture_coordinates = np.asarray(texture_coordinates, np.float32)
+    written, pieces = [], []
+    if texture is not None:
+        if texture_coordinates is None:
+            raise InputError("a texture needs texture_coordinates. Received: None")
         material_path = path.with_suffix(".mtl")
         texture_path = path.with_name(path.stem + style.texture_suffix)
         write_texture(texture_path, texture, style.texture_rounding)
@@ -197,8 +197,6 @@ def write_obj_arrays(
             ),
         )
         written = [texture_path, material_path]
-    pieces = []
-    if has_material:
         pieces.append(f"mtllib {_shown_path(material_path, style)}\n")
     pieces.append(_vertex_lines(vertices, colors, style))
     if style.empty_lines:
@@ -207,7 +205,7 @@ def write_obj_arrays(
         pieces.append(_texture_lines(texture_coordinates, style))
         if style.empty_lines:
             pieces.append("\n")
-    if has_material and style.writes_usemtl:
+    if texture is not None and style.writes_usemtl:
         pieces.append(f"usemtl {style.material}\n")
     if texture_coordinates is not None and texture_triangles is None:
         texture_triangles = triangles
@@ -365,11 +363,11 @@ def read_obj(path: files.PathLike) -> Mesh:
     texture_coordinates = None
     if texture_triangles is not None and coordinates.shape[1] >= 2:
         texture_coordinates = coordinates[:, :2].astype(np.float32)
+        shared = np.array_equal(triangles, texture_triangles)
+        if shared and len(texture_coordinates) == len(vertices):
+            texture_triangles = None
     else:
         texture_triangles = None
-    if texture_triangles is not None and np.array_equal(triangles, texture_triangles):
-        if len(texture_coordinates) == len(vertices):
-            texture_triangles = None
     return Mesh(
         vertices=vertices[:, :3],
         triangles=triangles,

@@ -7,6 +7,7 @@ the .ply, named by the comment `TextureFile`.
 """
 
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -58,7 +59,7 @@ def write_ply(
     path = pathlib.Path(path)
     by_corner = mesh.texture_triangles is not None
     has_texture = mesh.texture_coordinates is not None
-    if has_texture and not by_corner:
+    if mesh.texture_coordinates is not None and not by_corner:
         if len(mesh.texture_coordinates) != len(mesh.vertices):
             raise InputError(
                 f"texture_coordinates must have {len(mesh.vertices)} rows without "
@@ -151,10 +152,10 @@ def read_ply(path: files.PathLike) -> Mesh:
     content = path.read_bytes()
     kind, elements, texture_name, start = _read_header(path, content)
     if kind == "ascii":
-        reader = _AsciiReader(path, content[start:])
+        reader: _AsciiReader | _BinaryReader = _AsciiReader(path, content[start:])
     else:
         reader = _BinaryReader(path, content, start, "<" if "little" in kind else ">")
-    tables = {}
+    tables: dict[str, dict[str, Any]] = {}
     for name, count, properties in elements:
         table = reader.read(name, count, properties)
         tables.setdefault(name, table)
@@ -400,7 +401,7 @@ def _fans(path, polygons, vertex_count) -> np.ndarray:
             raise FormatError(f"{path}: the face property is no list.")
         polygons = [polygons]
     else:
-        by_size = {}
+        by_size: dict[int, list[np.ndarray]] = {}
         for polygon in polygons:
             by_size.setdefault(len(polygon), []).append(polygon)
         polygons = [np.stack(group) for group in by_size.values()]

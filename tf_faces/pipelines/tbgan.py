@@ -214,14 +214,14 @@ class TbganPipeline:
         loaded = tf.saved_model.load(str(path))
         signature = loaded.signatures["serving_default"]
 
-        def run(latents, labels):
+        # The functions of a SavedModel live as long as the object they came from,
+        # which therefore is an argument that nobody gives.
+        def run(latents, labels, loaded=loaded):
             inputs = {"latents": tf.constant(latents)}
             if network["label_size"]:
                 inputs["labels"] = tf.constant(labels)
             return signature(**inputs)["images"].numpy()
 
-        # The functions of a SavedModel live as long as the object they came from.
-        run.loaded = loaded
         stored = path / "assets.extra" / "uv_dictionary.npz"
         if dictionary is None and stored.is_file():
             dictionary = stored
@@ -238,13 +238,11 @@ class TbganPipeline:
 
     def random_latents(self, count: int, seed: int = 0) -> np.ndarray:
         """float32 [count, Z], standard normal; face i is the same for any count."""
-        return np.stack(
-            [
-                np.random.default_rng([seed, index]).standard_normal(self.latent_size)
-                for index in range(count)
-            ]
-            or np.zeros((0, self.latent_size))
-        ).astype(np.float32)
+        rows = [
+            np.random.default_rng([seed, index]).standard_normal(self.latent_size)
+            for index in range(count)
+        ]
+        return np.array(rows, np.float32).reshape(count, self.latent_size)
 
     def random_labels(self, count: int, seed: int = 0) -> np.ndarray:
         """Stored-type labels [count, L]: mostly one expression, a little of another."""
@@ -407,13 +405,13 @@ class TbganPipeline:
         faces = list(
             self.faces(np.repeat(latents[None], len(fed), 0), fed, **mesh_options)
         )
-        rest = faces[0]
-        if rest.mesh is None:
-            return rest, {}
-        return rest, {
+        rest, *moved = faces
+        targets = {
             f"expression {number}": face.mesh.vertices - rest.mesh.vertices
-            for number, face in enumerate(faces[1:])
+            for number, face in enumerate(moved)
+            if face.mesh is not None and rest.mesh is not None
         }
+        return rest, targets
 
 
 def open_pipeline(

@@ -94,7 +94,10 @@ def write(
             )
     directory = pathlib.Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    meshes, drawn, views, items = [], [], [], []
+    meshes: list[pathlib.Path] = []
+    drawn: list[pathlib.Path] = []
+    views: list[np.ndarray] = []
+    items: list[html_viewer.Item] = []
     bar = tqdm.tqdm(entries, total=total, desc="Faces", disable=not progress, unit="")
     for entry in bar:
         if not entry.name or pathlib.Path(entry.name).name != entry.name:

@@ -67,7 +67,8 @@ def page(
     """
     if not items:
         raise InputError("items must not be empty. Received: 0 faces")
-    models, entries = [], []
+    models: list[str] = []
+    entries: list[dict] = []
     for item in items:
         shown = [item.mesh] if item.before is None else [item.mesh, item.before]
         frame = previews.Frame.around(*shown)

@@ -21,7 +21,7 @@ FRONT_AND_SIDES = (0.0, 35.0, 80.0)
 # Directions towards the lights in the camera's frame, and their strengths.
 _LIGHTS = (((-0.35, 0.45, 0.8), 0.72), ((0.7, 0.1, 0.5), 0.22))
 _AMBIENT = 0.22
-_CLAY = (0.82, 0.78, 0.74)
+_CLAY = np.array((0.82, 0.78, 0.74), np.float32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,9 +140,9 @@ def render(
         elif appearance == "colors":
             albedo = attributes[..., 3:6]
         else:
-            albedo = np.broadcast_to(np.float32(_CLAY), normal.shape)
+            albedo = np.broadcast_to(_CLAY, normal.shape)
         image = albedo * _light(normal)[..., None]
-    image = np.where(covered[..., None], image, np.float32(background))
+    image = np.where(covered[..., None], image, np.array(background, np.float32))
     image = np.clip(image, 0, 1).reshape(size, supersampling, size, supersampling, 3)
     return pictures.to_bytes(image.mean(axis=(1, 3)))
 
@@ -211,7 +211,7 @@ def _light(normal: np.ndarray) -> np.ndarray:
     return total
 
 
-def _sample_texture(texture: np.ndarray, coordinates: np.ndarray) -> np.ndarray:
+def _sample_texture(texture, coordinates: np.ndarray) -> np.ndarray:
     """Bilinear lookup, repeating the border; texel i has its centre at i + 0.5."""
     height, width = texture.shape[:2]
     x = np.clip(coordinates[..., 0] * width - 0.5, 0, width - 1)
