@@ -343,7 +343,7 @@ def test_full_disk(source, tmp_path, capsys, monkeypatch):
     def no_room(descriptor, content, position):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "faces-r04.tfrecords")
 
-    monkeypatch.setattr(os, "pwrite", no_room)
+    monkeypatch.setattr(os, "pwritev", no_room)
     arguments = coupled_source.arguments(source, tmp_path / "faces")
     _refused(capsys, arguments, "no space left", status=1)
     assert os.listdir(tmp_path) == ["source"]

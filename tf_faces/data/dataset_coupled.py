@@ -98,7 +98,7 @@ def load_map(path: files.PathLike, channels: tuple[int, ...] = (3,)) -> np.ndarr
             f"{path}: an array of shape {list(array.shape)}, expected "
             f"[{allowed}, R, R]."
         )
-    array = array.astype(np.float32)
+    array = array.astype(np.float32, copy=False)
     if not np.isfinite(array).all():
         place = [int(axis) for axis in np.argwhere(~np.isfinite(array))[0]]
         raise InputError(
@@ -115,18 +115,22 @@ def load_coupled(item: CoupledItem) -> np.ndarray:
       InputError: naming the file, if one is missing, damaged or of another size.
     """
     shape = load_map(item.shape)
-    parts = [load_texture(item.texture), shape]
-    if item.normals is not None:
-        parts.append(load_map(item.normals))
-    for path, part in zip(
-        (item.texture, item.shape, item.normals), parts, strict=False
-    ):
+    _, height, width = shape.shape
+    image = np.empty((6 if item.normals is None else 9, height, width), np.float32)
+    image[3:6] = shape
+
+    def put(place: int, path: str, part: np.ndarray) -> None:
         if part.shape != shape.shape:
             raise InputError(
                 f"{path}: {part.shape[2]} x {part.shape[1]} pixels, expected "
-                f"{shape.shape[2]} x {shape.shape[1]} as in {item.shape}."
+                f"{width} x {height} as in {item.shape}."
             )
-    return np.concatenate(parts)
+        image[place : place + 3] = part
+
+    put(0, item.texture, load_texture(item.texture))
+    if item.normals is not None:
+        put(6, item.normals, load_map(item.normals))
+    return image
 
 
 # --- finding the samples ------------------------------------------------------------

@@ -12,6 +12,7 @@ import collections
 import concurrent.futures
 import contextlib
 import dataclasses
+import hashlib
 import multiprocessing
 import os
 import pathlib
@@ -19,6 +20,7 @@ import re
 import secrets
 import shutil
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -30,8 +32,10 @@ from tf_faces.core import files
 from tf_faces.core.errors import InputError, TfFacesError
 from tf_faces.data import dataset_manifest, records
 
-# Images handed to a worker at once: enough to hide the way there and back.
-_IMAGES_PER_TASK = 4
+# Bytes of records handed to a worker at once: enough to hide the way there and back,
+# little enough to be still in the processor's reach when they are hashed.
+_BYTES_PER_TASK = 1 << 22
+_MOST_IMAGES_PER_TASK = 32
 # Tasks waiting per worker; more would only delay Ctrl-C.
 _TASKS_PER_WORKER = 3
 # An automatic number of processes gives each at least so many images, because
@@ -220,8 +224,8 @@ class _Placer:
         for descriptor, size, level in zip(
             self._descriptors, layout.frame_bytes, levels, strict=True
         ):
-            frame = records.encode_frame(records.encode_image(level))
-            _write_all(descriptor, frame, slot * size)
+            parts = records.image_frame_parts(level)
+            _write_all(descriptor, parts, slot * size)
         return True
 
     def close(self) -> None:
@@ -229,12 +233,14 @@ class _Placer:
             os.close(descriptor)
 
 
-def _write_all(descriptor: int, content: bytes, position: int) -> None:
-    view = memoryview(content)
-    while view:
-        written = os.pwrite(descriptor, view, position)
-        view = view[written:]
-        position += written
+def _write_all(descriptor: int, parts: list[bytes], position: int) -> None:
+    """Writes pieces one after another, however many calls that takes."""
+    total = sum(len(part) for part in parts)
+    written = os.pwritev(descriptor, parts, position)
+    if written < total:  # A signal, or a disk that is nearly full.
+        rest = memoryview(b"".join(parts))
+        while written < total:
+            written += os.pwrite(descriptor, rest[written:], position + written)
 
 
 _placer_of_this_process: _Placer | None = None
@@ -261,6 +267,17 @@ def _work(tasks: Sequence[tuple[int, Any]]) -> list[bool]:
     return _placer_of_this_process.place(tasks)
 
 
+def _process_context() -> multiprocessing.context.BaseContext:
+    """Chooses how workers start: forked where that is safe, else as new programs.
+
+    A fork of a process with threads (TensorFlow's, for one) may hang, but it starts
+    in no time, while a new program must import everything again.
+    """
+    can_fork = "fork" in multiprocessing.get_all_start_methods()
+    alone = threading.active_count() == 1 and "tensorflow" not in sys.modules
+    return multiprocessing.get_context("fork" if can_fork and alone else "spawn")
+
+
 def _place_all(
     layout: _Layout, tasks: list[list[tuple[int, Any]]], processes: int
 ) -> Iterator[list[bool]]:
@@ -274,11 +291,7 @@ def _place_all(
             placer.close()
         return
     pool = concurrent.futures.ProcessPoolExecutor(
-        processes,
-        # Fresh interpreters: a fork of a process with TensorFlow in it may hang.
-        multiprocessing.get_context("spawn"),
-        _start_worker,
-        (layout,),
+        processes, _process_context(), _start_worker, (layout,)
     )
     waiting: collections.deque[concurrent.futures.Future] = collections.deque()
     following = iter(tasks)
@@ -389,14 +402,14 @@ def write_record_set(
             load=samples.load,
         )
         _require_room(directory, sum(layout.frame_bytes) * len(samples.items))
-        kept = _write_images(layout, samples.items, processes, progress)
+        kept, digests = _write_images(layout, samples.items, processes, progress)
         count = int(kept.sum())
         labels = None
         if samples.labels is not None:
             labels = _write_labels(staging, name, samples.labels[kept])
         shards = tuple(
-            _shard(path, level.shape, count)
-            for path, level in zip(paths, levels, strict=True)
+            _shard(path, level.shape, count, digest)
+            for path, level, digest in zip(paths, levels, digests, strict=True)
         )
         manifest = dataset_manifest.Manifest(
             shape=layout.shape,
@@ -448,26 +461,66 @@ def _require_room(directory: pathlib.Path, needed: int) -> None:
 
 def _write_images(
     layout: _Layout, items: Sequence[Any], processes: int | None, progress: bool
-) -> np.ndarray:
-    """Fills the files; returns [len(items)] which items were written."""
+) -> tuple[np.ndarray, list[str]]:
+    """Fills the files.
+
+    Returns:
+      [len(items)] which items were written, and the SHA-256 of every file.
+    """
     slots = list(enumerate(items))
-    tasks = [
-        slots[start : start + _IMAGES_PER_TASK]
-        for start in range(0, len(slots), _IMAGES_PER_TASK)
-    ]
-    processes = processes or default_processes(len(items))
-    outcomes = []
-    with tqdm.tqdm(
-        total=len(items), unit="image", disable=not progress, dynamic_ncols=True
-    ) as bar:
-        for outcome in _place_all(layout, tasks, processes):
+    size = _BYTES_PER_TASK // sum(layout.frame_bytes)
+    size = max(1, min(size, _MOST_IMAGES_PER_TASK))
+    tasks = [slots[start : start + size] for start in range(0, len(slots), size)]
+    processes = min(processes or default_processes(len(items)), len(tasks))
+    outcomes: list[bool] = []
+    # The workers first: the bar starts a thread, and a fork is safe only before.
+    following = _place_all(layout, tasks, processes)
+    outcome = next(following)
+    with (
+        contextlib.closing(following),
+        _Digests(layout) as digests,
+        tqdm.tqdm(
+            total=len(items), unit="image", disable=not progress, dynamic_ncols=True
+        ) as bar,
+    ):
+        while outcome is not None:
             outcomes += outcome
+            digests.update(len(outcomes))
             bar.update(len(outcome))
+            outcome = next(following, None)
     kept = np.array(outcomes, bool)
-    if not kept.all():
-        for path, size in zip(layout.paths, layout.frame_bytes, strict=True):
-            _close_gaps(path, size, kept)
-    return kept
+    if kept.all():
+        return kept, digests.results()
+    for path, size in zip(layout.paths, layout.frame_bytes, strict=True):
+        _close_gaps(path, size, kept)
+    return kept, [files.sha256(path) for path in layout.paths]
+
+
+class _Digests:
+    """SHA-256 of files that grow, computed while other processes prepare more."""
+
+    def __init__(self, layout: _Layout):
+        self._sizes = layout.frame_bytes
+        self._digests = [hashlib.sha256() for _ in layout.paths]
+        self._streams = [open(path, "rb", buffering=0) for path in layout.paths]
+
+    def update(self, count: int) -> None:
+        """Takes in what is new up to the first `count` records of every file."""
+        for stream, size, digest in zip(
+            self._streams, self._sizes, self._digests, strict=True
+        ):
+            digest.update(stream.read(count * size - stream.tell()))
+
+    def results(self) -> list[str]:
+        """Returns the digests in hexadecimal."""
+        return [digest.hexdigest() for digest in self._digests]
+
+    def __enter__(self) -> "_Digests":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        for stream in self._streams:
+            stream.close()
 
 
 def _close_gaps(path: str, size: int, kept: np.ndarray) -> None:
@@ -483,13 +536,13 @@ def _close_gaps(path: str, size: int, kept: np.ndarray) -> None:
 
 
 def _shard(
-    path: pathlib.Path, shape: tuple[int, ...], count: int
+    path: pathlib.Path, shape: tuple[int, ...], count: int, digest: str
 ) -> dataset_manifest.Shard:
     """Makes a finished file permanent and describes it."""
     with open(path, "rb") as stream:
         os.fsync(stream.fileno())
         size = os.fstat(stream.fileno()).st_size
-    return dataset_manifest.Shard(path.name, shape, count, size, files.sha256(path))
+    return dataset_manifest.Shard(path.name, shape, count, size, digest)
 
 
 def _write_labels(
@@ -498,4 +551,4 @@ def _write_labels(
     path = directory / f"{name}-rxx.labels"
     with open(path, "wb") as stream:  # `np.save` would append .npy to a name.
         np.save(stream, labels.astype(np.float32))
-    return _shard(path, labels.shape, len(labels))
+    return _shard(path, labels.shape, len(labels), files.sha256(path))

@@ -21,7 +21,7 @@ in the Progressive GAN code and in TBGAN.
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -67,6 +67,25 @@ def _wrap(number: int, head: bytes, length: int) -> bytes:
     return _varint(number << 3 | 2) + _varint(length) + head
 
 
+def _example_around(
+    shape: tuple[int, int, int], data_bytes: int, shape_first: bool
+) -> tuple[bytes, bytes]:
+    """Returns what precedes and what follows the data in a serialised Example."""
+    sizes = _field(1, b"".join(_varint(size) for size in shape))
+    shape_entry = _field(1, _field(1, b"shape") + _field(2, _field(3, sizes)))
+    # Made from the inside out: BytesList, Feature, map entry, Features.
+    head = _varint(1 << 3 | 2) + _varint(data_bytes)
+    for number in (1, 2):
+        head = _wrap(number, head, len(head) + data_bytes)
+    head = _field(1, b"data") + head
+    head = _wrap(1, head, len(head) + data_bytes)
+    length = len(head) + data_bytes + len(shape_entry)
+    outer = _varint(1 << 3 | 2) + _varint(length)
+    if shape_first:
+        return outer + shape_entry + head, b""
+    return outer + head, shape_entry
+
+
 def encode_example(
     shape: tuple[int, int, int], data: bytes, shape_first: bool = False
 ) -> bytes:
@@ -78,33 +97,17 @@ def encode_example(
       shape_first: write the feature `shape` before `data` (both orders are valid;
         the originals' files have `data` first).
     """
-    sizes = _field(1, b"".join(_varint(size) for size in shape))
-    entry = _field(1, b"shape") + _field(2, _field(3, sizes))
-    shape_entry = _field(1, entry)
-    # The big value is joined once only: its headers are made from the inside out.
-    head = _varint(1 << 3 | 2) + _varint(len(data))
-    for number in (1, 2):  # BytesList inside Feature, Feature inside the map entry.
-        head = _wrap(number, head, len(head) + len(data))
-    head = _field(1, b"data") + head
-    head = _wrap(1, head, len(head) + len(data))
-    length = len(head) + len(data) + len(shape_entry)
-    outer = _varint(1 << 3 | 2) + _varint(length)
-    if shape_first:
-        return b"".join([outer, shape_entry, head, data])
-    return b"".join([outer, head, data, shape_entry])
+    before, after = _example_around(shape, len(data), shape_first)
+    return b"".join([before, data, after])
 
 
-def encode_frame(payload: bytes) -> bytes:
-    """Returns the payload with TFRecord framing."""
-    length = struct.pack("<Q", len(payload))
-    return b"".join(
-        [
-            length,
-            _CHECKSUM.pack(checksums.mask(checksums.crc32c(length))),
-            payload,
-            _CHECKSUM.pack(checksums.mask(checksums.crc32c(payload))),
-        ]
-    )
+def _image_bytes(image: np.ndarray) -> bytes:
+    if image.ndim != 3 or image.dtype not in (np.uint8, np.float32):
+        raise InputError(
+            "A record holds one image [channels, height, width] of uint8 or float32. "
+            f"Received: shape={image.shape}, dtype={image.dtype}"
+        )
+    return image.astype(image.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
 def encode_image(image: np.ndarray) -> bytes:
@@ -116,13 +119,32 @@ def encode_image(image: np.ndarray) -> bytes:
     Raises:
       InputError: if rank or type is another.
     """
-    if image.ndim != 3 or image.dtype not in (np.uint8, np.float32):
-        raise InputError(
-            "A record holds one image [channels, height, width] of uint8 or float32. "
-            f"Received: shape={image.shape}, dtype={image.dtype}"
-        )
-    little = image.astype(image.dtype.newbyteorder("<"), copy=False)
-    return encode_example(image.shape, little.tobytes())
+    return encode_example(image.shape, _image_bytes(image))
+
+
+def frame_parts(payload_parts: Sequence[bytes]) -> list[bytes]:
+    """Returns the pieces of a frame: header, payload pieces, checksum.
+
+    Written one after another they are the frame; big payloads are not copied.
+    """
+    length = struct.pack("<Q", sum(len(part) for part in payload_parts))
+    header = length + _CHECKSUM.pack(checksums.mask(checksums.crc32c(length)))
+    checksum = 0
+    for part in payload_parts:
+        checksum = checksums.crc32c(part, checksum)
+    return [header, *payload_parts, _CHECKSUM.pack(checksums.mask(checksum))]
+
+
+def encode_frame(payload: bytes) -> bytes:
+    """Returns the payload with TFRecord framing."""
+    return b"".join(frame_parts([payload]))
+
+
+def image_frame_parts(image: np.ndarray) -> list[bytes]:
+    """Returns the pieces of the framed record of an image; see `encode_image`."""
+    data = _image_bytes(image)
+    before, after = _example_around(image.shape, len(data), False)
+    return frame_parts([before, data, after])
 
 
 # --- parsing ------------------------------------------------------------------------
