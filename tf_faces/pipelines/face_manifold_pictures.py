@@ -11,7 +11,7 @@ import numpy as np
 
 from tf_faces.core.errors import InputError
 from tf_faces.data.face_manifold import FaceCoefficients
-from tf_faces.geometry import cameras, lighting, normals, rotations, similarity
+from tf_faces.geometry import cameras, lighting, rotations, similarity
 from tf_faces.morphable.model import MorphableModel
 from tf_faces.ops import render_depth
 
@@ -107,60 +107,147 @@ def colors(model: MorphableModel, texture: np.ndarray) -> np.ndarray:
     return model.colors(texture) / np.float32(255)
 
 
-def _drawing_triangles(model: MorphableModel, with_mouth: bool) -> np.ndarray:
-    # The lights expect normals that point inwards, as BFM's winding makes them.
-    turned = model.with_winding("cw")
-    return turned.full_triangles if with_mouth else turned.triangles
+class Painter:
+    """Lights and draws the faces of one model.
 
-
-def draw(
-    vertices: np.ndarray,
-    albedo: np.ndarray,
-    triangles: np.ndarray,
-    height: int,
-    width: int,
-    *,
-    rule: str = "face3d",
-    implementation: str = "auto",
-) -> Rendering:
-    """Lights and draws meshes that are placed about the picture's centre.
+    The same as `lighting.point_lights` on `normals.vertex_normals_face3d`, which
+    define what is right, with the sums over triangles as a sparse product and vectors
+    as separate components: several times faster.
 
     Args:
-      vertices: [N, V, 3] in pixels, x right, y up, origin at the picture's centre.
-      albedo: [N, V, 3].
-      triangles: [T, 3], clockwise from outside.
-      height, width: of the pictures.
-      rule: coverage rule of the rasteriser; "face3d" is the original's, "top_left"
-        watertight and faster.
-      implementation: of `render_depth.rasterize`.
+      model: any; its texture, triangles and number of vertices are used.
+      with_mouth: also draw the triangles that close the mouth.
     """
-    dtype = vertices.dtype
-    lit = lighting.point_lights(
-        vertices,
-        normals.vertex_normals_face3d(vertices, triangles),
-        albedo.astype(dtype),
-        np.asarray(lighting.FACE_MANIFOLD_LIGHT_POSITIONS, dtype),
-        np.asarray(lighting.FACE_MANIFOLD_LIGHT_INTENSITIES, dtype),
-        ambient=lighting.FACE_MANIFOLD_AMBIENT,
-    )
-    placed = cameras.to_image_face3d(vertices, height, width)
-    drawn = render_depth.rasterize(
-        placed,
-        triangles,
-        height,
-        width,
-        attributes=lit,
-        rule=rule,
-        implementation=implementation,
-    )
-    mask = drawn.triangle_id.numpy() >= 0
-    return Rendering(
-        # Weights may be a rounding error beside 0..1.
-        images=np.clip(drawn.attributes.numpy(), 0.0, 1.0) * mask[..., None],
-        depth=np.where(mask, drawn.depth.numpy(), 0.0),
-        mask=mask,
-        vertices=np.asarray(placed),
-    )
+
+    def __init__(self, model: MorphableModel, with_mouth: bool = False):
+        import scipy.sparse
+
+        self.model = model
+        # The lights expect normals that point inwards, as BFM's winding makes them.
+        turned = model.with_winding("cw")
+        self.triangles = turned.full_triangles if with_mouth else turned.triangles
+        first, second, third = self.triangles.T
+        rows = np.arange(len(self.triangles))
+        ones = np.ones(len(rows), np.float32)
+        # Sparse products gather and sum several times faster than indexing.
+        self._edges = [
+            scipy.sparse.csr_array(
+                (
+                    np.concatenate([ones, -ones]),
+                    (np.tile(rows, 2), np.concatenate([end, first])),
+                ),
+                shape=(len(rows), model.vertex_count),
+            )
+            for end in (second, third)
+        ]
+        self._touching = scipy.sparse.csr_array(
+            (np.tile(ones, 3), (self.triangles.T.reshape(-1), np.tile(rows, 3))),
+            shape=(model.vertex_count, len(rows)),
+        )
+
+    def normals(self, vertices: np.ndarray) -> np.ndarray:
+        """Unit vertex normals [3, V], as wound; (1, 0, 0) where they cancel.
+
+        Args:
+          vertices: [V, 3].
+        """
+        ax, ay, az = (self._edges[0] @ vertices).T
+        bx, by, bz = (self._edges[1] @ vertices).T
+        cross = np.stack(
+            [ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=1
+        )
+        summed = np.ascontiguousarray((self._touching @ cross).T)
+        length = np.sqrt(np.square(summed).sum(axis=0))
+        flat = length == 0
+        unit = summed / np.where(flat, 1, length)
+        unit[0, flat] = 1
+        return unit
+
+    def light(
+        self,
+        vertices: np.ndarray,
+        albedo: np.ndarray,
+        positions: np.ndarray,
+        intensities: np.ndarray,
+        ambient: float,
+    ) -> np.ndarray:
+        """Lit colours [V, 3] of one face, in 0..1.
+
+        Args:
+          vertices: [V, 3] about the picture's centre, y up.
+          albedo: [V, 3].
+          positions: [L, 3] of the lamps.
+          intensities: [L, 3] of the lamps.
+          ambient: added light.
+        """
+        dtype = vertices.dtype
+        components = np.ascontiguousarray(vertices.T)
+        normal = self.normals(vertices)
+        light = np.zeros((len(vertices), 3), dtype)
+        for position, intensity in zip(positions, intensities, strict=True):
+            x, y, z = components - position.astype(dtype)[:, None]
+            length = np.sqrt(x * x + y * y + z * z)
+            cosine = (normal[0] * x + normal[1] * y + normal[2] * z) / length
+            light += cosine[:, None] * intensity.astype(dtype)
+        light *= albedo
+        light += dtype.type(ambient)
+        return np.clip(light, 0, 1, out=light)
+
+    def draw(
+        self,
+        vertices: np.ndarray,
+        albedo: np.ndarray,
+        height: int,
+        width: int,
+        *,
+        lamps: np.ndarray | None = None,
+        middles: np.ndarray | None = None,
+        rule: str = "face3d",
+        implementation: str = "auto",
+    ) -> Rendering:
+        """Lights and draws faces that are placed about the picture's centre.
+
+        Args:
+          vertices: [N, V, 3] in pixels, x right, y up, origin at the picture's centre.
+          albedo: [N, V, 3].
+          height, width: of the pictures.
+          lamps: [N, L, 3] positions; None means the original's for all.
+          middles: [N, 3] what the lamps stand around; None means the origin.
+          rule: coverage rule of the rasteriser; "face3d" is the original's,
+            "top_left" watertight and faster.
+          implementation: of `render_depth.rasterize`.
+        """
+        intensities = np.asarray(lighting.FACE_MANIFOLD_LIGHT_INTENSITIES)
+        if lamps is None:
+            lamps = np.broadcast_to(
+                lighting.FACE_MANIFOLD_LIGHT_POSITIONS, (len(vertices), 3, 3)
+            )
+        if middles is not None:
+            lamps = lamps + middles[:, None]
+        lit = np.stack(
+            [
+                self.light(*face, intensities, lighting.FACE_MANIFOLD_AMBIENT)
+                for face in zip(vertices, albedo, lamps, strict=True)
+            ]
+        )
+        placed = np.asarray(cameras.to_image_face3d(vertices, height, width))
+        drawn = render_depth.rasterize(
+            placed,
+            self.triangles,
+            height,
+            width,
+            attributes=lit,
+            rule=rule,
+            implementation=implementation,
+        )
+        mask = drawn.triangle_id.numpy() >= 0
+        return Rendering(
+            # Weights may lie a rounding error beside 0..1.
+            images=np.clip(drawn.attributes.numpy(), 0.0, 1.0) * mask[..., None],
+            depth=np.where(mask, drawn.depth.numpy(), 0.0),
+            mask=mask,
+            vertices=placed,
+        )
 
 
 def render(
@@ -182,7 +269,7 @@ def render(
       with_mouth: also draw the triangles that close the mouth (the original leaves an
         open mouth black).
       precision: "float32", or "float64" as the original computes.
-      rule, implementation: see `draw`.
+      rule, implementation: see `Painter.draw`.
 
     Raises:
       InputError: if the model has fewer modes than the faces have coefficients.
@@ -191,7 +278,7 @@ def render(
     require_fitting(model, faces)
     rotation = rotations.euler_to_matrix_face3d(np.asarray(view.angles, np.float64))
     rotation = np.asarray(rotation, np.float32)
-    triangles = _drawing_triangles(model, with_mouth)
+    painter = Painter(model, with_mouth)
     parts = []
     for start in range(0, len(faces), FACES_A_PIECE):
         part = faces.take(slice(start, start + FACES_A_PIECE))
@@ -203,10 +290,9 @@ def render(
             np.asarray(view.translation, precision),
         )
         parts.append(
-            draw(
+            painter.draw(
                 placed,
                 colors(model, part.texture),
-                triangles,
                 view.height,
                 view.width,
                 rule=rule,
