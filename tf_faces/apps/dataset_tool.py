@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import sys
 from collections.abc import Callable, Iterable, Sequence
 
 from tf_faces.apps import entry
@@ -49,9 +48,9 @@ def _progress(iterable: Iterable, total: int, what: str) -> Iterable:
 
 def _write(options: argparse.Namespace, make_samples: Callable) -> None:
     """Checks the destination first, then lists the samples, then writes them."""
-    from tf_faces.data import dataset_writer
+    from tf_faces.data import dataset_folder, dataset_writer
 
-    dataset_writer.check_destination(options.tfrecord_dir, options.overwrite)
+    dataset_folder.check_destination(options.tfrecord_dir, options.overwrite)
     manifest = dataset_writer.write_record_set(
         options.tfrecord_dir,
         make_samples(),
@@ -217,11 +216,8 @@ def _make_uv_set(options: argparse.Namespace) -> None:
 # --- looking --------------------------------------------------------------------------
 
 
-def _label_text(label) -> str:
-    return "[" + " ".join(f"{value:.3g}" for value in label) + "]" if len(label) else ""
-
-
 def _display(options: argparse.Namespace) -> None:
+    from tf_faces.apps import dataset_display
     from tf_faces.data import dataset_inspect, dataset_reader, images
 
     record_set = dataset_reader.RecordSet(options.tfrecord_dir)
@@ -230,8 +226,8 @@ def _display(options: argparse.Namespace) -> None:
         images.save_image(sheet, options.output, (0, 255))
         print(f"{options.output}: images {options.start} and following.")
         return
-    if not options.terminal and _has_window():
-        _show_window(record_set, options.start)
+    if not options.terminal and dataset_display.has_window():
+        dataset_display.show_window(record_set, options.start)
         return
     # No window: the smallest picture that a terminal can still show well.
     level = max(0, record_set.resolution_log2 - 5)
@@ -239,78 +235,11 @@ def _display(options: argparse.Namespace) -> None:
     with record_set.open(level) as opened:
         for number in range(options.start, stop):
             image = record_set.checked_image(opened, number)
-            print(number, _label_text(record_set.labels[number]))
-            print(_terminal_picture(dataset_inspect.side_by_side(image)), flush=True)
-
-
-def _terminal_picture(picture) -> str:
-    """Returns two rows of pixels a line of text, as coloured upper half blocks."""
-    lines = []
-    for upper, lower in zip(picture[0::2], picture[1::2], strict=True):
-        cells = [
-            f"\x1b[38;2;{a[0]};{a[1]};{a[2]};48;2;{b[0]};{b[1]};{b[2]}m\u2580"
-            for a, b in zip(upper, lower, strict=True)
-        ]
-        lines.append("".join(cells) + "\x1b[0m")
-    return "\n".join(lines)
-
-
-def _has_window() -> bool:
-    if sys.platform.startswith("linux") and not (
-        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    ):
-        return False
-    try:
-        import tkinter
-
-        import PIL.ImageTk
-
-        tkinter.Tk().destroy()
-    except (ImportError, tkinter.TclError):
-        return False
-    return PIL.ImageTk is not None
-
-
-def _show_window(record_set, start: int) -> None:
-    """Shows images one by one: SPACE or ENTER for the next one, ESC to stop."""
-    import tkinter
-
-    import PIL.Image
-    import PIL.ImageTk
-
-    from tf_faces.data import dataset_inspect
-
-    root = tkinter.Tk()
-    root.title("dataset_tool: SPACE or ENTER next, ESC quit")
-    place = tkinter.Label(root)
-    place.pack()
-    opened = record_set.open(0)
-    shown = {"number": start - 1, "photo": None}
-
-    def next_image(event=None) -> None:
-        del event
-        shown["number"] += 1
-        if shown["number"] >= record_set.count:
-            root.destroy()
-            return
-        number = shown["number"]
-        picture = dataset_inspect.side_by_side(record_set.checked_image(opened, number))
-        zoom = max(1, 256 // picture.shape[0])
-        photo = PIL.ImageTk.PhotoImage(
-            PIL.Image.fromarray(picture.repeat(zoom, axis=0).repeat(zoom, axis=1))
-        )
-        shown["photo"] = photo  # Tk keeps no reference of its own.
-        place.configure(image=photo)
-        print(number, _label_text(record_set.labels[number]), flush=True)
-
-    for key in ("<space>", "<Return>"):
-        root.bind(key, next_image)
-    root.bind("<Escape>", lambda event: root.destroy())
-    next_image()
-    try:
-        root.mainloop()
-    finally:
-        opened.close()
+            print(number, dataset_display.label_text(record_set.labels[number]))
+            print(
+                dataset_display.terminal_picture(dataset_inspect.side_by_side(image)),
+                flush=True,
+            )
 
 
 def _extract(options: argparse.Namespace) -> None:
@@ -326,11 +255,9 @@ def _extract(options: argparse.Namespace) -> None:
 def _compare(options: argparse.Namespace) -> None:
     from tf_faces.data import dataset_inspect, dataset_reader
 
-    sets = [
-        dataset_reader.RecordSet(directory)
-        for directory in (options.tfrecord_dir_a, options.tfrecord_dir_b)
-    ]
-    outcome = dataset_inspect.compare(*sets, options.ignore_labels, _progress)
+    first = dataset_reader.RecordSet(options.tfrecord_dir_a)
+    second = dataset_reader.RecordSet(options.tfrecord_dir_b)
+    outcome = dataset_inspect.compare(first, second, options.ignore_labels, _progress)
     for number in outcome.different_images:
         print(f"Image {number} is different")
     for number in outcome.different_labels:

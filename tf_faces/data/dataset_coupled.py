@@ -249,7 +249,7 @@ def find_coupled(
         _require_pairs(textures, normals, source.normals_directory, "normals map")
         _require_pairs(normals, textures, source.texture_directory, "texture")
     items = [
-        CoupledItem(path, shapes[key], normals and normals[key])
+        CoupledItem(path, shapes[key], normals[key] if normals else None)
         for key, path in textures.items()
     ]
     rows, row_of = _read_source_labels(source)

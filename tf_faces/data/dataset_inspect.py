@@ -249,11 +249,13 @@ def make_manifest(
     for level, path in enumerate(record_set.paths):
         height, width, channels = record_set.image_shape(level)
         shards.append(shard(path, (channels, height, width), record_set.count))
-    labels = next(iter(sorted(record_set.directory.glob("*.labels"))), None)
+    label_shard = None
+    for path in sorted(record_set.directory.glob("*.labels"))[:1]:
+        label_shard = shard(path, record_set.labels.shape, record_set.count)
     return dataset_manifest.Manifest(
         shape=record_set.shape,
         data_type=str(record_set.dtype),
         count=record_set.count,
         shards=tuple(shards),
-        labels=labels and shard(labels, record_set.labels.shape, record_set.count),
+        labels=label_shard,
     )

@@ -234,7 +234,7 @@ class _LsunPicture:
     def __init__(self, directory: str, resolution: int):
         self._directory = directory
         self._resolution = resolution
-        self._environment = None  # Opened by each process for itself.
+        self._environment: Any = None  # Opened by each process for itself.
 
     def __getstate__(self):
         return {**self.__dict__, "_environment": None}
@@ -247,10 +247,10 @@ class _LsunPicture:
         with self._environment.begin() as transaction:
             content = transaction.get(key)
         try:
-            with Image.open(io.BytesIO(content)) as picture:
-                if picture.width * picture.height > images.MAXIMUM_PIXELS:
+            with Image.open(io.BytesIO(content)) as stored:
+                if stored.width * stored.height > images.MAXIMUM_PIXELS:
                     return None
-                picture = picture.convert("RGB")
+                picture = stored.convert("RGB")
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             return None  # As in the original: unreadable images are left out.
         side = min(picture.size)

@@ -16,13 +16,10 @@ import hashlib
 import multiprocessing
 import os
 import pathlib
-import re
-import secrets
-import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,7 +27,7 @@ import tqdm
 
 from tf_faces.core import files
 from tf_faces.core.errors import InputError, TfFacesError
-from tf_faces.data import dataset_manifest, records
+from tf_faces.data import dataset_folder, dataset_manifest, records
 
 # Bytes of records handed to a worker at once: enough to hide the way there and back,
 # little enough to be still in the processor's reach when they are hashed.
@@ -118,62 +115,6 @@ def check_image(
             f"{where}: resolution {height}, expected a power of two from 4 to "
             f"{records.MAXIMUM_SIDE}."
         )
-
-
-# --- the folder ---------------------------------------------------------------------
-
-
-def set_name(directory: files.PathLike) -> str:
-    """Returns the prefix of a set's files: the last part of its folder's name."""
-    return pathlib.Path(os.path.abspath(directory)).name
-
-
-_MEMBER = re.compile(r"(.*\.tfrecords|.*\.labels|" + dataset_manifest.FILE_NAME + ")")
-
-
-def check_destination(directory: files.PathLike, overwrite: bool = False) -> None:
-    """Checks that a record set may be written to `directory`.
-
-    Raises:
-      InputError: if it is a file, or a folder with content; with `overwrite` only if
-        the folder holds anything but a record set.
-    """
-    directory = pathlib.Path(os.path.abspath(directory))
-    if directory.is_file():
-        raise InputError(f"{directory}: found a file, expected the name of a folder.")
-    if not directory.is_dir():
-        return
-    content = sorted(os.listdir(directory))
-    if content and not overwrite:
-        raise InputError(
-            f"{directory}: the folder is not empty (it holds {content[0]!r}); name "
-            "another one, or give --overwrite."
-        )
-    strangers = [name for name in content if not _MEMBER.fullmatch(name)]
-    if strangers:
-        raise InputError(
-            f"{directory}: --overwrite would delete {strangers[0]!r}, which belongs to "
-            "no record set; expected a folder with nothing else in it."
-        )
-
-
-@contextlib.contextmanager
-def _new_directory(directory: pathlib.Path, overwrite: bool) -> Iterator[pathlib.Path]:
-    """Yields a hidden folder; puts it in the place of `directory` if all goes well."""
-    check_destination(directory, overwrite)
-    mark = secrets.token_hex(4)
-    staging = directory.with_name(f".{directory.name}.incomplete-{mark}")
-    former = directory.with_name(f".{directory.name}.former-{mark}")
-    staging.parent.mkdir(parents=True, exist_ok=True)
-    staging.mkdir()
-    try:
-        yield staging
-        if directory.exists():
-            os.replace(directory, former)
-        os.replace(staging, directory)
-        shutil.rmtree(former, ignore_errors=True)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 # --- preparing images (also in worker processes) --------------------------------------
@@ -280,7 +221,7 @@ def _process_context() -> multiprocessing.context.BaseContext:
 
 def _place_all(
     layout: _Layout, tasks: list[list[tuple[int, Any]]], processes: int
-) -> Iterator[list[bool]]:
+) -> Generator[list[bool], None, None]:
     """Yields the outcome of every task, in order."""
     if processes == 1:
         placer = _Placer(layout)
@@ -378,12 +319,12 @@ def write_record_set(
         raise InputError(f"{directory}: no images to write, expected at least one.")
     if processes is not None and processes < 1:
         raise InputError(f"--processes: found {processes}, expected at least 1.")
-    check_destination(directory, overwrite)
+    dataset_folder.check_destination(directory, overwrite)
     first = _first_image(samples)
     levels = image_pyramid(first)
     if samples.labels is not None:
         _check_labels(samples)
-    with _new_directory(directory, overwrite) as staging:
+    with dataset_folder.new_directory(directory, overwrite) as staging:
         name = directory.name
         paths = [
             staging / f"{name}-r{level.shape[1].bit_length() - 1:02d}.tfrecords"
@@ -401,7 +342,9 @@ def write_record_set(
             data_type=str(first.dtype),
             load=samples.load,
         )
-        _require_room(directory, sum(layout.frame_bytes) * len(samples.items))
+        dataset_folder.require_room(
+            directory, sum(layout.frame_bytes) * len(samples.items)
+        )
         kept, digests = _write_images(layout, samples.items, processes, progress)
         count = int(kept.sum())
         labels = None
@@ -450,15 +393,6 @@ def _check_labels(samples: Samples) -> None:
         )
 
 
-def _require_room(directory: pathlib.Path, needed: int) -> None:
-    free = shutil.disk_usage(directory.parent).free
-    if free < needed:
-        raise TfFacesError(
-            f"{directory}: no space left on the disk, {needed} bytes are needed and "
-            f"{free} free; nothing was written."
-        )
-
-
 def _write_images(
     layout: _Layout, items: Sequence[Any], processes: int | None, progress: bool
 ) -> tuple[np.ndarray, list[str]]:
@@ -475,7 +409,7 @@ def _write_images(
     outcomes: list[bool] = []
     # The workers first: the bar starts a thread, and a fork is safe only before.
     following = _place_all(layout, tasks, processes)
-    outcome = next(following)
+    outcome: list[bool] | None = next(following)
     with (
         contextlib.closing(following),
         _Digests(layout) as digests,
@@ -526,7 +460,7 @@ class _Digests:
 def _close_gaps(path: str, size: int, kept: np.ndarray) -> None:
     """Moves the records of a file together where items were left out."""
     with open(path, "r+b") as stream:
-        for place, slot in enumerate(np.flatnonzero(kept)):
+        for place, slot in enumerate(np.flatnonzero(kept).tolist()):
             if place != slot:
                 stream.seek(slot * size)
                 frame = stream.read(size)

@@ -254,7 +254,8 @@ def read_image(
     path = files.require_file(path, "picture")
     try:
         # Closed here, also when the content turns out to be damaged.
-        with open(path, "rb") as stream, Image.open(stream) as picture:
+        with open(path, "rb") as stream, Image.open(stream) as stored:
+            picture: Image.Image = stored
             width, height = picture.size
             if width * height > maximum_pixels:
                 raise InputError(

@@ -350,7 +350,8 @@ class RecordFile:
 
     def _index(self) -> tuple[np.ndarray, np.ndarray]:
         size = os.fstat(self._descriptor).st_size
-        offsets, lengths = [], []
+        offsets: list[int] = []
+        lengths: list[int] = []
         position = 0
         known_header, known_length = b"", 0
         while position < size:

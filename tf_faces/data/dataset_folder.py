@@ -1,0 +1,82 @@
+"""The folder of a record set while it is written: refused, built aside, renamed."""
+
+import contextlib
+import os
+import pathlib
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+
+from tf_faces.core import files
+from tf_faces.core.errors import InputError, TfFacesError
+from tf_faces.data import dataset_manifest
+
+_MEMBER = re.compile(r"(.*\.tfrecords|.*\.labels|" + dataset_manifest.FILE_NAME + ")")
+
+
+def check_destination(directory: files.PathLike, overwrite: bool = False) -> None:
+    """Checks that a record set may be written to `directory`.
+
+    Raises:
+      InputError: if it is a file, or a folder with content; with `overwrite` only if
+        the folder holds anything but a record set.
+    """
+    directory = pathlib.Path(os.path.abspath(directory))
+    if directory.is_file():
+        raise InputError(f"{directory}: found a file, expected the name of a folder.")
+    if not directory.is_dir():
+        return
+    content = sorted(os.listdir(directory))
+    if content and not overwrite:
+        raise InputError(
+            f"{directory}: the folder is not empty (it holds {content[0]!r}); name "
+            "another one, or give --overwrite."
+        )
+    strangers = [name for name in content if not _MEMBER.fullmatch(name)]
+    if strangers:
+        raise InputError(
+            f"{directory}: --overwrite would delete {strangers[0]!r}, which belongs to "
+            "no record set; expected a folder with nothing else in it."
+        )
+
+
+@contextlib.contextmanager
+def new_directory(directory: pathlib.Path, overwrite: bool) -> Iterator[pathlib.Path]:
+    """Yields a hidden folder; puts it in the place of `directory` if all goes well.
+
+    Args:
+      directory: absolute path of the destination.
+      overwrite: replace a record set that lies there.
+
+    Raises:
+      InputError: see `check_destination`.
+    """
+    check_destination(directory, overwrite)
+    mark = secrets.token_hex(4)
+    staging = directory.with_name(f".{directory.name}.incomplete-{mark}")
+    former = directory.with_name(f".{directory.name}.former-{mark}")
+    staging.parent.mkdir(parents=True, exist_ok=True)
+    staging.mkdir()
+    try:
+        yield staging
+        if directory.exists():
+            os.replace(directory, former)
+        os.replace(staging, directory)
+        shutil.rmtree(former, ignore_errors=True)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def require_room(directory: pathlib.Path, needed: int) -> None:
+    """Checks that a file system has room for a set of `needed` bytes.
+
+    Raises:
+      TfFacesError: if it has not.
+    """
+    free = shutil.disk_usage(directory.parent).free
+    if free < needed:
+        raise TfFacesError(
+            f"{directory}: no space left on the disk, {needed} bytes are needed and "
+            f"{free} free; nothing was written."
+        )
