@@ -94,12 +94,15 @@ PRESETS: dict[str, dict[str, Any]] = {
         "sched.lod_transition_kimg": 3.0,
         "sched.tick_kimg_base": 2.0,
         "sched.tick_kimg_dict": {},
-        "train.total_kimg": 44.0,
+        "train.total_kimg": 40.0,
+        # Gs follows within 500 steps: sharp in the long last phase, behind in the
+        # short ones before it.
         "train.G_smoothing": 0.998,
         "train.image_snapshot_ticks": 2,
         "train.network_snapshot_ticks": 4,
         "train.keep_snapshots": 2,
         "finish.samples": 4,
+        "finish.smoothing": "1.5",
         "finish.saved_model": True,
     },
     "smoke": {
@@ -306,8 +309,9 @@ def base_config() -> ml_collections.ConfigDict:
                 "nonfinite_policy": "stop",
                 "restore_limit": 3,
             },
-            # After training: meshes of so many samples, and a SavedModel.
-            "finish": {"samples": 0, "saved_model": False},
+            # After training: meshes of so many samples (shape maps smoothed with a
+            # sigma in pixels, "auto" for the usual one), and a SavedModel.
+            "finish": {"samples": 0, "smoothing": "auto", "saved_model": False},
         }
     )
 

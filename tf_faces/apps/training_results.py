@@ -19,7 +19,10 @@ def present(run: runs.RunFolder, config: ml_collections.ConfigDict) -> int:
         from tf_faces.apps import generate
 
         arguments = [str(run.path), "--output", str(run.path / "faces")]
-        status = generate.main([*arguments, "--count", str(finish.samples)])
+        arguments += ["--count", str(finish.samples)]
+        if finish.smoothing != "auto":
+            arguments += ["--smoothing", finish.smoothing]
+        status = generate.main(arguments)
         if status:
             return status
     if finish.get("saved_model"):

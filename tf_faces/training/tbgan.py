@@ -48,6 +48,7 @@ FREE_ON_RESUME = (
     "data_dir",
     "devices",
     "finish.samples",
+    "finish.smoothing",
     "finish.saved_model",
     "result_dir",
     "train.image_snapshot_ticks",
