@@ -51,25 +51,36 @@ PROBE = """
   };
   await pause(500);
   const viewers = [...document.querySelectorAll("model-viewer")];
-  for (let wait = 0; wait < 200 && !viewers.every((v) => v.loaded || !v.isConnected); wait += 1) {
+  const settled = (v) => v.loaded || !v.isConnected;
+  for (let wait = 0; wait < 200 && !viewers.every(settled); wait += 1) {
     await pause(100);
   }
   report.loaded = viewers.filter((v) => v.loaded).length;
-  await pause(1000);
+  // Until the picture is as wanted: a busy machine draws late.
+  const until = async (viewer, wanted) => {
+    let data = await pixels(viewer);
+    for (let wait = 0; wait < 100 && !wanted(data); wait += 1) {
+      await pause(200);
+      data = await pixels(viewer);
+    }
+    return data;
+  };
   report.covered = [];
-  for (const viewer of viewers) report.covered.push(drawn(await pixels(viewer)));
+  for (const viewer of viewers.filter((v) => v.loaded)) {
+    report.covered.push(drawn(await until(viewer, (data) => drawn(data) > 0.1)));
+  }
   const slider = document.querySelector("input[type=range]");
-  if (slider) {
+  if (slider && viewers[0].loaded) {
+    await pause(1500);
     const rest = await pixels(viewers[0]);
     slider.value = 1;
     slider.dispatchEvent(new Event("input"));
-    await pause(500);
-    const moved = await pixels(viewers[0]);
+    const moved = await until(viewers[0], (data) => changed(rest, data) > 0.005);
     report.moved = changed(rest, moved);
     report.shown = slider.parentElement.querySelector("output").textContent;
     document.querySelector("form button").click();
-    await pause(500);
-    report.restored = changed(rest, await pixels(viewers[0]));
+    const back = await until(viewers[0], (data) => changed(rest, data) < 0.0005);
+    report.restored = changed(rest, back);
   }
   report.sliders = document.querySelectorAll("input[type=range]").length;
   report.text = document.querySelector("main").innerText;
@@ -185,7 +196,8 @@ def test_browser_draws_the_faces_and_the_slider_moves_them(model, tmp_path):
     assert report["moved"] > 0.005, report
     assert report["shown"] == "1.00"
     assert report["restored"] < 0.0005, report
-    assert not console
+    # model-viewer's own remark that a busy machine draws late.
+    assert not [line for line in console if "rAF timed out" not in line]
 
 
 @pytest.mark.browser
