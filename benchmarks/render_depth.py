@@ -62,17 +62,15 @@ def forward_and_backward(sizes, repeats) -> None:
         colors = np.random.default_rng(0).random(vertices.shape, np.float32)
         mesh = [tf.constant(part) for part in (vertices[None], triangles, colors[None])]
         size = tf.constant([side, side])
-        draw = library.tf_faces_render_depth
-        images = draw(*mesh, size)
+        images = library.tf_faces_render_depth(*mesh, size)
         # An odd gradient everywhere, so that no term can be skipped.
         incoming = [images[0] + 1, images[2] + 1, images[3] + 1, images[4] + 1]
-        backward = library.tf_faces_render_depth_grad
         gather, forward, back = in_turn(
             repeats,
             lambda vertices=vertices, triangles=triangles: vertices[triangles],
-            lambda mesh=mesh, size=size: draw(*mesh, size),
-            lambda mesh=mesh, images=images, incoming=incoming: backward(
-                *mesh, images[1], *incoming
+            lambda mesh=mesh, size=size: library.tf_faces_render_depth(*mesh, size),
+            lambda mesh=mesh, images=images, incoming=incoming: (
+                library.tf_faces_render_depth_grad(*mesh, images[1], *incoming)
             ),
         )
         covered = float(tf.reduce_mean(tf.cast(images[1] >= 0, tf.float32)))
