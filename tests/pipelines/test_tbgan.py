@@ -173,6 +173,22 @@ def test_dictionary_beside_the_data_is_found(run_folder, tmp_path):
     assert len(pipeline.dictionary.trilist) == 2 * 31 * 31
 
 
+def test_relative_data_folder_is_found_from_elsewhere(
+    run_folder, tmp_path, monkeypatch
+):
+    run, _ = run_folder
+    snapshot = checkpoints.load_newest(run / "snapshots")
+    snapshot.configuration["data_dir"] = "data"
+    place = tmp_path / "data" / "tiny" / "uv_dictionary.npz"
+    place.parent.mkdir(parents=True)
+    tbgan_maps.grid_dictionary(32).save(place)
+    (tmp_path / "elsewhere").mkdir()
+    for folder in (tmp_path, tmp_path / "elsewhere"):
+        monkeypatch.chdir(folder)
+        pipeline = tbgan.TbganPipeline.from_snapshot(snapshot)
+        assert len(pipeline.dictionary.trilist) == 2 * 31 * 31
+
+
 def test_missing_things_are_named(run_folder, tmp_path):
     run, _ = run_folder
     with pytest.raises(InputError, match="no such run"):

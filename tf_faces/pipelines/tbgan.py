@@ -175,7 +175,7 @@ class TbganPipeline:
             generator,
             level,
             dictionary=tbgan_sources.find_dictionary(
-                dictionary, snapshot.configuration, generator.config
+                dictionary, snapshot, generator.config
             ),
             label_softmax=bool(losses.get("label_softmax", True)),
             source=str(snapshot.path),
@@ -315,7 +315,7 @@ class TbganPipeline:
         Args:
           maps: [R, R, C] with at least six channels.
           smoothing: sigma of the shape's smoothing in pixels; None takes the
-            original's 3 pixels of 512, 0 none.
+            original's 3 pixels of 512 in proportion, but at least 1; 0 takes none.
           bilinear: look the shape up between pixels; False takes whole pixels, as the
             original does.
           name: of the mesh.
@@ -327,7 +327,10 @@ class TbganPipeline:
                 f"{'no' if self.dictionary is None else 'a'} UV dictionary"
             )
         if smoothing is None:
-            smoothing = tbgan_maps.SMOOTHING_AT_512 * self.resolution / 512
+            smoothing = max(
+                tbgan_maps.SMOOTHING_AT_512 * self.resolution / 512,
+                tbgan_maps.LEAST_SMOOTHING,
+            )
         shape = np.moveaxis(tbgan_maps.smooth_shape(maps[..., 3:6], smoothing), -1, 0)
         return Mesh(
             vertices=self.dictionary.vertices(shape, bilinear=bilinear),

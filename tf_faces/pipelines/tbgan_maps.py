@@ -13,6 +13,8 @@ from tf_faces.morphable.uv_dictionary import UvDictionary
 
 # Standard deviation of the smoothing of shape maps, in pixels of a 512 map.
 SMOOTHING_AT_512 = 3.0
+# And never less than this many pixels: a network's noise is as wide as a pixel.
+LEAST_SMOOTHING = 1.0
 # What TBGAN's test script multiplies the probabilities of its labels with.
 TEST_SCRIPT_LABEL_WEIGHTS = (10.0, 10.0, 10.0, 10.0, 5.0, 3.0, 10.0)
 

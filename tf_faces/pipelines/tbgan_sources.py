@@ -65,13 +65,14 @@ def open_dictionary(
 
 
 def find_dictionary(
-    dictionary: files.PathLike | None, configuration, network
+    dictionary: files.PathLike | None, snapshot, network
 ) -> UvDictionary | None:
     """Opens the chart of a run's maps.
 
     Args:
-      dictionary: a file, "grid", or None to look beside the training data.
-      configuration: of the run.
+      dictionary: a file, "grid", or None to look in the run's folder and beside its
+        training data.
+      snapshot: the `training.checkpoints.Snapshot`.
       network: its `GeneratorConfig`.
 
     Returns:
@@ -81,18 +82,25 @@ def find_dictionary(
         return open_dictionary(dictionary, network.resolution)
     if network.num_channels < 6:
         return None
-    folder = pathlib.Path(configuration.get("data_dir") or ".")
-    name = configuration.get("dataset", {}).get("tfrecord_dir") or ""
-    places = [
-        folder / name / "uv_dictionary.npz",
-        folder / f"{name}_uv_set" / "uv_dictionary.npz",
+    data = pathlib.Path(snapshot.configuration.get("data_dir") or ".")
+    name = snapshot.configuration.get("dataset", {}).get("tfrecord_dir") or ""
+    # A relative data folder is relative to where training was started, which is the
+    # present folder or one above the run.
+    run = snapshot.path.absolute().parent.parent
+    roots = (
+        [pathlib.Path(), *run.parents] if not data.is_absolute() else [pathlib.Path()]
+    )
+    places = [run / "uv_dictionary.npz"] + [
+        root / data / folder / "uv_dictionary.npz"
+        for root in roots
+        for folder in (name, f"{name}_uv_set")
     ]
     for place in places:
         if place.is_file():
             return uv_dictionaries.load(place)
     logging.warning(
-        "No UV dictionary at %s: faces have maps but no meshes.",
-        " or ".join(map(str, places)),
+        "No UV dictionary at %s or %s: faces have maps but no meshes.",
+        *places[1:3],
     )
     return None
 
