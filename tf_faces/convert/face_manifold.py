@@ -301,6 +301,11 @@ def suggest_unit(
     )
 
 
+def disagrees(report: UnitReport, unit: float) -> bool:
+    """True if another unit fits the weights much better than `unit`."""
+    return report.errors[report.best] < _CLEARLY_BETTER * report.errors[unit]
+
+
 def warn_if_unit_disagrees(
     denoiser: denoisers.Denoiser,
     source: str,
@@ -309,7 +314,7 @@ def warn_if_unit_disagrees(
     """Gives a `UnitWarning` if another unit fits the weights much better."""
     report = suggest_unit(denoiser, faces)
     given = denoiser.config.unit
-    if report.errors[report.best] < _CLEARLY_BETTER * report.errors[given]:
+    if disagrees(report, given):
         warnings.warn(
             f"{source}: with unit {given:g} the mean squared error on corrupted "
             f"{denoiser.config.group} coefficients is {report.errors[given]:.4g}, with "

@@ -6,6 +6,8 @@ orthonormal identity columns in micrometres, so that deviations are of the order
 its faces stays.
 """
 
+import pathlib
+
 import numpy as np
 
 from tf_faces.core import files, seeding
@@ -69,3 +71,21 @@ def draw_faces(model: MorphableModel, count: int, seed: int) -> FaceCoefficients
         ),
         [f"face{number:06d}" for number in range(count)],
     )
+
+
+def stored_texture_deviations(path_or_name: files.PathLike) -> np.ndarray | None:
+    """Texture deviations in the precision of a BFM.mat of face3d's layout.
+
+    The original casts the other arrays to float32 on loading, but not these, and draws
+    textures with them as stored.
+
+    Returns:
+      float64 [Kt], or None for any other file.
+    """
+    path = pathlib.Path(path_or_name)
+    if path.suffix.lower() != ".mat" or not path.is_file():
+        return None
+    found = files.load_mat(path, ("model",)).get("model")
+    if found is None or found.dtype.names is None or "texEV" not in found.dtype.names:
+        return None
+    return np.asarray(found["texEV"].reshape(-1)[0], np.float64).reshape(-1)

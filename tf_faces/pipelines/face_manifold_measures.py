@@ -163,7 +163,7 @@ def table(measured: Mapping[str, Measures]) -> str:
     return "\n".join(lines)
 
 
-# --- scatter ----------------------------------------------------------------------------
+# --- scatter --------------------------------------------------------------------------
 
 
 def principal_plane(

@@ -26,7 +26,8 @@ import os
 import pathlib
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import tqdm
@@ -200,7 +201,7 @@ def _labels(model, faces, shots, rendering, row, size) -> dict[str, np.ndarray]:
         "Shape_Para": np.asarray(faces.shape[row : row + 1].T, np.float64),
         "Exp_Para": np.asarray(faces.expression[row : row + 1].T, np.float64),
         "Tex_Para": np.asarray(texture[:, None], np.float64),
-        # Ambient and directed light RGB, its two angles, no gloss.
+        # Ambient and directed light, its two angles, no gloss.
         "Illum_Para": np.array(
             [[*[ambient] * 3, *[strength] * 3, nod, turn, 0, 0]], np.float32
         ),
@@ -215,7 +216,7 @@ def _labels(model, faces, shots, rendering, row, size) -> dict[str, np.ndarray]:
     }
 
 
-# --- writing ----------------------------------------------------------------------------
+# --- writing --------------------------------------------------------------------------
 
 
 def _write(path: pathlib.Path, content: bytes) -> None:
@@ -348,8 +349,16 @@ def missing_faces(directory: files.PathLike, faces: FaceCoefficients) -> np.ndar
     )
 
 
+def stored_faces(directory: files.PathLike) -> FaceCoefficients | None:
+    """Returns the faces of a set that was begun in `directory`, None without any."""
+    directory = pathlib.Path(directory)
+    if not (directory / "set.json").is_file():
+        return None
+    return tables.read(directory / "coefficients.npz")
+
+
 def _prepare(
-    directory: pathlib.Path, model: str, faces: FaceCoefficients, options
+    directory: pathlib.Path, model: str, faces: FaceCoefficients, options, origin=None
 ) -> None:
     """Makes the folder, or checks that it is the same set's.
 
@@ -361,6 +370,7 @@ def _prepare(
         "model": model,
         "count": len(faces),
         "options": dataclasses.asdict(options),
+        "origin": dict(origin or {}),
     }
     stored = directory / "set.json"
     if stored.is_file():
@@ -392,6 +402,7 @@ def write_set(
     faces: FaceCoefficients,
     options: PictureOptions | None = None,
     *,
+    origin: Mapping[str, Any] | None = None,
     workers: int | None = None,
     implementation: str = "auto",
     progress: bool | None = None,
@@ -403,6 +414,8 @@ def write_set(
       model: name or file of the face model (each process loads it).
       faces: what is drawn; named, or they get the names synthetic_000001 ...
       options: how.
+      origin: where the faces come from, as JSON values; kept, and compared when the
+        set is made again.
       workers: processes; None means one a core, 1 works in this process.
       implementation: of `render_depth.rasterize`.
       progress: show a bar; None shows one on a terminal.
@@ -424,7 +437,7 @@ def write_set(
         raise InputError("names of faces must be plain file names.")
     loaded = _require_landmarks(face_models.load(model))
     pictures.require_fitting(loaded, faces)
-    _prepare(directory, model, faces, options)
+    _prepare(directory, model, faces, options, origin)
     numbers = missing_faces(directory, faces)
     workers = min(
         len(os.sched_getaffinity(0)) if workers is None else workers,

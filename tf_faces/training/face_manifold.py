@@ -44,7 +44,7 @@ FREE_ON_RESUME = (
 _VALIDATION_PIECE = 4096
 
 
-# --- the step ------------------------------------------------------------------------
+# --- the step -------------------------------------------------------------------------
 
 
 class Torch2Adam(keras.optimizers.Adam):
@@ -145,7 +145,7 @@ class DenoiserStep:
         return float(np.mean(np.concatenate(found), dtype=np.float64)) if found else 0.0
 
 
-# --- one denoiser --------------------------------------------------------------------
+# --- one denoiser ---------------------------------------------------------------------
 
 
 class _Trainee:
@@ -354,7 +354,7 @@ class _Trainee:
         self._pending = []
 
 
-# --- the system ----------------------------------------------------------------------
+# --- the system -----------------------------------------------------------------------
 
 
 class FaceManifoldSystem:
@@ -519,7 +519,7 @@ def _save_curves(folder: pathlib.Path, trainee: _Trainee) -> None:
             drawing.savefig(temporary, format="png")
 
 
-# --- data ----------------------------------------------------------------------------
+# --- data -----------------------------------------------------------------------------
 
 
 def open_data(
@@ -591,7 +591,7 @@ def _fresh(group: str, faces, config: ml_collections.ConfigDict):
     return train, test
 
 
-# --- what the training program asks for ------------------------------------------------
+# --- what the training program asks for -----------------------------------------------
 
 
 def loop_options(config: ml_collections.ConfigDict) -> loop.Options:

@@ -183,8 +183,8 @@ class Denoiser(keras.Model):
         if not np.isfinite(coefficients).all():
             row = int(np.argwhere(~np.isfinite(coefficients))[0, 0])
             raise InputError(
-                f"{self.config.group} coefficients of face {row} (from 0) hold a number "
-                "that is not finite."
+                f"{self.config.group} coefficients of face {row} (from 0) hold a "
+                "number that is not finite."
             )
         scaled = (coefficients / self.config.unit).astype(np.float32)
         result = np.empty(scaled.shape, np.float32)
@@ -205,7 +205,7 @@ class Denoiser(keras.Model):
         return np.asarray(self.predict_on_batch(part))
 
     def variables_by_name(self) -> dict[str, keras.Variable]:
-        """Returns the variables by their names in the original's state_dict, in order."""
+        """Returns the variables by their names in the original's state_dict."""
         found = {}
         for layer in (*self._convolutions, *self._deconvolutions):
             found[f"{layer.name}.weight"] = layer.kernel

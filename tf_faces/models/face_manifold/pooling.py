@@ -36,7 +36,8 @@ class MaxPoolWithIndices(keras.layers.Layer):
         length, channels = inputs.shape[1:]
         if length < 2:
             raise InputError(
-                f"inputs of MaxPoolWithIndices must have length >= 2. Received: {length}"
+                "inputs of MaxPoolWithIndices must have length >= 2. "
+                f"Received: {length}"
             )
         half = length // 2
         pairs = ops.reshape(inputs[:, : 2 * half], (-1, half, 2, channels))  # N L 2 C

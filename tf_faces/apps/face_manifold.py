@@ -1,0 +1,477 @@
+"""face_manifold: data sets, denoising, synthetic faces and their measures."""
+
+import argparse
+from collections.abc import Sequence
+
+from tf_faces.apps import entry
+
+# Everything else is imported by the command that needs it: --help is instant.
+
+_EPILOG = """\
+examples:
+  # Faces fitted to photographs -> a training set -> denoisers:
+  face_manifold.py generate-dataset --data AFLW2000_AND_300W
+  train.py --model=face_manifold --preset both
+  face_manifold.py test --mode both --data AFLW2000_AND_300W
+
+  # 10000 plausible faces, and pictures of them with exact landmarks and depth:
+  face_manifold.py create-synthetic --size 10000 --render none
+  face_manifold.py create-synthetic --size 1000 --layout 300w-lp --output faces
+
+  # How diverse and how plausible:
+  face_manifold.py evaluate --data AFLW2000_AND_300W
+
+The options of the original programs work as they were written there (-mode, -size,
+-sigma_shape, ...).  Weights are looked for in trained_models/<group>/epoch_<n>.pkl, as
+the original has them, in a run folder of train.py, or where --shape-weights says.
+"""
+
+_MODES = ("shape", "exp", "expression", "both")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the program; returns its exit status."""
+    return entry.run(_main, arguments)
+
+
+def _main(arguments: list[str]) -> int | None:
+    if not arguments:
+        arguments = ["--help"]
+    options = _parser().parse_args(arguments)
+    return options.function(options)
+
+
+def boolean(text: str) -> bool:
+    """Reads a truth value as text (the original takes any text for true)."""
+    lowered = text.lower()
+    if lowered not in ("true", "false", "yes", "no", "1", "0"):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected true or false")
+    return lowered in ("true", "yes", "1")
+
+
+def finite(text: str) -> float:
+    """Reads a finite number."""
+    value = float(text)
+    if not abs(value) < float("inf"):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a finite number")
+    return value
+
+
+def not_negative(text: str) -> float:
+    """Reads a finite number of at least 0."""
+    value = finite(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected at least 0")
+    return value
+
+
+def count(text: str) -> int:
+    """Reads a whole number of at least 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected at least 1")
+    return value
+
+
+def _lazy(module: str, name: str):
+    """A command that is imported when it runs."""
+
+    def command(options: argparse.Namespace):
+        import importlib
+
+        return getattr(importlib.import_module(f"tf_faces.apps.{module}"), name)(
+            options
+        )
+
+    return command
+
+
+def _parser() -> entry.ArgumentParser:
+    parser = entry.ArgumentParser(
+        prog="face_manifold.py",
+        description=__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for add in (
+        _add_generate_dataset,
+        _add_test,
+        _add_denoise,
+        _add_create_synthetic,
+        _add_scatter,
+        _add_complete,
+        _add_interpolate,
+        _add_evaluate,
+        _add_convert,
+    ):
+        add(commands)
+    return parser
+
+
+def _command(commands, name: str, text: str, function) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name,
+        help=text,
+        description=text,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.set_defaults(function=function)
+    return parser
+
+
+# --- options that several commands have -----------------------------------------------
+
+
+def _add_mode(parser, default: str) -> None:
+    parser.add_argument(
+        "-mode", "--mode", choices=_MODES, default=default, help="which coefficients"
+    )
+
+
+def _add_model(parser) -> None:
+    parser.add_argument(
+        "--model",
+        default="builtin",
+        help="face model: builtin, builtin:tiny, builtin:full, ict, makehuman, or a "
+        "file such as BFM.mat",
+    )
+
+
+def _add_weights(parser) -> None:
+    group = parser.add_argument_group("weights")
+    group.add_argument(
+        "--trained-models",
+        default="trained_models",
+        help="folder with shape/ and expression/: the original's, or a run folder",
+    )
+    group.add_argument(
+        "--epoch", type=count, default=10, help="which epoch_<n>.pkl of that folder"
+    )
+    for name, group_name in (("shape", "shape"), ("exp", "expression")):
+        group.add_argument(
+            f"--{name}-weights", help=f"file of the {group_name} denoiser instead"
+        )
+        group.add_argument(
+            f"--{name}-unit",
+            type=not_negative,
+            help=f"unit of the {group_name} denoiser's coefficients; default: as "
+            "stored, or 1 for PyTorch files (1e4 suits the original's released shape "
+            "weights)",
+        )
+    group.add_argument(
+        "--passes", type=count, default=1, help="times through the network"
+    )
+    group.add_argument(
+        "--blend", type=not_negative, default=1.0, help="1: output, 0: input"
+    )
+
+
+def _add_data(parser, required: bool = True) -> None:
+    parser.add_argument(
+        "--data",
+        required=required,
+        help="folder of .mat files (300W-3D, AFLW2000-3D, 300W-LP) or a table "
+        "(.npz, .parquet, .pkl)",
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="end at the first bad file"
+    )
+
+
+def _add_seed(parser) -> None:
+    parser.add_argument("--seed", type=int, default=0, help="of all random draws")
+    parser.add_argument(
+        "--faithful",
+        action="store_true",
+        help="draw the very numbers that the original program draws after seeding its "
+        "generators with --seed",
+    )
+
+
+def _add_rendering(parser, default: str) -> None:
+    parser.add_argument(
+        "--render",
+        choices=("none", "images", "obj", "ply", "glb"),
+        default=default,
+        help="what is written of each face",
+    )
+    parser.add_argument(
+        "--picture-size", type=count, default=256, help="pixels of a picture's side"
+    )
+
+
+def _add_table(parser) -> None:
+    parser.add_argument(
+        "--table",
+        choices=("pkl", "npz", "parquet"),
+        default="pkl",
+        help="form of the coefficient tables; pkl is the original's",
+    )
+
+
+# --- commands -------------------------------------------------------------------------
+
+
+def _add_generate_dataset(commands) -> None:
+    parser = _command(
+        commands,
+        "generate-dataset",
+        "corrupted copies of faces, for training",
+        _lazy("face_manifold_programs", "generate_dataset"),
+    )
+    _add_data(parser)
+    _add_mode(parser, "both")
+    parser.add_argument("--output", default="dataset_generation", help="folder")
+    parser.add_argument("--copies", type=count, help="of each face (100 and 50)")
+    parser.add_argument(
+        "--sigma-shape", type=not_negative, default=500_000.0, help="noise, raw"
+    )
+    parser.add_argument(
+        "--sigma-exp", type=not_negative, default=2.0, help="noise, raw"
+    )
+    parser.add_argument(
+        "--test-faces", type=int, default=600, help="last faces kept for testing"
+    )
+    parser.add_argument(
+        "--format", choices=("shards", "npy"), default="shards", help="npy: original's"
+    )
+    parser.add_argument(
+        "--samples", type=int, default=5, help="faces of which pictures are drawn"
+    )
+    _add_model(parser)
+    _add_seed(parser)
+
+
+def _add_test(commands) -> None:
+    parser = _command(
+        commands,
+        "test",
+        "corrupts real faces, denoises them, and draws all three",
+        _lazy("face_manifold_programs", "test"),
+    )
+    _add_data(parser)
+    _add_mode(parser, "shape")
+    parser.add_argument("-size", "--size", type=count, default=20, help="faces")
+    parser.add_argument(
+        "-sigma_shape", "--sigma-shape", type=not_negative, default=100_000.0,
+        help="noise, raw",
+    )  # fmt: skip
+    parser.add_argument(
+        "-sigma_exp", "--sigma-exp", type=not_negative, default=1.0, help="noise, raw"
+    )
+    parser.add_argument(
+        "--start", type=int, help="number of the first face (default: the last 100)"
+    )
+    parser.add_argument(
+        "--output", default="model_evaluation/output_on_test_data", help="folder"
+    )
+    _add_rendering(parser, "images")
+    _add_table(parser)
+    _add_model(parser)
+    _add_weights(parser)
+    _add_seed(parser)
+
+
+def _add_denoise(commands) -> None:
+    parser = _command(
+        commands,
+        "denoise",
+        "denoises a table of faces",
+        _lazy("face_manifold_programs", "denoise"),
+    )
+    _add_mode(parser, "shape")
+    parser.add_argument("-path", "--path", required=True, help="table, or .mat folder")
+    parser.add_argument(
+        "-save_folder", "--save-folder", required=True, help="gets outputs.<table>"
+    )
+    parser.add_argument(
+        "-visualize", "--visualize", type=boolean, nargs="?", const=True,
+        default=False, metavar="True|False", help="also draw every face",
+    )  # fmt: skip
+    parser.add_argument(
+        "--strict", action="store_true", help="end at the first bad file"
+    )
+    _add_rendering(parser, "images")
+    _add_table(parser)
+    _add_model(parser)
+    _add_weights(parser)
+
+
+def _add_create_synthetic(commands) -> None:
+    parser = _command(
+        commands,
+        "create-synthetic",
+        "random faces, brought to the manifold",
+        _lazy("face_manifold_programs", "create_synthetic"),
+    )
+    _add_mode(parser, "both")
+    parser.add_argument("-size", "--size", type=count, default=50, help="faces")
+    parser.add_argument(
+        "-shape_range", "--shape-range", type=not_negative, default=10.0,
+        help="width of the uniform box, deviations",
+    )  # fmt: skip
+    parser.add_argument(
+        "-exp_range", "--exp-range", type=not_negative, default=10.0,
+        help="width of the uniform box, deviations",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output", default="model_evaluation/synthetic_dataset", help="folder"
+    )
+    parser.add_argument(
+        "--expressions",
+        help="expressions to take in turn instead of random ones: names (happy; sad), "
+        "assignments (jawOpen=0.8,browInnerUp=0.5), separated by semicolons, or a file "
+        "with one a line",
+    )
+    parser.add_argument(
+        "--layout",
+        choices=("original", "300w-lp"),
+        default="original",
+        help="300w-lp: pictures in random pose and light with landmarks, depth, masks",
+    )
+    parser.add_argument("--workers", type=count, help="processes (default: cores)")
+    for name, value, text in (
+        ("yaw", 60.0, "degrees, either way (300w-lp)"),
+        ("pitch", 25.0, "degrees, either way (300w-lp)"),
+        ("roll", 20.0, "degrees, either way (300w-lp)"),
+        ("light", 40.0, "degrees by which lamps turn (300w-lp)"),
+    ):
+        parser.add_argument(f"--{name}", type=not_negative, default=value, help=text)
+    _add_rendering(parser, "images")
+    _add_table(parser)
+    _add_model(parser)
+    _add_weights(parser)
+    _add_seed(parser)
+
+
+def _add_scatter(commands) -> None:
+    parser = _command(
+        commands,
+        "scatter",
+        "normal, uniform, real and generated faces on a plane, and their traces",
+        _lazy("face_manifold_programs", "scatter"),
+    )
+    _add_data(parser)
+    _add_mode(parser, "both")
+    parser.add_argument(
+        "-size", "--size", type=count, default=200, help="faces of each set"
+    )
+    parser.add_argument(
+        "-range", "--range", type=not_negative, default=10.0,
+        help="width of the uniform box, deviations",
+    )  # fmt: skip
+    parser.add_argument(
+        "-visualize", "--visualize", type=boolean, nargs="?", const=True,
+        default=False, metavar="True|False", help="also draw every face",
+    )  # fmt: skip
+    parser.add_argument(
+        "--method", choices=("pca", "tsne", "isomap", "mds"), default="pca"
+    )
+    parser.add_argument(
+        "--output", default="model_evaluation/scatter_diagrams", help="folder"
+    )
+    _add_rendering(parser, "images")
+    _add_table(parser)
+    _add_model(parser)
+    _add_weights(parser)
+    _add_seed(parser)
+
+
+def _add_complete(commands) -> None:
+    parser = _command(
+        commands,
+        "complete",
+        "fixes some coefficients and lets the network find the others",
+        _lazy("face_manifold_control", "complete"),
+    )
+    parser.add_argument(
+        "--mode", choices=("shape", "exp", "expression"), default="shape"
+    )
+    parser.add_argument(
+        "--fix",
+        required=True,
+        help="NUMBER=VALUE,... in deviations of the coefficient, numbers from 0; names "
+        "too for expressions (jawOpen=0.8), in raw units",
+    )
+    parser.add_argument("--size", type=count, default=16, help="completions")
+    parser.add_argument("--rounds", type=count, default=10, help="rounds of completion")
+    parser.add_argument("--output", required=True, help="folder")
+    _add_rendering(parser, "images")
+    _add_table(parser)
+    _add_model(parser)
+    _add_weights(parser)
+    parser.add_argument("--seed", type=int, default=0, help="of the other coefficients")
+
+
+def _add_interpolate(commands) -> None:
+    parser = _command(
+        commands,
+        "interpolate",
+        "walks from one face to another along the manifold",
+        _lazy("face_manifold_control", "interpolate"),
+    )
+    _add_mode(parser, "both")
+    parser.add_argument("--path", required=True, help="table, or .mat folder")
+    parser.add_argument(
+        "--rows", type=int, nargs=2, default=(0, 1), metavar=("FIRST", "SECOND")
+    )
+    parser.add_argument("--steps", type=count, default=9, help="faces of the walk")
+    parser.add_argument(
+        "--projected-ends",
+        action="store_true",
+        help="let the network change the first and last face too",
+    )
+    parser.add_argument("--output", required=True, help="folder")
+    _add_rendering(parser, "images")
+    _add_table(parser)
+    _add_model(parser)
+    _add_weights(parser)
+
+
+def _add_evaluate(commands) -> None:
+    parser = _command(
+        commands,
+        "evaluate",
+        "diversity and plausibility of generated faces in one table",
+        _lazy("face_manifold_control", "evaluate"),
+    )
+    _add_data(parser, required=False)
+    _add_mode(parser, "both")
+    parser.add_argument("--size", type=count, default=2000, help="faces of each set")
+    parser.add_argument(
+        "--range", type=not_negative, default=10.0, help="width of the uniform box"
+    )
+    parser.add_argument(
+        "--held-out", type=finite, default=0.2, help="part of the real faces kept aside"
+    )
+    parser.add_argument("--output", help="folder for measures.csv and measures.json")
+    _add_model(parser)
+    _add_weights(parser)
+    parser.add_argument("--seed", type=int, default=0, help="of all random draws")
+
+
+def _add_convert(commands) -> None:
+    parser = _command(
+        commands,
+        "convert",
+        "weights (.pkl, .pt, .npz) or tables (.pkl, .npz, .parquet) to another form",
+        _lazy("face_manifold_control", "convert"),
+    )
+    parser.add_argument("source", help="file, or a folder of .mat files")
+    parser.add_argument("target", help="file; its suffix decides the form")
+    parser.add_argument(
+        "--what", choices=("weights", "table"), required=True, help="what it holds"
+    )
+    parser.add_argument(
+        "--group", choices=("shape", "expression"), help="of PyTorch weights"
+    )
+    parser.add_argument(
+        "--unit", type=not_negative, help="of the coefficients, stored with the weights"
+    )
+    parser.add_argument(
+        "--data", help="real faces to try units on (default: the law of fitted faces)"
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="end at the first bad file"
+    )

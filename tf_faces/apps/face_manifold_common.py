@@ -1,0 +1,168 @@
+"""What the commands of the face_manifold program share."""
+
+import argparse
+import dataclasses
+import pathlib
+import sys
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+import tqdm
+
+from tf_faces.convert import face_manifold as weights
+from tf_faces.core.errors import InputError
+from tf_faces.data import face_manifold_models as face_models
+from tf_faces.data import face_manifold_tables as tables
+from tf_faces.data.face_manifold import FaceCoefficients
+from tf_faces.morphable.model import MorphableModel
+from tf_faces.pipelines import face_manifold as pipeline
+from tf_faces.pipelines import face_manifold_files as face_files
+from tf_faces.pipelines import face_manifold_pictures as pictures
+
+
+def load_model(options: argparse.Namespace) -> MorphableModel:
+    """The face model that --model names."""
+    return face_models.load(options.model)
+
+
+def load_manifold(
+    options: argparse.Namespace, groups: tuple[str, ...], lengths: dict[str, int]
+) -> pipeline.FaceManifold:
+    """Loads the denoisers of `groups`.
+
+    Args:
+      options: with the flags of the weights.
+      groups: of "shape", "expression".
+      lengths: number of coefficients by group.
+    """
+    found = {}
+    for group in groups:
+        short = {"shape": "shape", "expression": "exp"}[group]
+        given = getattr(options, f"{short}_weights")
+        path = pathlib.Path(given) if given else _find_weights(options, group)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            found[group] = weights.load(
+                path,
+                group,
+                unit=getattr(options, f"{short}_unit"),
+                length=lengths[group],
+            )
+        for warning in caught:
+            if issubclass(warning.category, weights.UnitWarning):
+                print(f"Warning: {warning.message}", file=sys.stderr)
+            else:
+                warnings.warn_explicit(
+                    warning.message, warning.category, warning.filename, warning.lineno
+                )
+    return pipeline.FaceManifold(**found)
+
+
+def sampling_deviations(
+    options: argparse.Namespace, model: MorphableModel
+) -> pipeline.SamplingDeviations:
+    """What random faces are drawn with; under --faithful in the file's precision."""
+    found = pipeline.SamplingDeviations.of_model(model)
+    if getattr(options, "faithful", False):
+        texture = face_models.stored_texture_deviations(options.model)
+        if texture is not None and len(texture) == len(found.texture):
+            found = dataclasses.replace(found, texture=texture)
+    return found
+
+
+def _find_weights(options: argparse.Namespace, group: str) -> pathlib.Path:
+    folder = pathlib.Path(options.trained_models) / group
+    # The .npz that train.py writes beside the .pkl knows its unit.
+    candidates = [folder / f"epoch_{options.epoch}{end}" for end in (".npz", ".pkl")]
+    for path in candidates:
+        if path.is_file():
+            return path
+    short = {"shape": "shape", "expression": "exp"}[group]
+    present = sorted(path.name for path in folder.glob("epoch_*"))
+    raise InputError(
+        f"{candidates[-1]}: no such weights file (found "
+        f"{', '.join(present) or 'none'}); --epoch, --trained-models or "
+        f"--{short}-weights names another."
+    )
+
+
+def require_blend(options: argparse.Namespace) -> dict[str, float]:
+    """The keywords `passes` and `blend` of `FaceManifold.denoise`."""
+    return {"passes": options.passes, "blend": options.blend}
+
+
+def read_faces(path: str, strict: bool = False) -> FaceCoefficients:
+    """Reads a table or a folder of `.mat` files, and reports the files left out."""
+    found = tables.read_any(path, strict=strict)
+    report_skipped(path, found.skipped)
+    return found.faces
+
+
+def report_skipped(path: str, skipped: tuple[tuple[str, str], ...]) -> None:
+    """Names the bad files of a folder (the first ten) and counts them."""
+    for _, reason in skipped[:10]:
+        print(f"Left out: {reason}", file=sys.stderr)
+    if skipped:
+        print(
+            f"{path}: {len(skipped)} bad files were left out (--strict ends at the "
+            "first).",
+            file=sys.stderr,
+        )
+
+
+def write_rendered(
+    options: argparse.Namespace,
+    directory: pathlib.Path,
+    stems: list[str],
+    model: MorphableModel,
+    faces: FaceCoefficients,
+) -> None:
+    """Writes what --render asks for, with a progress bar."""
+    if options.render == "none":
+        return
+    view = pictures.View().resized(options.picture_size)
+    with tqdm.tqdm(
+        total=len(faces),
+        desc=f"Drawing {directory.name}",
+        unit="face",
+        disable=not sys.stderr.isatty(),
+    ) as bar:
+        face_files.write_faces(
+            directory, stems, model, faces, options.render, view, bar.update
+        )
+
+
+def write_table(
+    options: argparse.Namespace,
+    directory: pathlib.Path,
+    name: str,
+    faces: FaceCoefficients,
+) -> pathlib.Path:
+    """Writes a table in the form that --table asks for."""
+    path = directory / f"{name}.{options.table}"
+    tables.write(path, faces)
+    return path
+
+
+def numbered(first: int, count: int) -> Iterator[str]:
+    """File names as the original numbers them, from 1."""
+    return (str(number) for number in range(first, first + count))
+
+
+def lengths_of(faces: FaceCoefficients) -> dict[str, int]:
+    """Numbers of coefficients by group."""
+    return {
+        "shape": faces.shape.shape[1],
+        "expression": faces.expression.shape[1],
+    }
+
+
+def model_lengths(model: MorphableModel) -> dict[str, int]:
+    """Numbers of modes by group."""
+    return {"shape": model.shape_count, "expression": model.expression_count}
+
+
+def mean_square(first: np.ndarray, second: np.ndarray) -> float:
+    """Mean squared difference in float64."""
+    return float(np.mean((np.asarray(first, np.float64) - second) ** 2))

@@ -1,0 +1,248 @@
+"""Commands beyond the original: complete, interpolate, evaluate, convert."""
+
+import argparse
+import csv
+import dataclasses
+import io
+import pathlib
+import re
+import warnings
+
+import numpy as np
+
+from tf_faces.apps import face_manifold_common as common
+from tf_faces.convert import face_manifold as weights
+from tf_faces.core import files, seeding
+from tf_faces.core.errors import InputError
+from tf_faces.data import face_manifold_models as face_models
+from tf_faces.data import face_manifold_samplers as samplers
+from tf_faces.data import face_manifold_tables as tables
+from tf_faces.data.face_manifold import FaceCoefficients
+from tf_faces.morphable import expressions
+from tf_faces.pipelines import face_manifold as pipeline
+from tf_faces.pipelines import face_manifold_measures as measures
+
+_ENTRY = re.compile(r"^([^=]+)=([^=]+)$")
+
+
+# --- complete -------------------------------------------------------------------------
+
+
+def parse_fixed(text: str, group: str, model) -> tuple[np.ndarray, np.ndarray]:
+    """Reads --fix: values [L] raw, and which are fixed, bool [L].
+
+    Numbers are given in deviations of their coefficient, names in raw units.
+
+    Raises:
+      InputError: naming the entry that is wrong.
+    """
+    deviations = samplers.sampling_deviations(
+        group, getattr(model, f"{group}_deviations")
+    )
+    values = np.zeros(len(deviations))
+    fixed = np.zeros(len(deviations), bool)
+    for entry in filter(None, re.split(r"[,\s]+", text)):
+        matched = _ENTRY.match(entry)
+        try:
+            number = float(matched[2]) if matched else np.nan
+        except ValueError:
+            number = np.nan
+        if not np.isfinite(number):
+            raise InputError(f"--fix: found {entry!r}, expected NUMBER=VALUE.")
+        name = matched[1]
+        if name.isdigit():
+            index = int(name)
+            if index >= len(deviations):
+                raise InputError(
+                    f"--fix: found {entry!r}, but there are the {group} coefficients 0 "
+                    f"to {len(deviations) - 1}."
+                )
+            values[index] = number * deviations[index]
+            fixed[index] = True
+        elif group == "expression":
+            chosen = expressions.coefficients_by_name(model, {name: 1.0}) != 0
+            values[chosen] = number
+            fixed |= chosen
+        else:
+            raise InputError(f"--fix: found {entry!r}, expected a number before '='.")
+    if not fixed.any():
+        raise InputError("--fix: names no coefficient, expected NUMBER=VALUE,....")
+    return values, fixed
+
+
+def complete(options: argparse.Namespace) -> None:
+    """Fixes some coefficients of random faces and completes the others."""
+    model = common.load_model(options)
+    (group,) = pipeline.groups_of(options.mode)
+    known, fixed = parse_fixed(options.fix, group, model)
+    manifold = common.load_manifold(options, (group,), common.model_lengths(model))
+    rng = np.random.default_rng(options.seed)
+    deviations = common.sampling_deviations(options, model)
+    starts = pipeline.normal_faces(rng, deviations, options.size, texture_variance=0.0)
+    other = "expression" if group == "shape" else "shape"
+    # Only the group under study varies, so that the pictures show what it does.
+    starts = starts.replace(**{other: np.zeros_like(starts.group(other))})
+    completed = manifold.complete(
+        group, known, fixed, starts=starts.group(group), passes=options.rounds
+    )
+    _write(options, model, starts.replace(**{group: completed}), "completions")
+
+
+def _write(options, model, faces: FaceCoefficients, what: str) -> None:
+    folder = pathlib.Path(options.output)
+    path = common.write_table(options, folder, "outputs", faces)
+    stems = list(common.numbered(1, len(faces)))
+    common.write_rendered(options, folder, stems, model, faces)
+    print(f"{path}: {len(faces)} {what}.")
+
+
+# --- interpolate ----------------------------------------------------------------------
+
+
+def interpolate(options: argparse.Namespace) -> None:
+    """Walks between two faces of a table."""
+    faces = common.read_faces(options.path)
+    for row in options.rows:
+        if not 0 <= row < len(faces):
+            raise InputError(
+                f"--rows: found {row}, but {options.path} has the rows 0 to "
+                f"{len(faces) - 1}."
+            )
+    groups = pipeline.groups_of(options.mode)
+    manifold = common.load_manifold(options, groups, common.lengths_of(faces))
+    first, second = options.rows
+    way = np.linspace(0, 1, max(options.steps, 2))[:, None]
+    walked = {}
+    for group in ("shape", "expression", "texture"):
+        ends = faces.group(group)[first], faces.group(group)[second]
+        if group in groups:
+            walked[group] = manifold.interpolate(
+                group, *ends, options.steps, exact_ends=not options.projected_ends
+            )
+        else:
+            walked[group] = (1 - way) * ends[0] + way * ends[1]
+    model = common.load_model(options) if options.render != "none" else None
+    _write(options, model, FaceCoefficients(**walked), "faces on the way")
+
+
+# --- evaluate -------------------------------------------------------------------------
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Measures generated, uniform and normal faces against real ones."""
+    if not 0 < options.held_out < 1:
+        raise InputError(
+            f"--held-out: found {options.held_out}, expected a part between 0 and 1."
+        )
+    model = common.load_model(options)
+    groups = pipeline.groups_of(options.mode)
+    manifold = common.load_manifold(options, groups, common.model_lengths(model))
+    if options.data:
+        real = common.read_faces(options.data, options.strict)
+        source = options.data
+    else:
+        count = int(options.size / (1 - options.held_out)) + 1
+        real = face_models.draw_faces(model, count, options.seed + 1)
+        source = f"faces drawn from {options.model}"
+    shuffle = seeding.numpy_generator(options.seed, "held-out faces")
+    order = shuffle.permutation(len(real))
+    split = round(len(real) * (1 - options.held_out))
+    if min(split, len(real) - split) < 2:
+        raise InputError(
+            f"{source}: found {len(real)} faces, expected at least 2 to compare with "
+            "and 2 held out."
+        )
+    held_out, real = real.take(order[split:]), real.take(order[:split])
+    deviations = common.sampling_deviations(options, model)
+    rng = np.random.default_rng(options.seed)
+    results = {}
+    for group in groups:
+        uniform = pipeline.uniform_faces(
+            rng, deviations, options.size, group, options.range, options.range, 0.0
+        )
+        sets = {
+            "normal": pipeline.normal_faces(rng, deviations, options.size, 0.0),
+            "uniform": uniform,
+            "generated": manifold.denoise(
+                uniform, group, **common.require_blend(options)
+            ),
+            "held-out real": held_out,
+        }
+        metric = measures.vertex_metric(model, group)
+        known, unseen = real.group(group), held_out.group(group)
+        if known.shape[1] != len(metric):
+            raise InputError(
+                f"{source}: its faces have {known.shape[1]} {group} coefficients, the "
+                f"face model {model.name!r} has {len(metric)}."
+            )
+        measured = {
+            name: measures.measure(
+                faces.group(group),
+                known,
+                # A real face is not compared with itself.
+                known if name == "held-out real" else unseen,
+                metric,
+            )
+            for name, faces in sets.items()
+        }
+        rebuilt = manifold.project(group, unseen)
+        reconstruction = measures.reconstruction(unseen, rebuilt, metric)
+        print(f"{group}: {len(real)} real faces ({source}), {len(held_out)} held out")
+        print(measures.table(measured))
+        print(
+            f"held-out real faces through the network: {reconstruction:.5g} mm off "
+            "(generalisation of the network)\n"
+        )
+        results[group] = {
+            "sets": {
+                name: dataclasses.asdict(values) for name, values in measured.items()
+            },
+            "network_generalisation_mm": reconstruction,
+        }
+    if options.output:
+        _write_measures(pathlib.Path(options.output), results)
+
+
+def _write_measures(folder: pathlib.Path, results) -> None:
+    files.write_json(folder / "measures.json", results)
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(("group", "set", *measures.COLUMNS))
+    for group, found in results.items():
+        for name, values in found["sets"].items():
+            writer.writerow((group, name, *(values[key] for key in measures.COLUMNS)))
+    files.write_text(folder / "measures.csv", stream.getvalue())
+    print(f"{folder / 'measures.csv'}")
+
+
+# --- convert --------------------------------------------------------------------------
+
+
+def convert(options: argparse.Namespace) -> None:
+    """Converts weights or tables."""
+    if options.what == "table":
+        faces = common.read_faces(options.source, options.strict)
+        tables.write(options.target, faces)
+        print(f"{options.target}: {len(faces)} faces.")
+        return
+    with warnings.catch_warnings():
+        # The report below says the same at greater length.
+        warnings.simplefilter("ignore", weights.UnitWarning)
+        denoiser = weights.load(
+            options.source, options.group, unit=options.unit, check_unit=False
+        )
+    real = None
+    if options.data:
+        real = common.read_faces(options.data).group(denoiser.config.group)
+    report = weights.suggest_unit(denoiser, real)
+    print(f"mean squared error on corrupted faces: {report.corrupted:.6g} before")
+    for unit, error in report.errors.items():
+        chosen = "  <- stored" if unit == denoiser.config.unit else ""
+        print(f"  unit {unit:<8g} {error:.6g} after{chosen}")
+    if weights.disagrees(report, denoiser.config.unit):
+        print(
+            f"Warning: unit {report.best:g} fits these weights much better than "
+            f"{denoiser.config.unit:g}; --unit={report.best:g} would store that."
+        )
+    weights.save(options.target, denoiser)
+    print(f"{options.target}: {denoiser.config}")

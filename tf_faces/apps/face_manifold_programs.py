@@ -1,0 +1,421 @@
+"""The original programs as commands, with their output trees."""
+
+import argparse
+import csv
+import functools
+import io
+import pathlib
+import sys
+
+import numpy as np
+
+from tf_faces.apps import face_manifold_common as common
+from tf_faces.core import files, seeding
+from tf_faces.core.errors import InputError, missing_dependency
+from tf_faces.data import face_manifold
+from tf_faces.data import face_manifold_dataset as dataset
+from tf_faces.data import face_manifold_samplers as samplers
+from tf_faces.data.face_manifold import FaceCoefficients
+from tf_faces.pipelines import face_manifold as pipeline
+from tf_faces.pipelines import face_manifold_files as face_files
+from tf_faces.pipelines import face_manifold_measures as measures
+from tf_faces.pipelines import face_manifold_pictures as pictures
+from tf_faces.pipelines import face_manifold_set as picture_set
+
+# Faces at the end of a folder that the test program takes by default.
+_LAST_FACES = 100
+
+
+def _sigmas(options: argparse.Namespace) -> dict[str, float]:
+    return {"shape": options.sigma_shape, "expression": options.sigma_exp}
+
+
+# --- generate-dataset -----------------------------------------------------------------
+
+
+def generate_dataset(options: argparse.Namespace) -> None:
+    """Writes dataset_shape and dataset_expression, and sample pictures."""
+    if options.samples < 0:
+        raise InputError(f"--samples: found {options.samples}, expected at least 0.")
+    groups = pipeline.groups_of(options.mode)
+    output = pathlib.Path(options.output)
+    for group in groups:
+        target = output / dataset.FOLDERS[group]
+        if target.exists():
+            raise InputError(f"{target} exists already; expected a free name.")
+    print("Generating dataset...", flush=True)
+    faces = common.read_faces(options.data, options.strict)
+    model = common.load_model(options) if options.samples else None
+    for group in groups:
+        recipe = dataset.Recipe(
+            group,
+            copies=options.copies,
+            sigma=_sigmas(options)[group],
+            test_faces=options.test_faces,
+            seed=options.seed,
+            original_draws=options.faithful,
+        )
+        folder = dataset.write_dataset(
+            output,
+            faces.group(group),
+            recipe,
+            form=options.format,
+            names=faces.names,
+            progress=sys.stderr.isatty(),
+        )
+        train, test = recipe.split(len(faces))
+        print(
+            f"{folder}: {train * recipe.copies} rows for training ({train} faces), "
+            f"{test * recipe.copies} for testing ({test} faces).",
+            flush=True,
+        )
+        if model is not None:
+            _draw_samples(options, model, faces, folder, recipe, min(train, 5))
+
+
+def _draw_samples(options, model, faces, folder, recipe, available) -> None:
+    """`{i}_label.jpg` and `{i}_noisy.jpg` of the first faces, mean texture."""
+    print("Saving some sample images of the dataset...", flush=True)
+    count = min(options.samples, available)
+    train = dataset.read_pairs(folder, recipe.group, "train")
+    rows = np.arange(count) * recipe.copies
+    plain = faces.take(slice(0, count))
+    view = pictures.View()
+    for role in ("labels", "noisy"):
+        shown = plain.replace(**{recipe.group: np.asarray(getattr(train, role)[rows])})
+        stems = [f"{row}_{role.removesuffix('s')}" for row in range(count)]
+        face_files.write_faces(
+            folder / "dataset_samples", stems, model, shown, "images", view
+        )
+    print("Done.")
+
+
+# --- test -----------------------------------------------------------------------------
+
+
+def test(options: argparse.Namespace) -> None:
+    """Corrupts, denoises and draws some of the last faces of a folder."""
+    groups = pipeline.groups_of(options.mode)
+    faces, first = _test_faces(options)
+    manifold = common.load_manifold(options, groups, common.lengths_of(faces))
+    sigmas = _sigmas(options)
+    if options.faithful:
+        draws = samplers.OriginalDraws(options.seed)
+
+        def corrupt(group, vector):
+            return draws.corrupt(vector, sigmas[group])[0]
+
+        noisy = pipeline.corrupt_faces(faces, options.mode, corrupt)
+    else:
+        rng = np.random.default_rng(options.seed)
+        noisy = faces.replace(
+            **{
+                group: samplers.corrupt(rng, faces.group(group), sigmas[group])
+                for group in groups
+            }
+        )
+    denoised = manifold.denoise(noisy, options.mode, **common.require_blend(options))
+    folder = pathlib.Path(options.output) / pipeline.MODE_FOLDERS[options.mode]
+    common.write_table(options, folder, "inputs", noisy)
+    common.write_table(options, folder, "outputs", denoised)
+    if options.render != "none":
+        model = common.load_model(options)
+        for kind, shown in (("gt", faces), ("input", noisy), ("output", denoised)):
+            stems = [
+                f"{stem}_{kind}" for stem in common.numbered(first + 1, len(faces))
+            ]
+            common.write_rendered(options, folder, stems, model, shown)
+    for group in groups:
+        clean = faces.group(group)
+        before = common.mean_square(noisy.group(group), clean)
+        after = common.mean_square(denoised.group(group), clean)
+        nothing = common.mean_square(np.zeros_like(clean), clean)
+        print(
+            f"{group}: mean squared error {before:.6g} before, {after:.6g} after "
+            f"({after / before if before else float('nan'):.4f} of it); "
+            f"the mean face would give {nothing:.6g}."
+        )
+    print(f"{len(faces)} faces in {folder}.")
+
+
+def _test_faces(options: argparse.Namespace) -> tuple[FaceCoefficients, int]:
+    """The faces that are tested, with zero texture, and the number of the first."""
+    path = pathlib.Path(options.data)
+    whole = None
+    if path.is_dir():
+        total = len(face_manifold.list_mat_files(path))
+    else:
+        whole = common.read_faces(options.data)
+        total = len(whole)
+    first = max(0, total - _LAST_FACES) if options.start is None else options.start
+    if not 0 <= first < total:
+        raise InputError(
+            f"--start: found {first}, but {options.data} has the faces 0 to "
+            f"{total - 1}."
+        )
+    chosen = slice(first, first + options.size)
+    if whole is None:
+        found = face_manifold.read_mat_folder(
+            path, strict=options.strict, selection=chosen
+        )
+        common.report_skipped(options.data, found.skipped)
+        faces = found.faces
+    else:
+        faces = whole.take(chosen)
+    if len(faces) < options.size:
+        print(
+            f"{options.data}: {len(faces)} faces from number {first} on, "
+            f"{options.size} were asked for.",
+            file=sys.stderr,
+        )
+    # The original writes and draws its test faces with the mean texture.
+    return faces.replace(texture=np.zeros_like(faces.texture)), first
+
+
+# --- denoise --------------------------------------------------------------------------
+
+
+def denoise(options: argparse.Namespace) -> None:
+    """Denoises a table and draws the result if asked to."""
+    faces = common.read_faces(options.path, options.strict)
+    groups = pipeline.groups_of(options.mode)
+    manifold = common.load_manifold(options, groups, common.lengths_of(faces))
+    denoised = manifold.denoise(faces, options.mode, **common.require_blend(options))
+    folder = pathlib.Path(options.save_folder)
+    path = common.write_table(options, folder, "outputs", denoised)
+    if options.visualize:
+        model = common.load_model(options)
+        stems = list(common.numbered(1, len(faces)))
+        common.write_rendered(options, folder, stems, model, denoised)
+    print(f"{path}: {len(faces)} faces.")
+
+
+# --- create-synthetic -----------------------------------------------------------------
+
+
+def create_synthetic(options: argparse.Namespace) -> None:
+    """Draws implausible faces and makes them plausible."""
+    if options.layout == "300w-lp":
+        _create_picture_set(options)
+        return
+    model = common.load_model(options)
+    manifold = _manifold_for(options, model)
+    output = pathlib.Path(options.output)
+    print("Generating noisy faces ...", flush=True)
+    noisy = _random_faces(options, model)
+    print(
+        "Feeding noisy faces to the network to generate final dataset ...", flush=True
+    )
+    generated = _generated(options, model, manifold, noisy)
+    stems = list(common.numbered(1, len(noisy)))
+    for name, table, faces in (
+        ("dataset", "labels", noisy),
+        ("network_output", "outputs", generated),
+    ):
+        common.write_table(options, output / name, table, faces)
+        common.write_rendered(options, output / name, stems, model, faces)
+    print(f"{len(noisy)} faces in {output}.")
+
+
+def _manifold_for(options, model) -> pipeline.FaceManifold:
+    groups = pipeline.groups_of(options.mode)
+    if options.expressions:
+        # Given expressions are taken as they are.
+        groups = tuple(group for group in groups if group != "expression")
+    return common.load_manifold(options, groups, common.model_lengths(model))
+
+
+def _random_faces(options, model) -> FaceCoefficients:
+    deviations = common.sampling_deviations(options, model)
+    arguments = (options.size, options.mode, options.shape_range, options.exp_range)
+    if options.faithful:
+        draws = samplers.OriginalDraws(options.seed)
+        return pipeline.original_uniform_faces(draws, deviations, *arguments)
+    rng = np.random.default_rng(options.seed)
+    return pipeline.uniform_faces(rng, deviations, *arguments)
+
+
+def _generated(options, model, manifold, noisy) -> FaceCoefficients:
+    mode = options.mode
+    if options.expressions:
+        listed = face_files.read_expressions(model, options.expressions)
+        chosen = listed[np.arange(len(noisy)) % len(listed)]
+        noisy = noisy.replace(expression=chosen)
+        if "shape" not in pipeline.groups_of(mode):
+            return noisy
+        mode = "shape"
+    return manifold.denoise(noisy, mode, **common.require_blend(options))
+
+
+def _create_picture_set(options: argparse.Namespace) -> None:
+    output = pathlib.Path(options.output)
+    origin = {
+        name: getattr(options, name)
+        for name in (
+            *("mode", "size", "shape_range", "exp_range", "expressions", "seed"),
+            *("faithful", "shape_weights", "exp_weights", "trained_models", "epoch"),
+            *("shape_unit", "exp_unit", "passes", "blend"),
+        )
+    }
+    faces = picture_set.stored_faces(output)
+    if faces is None:
+        model = common.load_model(options)
+        manifold = _manifold_for(options, model)
+        faces = _generated(options, model, manifold, _random_faces(options, model))
+    written = picture_set.write_set(
+        output,
+        options.model,
+        faces,
+        picture_set.PictureOptions(
+            size=options.picture_size,
+            yaw=options.yaw,
+            pitch=options.pitch,
+            roll=options.roll,
+            light=options.light,
+            seed=options.seed,
+        ),
+        origin=origin,
+        workers=options.workers,
+    )
+    print(f"{len(faces)} faces in {output}, {written} of them drawn now.")
+
+
+# --- scatter --------------------------------------------------------------------------
+
+# Set -> colour, marker and legend; the first three are the original's.
+_SETS = {
+    "normal": ("C0", "*", "normal distribution"),
+    "real": ("C1", "o", "fitted parameters to real images"),
+    "generated": ("C2", "^", "output of the network on uniform distribution"),
+    "uniform": ("C3", ".", "uniform distribution (input of the network)"),
+}
+
+
+def scatter(options: argparse.Namespace) -> None:
+    """Plots normal, real, generated and uniform faces, and prints their traces."""
+    figure = _figure_module()
+    path = pathlib.Path(options.data)
+    selection = slice(0, options.size)
+    if path.is_dir():
+        found = face_manifold.read_mat_folder(
+            path, strict=options.strict, selection=selection
+        )
+        common.report_skipped(options.data, found.skipped)
+        real = found.faces
+    else:
+        real = common.read_faces(options.data).take(selection)
+    if len(real) < 2:
+        raise InputError(
+            f"{options.data}: found {len(real)} face, expected at least 2 to compare."
+        )
+    model = common.load_model(options)
+    groups = pipeline.groups_of(options.mode)
+    manifold = common.load_manifold(options, groups, common.model_lengths(model))
+    deviations = common.sampling_deviations(options, model)
+    draws = samplers.OriginalDraws(options.seed)
+    for group in groups:
+        print(f"Plotting scatter diagram for {group} parameters...", flush=True)
+        if options.faithful:
+            uniform, normal = pipeline.original_scatter_faces(
+                draws, deviations, options.size, group, options.range
+            )
+        else:
+            rng = seeding.numpy_generator(options.seed, f"scatter {group}")
+            uniform = pipeline.uniform_faces(
+                rng, deviations, options.size, group, options.range, options.range
+            )
+            normal = pipeline.normal_faces(rng, deviations, options.size)
+        generated = manifold.denoise(uniform, group, **common.require_blend(options))
+        sets = {
+            "normal": normal,
+            "real": real,
+            "generated": generated,
+            "uniform": uniform,
+        }
+        _write_scatter(options, group, sets, figure, model)
+
+
+def _figure_module():
+    try:
+        from matplotlib import figure
+    except ImportError as error:
+        raise missing_dependency("matplotlib", "plots", "scatter") from error
+    return figure
+
+
+def _write_scatter(options, group, sets, figure, model) -> None:
+    folder = pathlib.Path(options.output) / group
+    vectors = {name: faces.group(group) for name, faces in sets.items()}
+    if len({values.shape[1] for values in vectors.values()}) > 1:
+        raise InputError(
+            f"{options.data}: its faces have {vectors['real'].shape[1]} {group} "
+            f"coefficients, the face model {model.name!r} {vectors['normal'].shape[1]}."
+        )
+    traces = {name: measures.trace(values) for name, values in vectors.items()}
+    print(
+        "Normal: ", traces["normal"], " Realistic: ", traces["real"],
+        " Generated: ", traces["generated"], " Uniform: ", traces["uniform"],
+    )  # fmt: skip
+    print(f"{'set':<10} {'trace':>14} {'/ normal':>10} {'/ real':>10}")
+    for name, value in traces.items():
+        print(
+            f"{name:<10} {value:>14.6g} {value / traces['normal']:>10.4f} "
+            f"{value / traces['real']:>10.4f}"
+        )
+    placed = _placed(options, vectors)
+    files.write_text(
+        folder / f"fig{options.size}.csv", _scatter_csv(placed, ("set", "x", "y"))
+    )
+    _write_traces(folder / f"traces{options.size}.csv", traces)
+    drawing = figure.Figure(figsize=(6.4, 4.8), dpi=400)
+    axes = drawing.add_subplot()
+    # The widest cloud goes below the others.
+    for name in ("uniform", "generated", "real", "normal"):
+        color, marker, label = _SETS[name]
+        axes.scatter(*placed[name].T, s=30, c=color, marker=marker, label=label)
+    handles, labels = axes.get_legend_handles_labels()
+    axes.legend(handles[::-1], labels[::-1], fontsize="small")
+    with files.atomic_path(folder / f"fig{options.size}.png") as temporary:
+        drawing.savefig(temporary, format="png")
+    inside = folder / "model_output_on_uniform"
+    common.write_table(options, inside, "labels", sets["uniform"])
+    common.write_table(options, inside, "labels_out", sets["generated"])
+    common.write_table(options, folder / "normal", "labels", sets["normal"])
+    if options.visualize:
+        count = len(sets["uniform"])
+        write = functools.partial(common.write_rendered, options)
+        write(inside, list(common.numbered(1, count)), model, sets["uniform"])
+        outputs = [f"{stem}_out" for stem in common.numbered(1, count)]
+        write(inside, outputs, model, sets["generated"])
+        normals = list(common.numbered(1, count))
+        write(folder / "normal", normals, model, sets["normal"])
+    print(f"{folder / f'fig{options.size}.png'}")
+
+
+def _placed(options, vectors) -> dict[str, np.ndarray]:
+    """Where each face is on the plane: {set: [N, 2]}."""
+    if options.method != "pca":
+        return measures.embed(vectors, options.method, options.seed)
+    # As in the original: the plane of normal, uniform and real faces.
+    plane = measures.principal_plane(
+        np.concatenate([vectors[name] for name in ("normal", "uniform", "real")])
+    )
+    return {name: measures.on_plane(values, plane) for name, values in vectors.items()}
+
+
+def _scatter_csv(placed, header) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(header)
+    for name, values in placed.items():
+        writer.writerows([name, *map(repr, map(float, row))] for row in values)
+    return stream.getvalue()
+
+
+def _write_traces(path, traces) -> None:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(("set", "trace", "ratio_to_normal", "ratio_to_real"))
+    for name, value in traces.items():
+        writer.writerow((name, value, value / traces["normal"], value / traces["real"]))
+    files.write_text(path, stream.getvalue())

@@ -1,0 +1,166 @@
+"""Faces as files: pictures and meshes, one a face, and expressions given as text."""
+
+import pathlib
+import re
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from tf_faces.core import files
+from tf_faces.core.errors import InputError
+from tf_faces.data.face_manifold import FaceCoefficients
+from tf_faces.geometry import mesh_files
+from tf_faces.morphable import expressions
+from tf_faces.morphable.model import MorphableModel
+from tf_faces.pipelines import face_manifold_pictures as pictures
+
+FORMS = ("images", "obj", "ply", "glb")
+# What the original's picture library writes JPEG files with.
+JPEG_QUALITY = 75
+
+
+def write_faces(
+    directory: files.PathLike,
+    stems: Iterable[str],
+    model: MorphableModel,
+    faces: FaceCoefficients,
+    form: str = "images",
+    view: pictures.View | None = None,
+    done: Callable[[int], object] = lambda count: None,
+) -> list[pathlib.Path]:
+    """Writes one file a face.
+
+    Args:
+      directory: made if needed.
+      stems: N file names without suffix.
+      model: face model of the faces.
+      faces: N faces.
+      form: "images" (JPEG as the original's), "obj", "ply" or "glb" (coloured meshes
+        in millimetres, y up).
+      view: of the pictures.
+      done: called with the number of faces after each piece.
+
+    Returns:
+      The files, in order.
+
+    Raises:
+      InputError: for another form, or a model that does not fit the faces.
+    """
+    if form not in FORMS:
+        raise InputError(f"form must be one of {', '.join(FORMS)}. Received: {form!r}")
+    pictures.require_fitting(model, faces)
+    directory = pathlib.Path(directory)
+    stems = list(stems)
+    written = []
+    for start in range(0, len(faces), pictures.FACES_A_PIECE):
+        chosen = slice(start, start + pictures.FACES_A_PIECE)
+        part = faces.take(chosen)
+        if form == "images":
+            images = pictures.to_bytes(pictures.render(model, part, view).images)
+            for stem, image in zip(stems[chosen], images, strict=True):
+                written.append(_write_jpeg(directory / f"{stem}.jpg", image))
+        else:
+            in_millimetres = model.to_unit("mm")
+            for row, stem in enumerate(stems[chosen]):
+                mesh = in_millimetres.mesh(part.shape[row], part.expression[row])
+                colors = pictures.colors(model, part.texture[row : row + 1])[0]
+                mesh = mesh.replace(
+                    vertex_colors=np.clip(colors, 0, 1),
+                    texture_coordinates=None,
+                    texture_triangles=None,
+                    name=stem,
+                )
+                path = directory / f"{stem}.{form}"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                mesh_files.write_mesh(path, mesh)
+                written.append(path)
+        done(len(part))
+    return written
+
+
+def _write_jpeg(path: pathlib.Path, image: np.ndarray) -> pathlib.Path:
+    from PIL import Image
+
+    with files.atomic_path(path) as temporary:
+        Image.fromarray(image).save(temporary, "jpeg", quality=JPEG_QUALITY)
+    return path
+
+
+# --- expressions as text --------------------------------------------------------------
+
+_ASSIGNMENT = re.compile(r"^([^=\s]+)\s*=\s*(\S+)$")
+
+
+def parse_expression(model: MorphableModel, text: str) -> np.ndarray:
+    """Reads an expression: float32 [Ke], raw.
+
+    Args:
+      model: face model.
+      text: a basic one ("happy", "sad", "surprise", "anger", "disgust", "fear",
+        "neutral"), or assignments separated by commas or blanks: modes by name
+        (`jawOpen=0.8`, for models with names) or by number from 0 (`0=1.5`).
+
+    Raises:
+      InputError: for an unknown name or number, or a value that is not finite.
+    """
+    text = text.strip()
+    if text in expressions.BASIC_EXPRESSIONS:
+        number = expressions.BASIC_EXPRESSIONS.index(text)
+        return expressions.basic_expressions(model)[number]
+    result = np.zeros(model.expression_count, np.float32)
+    words = [word for word in re.split(r"[,\s]+", text) if word]
+    if not words:
+        raise InputError("an expression is empty, expected a name or NAME=VALUE.")
+    for word in words:
+        matched = _ASSIGNMENT.match(word)
+        if matched is None:
+            raise InputError(
+                f"expression {word!r}: expected one of "
+                f"{', '.join(expressions.BASIC_EXPRESSIONS)}, or NAME=VALUE."
+            )
+        name, value = matched.groups()
+        try:
+            weight = float(value)
+        except ValueError:
+            weight = np.nan
+        if not np.isfinite(weight):
+            raise InputError(f"expression {word!r}: {value!r} is no finite number.")
+        if name.isdigit():
+            if int(name) >= model.expression_count:
+                raise InputError(
+                    f"expression {word!r}: the face model has modes 0 to "
+                    f"{model.expression_count - 1}."
+                )
+            result[int(name)] += weight
+        else:
+            result += expressions.coefficients_by_name(model, {name: weight})
+    return result
+
+
+def read_expressions(model: MorphableModel, source: str) -> np.ndarray:
+    """Reads expressions [N, Ke] from a text, or from a file with one a line.
+
+    Args:
+      model: face model.
+      source: a file name, or expressions separated by semicolons.
+
+    Raises:
+      InputError: naming file and line.
+    """
+    path = pathlib.Path(source)
+    if path.suffix in (".txt", ".csv") or path.is_file():
+        path = files.require_file(path, "list of expressions")
+        rows = []
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+            if line.strip() and not line.lstrip().startswith("#"):
+                try:
+                    rows.append(parse_expression(model, line))
+                except InputError as error:
+                    raise InputError(f"{path}, line {number}: {error}") from error
+        if not rows:
+            raise InputError(f"{path}: holds no expression.")
+        return np.stack(rows)
+    parts = [part for part in source.split(";") if part.strip()]
+    if not parts:
+        raise InputError("no expression was given.")
+    return np.stack([parse_expression(model, part) for part in parts])
