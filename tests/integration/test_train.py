@@ -104,6 +104,14 @@ def test_dry_run_writes_nothing(capsys, data, tmp_path):
     assert "nothing was written" in text
 
 
+def test_dry_run_without_the_built_in_data(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert train.main(["--preset=demo", "--dry_run"]) == 0
+    text = capsys.readouterr().out
+    assert "4000 faces would be made" in text and "64x64" in text
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_run_from_end_to_end(capsys, data, tmp_path):
     arguments = tiny_training.command(
         data, tmp_path, "--config.train.total_kimg=0.2", "--modifiers=GRAPH,HIST"

@@ -207,9 +207,10 @@ def test_built_in_data(tmp_path, preset, monkeypatch):
     config.dataset.build_count = 6
     config.dataset.build_resolution = 32
     assert not tbgan_data.is_built(config)
-    with pytest.raises(InputError, match="--dry_run"):
-        tbgan.prepare_data(config, dry_run=True)
-    tbgan.prepare_data(config)
+    assert not tbgan.prepare_data(config, dry_run=True)
+    assert not (tmp_path / "datasets").exists()
+    assert "32x32" in tbgan.plan(config, None)
+    assert tbgan.prepare_data(config)
     dataset = tbgan.open_dataset(config)
     assert (dataset.resolution, dataset.num_channels, dataset.label_size) == (32, 9, 7)
     assert dataset.count == 6
@@ -219,7 +220,7 @@ def test_built_in_data(tmp_path, preset, monkeypatch):
         raise AssertionError("made twice")
 
     monkeypatch.setattr(tbgan_data, "build", forbidden)
-    tbgan.prepare_data(config)
+    assert tbgan.prepare_data(config)
 
 
 def test_plan_names_every_phase():

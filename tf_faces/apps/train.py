@@ -160,11 +160,14 @@ def _train(
         from tf_faces.core import seeding
 
         seeding.make_deterministic()
+    ready = True
     if hasattr(trainer, "prepare_data"):
-        trainer.prepare_data(config, dry_run=options.dry_run)
-    with config.unlocked():
-        system = trainer.build(config)
-    if options.dry_run:
+        ready = trainer.prepare_data(config, dry_run=options.dry_run)
+    system = None
+    if ready:
+        with config.unlocked():
+            system = trainer.build(config)
+    if options.dry_run or system is None:
         print(trainer.plan(config, system))
         print(f"Configuration:\n{textwrap.indent(str(config), '  ')}")
         print("Dry run: nothing was written.")

@@ -208,7 +208,7 @@ def describe_environment() -> dict[str, Any]:
     from importlib import metadata
 
     packages = ("tensorflow", "keras", "numpy", "scipy", "Pillow", "ml-collections")
-    versions = {}
+    versions: dict[str, str | None] = {}
     for package in packages:
         try:
             versions[package] = metadata.version(package)

@@ -219,7 +219,7 @@ def _histogram(values: np.ndarray):
     filled = np.flatnonzero(counts)
     # Empty runs of buckets are folded into one, as TensorFlow writes them.
     previous = -1
-    for index in filled:
+    for index in filled.tolist():
         if index > previous + 1:
             histogram.bucket_limit.append(limits[index - 1])
             histogram.bucket.append(0.0)

@@ -121,25 +121,37 @@ def loop_options(config: ml_collections.ConfigDict) -> loop.Options:
     )
 
 
-def prepare_data(config: ml_collections.ConfigDict, dry_run: bool = False) -> None:
+def prepare_data(config: ml_collections.ConfigDict, dry_run: bool = False) -> bool:
     """Makes the data set that a demonstration preset brings along, if it is absent.
 
-    Raises:
-      InputError: under `dry_run`, if it would have to be made.
+    Returns:
+      Whether the data set is there now; False only under `dry_run`.
     """
     if config.dataset.build_count == 0 or tbgan_data.is_built(config):
-        return
+        return True
     if dry_run:
-        raise InputError(
-            f"--dry_run: {config.data_dir}/{config.dataset.tfrecord_dir} is not there "
-            "yet; a run without --dry_run makes it first."
+        print(
+            f"The data set {config.data_dir}/{config.dataset.tfrecord_dir} is not "
+            f"there yet: {config.dataset.build_count} faces would be made."
         )
+        return False
     tbgan_data.build(config)
+    return True
 
 
-def plan(config: ml_collections.ConfigDict, system: "TbganSystem") -> str:
-    """Returns what a run would do, phase by phase."""
-    phases = schedules.describe(system.schedule, config.train.total_kimg)
+def plan(config: ml_collections.ConfigDict, system: "TbganSystem | None") -> str:
+    """Returns what a run would do, phase by phase.
+
+    Args:
+      config: resolved configuration.
+      system: None where the data set is not there yet.
+    """
+    if system is None:
+        resolution = config.dataset.build_resolution
+        schedule = make_schedule(config, resolution.bit_length() - 1)
+    else:
+        schedule = system.schedule
+    phases = schedules.describe(schedule, config.train.total_kimg)
     return "\n".join(["Plan:", *phases, f"  on {config.num_gpus} device(s)"])
 
 
@@ -214,17 +226,16 @@ class TbganSystem:
             "label_size": dataset.label_size,
         }
         with strategy.scope():
-            self.generator = networks.Generator(
-                networks.GeneratorConfig.from_dict(
-                    {**common, **_network_options(config.G)}
-                )
+            generator_config = networks.GeneratorConfig.from_dict(
+                {**common, **_network_options(config.G)}
             )
+            self.generator = networks.Generator(generator_config)
+            self.average = networks.Generator(generator_config)
             self.discriminator = networks.Discriminator(
                 networks.DiscriminatorConfig.from_dict(
                     {**common, **_network_options(config.D)}
                 )
             )
-            self.average = networks.Generator(self.generator.config)
             ema.copy(self.average, self.generator)
             self.generator_optimizer = adam.Adam(
                 self.generator.trainables_by_name(), "TrainG", **config.G_opt.to_dict()
