@@ -57,7 +57,7 @@ def _parser() -> entry.ArgumentParser:
     parser.add_argument(
         "--smoothing",
         type=float,
-        help="sigma in pixels of the shape's smoothing; 0 for none (3 at 512, at least 1)",
+        help="sigma in pixels of the shape smoothing, 0 for none (3 at 512, least 1)",
     )
     parser.add_argument(
         "--nearest",
