@@ -116,25 +116,34 @@ def test_flat_mode_passes_depth_only():
     assert tape.gradient(colored, colors).numpy().sum() == pytest.approx(2 * count)
 
 
-def test_silhouette_follows_the_outline():
-    """Moving a square's side by d changes the soft area by d times its length."""
+SHAPES = {
+    "triangle": ([(3.3, 7.9), (14.2, 2.4), (14.2, 13.4)], [[0, 1, 2]], 5.5),
+    "square": (
+        [(3.3, 2.4), (14.2, 2.4), (14.2, 13.4), (3.3, 13.4)],
+        [[0, 1, 2], [0, 2, 3]],
+        11.0,
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_silhouette_follows_the_outline(shape):
+    """The soft area changes as the true area does when the right side moves."""
+    corners, triangles, growth = SHAPES[shape]
+    moves = tf.constant([[[x > 10, 0, 0] for x, _ in corners]], tf.float64)
+    start = tf.constant([[[x, y, 0.0] for x, y in corners]], tf.float64)
+    triangles = tf.constant(triangles)
 
     def area(shift):
-        vertices = tf.stack(
-            [
-                tf.stack([x + shift * (x > 10), tf.constant(y), tf.constant(0.0)])
-                for x, y in ((3.3, 2.4), (14.2, 2.4), (14.2, 13.4), (3.3, 13.4))
-            ]
-        )[None]
-        triangles = tf.constant([[0, 1, 2], [0, 2, 3]])
+        vertices = start + shift * moves
         drawn = render_depth.rasterize(vertices, triangles, 18, 20, implementation="op")
         return tf.reduce_sum(silhouette.coverage(drawn, vertices, triangles))
 
-    shift = tf.Variable(0.0)
+    shift = tf.Variable(0.0, dtype=tf.float64)
     with tf.GradientTape() as tape:
         value = area(shift)
-    rows = 11  # Pixel rows between 2.4 and 13.4.
-    assert float(tape.gradient(value, shift)) == pytest.approx(rows, rel=1e-4)
-    numeric = (float(area(0.25)) - float(area(-0.15))) / 0.4
-    assert numeric == pytest.approx(rows, rel=0.02)
-    assert float(value) == pytest.approx(10.9 * 11.0, rel=0.02)
+    gradient = float(tape.gradient(value, shift))
+    numeric = (float(area(1e-6)) - float(area(-1e-6))) / 2e-6
+    assert gradient == pytest.approx(numeric, rel=1e-6)
+    assert gradient == pytest.approx(growth, rel=0.12)
+    assert float(value) == pytest.approx(growth * 10.9, rel=0.03)

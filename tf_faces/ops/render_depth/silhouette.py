@@ -74,8 +74,15 @@ def _one_direction(border, vertices, triangles, owner, size, step):
     s = (along[0] * begin[..., 1] - along[1] * begin[..., 0]) / safe
     valid = crosses & (s >= 0) & (s <= 1) & (t >= 0)
     # The farthest crossing: where the line leaves the triangle.
-    t = tf.reduce_max(tf.where(valid, t, tf.zeros_like(t)), 1)
-    t = tf.minimum(t, tf.ones_like(t))
+    t = tf.where(valid, t, -tf.ones_like(t))
+    leaving = tf.argmax(t, 1)
+    t = tf.gather(t, leaving, batch_dims=1)
+    edge = tf.gather(edge, leaving, batch_dims=1)
+    # An edge counts in the direction that crosses it more steeply, not in both.
+    across = tf.abs(edge[..., 0] * along[1] - edge[..., 1] * along[0])
+    parallel = tf.abs(edge[..., 0] * along[0] + edge[..., 1] * along[1])
+    steep = (across > parallel) | ((across == parallel) & (step[0] == 0))
+    t = tf.where(steep & (t >= 0), tf.minimum(t, 1.0), 0.5 * tf.ones_like(t))
     inner = tf.minimum(t - 0.5, tf.zeros_like(t))
     outer = tf.maximum(t - 0.5, tf.zeros_like(t))
     here = tf.stack([item, row, column], -1)

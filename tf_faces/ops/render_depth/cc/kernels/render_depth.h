@@ -153,12 +153,12 @@ TF_FACES_DEVICE bool FindBox(const Triangle<T>& t, const Rule& rule, int64_t hei
   return box->y_first <= box->y_last;
 }
 
-// (p1 - p0) x (p2 - p0) as (p0 - p1) x (p0 - p2), differences in the precision D.
+// (p1 - p0) x (p2 - p0), differences in the precision D.
 template <typename D, typename T>
 TF_FACES_DEVICE void CrossProduct(const Triangle<T>& t, double normal[3]) {
-  const double ax = D(t.x[0]) - D(t.x[1]), bx = D(t.x[0]) - D(t.x[2]);
-  const double ay = D(t.y[0]) - D(t.y[1]), by = D(t.y[0]) - D(t.y[2]);
-  const double az = D(t.z[0]) - D(t.z[1]), bz = D(t.z[0]) - D(t.z[2]);
+  const double ax = D(t.x[1]) - D(t.x[0]), bx = D(t.x[2]) - D(t.x[0]);
+  const double ay = D(t.y[1]) - D(t.y[0]), by = D(t.y[2]) - D(t.y[0]);
+  const double az = D(t.z[1]) - D(t.z[0]), bz = D(t.z[2]) - D(t.z[0]);
   normal[0] = ay * bz - az * by;
   normal[1] = az * bx - ax * bz;
   normal[2] = ax * by - ay * bx;
