@@ -18,7 +18,7 @@ from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data import (
     dataset_manifest,
     dataset_reader,
-    dataset_writer,
+    dataset_workers,
     images,
 )
 
@@ -218,7 +218,7 @@ def verify(
     for number, levels in numbered:
         for path, image in zip(record_set.paths, levels, strict=True):
             _check_values(path, number, image)
-        expected = dataset_writer.image_pyramid(levels[0])
+        expected = dataset_workers.image_pyramid(levels[0])
         for path, image, wanted in zip(record_set.paths, levels, expected, strict=True):
             if not np.array_equal(image, wanted):
                 raise FormatError(

@@ -19,6 +19,7 @@ Reference: `TFRecordExporter` of dataset_tool.py and `TFRecordDataset` of datase
 in the Progressive GAN code and in TBGAN.
 """
 
+import functools
 import os
 import struct
 from collections.abc import Iterator, Sequence
@@ -67,6 +68,7 @@ def _wrap(number: int, head: bytes, length: int) -> bytes:
     return _varint(number << 3 | 2) + _varint(length) + head
 
 
+@functools.lru_cache(maxsize=64)  # A set has a dozen resolutions and many images.
 def _example_around(
     shape: tuple[int, int, int], data_bytes: int, shape_first: bool
 ) -> tuple[bytes, bytes]:

@@ -1,0 +1,265 @@
+"""Preparing the records of images in one or several processes.
+
+Every process writes its images to their final places in the files, so the bytes do
+not depend on the number of processes and nothing large travels between them.  Nothing
+here imports TensorFlow.
+"""
+
+import collections
+import concurrent.futures
+import contextlib
+import ctypes
+import dataclasses
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
+
+import numpy as np
+
+from tf_faces.core.errors import InputError, TfFacesError
+from tf_faces.data import records
+
+# Tasks waiting per worker; more would only delay Ctrl-C.
+_TASKS_PER_WORKER = 3
+# An automatic number of processes gives each at least so many images, because
+# starting one takes about as long as preparing them.
+_IMAGES_WORTH_A_PROCESS = 64
+# Parameters of mallopt, from glibc's malloc.h.
+_MALLOC_TRIM_THRESHOLD = -1
+_MALLOC_MMAP_THRESHOLD = -3
+
+# Turns an item (a file name, a number, ...) into an image [C, H, W], uint8 or float,
+# or None to leave it out.  Must be picklable: worker processes call it.
+LoadImage = Callable[[Any], np.ndarray | None]
+
+
+def image_pyramid(image: np.ndarray) -> list[np.ndarray]:
+    """Returns an image at every resolution down to 4 x 4.
+
+    Every level is the mean of 2 x 2 pixels of the one before, in float32, summed from
+    left to right and from top to bottom.  uint8 images are rounded (half to even) for
+    each level, while the unrounded values make the next one.
+
+    Args:
+      image: [channels, R, R], uint8 or float32; R a power of two, at least 4.
+
+    Returns:
+      Contiguous arrays of the same type, the largest first.
+    """
+    levels = [np.ascontiguousarray(image)]
+    means = image.astype(np.float32)
+    while means.shape[1] > 4:
+        means = (
+            means[:, 0::2, 0::2]
+            + means[:, 0::2, 1::2]
+            + means[:, 1::2, 0::2]
+            + means[:, 1::2, 1::2]
+        ) * np.float32(0.25)
+        if image.dtype == np.uint8:
+            levels.append(np.clip(np.rint(means), 0, 255).astype(np.uint8))
+        else:
+            levels.append(means)
+    return levels
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """What a worker needs in order to put images into their places.
+
+    Attributes:
+      paths: the files, from the largest resolution on.
+      frame_bytes: length of one framed record in each.
+      shape: of the images at full resolution.
+      data_type: "uint8" or "float32".
+      load: makes an image of an item.
+    """
+
+    paths: tuple[str, ...]
+    frame_bytes: tuple[int, ...]
+    shape: tuple[int, int, int]
+    data_type: str
+    load: LoadImage
+
+
+def name_of(item: Any) -> str:
+    """Returns the words by which messages name an item."""
+    return item if isinstance(item, str) else getattr(item, "name", f"item {item}")
+
+
+def as_stored(image: np.ndarray) -> np.ndarray:
+    """Returns an image as uint8 if it is that, else as float32."""
+    return image if image.dtype == np.uint8 else image.astype(np.float32, copy=False)
+
+
+class _Placer:
+    """Prepares images and writes their records to the files of a layout."""
+
+    def __init__(self, layout: Layout, turn: contextlib.AbstractContextManager):
+        self._layout = layout
+        self._turn = turn
+        self._descriptors = [os.open(path, os.O_WRONLY) for path in layout.paths]
+
+    def place(self, tasks: Sequence[tuple[int, Any]]) -> list[bool]:
+        """Writes items to their slots; False for each that was left out."""
+        prepared = [(slot, self._prepare(item)) for slot, item in tasks]
+        found = [(slot, frames) for slot, frames in prepared if frames is not None]
+        with self._turn:
+            for level, size in enumerate(self._layout.frame_bytes):
+                for first, parts in _runs(
+                    [(slot, frames[level]) for slot, frames in found]
+                ):
+                    _write_all(self._descriptors[level], parts, first * size)
+        return [frames is not None for _, frames in prepared]
+
+    def _prepare(self, item: Any) -> list[list[bytes]] | None:
+        """Returns the pieces of the records of an item, level by level."""
+        layout = self._layout
+        image = layout.load(item)
+        if image is None:
+            return None
+        image = as_stored(image)
+        if image.shape != layout.shape or image.dtype != layout.data_type:
+            raise InputError(
+                f"{name_of(item)}: {image.dtype} {list(image.shape)}, expected "
+                f"{layout.data_type} {list(layout.shape)} as in the first image."
+            )
+        return [records.image_frame_parts(level) for level in image_pyramid(image)]
+
+    def close(self) -> None:
+        for descriptor in self._descriptors:
+            os.close(descriptor)
+
+
+def _runs(
+    frames: Sequence[tuple[int, list[bytes]]],
+) -> Generator[tuple[int, list[bytes]], None, None]:
+    """Joins the pieces of frames with consecutive slots: (first slot, pieces)."""
+    first = 0
+    parts: list[bytes] = []
+    for place, (slot, pieces) in enumerate(frames):
+        if place and slot != frames[place - 1][0] + 1:
+            yield first, parts
+            parts = []
+        if not parts:
+            first = slot
+        parts = parts + pieces
+    if parts:
+        yield first, parts
+
+
+def _write_all(descriptor: int, parts: list[bytes], position: int) -> None:
+    """Writes pieces one after another, however many calls that takes."""
+    total = sum(len(part) for part in parts)
+    written = os.pwritev(descriptor, parts, position)
+    if written < total:  # A signal, or a disk that is nearly full.
+        rest = memoryview(b"".join(parts))
+        while written < total:
+            written += os.pwrite(descriptor, rest[written:], position + written)
+
+
+_placer_of_this_process: _Placer | None = None
+
+
+def _start_worker(layout: Layout, turn: contextlib.AbstractContextManager) -> None:
+    global _placer_of_this_process  # The one way to hand a worker process its state.
+    # Ctrl-C reaches the whole group; the parent alone decides how to end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _keep_freed_memory()
+    _placer_of_this_process = _Placer(layout, turn)
+
+
+def _keep_freed_memory() -> None:
+    """Tells the C library to reuse freed blocks instead of returning them.
+
+    By default every array of a few megabytes is mapped, paged in, and unmapped again,
+    which takes as long as filling it.  Without glibc nothing happens.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_MALLOC_MMAP_THRESHOLD, 1 << 25)  # The largest value allowed.
+        mallopt(_MALLOC_TRIM_THRESHOLD, 1 << 30)
+
+
+def _end_with_parent() -> None:
+    """Ends this worker when its parent is gone; a killed parent cannot say so."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _work(tasks: Sequence[tuple[int, Any]]) -> list[bool]:
+    assert _placer_of_this_process is not None
+    return _placer_of_this_process.place(tasks)
+
+
+def _process_context() -> multiprocessing.context.BaseContext:
+    """Chooses how workers start: forked where that is safe, else as new programs.
+
+    A fork of a process with threads (TensorFlow's, for one) may hang, but it starts
+    in no time, while a new program must import everything again.
+    """
+    can_fork = "fork" in multiprocessing.get_all_start_methods()
+    alone = threading.active_count() == 1 and "tensorflow" not in sys.modules
+    return multiprocessing.get_context("fork" if can_fork and alone else "spawn")
+
+
+def place_all(
+    layout: Layout, tasks: list[list[tuple[int, Any]]], processes: int
+) -> Generator[list[bool], None, None]:
+    """Writes the images of all tasks.
+
+    Args:
+      layout: the files.
+      tasks: lists of (slot, item).
+      processes: 1 does the work in this process.
+
+    Yields:
+      For every task, in order, which of its items were written.
+
+    Raises:
+      InputError: naming an image of another form than the layout's.
+      TfFacesError: if a worker process dies.
+    """
+    if processes == 1:
+        placer = _Placer(layout, contextlib.nullcontext())
+        try:
+            for task in tasks:
+                yield placer.place(task)
+        finally:
+            placer.close()
+        return
+    context = _process_context()
+    # Files take one writer at a time; those who wait in the kernel burn their
+    # processor, those who wait for their turn leave it to others.
+    pool = concurrent.futures.ProcessPoolExecutor(
+        processes, context, _start_worker, (layout, context.Lock())
+    )
+    waiting: collections.deque[concurrent.futures.Future] = collections.deque()
+    following = iter(tasks)
+    try:
+        while True:
+            for task in following:
+                waiting.append(pool.submit(_work, task))
+                if len(waiting) >= processes * _TASKS_PER_WORKER:
+                    break
+            if not waiting:
+                return
+            yield waiting.popleft().result()
+    except concurrent.futures.process.BrokenProcessPool as error:
+        raise TfFacesError(
+            "A worker process died (out of memory?); try fewer --processes."
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def default_processes(count: int) -> int:
+    """Returns how many processes are worth starting for `count` images."""
+    available = len(os.sched_getaffinity(0))
+    return max(1, min(available, count // _IMAGES_WORTH_A_PROCESS))
