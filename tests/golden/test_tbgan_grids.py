@@ -12,11 +12,15 @@ def _draw(recording) -> tuple[np.ndarray, tuple[int, int], tuple[int, int] | Non
     """Returns (images NHWC, value range, grid size) of a recorded sheet."""
     short = drawing.recording_set(recording.parents[1])["short"]
     base = recording.stem.split("_")[0]
+    with PIL.Image.open(recording) as picture:
+        width, height = picture.size
     if base == "gray":
         generator = drawing.generator(f"{short}_grid/u")
-        grey = generator.integers(0, 256, (4, 1, 16, 16), dtype=np.uint8)
+        shape = (4, 1, height, width // 4)
+        grey = generator.integers(0, 256, shape, dtype=np.uint8)
         return grey.transpose(0, 2, 3, 1), (0, 255), (4, 1)
-    maps = drawing.normal(f"{short}_grid/x", (6, 9, 16, 16), 0.6).transpose(0, 2, 3, 1)
+    shape = (6, 9, height // 2, width // 3)
+    maps = drawing.normal(f"{short}_grid/x", shape, 0.6).transpose(0, 2, 3, 1)
     if base == "auto":
         return maps[:5], (-1, 1), None
     return maps, (-1, 1), (3, 2)

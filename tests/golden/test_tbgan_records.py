@@ -165,7 +165,8 @@ def _drawn(recording: pathlib.Path) -> list[np.ndarray]:
     meta = _orders(recording)[f"{name}_meta"]
     count, shape = meta["count"]["0"], tuple(meta["shape"])
     keys = [f"{short}_tfr/{name}/{index}" for index in range(count)]
-    if name.endswith("8"):
+    decoded = np.load(recording.parents[1] / "decoded.npz")
+    if decoded[f"{name}/lod0"].dtype == np.uint8:
         return [
             drawing.generator(key).integers(0, 256, shape, dtype=np.uint8)
             for key in keys
