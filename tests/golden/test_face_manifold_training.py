@@ -14,6 +14,7 @@ from tf_faces.data import face_manifold_dataset as dataset
 from tf_faces.models.face_manifold import denoisers
 from tf_faces.models.face_manifold.config import DenoiserConfig
 from tf_faces.training import face_manifold as training
+from tf_faces.training import face_manifold_step as steps
 from tf_faces.training import loop
 
 LOSS_TOLERANCE = 5e-5  # Relative; seen 6e-6.
@@ -61,9 +62,7 @@ def test_training_steps(recording):
         recordings.assert_close(
             denoiser(noisy[first])[:rows], arrays["step1/out"], 1e-5, "step1/out"
         )
-        _, gradients = training.loss_and_gradients(
-            denoiser, noisy[first], labels[first]
-        )
+        _, gradients = steps.loss_and_gradients(denoiser, noisy[first], labels[first])
         for name, gradient in zip(names, gradients, strict=True):
             recordings.assert_close(
                 convert.to_original_layout(name, gradient),
@@ -72,10 +71,10 @@ def test_training_steps(recording):
                 f"gradient of {name}",
             )
             checked.add(f"grad_step1/{name}")
-        optimizer = training.make_optimizer(
+        optimizer = steps.make_optimizer(
             variant, 0.001, denoiser.variables_by_name().values()
         )
-        step = training.DenoiserStep(denoiser, optimizer)
+        step = steps.DenoiserStep(denoiser, optimizer)
         losses = []
         for number, chosen in enumerate(batches, 1):
             losses.append(float(step(noisy[chosen], labels[chosen])))

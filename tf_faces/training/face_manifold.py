@@ -14,7 +14,6 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-import keras
 import ml_collections
 import numpy as np
 import tensorflow as tf
@@ -23,11 +22,11 @@ from tf_faces.convert import face_manifold as weights
 from tf_faces.core import files, runs, seeding
 from tf_faces.core.errors import InputError
 from tf_faces.data import face_manifold_dataset as dataset
-from tf_faces.data import face_manifold_models as face_models
-from tf_faces.data import face_manifold_tables as tables
 from tf_faces.models.face_manifold import denoisers
 from tf_faces.models.face_manifold.config import DenoiserConfig
 from tf_faces.training import checkpoints, distribution, logging, loop
+from tf_faces.training import face_manifold_data as training_data
+from tf_faces.training import face_manifold_step as steps
 
 # What a resumed run may change without training anything else.
 FREE_ON_RESUME = (
@@ -40,109 +39,6 @@ FREE_ON_RESUME = (
     "train.nonfinite_policy",
     "train.restore_limit",
 )
-# Rows that are validated at once.
-_VALIDATION_PIECE = 4096
-
-
-# --- the step -------------------------------------------------------------------------
-
-
-class Torch2Adam(keras.optimizers.Adam):
-    """Adam as PyTorch has it since 1.3: epsilon is added to the corrected root.
-
-    update = lr / (1 - b1^t) * m / (sqrt(v) / sqrt(1 - b2^t) + epsilon); Keras, like
-    PyTorch 1.0.1, adds epsilon before the correction.
-    """
-
-    def update_step(self, gradient, variable, learning_rate):
-        ops = keras.ops
-        rate = ops.cast(learning_rate, variable.dtype)
-        gradient = ops.cast(gradient, variable.dtype)
-        step = ops.cast(self.iterations + 1, variable.dtype)
-        first_correction = 1 - ops.power(ops.cast(self.beta_1, variable.dtype), step)
-        second_correction = 1 - ops.power(ops.cast(self.beta_2, variable.dtype), step)
-        index = self._get_variable_index(variable)
-        mean, square = self._momentums[index], self._velocities[index]
-        self.assign_add(mean, (gradient - mean) * (1 - self.beta_1))
-        self.assign_add(square, (ops.square(gradient) - square) * (1 - self.beta_2))
-        root = ops.sqrt(square) / ops.sqrt(second_correction) + self.epsilon
-        self.assign_sub(variable, rate / first_correction * mean / root)
-
-
-def make_optimizer(
-    variant: str, learning_rate: float, variables
-) -> keras.optimizers.Optimizer:
-    """Returns a built Adam, betas 0.9 and 0.999, epsilon 1e-8.
-
-    Args:
-      variant: "torch1", the rule of PyTorch 1.0.1 and Keras, or "torch2", today's.
-      learning_rate: may be changed later by assigning to `.learning_rate`.
-      variables: what it will update.
-    """
-    kinds = {"torch1": keras.optimizers.Adam, "torch2": Torch2Adam}
-    if variant not in kinds:
-        raise InputError(
-            f"--config.train.adam: found {variant!r}, expected torch1 or torch2."
-        )
-    optimizer = kinds[variant](
-        learning_rate=learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8
-    )
-    optimizer.build(list(variables))
-    return optimizer
-
-
-def loss_and_gradients(denoiser: denoisers.Denoiser, noisy, labels):
-    """Returns the mean squared error over all elements, and its gradients by variable.
-
-    Args:
-      denoiser: the network.
-      noisy, labels: float32 [B, L] in the network's unit.
-    """
-    with tf.GradientTape() as tape:
-        loss = tf.reduce_mean(tf.square(denoiser(noisy, training=True) - labels))
-    variables = [variable.value for variable in denoiser.variables_by_name().values()]
-    return loss, tape.gradient(loss, variables)
-
-
-class DenoiserStep:
-    """One optimisation step as a compiled function: step(noisy, labels) -> loss."""
-
-    def __init__(
-        self,
-        denoiser: denoisers.Denoiser,
-        optimizer: keras.optimizers.Optimizer,
-        xla: bool = False,
-    ):
-        length = denoiser.config.length
-        rows = tf.TensorSpec([None, length], tf.float32)
-        variables = list(denoiser.variables_by_name().values())
-
-        @tf.function(input_signature=[rows, rows], jit_compile=xla or None)
-        def step(noisy, labels):
-            loss, gradients = loss_and_gradients(denoiser, noisy, labels)
-            optimizer.apply(gradients, variables)
-            return loss
-
-        @tf.function(input_signature=[rows, rows])
-        def errors(noisy, labels):
-            return tf.reduce_mean(tf.square(denoiser(noisy) - labels), axis=1)
-
-        self._step = step
-        self._errors = errors
-
-    def __call__(self, noisy: np.ndarray, labels: np.ndarray) -> tf.Tensor:
-        return self._step(noisy, labels)
-
-    def error(self, noisy: np.ndarray, labels: np.ndarray) -> float:
-        """Mean over rows of the mean squared error of each row."""
-        found = [
-            self._errors(
-                noisy[start : start + _VALIDATION_PIECE],
-                labels[start : start + _VALIDATION_PIECE],
-            ).numpy()
-            for start in range(0, len(noisy), _VALIDATION_PIECE)
-        ]
-        return float(np.mean(np.concatenate(found), dtype=np.float64)) if found else 0.0
 
 
 # --- one denoiser ---------------------------------------------------------------------
@@ -173,12 +69,12 @@ class _Trainee:
         self.denoiser = denoisers.Denoiser(
             network, seed=seeding.derive(self.seed, f"{group} weights")[0] % 1_000_000
         )
-        self.optimizer = make_optimizer(
+        self.optimizer = steps.make_optimizer(
             config.train.adam,
             self.rate,
             self.denoiser.variables_by_name().values(),
         )
-        self.step = DenoiserStep(self.denoiser, self.optimizer, config.xla)
+        self.step = steps.DenoiserStep(self.denoiser, self.optimizer, config.xla)
         self.validation_rows = int(config.train.validation_rows)
         self.patience = int(config.train.early_stopping)
         self.validate_all = config.train.validate_all or self.patience > 0
@@ -519,78 +415,6 @@ def _save_curves(folder: pathlib.Path, trainee: _Trainee) -> None:
             drawing.savefig(temporary, format="png")
 
 
-# --- data -----------------------------------------------------------------------------
-
-
-def open_data(
-    config: ml_collections.ConfigDict,
-) -> dict[str, tuple[Any, dataset.Pairs]]:
-    """Opens training and test rows of every denoiser of a configuration.
-
-    Raises:
-      InputError: if they are missing, too few, or do not fit.
-    """
-    options = config.data
-    if options.source == "pairs":
-        return {
-            group: (
-                dataset.read_pairs(config.data_dir, group, "train"),
-                dataset.read_pairs(config.data_dir, group, "test"),
-            )
-            for group in config.groups
-        }
-    if options.source == "model":
-        model = face_models.load(options.model)
-        faces = face_models.draw_faces(
-            model, options.faces + options.test_faces, config.random_seed
-        )
-    elif options.source == "faces":
-        found = tables.read_any(config.data_dir, strict=options.strict)
-        faces = found.faces
-        for name, reason in found.skipped:
-            print(f"Left out {name}: {reason}")
-        if found.skipped:
-            print(f"{config.data_dir}: {len(found.skipped)} bad files were left out.")
-    else:
-        raise InputError(
-            f"--config.data.source: found {options.source!r}, expected pairs, faces or "
-            "model."
-        )
-    if len(faces) <= options.test_faces or options.test_faces < 1:
-        raise InputError(
-            f"{config.data_dir}: found {len(faces)} faces, expected more than "
-            f"--config.data.test_faces={options.test_faces}, and at least 1 of those."
-        )
-    return {group: _fresh(group, faces, config) for group in config.groups}
-
-
-def _fresh(group: str, faces, config: ml_collections.ConfigDict):
-    values = faces.group(group)
-    settings = config[group]
-    count = len(values) - config.data.test_faces
-    sigma: float | tuple[float, float] = float(settings.sigma)
-    if settings.sigma_low > 0:
-        sigma = (float(settings.sigma_low), float(settings.sigma))
-    train = dataset.FreshPairs(
-        values[:count], sigma, int(settings.copies), int(config.random_seed)
-    )
-    # The test part is fixed: the same corrupted faces at every validation.
-    recipe = dataset.Recipe(
-        group,
-        copies=int(settings.copies),
-        sigma=float(settings.sigma),
-        seed=int(config.random_seed) + 1,
-    )
-    pieces = list(dataset.corrupted_rows(values[count:], recipe))
-    test = dataset.Pairs(
-        *(
-            np.concatenate([piece[role] for piece in pieces]).astype(np.float32)
-            for role in (0, 1)
-        )
-    )
-    return train, test
-
-
 # --- what the training program asks for -----------------------------------------------
 
 
@@ -623,7 +447,7 @@ def build(config: ml_collections.ConfigDict) -> FaceManifoldSystem:
             f"{strategy.num_replicas_in_sync}."
         )
     seeding.seed_everything(config.random_seed)
-    data = open_data(config)
+    data = training_data.open_data(config)
     for group, (train, test) in data.items():
         print(f"{group}: {len(train)} rows for training, {len(test)} for testing")
     system = FaceManifoldSystem(config, data)
