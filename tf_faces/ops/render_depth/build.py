@@ -51,15 +51,24 @@ def cuda_compiler() -> str | None:
     return shutil.which("nvcc") if tf.test.is_built_with_cuda() else None
 
 
-def _key(commands: Sequence[Sequence[str]]) -> str:
+def _key(*choices: str) -> str:
+    """Names what a library was built from: sources, flags, TensorFlow, `choices`.
+
+    Folders do not enter, so that a library built elsewhere is recognised.
+    """
     import tensorflow as tf
 
     digest = hashlib.sha256()
     for path in source_files():
         digest.update(str(path.relative_to(SOURCES)).encode() + b"\0")
         digest.update(path.read_bytes() + b"\0")
-    facts = [tf.version.VERSION, tf.version.GIT_VERSION, platform.machine()]
-    for fact in [*facts, *(word for command in commands for word in command)]:
+    flags = [
+        flag
+        for flag in [*tf.sysconfig.get_compile_flags(), *tf.sysconfig.get_link_flags()]
+        if not flag.startswith(("-I", "-L"))
+    ]
+    versions = [tf.version.VERSION, tf.version.GIT_VERSION, platform.machine()]
+    for fact in [*versions, *OPTIMISATION, *flags, *choices]:
         digest.update(fact.encode() + b"\0")
     return digest.hexdigest()[:24]
 
@@ -149,14 +158,12 @@ def library_path() -> pathlib.Path:
     Raises:
       BuildError: if it has to be compiled and cannot be.
     """
-    nothing = pathlib.Path()
-    key = _key(_commands("", None, nothing, nothing))
     installed = SOURCES.parent / LIBRARY_NAME
     stamp = installed.with_suffix(".key")
-    if installed.is_file() and stamp.is_file() and stamp.read_text() == key:
+    if installed.is_file() and stamp.is_file() and stamp.read_text() == _key():
         return installed
     cxx = compiler()
-    key = _key(_commands(cxx or "", cuda_compiler(), nothing, nothing))
+    key = _key(cxx or "", cuda_compiler() or "", os.environ.get("CXXFLAGS", ""))
     folder = files.cache_directory() / "render_depth" / key
     library = folder / LIBRARY_NAME
     if library.is_file():
@@ -185,7 +192,10 @@ def install_library(folder: pathlib.Path, scratch: pathlib.Path) -> None:
     Raises:
       BuildError: if there is no compiler or it fails.
     """
-    nothing = pathlib.Path()
-    compile_library(folder / LIBRARY_NAME, scratch)
-    stamp = (folder / LIBRARY_NAME).with_suffix(".key")
-    stamp.write_text(_key(_commands("", None, nothing, nothing)))
+    library = folder / LIBRARY_NAME
+    stamp = library.with_suffix(".key")
+    for stale in (library, stamp):
+        stale.unlink(missing_ok=True)
+    with files.atomic_path(library) as temporary:
+        compile_library(temporary, scratch)
+    stamp.write_text(_key())
