@@ -133,7 +133,9 @@ def test_samples_of_the_data_sets(recording):
     for values, (short, group) in zip(
         faces, face_manifold_recordings.GROUPS.items(), strict=True
     ):
-        recipe = dataset.Recipe(group, seed=report[short]["seed"], original_draws=True)
+        recipe = dataset.original_recipe(
+            group, seed=report[short]["seed"], original_draws=True
+        )
         pieces = list(dataset.corrupted_rows(values, recipe))
         noisy, labels = (
             np.concatenate(part)[:: recipe.copies] for part in zip(*pieces, strict=True)

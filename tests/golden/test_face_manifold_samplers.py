@@ -129,7 +129,9 @@ def test_dataset_generation_replayed(recording, tmp_path):
     for net, values in zip(("shape", "exp"), faces, strict=True):
         stored = report[net]
         group = recordings.GROUPS[net]
-        recipe = dataset.Recipe(group, seed=stored["seed"], original_draws=True)
+        recipe = dataset.original_recipe(
+            group, seed=stored["seed"], original_draws=True
+        )
         folder = dataset.write_dataset(tmp_path, values, recipe, form="npy")
         for name, (shape, dtype, mean, deviation) in stored["arrays"].items():
             found = np.load(folder / f"{name}.npy")
@@ -185,7 +187,7 @@ def test_dataset_generation_statistics(recording, tmp_path):
     )
     for net, values in zip(("shape", "exp"), faces, strict=True):
         group, stored = recordings.GROUPS[net], report[net]
-        dataset.write_dataset(tmp_path, values, dataset.Recipe(group))
+        dataset.write_dataset(tmp_path, values, dataset.original_recipe(group))
         parts = [dataset.read_pairs(tmp_path, group, part) for part in
                  ("train", "test")]  # fmt: skip
         for part, pairs in zip(("train", "test"), parts, strict=True):

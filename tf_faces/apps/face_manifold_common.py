@@ -6,6 +6,7 @@ import pathlib
 import sys
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import tqdm
@@ -87,7 +88,7 @@ def _find_weights(options: argparse.Namespace, group: str) -> pathlib.Path:
     )
 
 
-def require_blend(options: argparse.Namespace) -> dict[str, float]:
+def projection_options(options: argparse.Namespace) -> dict[str, Any]:
     """The keywords `passes` and `blend` of `FaceManifold.denoise`."""
     return {"passes": options.passes, "blend": options.blend}
 

@@ -43,13 +43,13 @@ def parse_fixed(text: str, group: str, model) -> tuple[np.ndarray, np.ndarray]:
     fixed = np.zeros(len(deviations), bool)
     for entry in filter(None, re.split(r"[,\s]+", text)):
         matched = _ENTRY.match(entry)
+        name, text_value = matched.groups() if matched else ("", "")
         try:
-            number = float(matched[2]) if matched else np.nan
+            number = float(text_value)
         except ValueError:
             number = np.nan
         if not np.isfinite(number):
             raise InputError(f"--fix: found {entry!r}, expected NUMBER=VALUE.")
-        name = matched[1]
         if name.isdigit():
             index = int(name)
             if index >= len(deviations):
@@ -112,7 +112,7 @@ def interpolate(options: argparse.Namespace) -> None:
     manifold = common.load_manifold(options, groups, common.lengths_of(faces))
     first, second = options.rows
     way = np.linspace(0, 1, max(options.steps, 2))[:, None]
-    walked = {}
+    walked: dict[str, np.ndarray] = {}
     for group in ("shape", "expression", "texture"):
         ends = faces.group(group)[first], faces.group(group)[second]
         if group in groups:
@@ -122,7 +122,12 @@ def interpolate(options: argparse.Namespace) -> None:
         else:
             walked[group] = (1 - way) * ends[0] + way * ends[1]
     model = common.load_model(options) if options.render != "none" else None
-    _write(options, model, FaceCoefficients(**walked), "faces on the way")
+    _write(
+        options,
+        model,
+        FaceCoefficients(walked["shape"], walked["expression"], walked["texture"]),
+        "faces on the way",
+    )
 
 
 # --- evaluate -------------------------------------------------------------------------
@@ -164,7 +169,7 @@ def evaluate(options: argparse.Namespace) -> None:
             "normal": pipeline.normal_faces(rng, deviations, options.size, 0.0),
             "uniform": uniform,
             "generated": manifold.denoise(
-                uniform, group, **common.require_blend(options)
+                uniform, group, **common.projection_options(options)
             ),
             "held-out real": held_out,
         }

@@ -47,7 +47,7 @@ def generate_dataset(options: argparse.Namespace) -> None:
     faces = common.read_faces(options.data, options.strict)
     model = common.load_model(options) if options.samples else None
     for group in groups:
-        recipe = dataset.Recipe(
+        recipe = dataset.original_recipe(
             group,
             copies=options.copies,
             sigma=_sigmas(options)[group],
@@ -114,7 +114,9 @@ def test(options: argparse.Namespace) -> None:
                 for group in groups
             }
         )
-    denoised = manifold.denoise(noisy, options.mode, **common.require_blend(options))
+    denoised = manifold.denoise(
+        noisy, options.mode, **common.projection_options(options)
+    )
     folder = pathlib.Path(options.output) / pipeline.MODE_FOLDERS[options.mode]
     common.write_table(options, folder, "inputs", noisy)
     common.write_table(options, folder, "outputs", denoised)
@@ -180,7 +182,9 @@ def denoise(options: argparse.Namespace) -> None:
     faces = common.read_faces(options.path, options.strict)
     groups = pipeline.groups_of(options.mode)
     manifold = common.load_manifold(options, groups, common.lengths_of(faces))
-    denoised = manifold.denoise(faces, options.mode, **common.require_blend(options))
+    denoised = manifold.denoise(
+        faces, options.mode, **common.projection_options(options)
+    )
     folder = pathlib.Path(options.save_folder)
     path = common.write_table(options, folder, "outputs", denoised)
     if options.visualize:
@@ -244,7 +248,7 @@ def _generated(options, model, manifold, noisy) -> FaceCoefficients:
         if "shape" not in pipeline.groups_of(mode):
             return noisy
         mode = "shape"
-    return manifold.denoise(noisy, mode, **common.require_blend(options))
+    return manifold.denoise(noisy, mode, **common.projection_options(options))
 
 
 def _create_picture_set(options: argparse.Namespace) -> None:
@@ -325,7 +329,9 @@ def scatter(options: argparse.Namespace) -> None:
                 rng, deviations, options.size, group, options.range, options.range
             )
             normal = pipeline.normal_faces(rng, deviations, options.size)
-        generated = manifold.denoise(uniform, group, **common.require_blend(options))
+        generated = manifold.denoise(
+            uniform, group, **common.projection_options(options)
+        )
         sets = {
             "normal": normal,
             "real": real,

@@ -128,7 +128,8 @@ def save(path: files.PathLike, denoiser: denoisers.Denoiser) -> None:
         raise InputError(f"{path}: expected one of the suffixes {', '.join(SUFFIXES)}.")
     if suffix == ".npz":
         header = {"format": FORMAT, **denoiser.config.to_json()}
-        files.write_npz(path, configuration=np.array(json.dumps(header)), **tensors)
+        arrays = {"configuration": np.array(json.dumps(header)), **tensors}
+        files.write_npz(path, True, **arrays)
     else:
         torch.write_state_dict(path, tensors, legacy=suffix == ".pkl")
 

@@ -62,6 +62,7 @@ class Persistent:
 def array(values: np.ndarray) -> Build:
     """Describes a NumPy array (numbers, or objects that `dumps` can write)."""
     values = np.asarray(values)
+    content: list[Any] | bytes
     empty = Call(
         Global("numpy.core.multiarray", "_reconstruct"),
         (Global("numpy", "ndarray"), (0,), b"b"),

@@ -33,18 +33,18 @@ class FaceCoefficients:
     Attributes:
       shape: float [N, Ks], raw.
       expression: float [N, Ke], raw.
-      texture: float [N, Kt], in texture deviations; None means zeros [N, 199].
+      texture: float [N, Kt], in texture deviations; zeros [N, 199] if not given.
       names: N names (file stems), or None.
     """
 
     shape: np.ndarray
     expression: np.ndarray
-    texture: np.ndarray | None = None
-    names: tuple[str, ...] | None = None
+    texture: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0, 0)))
+    names: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
-        if self.texture is None:
-            count = len(self.shape)
+        count = len(self.shape)
+        if count and np.shape(self.texture) == (0, 0):
             object.__setattr__(
                 self, "texture", np.zeros((count, ORIGINAL_LENGTHS["texture"]))
             )
@@ -109,9 +109,15 @@ class FaceCoefficients:
 def concatenate(parts: Sequence[FaceCoefficients]) -> FaceCoefficients:
     """Returns the faces of all parts in one."""
     named = all(part.names is not None for part in parts)
+    arrays = {
+        group: np.concatenate([part.group(group) for part in parts]) for group in GROUPS
+    }
+    names = [name for part in parts for name in part.names or ()]
     return FaceCoefficients(
-        *(np.concatenate([part.group(group) for part in parts]) for group in GROUPS),
-        [name for part in parts for name in part.names] if named else None,
+        arrays["shape"],
+        arrays["expression"],
+        arrays["texture"],
+        names if named else None,
     )
 
 

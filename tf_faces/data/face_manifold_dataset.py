@@ -12,7 +12,7 @@ import dataclasses
 import hashlib
 import json
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tqdm
@@ -38,8 +38,8 @@ class Recipe:
 
     Attributes:
       group: "shape" or "expression".
-      copies: corrupted copies of each face; None means the original's 100 or 50.
-      sigma: deviation of the noise, raw; None means the original's 500000 or 2.
+      copies: corrupted copies of each face.
+      sigma: deviation of the noise, raw.
       test_faces: how many of the last faces are for testing.
       seed: of the noise.
       original_draws: replay the original program's random streams (slow, one row at a
@@ -47,8 +47,8 @@ class Recipe:
     """
 
     group: str
-    copies: int | None = None
-    sigma: float | None = None
+    copies: int
+    sigma: float
     test_faces: int = ORIGINAL_TEST_FACES
     seed: int = 0
     original_draws: bool = False
@@ -58,10 +58,6 @@ class Recipe:
             raise InputError(
                 f"group must be one of {', '.join(FOLDERS)}. Received: {self.group!r}"
             )
-        if self.copies is None:
-            object.__setattr__(self, "copies", samplers.TRAINING_COPIES[self.group])
-        if self.sigma is None:
-            object.__setattr__(self, "sigma", samplers.TRAINING_SIGMAS[self.group])
         if self.copies < 1:
             raise InputError(f"copies must be at least 1. Received: {self.copies}")
         if self.test_faces < 0:
@@ -79,6 +75,30 @@ class Recipe:
                 "that are kept for testing; lower --test-faces."
             )
         return face_count - self.test_faces, self.test_faces
+
+
+def original_recipe(
+    group: str,
+    copies: int | None = None,
+    sigma: float | None = None,
+    test_faces: int = ORIGINAL_TEST_FACES,
+    seed: int = 0,
+    original_draws: bool = False,
+) -> Recipe:
+    """The original's recipe for `group` (100 or 50 copies, noise 500000 or 2), changed
+    where an argument says so; see `Recipe`."""
+    if group not in FOLDERS:
+        raise InputError(
+            f"group must be one of {', '.join(FOLDERS)}. Received: {group!r}"
+        )
+    return Recipe(
+        group,
+        samplers.TRAINING_COPIES[group] if copies is None else copies,
+        samplers.TRAINING_SIGMAS[group] if sigma is None else sigma,
+        test_faces,
+        seed,
+        original_draws,
+    )
 
 
 def corrupted_rows(
@@ -124,7 +144,7 @@ def write_dataset(
     recipe: Recipe,
     *,
     form: str = "shards",
-    names: tuple[str, ...] | None = None,
+    names: Sequence[str] | None = None,
     rows_a_shard: int = ROWS_A_SHARD,
     progress: bool = False,
 ) -> pathlib.Path:
@@ -152,13 +172,14 @@ def write_dataset(
         "train": train_count * recipe.copies,
         "test": test_count * recipe.copies,
     }
+    length = int(np.shape(faces)[1])
     target = pathlib.Path(directory) / FOLDERS[recipe.group]
     with files.atomic_directory(target) as folder:
         manifest = {
             "format": _FORMAT,
             "form": form,
             "recipe": dataclasses.asdict(recipe),
-            "length": int(np.shape(faces)[1]),
+            "length": length,
             "rows": rows,
             "names": None if names is None else list(names),
         }
@@ -174,9 +195,7 @@ def write_dataset(
             writers = {
                 part: stack.enter_context(
                     contextlib.closing(
-                        writer_type(
-                            folder / part, rows[part], manifest["length"], rows_a_shard
-                        )
+                        writer_type(folder / part, rows[part], length, rows_a_shard)
                     )
                 )
                 for part in PARTS
@@ -206,14 +225,15 @@ class _NpyWriter:
     def __init__(self, folder: pathlib.Path, rows: int, length: int, _: int):
         folder.mkdir()
         self._position = 0
-        self._maps = {
-            role: np.lib.format.open_memmap(
-                folder / f"{role}.npy", "w+", np.float64, (rows, length)
-            )
-            if rows
-            else np.save(folder / f"{role}.npy", np.zeros((0, length)))
-            for role in ROLES
-        }
+        self._maps: dict[str, np.ndarray] = {}
+        for role in ROLES:
+            path = folder / f"{role}.npy"
+            if rows:
+                self._maps[role] = np.lib.format.open_memmap(
+                    path, "w+", np.float64, (rows, length)
+                )
+            else:  # Nothing can be mapped.
+                np.save(path, np.zeros((0, length)))
 
     def add(self, noisy: np.ndarray, labels: np.ndarray) -> None:
         if len(noisy):
@@ -223,10 +243,7 @@ class _NpyWriter:
             self._position = stop
 
     def close(self) -> None:
-        for values in self._maps.values():
-            if values is not None:
-                values.flush()
-        self._maps = {}
+        self._maps = {}  # Unmapping writes what is left.
 
 
 class _ShardWriter:

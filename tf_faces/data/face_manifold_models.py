@@ -23,7 +23,7 @@ _MODES_MEASURED = 8
 
 
 def _is_orthonormal(model: MorphableModel) -> bool:
-    basis = model.shape_basis[:, :, :_MODES_MEASURED].astype(np.float64)
+    basis = np.asarray(model.shape_basis)[:, :, :_MODES_MEASURED].astype(np.float64)
     basis = basis.reshape(3 * model.vertex_count, -1)
     product = basis.T @ basis
     return bool(np.abs(product - np.eye(len(product))).max() < _ORTHONORMAL_TOLERANCE)

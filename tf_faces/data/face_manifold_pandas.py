@@ -178,18 +178,21 @@ def from_columns(columns: dict[str, list[Any]], source: str) -> FaceCoefficients
         if not cells:
             raise FormatError(f"{source}: a table without rows.")
         stacked[group] = np.stack(cells)
-    return FaceCoefficients(**stacked).require_finite(source)
+    faces = FaceCoefficients(
+        stacked["shape"], stacked["expression"], stacked["texture"]
+    )
+    return faces.require_finite(source)
 
 
 def write(path: files.PathLike, faces: FaceCoefficients) -> None:
     """Writes a table that `pandas.read_pickle` and the original programs read."""
     count = len(faces)
-    cells = []
+    cells: list[Any] = []
     for group in COLUMNS.values():
         cells.extend(pickle_writing.array(row[:, None]) for row in faces.group(group))
-    values = np.empty(len(cells), object)
-    values[:] = cells
-    values = values.reshape(len(COLUMNS), count)
+    flat: np.ndarray = np.empty(len(cells), object)
+    flat[:] = cells
+    values = flat.reshape(len(COLUMNS), count)
     names = np.array(list(COLUMNS), object)
     new_index = Global("pandas.core.indexes.base", "_new_Index")
     columns = Call(

@@ -60,9 +60,9 @@ class SamplingDeviations:
     def of_model(cls, model: MorphableModel) -> "SamplingDeviations":
         """Takes those of a face model of raw kind."""
         return cls(
-            model.shape_deviations,
-            model.expression_deviations,
-            model.texture_deviations,
+            np.asarray(model.shape_deviations),
+            np.asarray(model.expression_deviations),
+            np.asarray(model.texture_deviations),
         )
 
     def group(self, name: str) -> np.ndarray:
@@ -267,7 +267,9 @@ def uniform_faces(
             else samplers.normal(rng, spread, count)
         )
     return FaceCoefficients(
-        **drawn, texture=_texture(rng, deviations, count, texture_variance)
+        drawn["shape"],
+        drawn["expression"],
+        _texture(rng, deviations, count, texture_variance),
     )
 
 
@@ -285,7 +287,9 @@ def normal_faces(
         for group in ("shape", "expression")
     }
     return FaceCoefficients(
-        **drawn, texture=_texture(rng, deviations, count, texture_variance)
+        drawn["shape"],
+        drawn["expression"],
+        _texture(rng, deviations, count, texture_variance),
     )
 
 
@@ -297,7 +301,10 @@ def _texture(rng, deviations, count, variance):
 
 
 def _stacked(rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> FaceCoefficients:
-    return FaceCoefficients(*(np.stack(column) for column in zip(*rows, strict=True)))
+    shape, expression, texture = (
+        np.stack(column) for column in zip(*rows, strict=True)
+    )
+    return FaceCoefficients(shape, expression, texture)
 
 
 def original_uniform_faces(
@@ -379,7 +386,7 @@ def corrupt_faces(
         deviation for each group.
     """
     chosen = groups_of(mode)
-    changed = {group: [] for group in chosen}
+    changed: dict[str, list[np.ndarray]] = {group: [] for group in chosen}
     for row in range(len(faces)):
         for group in chosen:
             changed[group].append(corrupt(group, faces.group(group)[row]))

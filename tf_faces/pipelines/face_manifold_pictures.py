@@ -45,12 +45,13 @@ class View:
     def resized(self, size: int) -> "View":
         """Returns the same view on a square picture of another size."""
         factor = size / self.height
+        x, y, z = self.translation
         return dataclasses.replace(
             self,
             height=size,
             width=size,
             scale=self.scale * factor,
-            translation=tuple(value * factor for value in self.translation),
+            translation=(x * factor, y * factor, z * factor),
         )
 
 
@@ -103,7 +104,7 @@ def colors(model: MorphableModel, texture: np.ndarray) -> np.ndarray:
         plain = model.colors() / np.float32(255)
         return np.broadcast_to(plain, (len(texture), *plain.shape))
     if model.coefficient_kind == "raw":
-        texture = texture * model.texture_deviations[: texture.shape[1]]
+        texture = texture * np.asarray(model.texture_deviations)[: texture.shape[1]]
     return model.colors(texture) / np.float32(255)
 
 

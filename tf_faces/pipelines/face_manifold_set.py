@@ -433,7 +433,7 @@ def write_set(
         faces = faces.replace(
             names=[f"synthetic_{row + 1:0{digits}d}" for row in range(len(faces))]
         )
-    if any("/" in name or name.startswith(".") for name in faces.names):
+    if any("/" in name or name.startswith(".") for name in faces.names or ()):
         raise InputError("names of faces must be plain file names.")
     loaded = _require_landmarks(face_models.load(model))
     pictures.require_fitting(loaded, faces)

@@ -96,7 +96,7 @@ class _Trainee:
         self.stopped_early = False
         self._loss_sum = 0.0
         self._pending: list[tf.Tensor] = []
-        self._order: np.ndarray | None = None
+        self._order = np.zeros(0, np.int64)
         self._order_epoch = -1
 
     @property

@@ -67,7 +67,7 @@ def _fresh(
         values[:count], sigma, int(settings.copies), int(config.random_seed)
     )
     # The test part is fixed: the same corrupted faces at every validation.
-    recipe = dataset.Recipe(
+    recipe = dataset.original_recipe(
         group,
         copies=int(settings.copies),
         sigma=float(settings.sigma),

@@ -77,10 +77,10 @@ class Denoiser(keras.Model):
         self._padding = padding
         levels = len(channels)
         inward = (1, *channels)
-        self._convolutions = []
-        self._pools = []
-        self._unpools = []
-        self._deconvolutions = []
+        self._convolutions: list[keras.layers.Conv1D] = []
+        self._pools: list[MaxPoolWithIndices] = []
+        self._unpools: list[MaxUnpool] = []
+        self._deconvolutions: list[keras.layers.Conv1D] = []
         length = self.config.length
         for level in range(levels):
             fan = inward[level] * KERNEL_SIZE
