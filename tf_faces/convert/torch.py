@@ -340,7 +340,7 @@ def _describe(
     described: OrderedDict[str, Any] = OrderedDict()
     storages = {}
     for number, (name, array) in enumerate(arrays.items()):
-        array = np.ascontiguousarray(array, np.float32)
+        array = np.asarray(array, np.float32, order="C")
         key = str(number)
         storages[key] = array.tobytes()
         identity: tuple = (

@@ -71,7 +71,7 @@ def array(values: np.ndarray) -> Build:
         code, content = "O8", list(values.reshape(-1))
         order, flags = "|", 63
     else:
-        values = np.ascontiguousarray(values)
+        values = np.asarray(values, order="C")
         code, content = values.dtype.str[1:], values.tobytes()
         order, flags = values.dtype.str[0], 0
     dtype = Build(
