@@ -10,6 +10,12 @@ import pytest
 
 from tf_faces.ops.render_depth import build
 
+
+@pytest.fixture(autouse=True)
+def _for_the_cpu_alone(monkeypatch):
+    monkeypatch.setenv("NVCC", "")
+
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 PROGRAM = """
@@ -80,6 +86,27 @@ def test_processes_that_build_at_once_share_one_library(tmp_path):
     assert pathlib.Path(paths.pop()).read_text() == "made\n"
     objects = sum(1 for path in build.SOURCES.rglob("*.cc") if ".cu." not in path.name)
     assert len(counter.read_text().splitlines()) == objects + 1
+
+
+@pytest.mark.slow
+def test_gpu_kernels_compile_and_load(tmp_path, monkeypatch):
+    monkeypatch.delenv("NVCC")
+    if build.cuda_compiler() is None:
+        pytest.skip("no nvcc, or TensorFlow without GPUs")
+    monkeypatch.setenv("TF_FACES_CACHE", str(tmp_path))
+    program = (
+        "from tf_faces.ops.render_depth import render_depth_ops\n"
+        "from tensorflow.python.framework import kernels\n"
+        "render_depth_ops.load_library()\n"
+        "for name in ('TfFaces>RenderDepth', 'TfFaces>RenderDepthGrad'):\n"
+        "    found = kernels.get_registered_kernels_for_op(name).kernel\n"
+        "    print(sorted(kernel.device_type for kernel in found))\n"
+    )
+    done = run(program)
+    assert done.returncode == 0, done.stderr
+    if "built without GPU kernels" in done.stderr:
+        pytest.skip("this nvcc does not fit this TensorFlow")
+    assert done.stdout == "['CPU', 'CPU', 'GPU', 'GPU']\n" * 2
 
 
 def test_the_key_follows_sources_and_flags(tmp_path, monkeypatch):

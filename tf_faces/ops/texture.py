@@ -123,7 +123,8 @@ def transfer_texture_prnet(
         np.stack([column, row], -1).astype(np.float64),
         np.asarray(target_vertices, np.float64)[corners, :2],
     )
-    points = (weights[..., None] * np.asarray(source_vertices)[corners, :2]).sum(1)
+    positions = np.asarray(source_vertices, np.float64)[corners, :2]
+    points = (weights[..., None] * positions).sum(1)
     limit = np.array([source_image.shape[1] - 1, source_image.shape[0] - 1])
     inside = ((points >= 0) & (points <= limit)).all(-1)
     picture = np.zeros((*triangle_id.shape, source_image.shape[2]))

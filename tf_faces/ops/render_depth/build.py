@@ -12,6 +12,7 @@ import platform
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 
 from absl import logging
@@ -43,12 +44,14 @@ def compiler() -> str | None:
 
 
 def cuda_compiler() -> str | None:
-    """nvcc where it is installed and this TensorFlow was built for GPUs."""
+    """$NVCC (empty: build for the CPU alone), else nvcc on the path; None without.
+
+    Also None where this TensorFlow was not built for GPUs.
+    """
     import tensorflow as tf
 
-    if not any((SOURCES / "kernels").glob("*.cu.cc")):
-        return None
-    return shutil.which("nvcc") if tf.test.is_built_with_cuda() else None
+    name = os.environ.get("NVCC", "nvcc")
+    return shutil.which(name) if name and tf.test.is_built_with_cuda() else None
 
 
 def _key(*choices: str) -> str:
@@ -79,10 +82,9 @@ def _commands(
     import tensorflow as tf
 
     # As system headers, so that our own warnings are the only ones.
-    compile_flags = [
-        "-isystem" + flag[2:] if flag.startswith("-I") else flag
-        for flag in tf.sysconfig.get_compile_flags()
-    ]
+    compile_flags = []
+    for flag in tf.sysconfig.get_compile_flags():
+        compile_flags += ["-isystem", flag[2:]] if flag.startswith("-I") else [flag]
     link_flags = tf.sysconfig.get_link_flags()
     flags = ["-fPIC", *OPTIMISATION, *shlex.split(os.environ.get("CXXFLAGS", ""))]
     commands, objects = [], []
@@ -112,8 +114,9 @@ def _commands(
 def compile_library(target: pathlib.Path, scratch: pathlib.Path) -> None:
     """Compiles the op into `target`; objects go to `scratch`.
 
-    With nvcc the GPU kernels are built too; if that fails (nvcc too old or too new for
-    this TensorFlow), a warning says so and the library has the CPU kernels alone.
+    With nvcc the GPU kernels are built too; if that fails or the result does not load
+    (nvcc too old or too new for this TensorFlow), a warning says so and the library
+    has the CPU kernels alone.
 
     Raises:
       BuildError: if there is no compiler or it fails.
@@ -127,6 +130,9 @@ def compile_library(target: pathlib.Path, scratch: pathlib.Path) -> None:
     if nvcc:
         try:
             _run(_commands(cxx, nvcc, target, scratch))
+            # In a process of its own: a library that lacks a symbol must not stay.
+            load = "import sys, tensorflow as tf; tf.load_op_library(sys.argv[1])"
+            _run([[sys.executable, "-c", load, str(target.resolve())]])
             return
         except BuildError as error:
             logging.warning("render_depth: built without GPU kernels: %s", error)
