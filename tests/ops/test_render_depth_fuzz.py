@@ -77,7 +77,7 @@ def test_the_sanitizer_sees_a_missing_guard(tmp_path):
         pytest.skip("no C++ compiler")
     kernels = tmp_path / "kernels"
     shutil.copytree(build.SOURCES / "kernels", kernels)
-    loops = kernels / "render_depth_vector.inc"
+    loops = kernels / "render_depth_vector_lanes.inc"
     guarded = "offset == last ? copy : from"
     text = loops.read_text()
     assert guarded in text
