@@ -49,7 +49,12 @@ def make_optimizer(
             f"--config.train.adam: found {variant!r}, expected torch1 or torch2."
         )
     optimizer = kinds[variant](
-        learning_rate=learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8
+        learning_rate=learning_rate,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        # Keras counts optimizers otherwise, and a snapshot keeps the names.
+        name="adam",
     )
     optimizer.build(list(variables))
     return optimizer

@@ -70,8 +70,11 @@ class Denoiser(keras.Model):
         seed: int | None = None,
         **keywords,
     ):
+        config = DenoiserConfig() if config is None else config
+        # A name of its own, so that variables are called the same in every process.
+        keywords.setdefault("name", f"{config.group}_denoiser")
         super().__init__(**keywords)
-        self.config = DenoiserConfig() if config is None else config
+        self.config = config
         self.seed = seed
         channels, padding, _ = ARCHITECTURES[self.config.architecture]
         self._padding = padding

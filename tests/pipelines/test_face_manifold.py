@@ -1,0 +1,432 @@
+"""Denoising, control, measures and pictures of faces by their coefficients."""
+
+import numpy as np
+import pytest
+import scipy.io
+from PIL import Image
+
+from tf_faces.core.errors import InputError
+from tf_faces.data import face_manifold as coefficients
+from tf_faces.data import face_manifold_models as face_models
+from tf_faces.data.face_manifold import FaceCoefficients
+from tf_faces.geometry import cameras, lighting, normals
+from tf_faces.models.face_manifold import denoisers
+from tf_faces.models.face_manifold.config import DenoiserConfig
+from tf_faces.morphable import io
+from tf_faces.pipelines import face_manifold as pipeline
+from tf_faces.pipelines import face_manifold_files as face_files
+from tf_faces.pipelines import face_manifold_measures as measures
+from tf_faces.pipelines import face_manifold_pictures as pictures
+from tf_faces.pipelines import face_manifold_set as picture_set
+
+
+@pytest.fixture(scope="module")
+def model():
+    return face_models.load("builtin:tiny")
+
+
+@pytest.fixture(scope="module")
+def manifold():
+    return pipeline.FaceManifold(
+        denoisers.Denoiser(DenoiserConfig("shape", 199, 1e5), seed=0),
+        denoisers.Denoiser(DenoiserConfig("expression", 29), seed=1),
+    )
+
+
+@pytest.fixture(scope="module")
+def faces(model):
+    return face_models.draw_faces(model, 6, 0)
+
+
+# --- denoising and control ------------------------------------------------------------
+
+
+def test_only_the_groups_of_the_mode_change(manifold, faces):
+    for mode, groups in pipeline.MODES.items():
+        found = manifold.denoise(faces, mode)
+        for group in coefficients.GROUPS:
+            same = np.array_equal(found.group(group), faces.group(group))
+            assert same == (group not in groups), (mode, group)
+        assert found.names == faces.names
+
+
+def test_passes_and_blend(manifold, faces):
+    once = manifold.project("shape", faces.shape)
+    twice = manifold.project("shape", faces.shape, passes=2)
+    np.testing.assert_array_equal(twice, manifold.project("shape", once))
+    half = manifold.project("shape", faces.shape, blend=0.5)
+    np.testing.assert_allclose(half, (once + faces.shape) / 2, rtol=1e-4, atol=1)
+    none = manifold.project("shape", faces.shape, blend=0)
+    np.testing.assert_allclose(none, faces.shape, rtol=1e-6)
+    for wrong in ({"passes": 0}, {"blend": 1.5}):
+        with pytest.raises(InputError, match="must"):
+            manifold.project("shape", faces.shape, **wrong)
+
+
+def test_denoisers_must_be_given_for_their_group(manifold, faces):
+    with pytest.raises(InputError, match="no denoiser for shape"):
+        pipeline.FaceManifold().denoise(faces, "shape")
+    with pytest.raises(InputError, match="given for shape is one for expression"):
+        pipeline.FaceManifold(shape=manifold.expression).denoise(faces, "both")
+    with pytest.raises(InputError, match="mode must be one of"):
+        manifold.denoise(faces, "texture")
+
+
+def test_completion_keeps_what_is_fixed(manifold):
+    fixed = np.zeros(29, bool)
+    fixed[[0, 5]] = True
+    known = np.arange(29.0)
+    starts = np.random.default_rng(0).standard_normal((7, 29))
+    found = manifold.complete("expression", known, fixed, starts=starts, passes=4)
+    assert found.shape == (7, 29)
+    np.testing.assert_array_equal(found[:, fixed], np.tile([0.0, 5.0], (7, 1)))
+    # One pass by hand.
+    one = manifold.complete("expression", known, fixed, starts=starts, passes=1)
+    mixed = np.where(fixed, known, starts)
+    expected = manifold.project("expression", mixed.astype(np.float32))
+    np.testing.assert_array_equal(one[:, ~fixed], expected[:, ~fixed])
+    with pytest.raises(InputError, match="no coefficient is fixed"):
+        manifold.complete("expression", known, ~fixed & fixed, starts=starts)
+    with pytest.raises(InputError, match=r"fixed must have shape \[29\]"):
+        manifold.complete("expression", known, fixed[:5], starts=starts)
+
+
+def test_interpolation_begins_and_ends_at_the_faces(manifold, faces):
+    first, second = faces.shape[:2]
+    walk = manifold.interpolate("shape", first, second, 5)
+    np.testing.assert_allclose(walk[[0, -1]], [first, second], rtol=1e-5, atol=0.1)
+    projected = manifold.interpolate("shape", first, second, 5, exact_ends=False)
+    np.testing.assert_allclose(
+        projected[2],
+        manifold.project("shape", (first + second)[None] / 2)[0],
+        rtol=1e-5,
+    )
+    with pytest.raises(InputError, match="steps"):
+        manifold.interpolate("shape", first, second, 1)
+
+
+def test_random_faces_follow_the_mode(model):
+    deviations = pipeline.SamplingDeviations.of_model(model)
+    rng = np.random.default_rng(0)
+    found = pipeline.uniform_faces(rng, deviations, 4000, "shape", 6, 6)
+    spread = np.asarray(deviations.shape, np.float64)
+    assert np.abs(found.shape / spread).max() <= 3
+    np.testing.assert_allclose(found.shape.std(axis=0) / spread, np.sqrt(3), rtol=0.1)
+    np.testing.assert_allclose(found.expression.std(axis=0), 1, rtol=0.1)
+    largest = deviations.texture / deviations.texture.max()
+    np.testing.assert_allclose(found.texture.std(axis=0), 2 * largest, rtol=0.1)
+    with pytest.raises(InputError, match="shape range"):
+        pipeline.uniform_faces(rng, deviations, 4, "shape", -1)
+
+
+# --- measures -------------------------------------------------------------------------
+
+
+def test_nearest_is_the_nearest():
+    rng = np.random.default_rng(0)
+    queries, references = rng.standard_normal((50, 4)), rng.standard_normal((30, 4))
+    expected = np.linalg.norm(queries[:, None] - references, axis=2).min(axis=1)
+    np.testing.assert_allclose(measures.nearest(queries, references), expected)
+    assert measures.nearest(references, references).max() == 0
+
+
+def test_vertex_metric_is_the_distance_of_the_meshes(model, faces):
+    for group in ("shape", "expression"):
+        metric = measures.vertex_metric(model, group)
+        values = faces.group(group)
+        a, b = (model.vertices(**{f"{group}_coefficients": values[i]}) for i in (0, 1))
+        expected = np.sqrt(np.square(a - b).sum(axis=1).mean()) / 1000
+        found = np.linalg.norm((values[0] - values[1]) @ metric)
+        assert found == pytest.approx(expected, rel=1e-3)
+
+
+def test_mahalanobis_of_a_known_law():
+    rng = np.random.default_rng(0)
+    mixing = np.array([[2.0, 0, 0], [1, 0.5, 0], [0, 0, 10]])
+    real = rng.standard_normal((20000, 3)) @ mixing.T + 5
+    probe = rng.standard_normal((100, 3)) @ mixing.T * 2
+    inverse = np.linalg.inv(mixing @ mixing.T)
+    expected = np.sqrt(np.einsum("ni,ij,nj->n", probe - 5, inverse, probe - 5))
+    np.testing.assert_allclose(measures.mahalanobis(probe, real), expected, rtol=0.05)
+
+
+def test_covariance_is_shrunk_where_faces_are_few():
+    rng = np.random.default_rng(0)
+    few = rng.standard_normal((20, 40))
+    _, covariance = measures.shrunk_covariance(few)
+    assert np.linalg.eigvalsh(covariance).min() > 0.01
+    assert np.isfinite(measures.mahalanobis(few, few)).all()
+
+
+def test_measures_tell_sets_apart(model):
+    rng = np.random.default_rng(0)
+    spread = np.asarray(model.shape_deviations, np.float64)
+    real, unseen, like, narrow, wide = (
+        rng.standard_normal((300, len(spread))) * spread * scale
+        for scale in (1, 1, 1, 0.3, 3)
+    )
+    metric = measures.vertex_metric(model, "shape")
+    found = {
+        name: measures.measure(values, real, unseen, metric)
+        for name, values in {"like": like, "narrow": narrow, "wide": wide}.items()
+    }
+    assert found["like"].trace_ratio == pytest.approx(1, abs=0.15)
+    assert found["narrow"].trace_ratio == pytest.approx(0.09, rel=0.15)
+    assert found["wide"].trace_ratio == pytest.approx(9, rel=0.15)
+    assert found["like"].mahalanobis == pytest.approx(1, abs=0.1)
+    assert found["wide"].mahalanobis > 2.5 > 0.5 > found["narrow"].mahalanobis
+    assert found["narrow"].specificity < found["like"].specificity
+    assert found["like"].specificity < found["wide"].specificity
+    assert found["like"].generalisation < found["wide"].generalisation
+    text = measures.table(found)
+    assert text.splitlines()[0].split() == ["set", *measures.COLUMNS]
+    assert len(text.splitlines()) == 4
+    with pytest.raises(InputError, match="at least 2 faces"):
+        measures.trace(real[:1])
+
+
+def test_plane_is_that_of_scikit_learn():
+    decomposition = pytest.importorskip("sklearn.decomposition")
+    values = np.random.default_rng(0).standard_normal((40, 6)) * [9, 5, 1, 1, 1, 1]
+    ours = measures.on_plane(values, measures.principal_plane(values))
+    theirs = decomposition.PCA(2, svd_solver="full").fit_transform(values)
+    np.testing.assert_allclose(np.abs(ours), np.abs(theirs), rtol=1e-9, atol=1e-9)
+    _, directions = measures.principal_plane(values)
+    assert (directions.max(axis=1) >= -directions.min(axis=1)).all()
+
+
+@pytest.mark.parametrize("method", measures.EMBEDDINGS)
+def test_embeddings(method):
+    pytest.importorskip("sklearn")
+    rng = np.random.default_rng(0)
+    sets = {"a": rng.standard_normal((12, 5)), "b": rng.standard_normal((9, 5)) + 30}
+    placed = measures.embed(sets, method)
+    assert {name: values.shape for name, values in placed.items()} == {
+        "a": (12, 2),
+        "b": (9, 2),
+    }
+    if method == "pca":
+        assert abs(placed["a"][:, 0].mean() - placed["b"][:, 0].mean()) > 30
+    with pytest.raises(InputError, match="method must be"):
+        measures.embed(sets, "umap")
+
+
+# --- pictures -------------------------------------------------------------------------
+
+
+def test_painter_is_the_reference_lighting(model, faces):
+    painter = pictures.Painter(model)
+    vertices = model.vertices(faces.shape[0], faces.expression[0]) * np.float32(0.001)
+    albedo = pictures.colors(model, faces.texture)[0]
+    reference_normals = normals.vertex_normals_face3d(vertices, model.triangles)
+    np.testing.assert_allclose(
+        painter.normals(vertices).T, reference_normals, atol=2e-5
+    )
+    expected = lighting.point_lights(
+        vertices,
+        reference_normals,
+        albedo,
+        np.float32(lighting.FACE_MANIFOLD_LIGHT_POSITIONS),
+        np.float32(lighting.FACE_MANIFOLD_LIGHT_INTENSITIES),
+        ambient=0.1,
+    )
+    found = painter.light(
+        vertices,
+        albedo,
+        np.array(lighting.FACE_MANIFOLD_LIGHT_POSITIONS),
+        np.array(lighting.FACE_MANIFOLD_LIGHT_INTENSITIES),
+        0.1,
+    )
+    np.testing.assert_allclose(found, expected, atol=3e-5)
+
+
+def test_pictures_show_faces_in_any_number(model, faces, monkeypatch):
+    view = pictures.View().resized(64)
+    whole = pictures.render(model, faces, view)
+    assert whole.images.shape == (6, 64, 64, 3) and whole.mask.dtype == bool
+    assert 0.2 < whole.mask.mean() < 0.8
+    assert not whole.images[~whole.mask].any()
+    monkeypatch.setattr(pictures, "FACES_A_PIECE", 4)
+    np.testing.assert_allclose(
+        pictures.render(model, faces, view).images, whole.images, atol=1e-5
+    )
+
+
+def test_faces_of_another_model_are_refused(model):
+    other = FaceCoefficients(np.zeros((1, 400)), np.zeros((1, 29)))
+    with pytest.raises(InputError, match="400 shape coefficients.*has 199"):
+        pictures.render(model, other)
+    with pytest.raises(InputError, match="must have pixels"):
+        pictures.View(0, 10)
+
+
+@pytest.mark.parametrize("form", face_files.FORMS)
+def test_files_of_faces(tmp_path, model, faces, form):
+    two = faces.take(slice(0, 2))
+    paths = face_files.write_faces(tmp_path / "new", ["a", "b"], model, two, form)
+    suffix = "jpg" if form == "images" else form
+    assert [path.name for path in paths] == [f"a.{suffix}", f"b.{suffix}"]
+    if form == "images":
+        with Image.open(paths[0]) as picture:
+            assert picture.size == (256, 256) and picture.mode == "RGB"
+    else:
+        from tf_faces.geometry import mesh_files
+
+        mesh = mesh_files.read_mesh(paths[1])
+        expected = model.to_unit("mm").vertices(two.shape[1], two.expression[1])
+        np.testing.assert_allclose(
+            np.sort(mesh.vertices, axis=0), np.sort(expected, axis=0), atol=1e-2
+        )
+    with pytest.raises(InputError, match="form must be"):
+        face_files.write_faces(tmp_path, ["a"], model, two, "stl")
+
+
+# --- expressions as text --------------------------------------------------------------
+
+
+def test_expressions_by_name_number_and_list(tmp_path, model):
+    smile = face_files.parse_expression(model, "smile=0.5, 3=-1")
+    place = model.expression_names.index("smile")
+    assert smile[place] == 0.5 and smile[3] == -1
+    assert np.count_nonzero(smile) == 2
+    assert face_files.parse_expression(model, "happy").any()
+    assert not face_files.parse_expression(model, "neutral").any()
+    listed = tmp_path / "list.txt"
+    listed.write_text("# two\nhappy\n\nsmile=1 jaw_open=0.2\n")
+    assert face_files.read_expressions(model, str(listed)).shape == (2, 29)
+    assert face_files.read_expressions(model, "happy; sad ;0=1").shape == (3, 29)
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("", "empty"),
+        ("grumpy", "expected one of neutral"),
+        ("smile=big", "no finite number"),
+        ("smile=nan", "no finite number"),
+        ("29=1", "modes 0 to 28"),
+        ("smirk=1", "smirk"),
+    ],
+)
+def test_wrong_expressions(model, text, message):
+    with pytest.raises(InputError, match=message):
+        face_files.parse_expression(model, text)
+
+
+def test_wrong_lines_of_a_list_are_named(tmp_path, model):
+    path = tmp_path / "list.txt"
+    path.write_text("happy\ngrumpy\n")
+    with pytest.raises(InputError, match="list.txt, line 2: .*grumpy"):
+        face_files.read_expressions(model, str(path))
+    path.write_text("# nothing\n")
+    with pytest.raises(InputError, match="holds no expression"):
+        face_files.read_expressions(model, str(path))
+    with pytest.raises(InputError, match="no such list"):
+        face_files.read_expressions(model, str(tmp_path / "gone.txt"))
+
+
+# --- sets of pictures with ground truth -----------------------------------------------
+
+
+def _write_set(folder, faces, workers=1, **options):
+    return picture_set.write_set(
+        folder,
+        "builtin:tiny",
+        faces.replace(names=None),
+        picture_set.PictureOptions(size=64, **options),
+        workers=workers,
+    )
+
+
+def test_ground_truth_is_exact(tmp_path, model, faces):
+    """The .mat alone rebuilds the landmarks and the depth of the picture."""
+    assert _write_set(tmp_path / "set", faces) == 6
+    for row in range(6):
+        name = f"synthetic_{row + 1:06d}"
+        stored = scipy.io.loadmat(tmp_path / "set/synthetic" / f"{name}.mat")
+        np.testing.assert_allclose(stored["Shape_Para"][:, 0], faces.shape[row])
+        shape, expression = stored["Shape_Para"].T, stored["Exp_Para"].T
+        vertices = model.vertices(shape[0], expression[0])
+        pose = stored["Pose_Para"][0]
+        placed = np.asarray(cameras.project_pose(vertices, pose, np.float32(64)))
+        points = placed[model.landmarks68]
+        np.testing.assert_allclose(stored["pt2d"].T, points[:, :2], atol=1e-2)
+        np.testing.assert_allclose(stored["pt3d_68"].T, points, atol=1e-2)
+        with Image.open(tmp_path / "set/depth" / f"{name}.png") as picture:
+            depth = picture_set.depth_from_bytes(np.array(picture))
+        with Image.open(tmp_path / "set/masks" / f"{name}.png") as picture:
+            mask = np.array(picture) == 255
+        np.testing.assert_array_equal(mask, ~np.isnan(depth))
+        assert 0.1 < mask.mean() < 0.9
+        # A visible landmark lies on the surface that the depth picture shows.
+        visible = stored["visible68"][0].astype(bool)
+        assert visible.sum() > 20
+        column, line = np.rint(points[visible, :2]).astype(int).T
+        seen = mask[line, column]
+        behind = depth[line, column][seen] - points[visible, 2][seen]
+        assert behind.max() < picture_set._VISIBLE_WITHIN + 0.1
+        with Image.open(tmp_path / "set/synthetic" / f"{name}.jpg") as picture:
+            assert picture.size == (64, 64)
+        assert stored["pt2d"].shape == (2, 68) and stored["roi"].shape == (1, 4)
+        assert stored["Illum_Para"].shape == (1, 10)
+        assert stored["Color_Para"].shape == (1, 7)
+    again = coefficients.read_mat_folder(tmp_path / "set")
+    np.testing.assert_allclose(again.faces.expression, faces.expression)
+
+
+def test_an_interrupted_set_goes_on(tmp_path, faces):
+    folder = tmp_path / "set"
+    _write_set(folder, faces)
+    before = {path.name: path.read_bytes() for path in folder.rglob("*.*")}
+    for name in ("synthetic_000002.mat", "synthetic_000005.mat"):
+        (folder / "synthetic" / name).unlink()
+    (folder / "synthetic" / "synthetic_000005.jpg").write_bytes(b"half")
+    assert _write_set(folder, faces) == 2
+    assert _write_set(folder, faces) == 0
+    after = {path.name: path.read_bytes() for path in folder.rglob("*.*")}
+    assert set(after) == set(before)
+    for name, content in before.items():
+        if not name.endswith(".mat"):  # These hold the time of writing.
+            assert after[name] == content, name
+    stored = picture_set.stored_faces(folder)
+    np.testing.assert_array_equal(stored.shape, faces.shape)
+    assert picture_set.stored_faces(tmp_path) is None
+
+
+def test_sets_are_not_mixed(tmp_path, faces):
+    folder = tmp_path / "set"
+    _write_set(folder, faces)
+    with pytest.raises(InputError, match="other options"):
+        _write_set(folder, faces, yaw=10)
+    with pytest.raises(InputError, match="other faces"):
+        _write_set(folder, faces.replace(shape=faces.shape + 1))
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/file").write_text("x")
+    with pytest.raises(InputError, match="not empty"):
+        _write_set(tmp_path / "full", faces)
+    with pytest.raises(InputError, match="size must be"):
+        picture_set.PictureOptions(size=4)
+    with pytest.raises(InputError, match="yaw must be"):
+        picture_set.PictureOptions(yaw=200)
+
+
+@pytest.mark.slow
+def test_several_processes_draw_the_same(tmp_path, model):
+    faces = face_models.draw_faces(model, 40, 0)
+    _write_set(tmp_path / "one", faces)
+    _write_set(tmp_path / "two", faces, workers=2)
+    for path in sorted((tmp_path / "one").rglob("*.png")):
+        other = tmp_path / "two" / path.relative_to(tmp_path / "one")
+        with Image.open(path) as a, Image.open(other) as b:
+            difference = np.abs(np.array(a, int) - np.array(b, int))
+        # One thread or several: rounding may move an edge by a pixel.
+        assert (difference > 1).mean() < 0.002
+    assert len(list((tmp_path / "two/synthetic").glob("*.mat"))) == 40
+
+
+def test_faces_can_come_from_any_model(tmp_path, data_directory):
+    source = io.load(data_directory / "ict_facekit" / "ict_facekit.npz")
+    model = face_models.coefficient_model(source)
+    faces = face_models.draw_faces(model, 1, 0)
+    rendering = pictures.render(model, faces, pictures.View().resized(96))
+    assert 0.1 < rendering.mask.mean() < 0.9
