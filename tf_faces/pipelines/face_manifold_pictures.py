@@ -184,12 +184,12 @@ class Painter:
         dtype = vertices.dtype
         components = np.ascontiguousarray(vertices.T)
         normal = self.normals(vertices)
-        light = np.zeros((len(vertices), 3), dtype)
-        for position, intensity in zip(positions, intensities, strict=True):
-            x, y, z = components - position.astype(dtype)[:, None]
+        cosines = np.empty((len(positions), len(vertices)), dtype)
+        for cosine, position in zip(cosines, positions.astype(dtype), strict=True):
+            x, y, z = components - position[:, None]
             length = np.sqrt(x * x + y * y + z * z)
-            cosine = (normal[0] * x + normal[1] * y + normal[2] * z) / length
-            light += cosine[:, None] * intensity.astype(dtype)
+            np.divide(normal[0] * x + normal[1] * y + normal[2] * z, length, out=cosine)
+        light = cosines.T @ intensities.astype(dtype)
         light *= albedo
         light += dtype.type(ambient)
         return np.clip(light, 0, 1, out=light)

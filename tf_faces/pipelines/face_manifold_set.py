@@ -42,7 +42,7 @@ from tf_faces.morphable.model import MorphableModel
 from tf_faces.pipelines import face_manifold_pictures as pictures
 
 _FORMAT = "tf_faces face_manifold picture set 1"
-_FACES_A_TASK = 16
+_FACES_A_TASK = 32
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
