@@ -70,7 +70,7 @@ def _fails(capfd, status, *words):
         assert word in lines[0], lines[0]
 
 
-# --- help and values -------------------------------------------------------------------
+# --- help and values ------------------------------------------------------------------
 
 
 def test_help(capfd):
@@ -110,7 +110,7 @@ def test_wrong_options(capfd, arguments, words):
     _fails(capfd, program.main(arguments), *words)
 
 
-# --- denoise ----------------------------------------------------------------------------
+# --- denoise --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("form", ["pkl", "npz"])
@@ -193,7 +193,7 @@ def test_one_bad_file_among_many(workshop, tmp_path, capfd):
     _fails(capfd, status, "3.mat: lacks the variable Shape_Para")
 
 
-# --- wrong input ------------------------------------------------------------------------
+# --- wrong input ----------------------------------------------------------------------
 
 
 def _table(path, **changes):
@@ -272,7 +272,7 @@ def test_weights_of_the_other_network(workshop, tmp_path, capfd):
     _fails(capfd, status, "epoch_10.npz", "for expression coefficients")
 
 
-# --- generate-dataset -------------------------------------------------------------------
+# --- generate-dataset -----------------------------------------------------------------
 
 
 def test_generate_dataset(workshop, tmp_path, capfd):
@@ -299,7 +299,7 @@ def test_generate_dataset(workshop, tmp_path, capfd):
     _fails(capfd, status, "found 12 faces", "600", "--test-faces")
 
 
-# --- test -------------------------------------------------------------------------------
+# --- test -----------------------------------------------------------------------------
 
 
 def test_test_takes_the_last_faces(workshop, tmp_path, capfd):
@@ -350,7 +350,7 @@ def test_draws_differ_by_seed_only(workshop, tmp_path):
     assert not np.array_equal(found[0], found[2])
 
 
-# --- create-synthetic -------------------------------------------------------------------
+# --- create-synthetic -----------------------------------------------------------------
 
 
 def test_create_synthetic(workshop, tmp_path, capfd):
@@ -431,7 +431,7 @@ def test_picture_sets_go_on(workshop, tmp_path, capfd):
     _fails(capfd, _run(workshop, *common, "--seed", 9), "other options")
 
 
-# --- scatter ----------------------------------------------------------------------------
+# --- scatter --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("method", ["pca", "isomap"])
@@ -479,7 +479,7 @@ def test_scatter_needs_faces_of_the_model(workshop, tmp_path, capfd):
     _fails(capfd, status, "ict.npz", "100 shape coefficients", "199")
 
 
-# --- control ----------------------------------------------------------------------------
+# --- control --------------------------------------------------------------------------
 
 
 def test_complete(workshop, tmp_path, capfd):

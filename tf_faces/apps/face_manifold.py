@@ -73,6 +73,11 @@ def count(text: str) -> int:
     return value
 
 
+def epoch(text: str) -> str:
+    """Reads the number of an epoch, or "final" or "best"."""
+    return text if text in ("final", "best") else str(count(text))
+
+
 def _lazy(module: str, name: str):
     """A command that is imported when it runs."""
 
@@ -146,7 +151,10 @@ def _add_weights(parser) -> None:
         help="folder with shape/ and expression/: the original's, or a run folder",
     )
     group.add_argument(
-        "--epoch", type=count, default=10, help="which epoch_<n>.pkl of that folder"
+        "--epoch",
+        type=epoch,
+        default="10",
+        help="which epoch_<n> of that folder; or final, best",
     )
     for name, group_name in (("shape", "shape"), ("exp", "expression")):
         group.add_argument(

@@ -75,7 +75,9 @@ def sampling_deviations(
 def _find_weights(options: argparse.Namespace, group: str) -> pathlib.Path:
     folder = pathlib.Path(options.trained_models) / group
     # The .npz that train.py writes beside the .pkl knows its unit.
-    candidates = [folder / f"epoch_{options.epoch}{end}" for end in (".npz", ".pkl")]
+    is_number = options.epoch.isdigit()
+    stem = f"epoch_{options.epoch}" if is_number else options.epoch
+    candidates = [folder / f"{stem}{end}" for end in (".npz", ".pkl")]
     for path in candidates:
         if path.is_file():
             return path
