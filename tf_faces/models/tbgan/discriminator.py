@@ -9,7 +9,12 @@ from keras import ops
 
 from tf_faces.layers import equalized, normalization, resampling
 from tf_faces.models.tbgan.config import DiscriminatorConfig, split_level_of_detail
-from tf_faces.models.tbgan.network import ProgressiveNetwork, image_shape, side
+from tf_faces.models.tbgan.network import (
+    ProgressiveNetwork,
+    image_shape,
+    regroup,
+    side,
+)
 
 
 @keras.saving.register_keras_serializable(package="tf_faces")
@@ -109,7 +114,7 @@ class Discriminator(ProgressiveNetwork):
         return features
 
     def from_rgb(self, res: int, images, activations=None):
-        """Returns the features of images at log2 resolution `res`.
+        """Returns the features of images at log2 resolution `res`, one part a branch.
 
         Args:
           res: log2 of the images' side.
@@ -117,20 +122,15 @@ class Discriminator(ProgressiveNetwork):
           activations: as in `call`.
         """
         scopes = self._from_rgb_scopes(res)
-        parts = ops.split(images, len(scopes), axis=-1) if len(scopes) > 1 else [images]
-        features = [
+        return [
             self._apply(scope, part, activations)
-            for scope, part in zip(scopes, parts, strict=True)
+            for scope, part in zip(scopes, regroup([images], len(scopes)), strict=True)
         ]
-        return features[0] if len(features) == 1 else ops.concatenate(features, axis=-1)
 
-    def _block(self, res: int, features, activations):
+    def _block(self, res: int, parts, activations):
         scopes = self._block_scopes(res)
-        parts = (
-            ops.split(features, len(scopes), axis=-1) if len(scopes) > 1 else [features]
-        )
         outputs = []
-        for scope, part in zip(scopes, parts, strict=True):
+        for scope, part in zip(scopes, regroup(parts, len(scopes)), strict=True):
             part = self._apply(f"{scope}/Conv0", part, activations)
             if self.config.fused_scale:
                 part = self._apply(f"{scope}/Conv1_down", part, activations)
@@ -139,7 +139,7 @@ class Discriminator(ProgressiveNetwork):
                     self._apply(f"{scope}/Conv1", part, activations)
                 )
             outputs.append(part)
-        return outputs[0] if len(outputs) == 1 else ops.concatenate(outputs, axis=-1)
+        return outputs
 
     def call(
         self, images, level_of_detail=0.0, native=False, sets: int = 1, activations=None
@@ -168,15 +168,19 @@ class Discriminator(ProgressiveNetwork):
         images = ops.cast(images, config.dtype)
         if not native:
             images = resampling.downscale(images, 2**level.floor)
-        features = self.from_rgb(top, images, activations)
+        parts = self.from_rgb(top, images, activations)
         for res in range(top, 2, -1):
-            features = self._block(res, features, activations)
+            parts = self._block(res, parts, activations)
             if res == top and level.fraction is not None:
                 lower = self.from_rgb(
                     res - 1, resampling.downscale(images), activations
                 )
                 fraction = self.fade_weight(level)
-                features = resampling.lerp(features, lower, fraction)
+                parts = [
+                    resampling.lerp(part, other, fraction)
+                    for part, other in zip(parts, lower, strict=True)
+                ]
+        (features,) = regroup(parts, 1)
         if self._statistic is not None:
             features = self._statistic(features, sets=sets)
             if activations is not None:

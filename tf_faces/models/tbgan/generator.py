@@ -11,7 +11,12 @@ from keras import ops
 
 from tf_faces.layers import equalized, normalization, resampling
 from tf_faces.models.tbgan.config import GeneratorConfig, split_level_of_detail
-from tf_faces.models.tbgan.network import ProgressiveNetwork, image_shape, side
+from tf_faces.models.tbgan.network import (
+    ProgressiveNetwork,
+    image_shape,
+    regroup,
+    side,
+)
 
 # The first layer's gain makes up for the normalisation of its inputs.
 _FIRST_GAIN = math.sqrt(2.0) / 4.0
@@ -108,32 +113,28 @@ class Generator(ProgressiveNetwork):
             activations[name] = features
         return features
 
-    def _block(self, res: int, features, activations):
+    def _block(self, res: int, parts, activations):
         if self.config.branched(res):
-            parts = ops.split(features, 3, axis=-1)
             scopes = [f"{side(res)}/{name}" for name in self.config.branches]
         else:
-            parts, scopes = [features], [side(res)]
+            scopes = [side(res)]
         outputs = []
-        for scope, part in zip(scopes, parts, strict=True):
+        for scope, part in zip(scopes, regroup(parts, len(scopes)), strict=True):
             if self.config.fused_scale:
                 part = self._apply(f"{scope}/Conv0_up", part, activations)
             else:
                 part = resampling.upscale(part)
                 part = self._apply(f"{scope}/Conv0", part, activations)
             outputs.append(self._apply(f"{scope}/Conv1", part, activations))
-        return outputs[0] if len(outputs) == 1 else ops.concatenate(outputs, axis=-1)
+        return outputs
 
-    def _to_rgb(self, res: int, features):
+    def _to_rgb(self, res: int, parts):
         scopes = self._to_rgb_scopes(res)
-        parts = (
-            ops.split(features, len(scopes), axis=-1) if len(scopes) > 1 else [features]
-        )
         images = [
             self._layer_of[scope](part)
-            for scope, part in zip(scopes, parts, strict=True)
+            for scope, part in zip(scopes, regroup(parts, len(scopes)), strict=True)
         ]
-        return images[0] if len(images) == 1 else ops.concatenate(images, axis=-1)
+        return regroup(images, 1)[0]
 
     def call(
         self, latents, labels=None, level_of_detail=0.0, native=False, activations=None
@@ -170,11 +171,11 @@ class Generator(ProgressiveNetwork):
                 activations["4x4"] = features
         features = self._apply("4x4/Dense", features, activations)
         features = self._apply("4x4/Conv", features, activations)
-        former = None
+        former, parts = None, [features]
         for res in range(3, top + 1):
-            former = features
-            features = self._block(res, features, activations)
-        images = self._to_rgb(top, features)
+            former = parts
+            parts = self._block(res, parts, activations)
+        images = self._to_rgb(top, parts)
         if level.fraction is not None and former is not None:
             lower = resampling.upscale(self._to_rgb(top - 1, former))
             fraction = self.fade_weight(level)

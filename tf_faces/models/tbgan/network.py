@@ -93,6 +93,22 @@ class ProgressiveNetwork(keras.Model):
         return (name, str(parameters) if parameters else "-", shape, weight)
 
 
+def regroup(parts: list, count: int) -> list:
+    """Returns channel groups as `count` groups of equal width, in the same order.
+
+    Branches are kept apart from one block to the next: joining and splitting them
+    would copy every feature map, and its gradients, twice.
+
+    Args:
+      parts: tensors [N, H, W, C_i].
+      count: number of groups wanted.
+    """
+    if len(parts) == count:
+        return parts
+    joined = parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=-1)
+    return [joined] if count == 1 else ops.split(joined, count, axis=-1)
+
+
 def image_shape(channels: int, side: int) -> str:
     """A shape as the original's layer tables print it."""
     return f"(?, {channels}, {side}, {side})"
