@@ -49,7 +49,7 @@ def test_gradient_of_a_degenerate_triangle_is_finite():
     import tensorflow as tf
 
     corners = tf.constant([[1.0, 2.0], [1.0, 2.0], [3.0, 4.0]])
-    with tf.GradientTape() as tape:
+    with tf.GradientTape(persistent=True) as tape:
         tape.watch(corners)
         weights = barycentric.barycentric_coordinates(tf.constant([5.0, 5.0]), corners)
     assert np.isfinite(
@@ -171,7 +171,7 @@ def test_chamfer_agrees_with_tensorflow_graphics():
     second = tf.constant(generator.normal(size=(30, 3)))
     values = []
     for function in (distances.chamfer_distance, chamfer_distance.evaluate):
-        with tf.GradientTape() as tape:
+        with tf.GradientTape(persistent=True) as tape:
             tape.watch(first)
             value = function(first, second)
         values.append((value.numpy(), tape.gradient(value, first).numpy()))
@@ -189,7 +189,7 @@ def test_gradient_of_chamfer_by_differences():
     generator = np.random.default_rng(2)
     value, other = generator.normal(size=(6, 3)), generator.normal(size=(9, 3))
     points = tf.constant(value)
-    with tf.GradientTape() as tape:
+    with tf.GradientTape(persistent=True) as tape:
         tape.watch(points)
         distance = distances.chamfer_distance(points, tf.constant(other))
     gradient = tape.gradient(distance, points).numpy()

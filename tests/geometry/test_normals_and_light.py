@@ -88,7 +88,7 @@ def test_gradients_are_finite_on_degenerate_meshes(weighting):
 
     vertices = tf.constant([[0.0, 0, 0], [0, 0, 0], [1, 0, 0], [2, 0, 0], [5, 5, 5]])
     triangles = np.array([[0, 1, 2], [0, 2, 3]])
-    with tf.GradientTape() as tape:
+    with tf.GradientTape(persistent=True) as tape:
         tape.watch(vertices)
         result = normals.vertex_normals(
             vertices, triangles, weighting, zero_normal=(1.0, 0.0, 0.0)
@@ -208,7 +208,7 @@ def test_harmonics_of_tensors():
     directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
     directions[0, 0], directions[0, 1] = [0, 0, 1], [0, 0, -1]
     tensor = tf.constant(directions)
-    with tf.GradientTape() as tape:
+    with tf.GradientTape(persistent=True) as tape:
         tape.watch(tensor)
         basis = lighting.spherical_harmonics(tensor, 3)
     np.testing.assert_allclose(

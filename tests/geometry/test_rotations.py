@@ -221,7 +221,7 @@ def test_jacobians_are_finite_at_singular_rotations(name, number):
     import tensorflow as tf
 
     matrix = tf.constant(SINGULAR_ROTATIONS[number])
-    with tf.GradientTape() as tape:
+    with tf.GradientTape(persistent=True) as tape:
         tape.watch(matrix)
         result = getattr(rotations, name)(matrix)
     assert np.isfinite(result.numpy()).all()
@@ -236,7 +236,7 @@ def test_jacobian_of_rotation_vectors(angle_length):
 
     value = angle_length * np.array([0.6, -0.64, 0.48])
     vector = tf.constant(value)
-    with tf.GradientTape() as tape:
+    with tf.GradientTape(persistent=True) as tape:
         tape.watch(vector)
         matrix = rotations.rotation_vector_to_matrix(vector)
     jacobian = tape.jacobian(matrix, vector, experimental_use_pfor=False).numpy()
@@ -254,7 +254,7 @@ def test_variables_are_tensors():
     import tensorflow as tf
 
     variable = tf.Variable([[0.1, 0.2, 0.3]])
-    with tf.GradientTape() as tape:
+    with tf.GradientTape(persistent=True) as tape:
         matrix = rotations.euler_to_matrix_3ddfa(variable)
     assert tape.jacobian(matrix, variable, experimental_use_pfor=False).shape == (
         1,
