@@ -1,0 +1,289 @@
+"""Speed of TBGAN's training step, its data pipeline and dataset_tool, side by side.
+
+    python benchmarks/tbgan.py [--sizes 32 64 128] [--rounds 15] [--no_xla]
+
+Steps: networks of `--fmap_base 512 --fmap_max 64`, at their full resolution, one D step
+with average and one G step an iteration.  Variants of the same training run in turn:
+
+    disk    the training system reading TFRecords, record by record
+    memory  the same with minibatches that lie ready
+    plain   the mathematics transcribed plainly (`plain_tbgan.py`), data in memory
+    xla     `memory` with --xla
+
+Given are medians of the time an iteration takes, and of the processor seconds that it
+costs: where other programs share the machine only the latter are steady.  The original
+graph needs about 1.2 times as long as `plain`, so 30 percent less than the original
+is a ratio of 0.84 to `plain`.
+
+dataset_tool: samples a second of `create_from_pkl_img_norm` with one process and two.
+"""
+
+import argparse
+import functools
+import importlib.metadata
+import itertools
+import os
+import pathlib
+import platform
+import statistics
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+MARK = 1.2 * 0.7  # of `plain`: 30 percent less than the original graph
+PIPELINE_MARK = 0.03
+PROCESSES_MARK = 1.7
+
+
+def in_turn(rounds: int, functions: dict) -> dict[str, tuple[float, float]]:
+    """Calls functions in turn.
+
+    Returns:
+      Medians of {name: (seconds, processor seconds)} after two rounds of warmth.
+    """
+    times: dict[str, list] = {name: [] for name in functions}
+    for index in range(rounds + 2):
+        for name, function in functions.items():
+            processor, start = time.process_time(), time.perf_counter()
+            function()
+            took = time.perf_counter() - start, time.process_time() - processor
+            if index >= 2:
+                times[name].append(took)
+    return {
+        name: (
+            statistics.median(wall for wall, _ in taken),
+            statistics.median(processor for _, processor in taken),
+        )
+        for name, taken in times.items()
+    }
+
+
+# --- training steps -----------------------------------------------------------------
+
+
+def write_images(directory: pathlib.Path, count: int, resolution: int) -> None:
+    """Writes a record set of smooth random maps with seven labels."""
+    from tf_faces.data import dataset_writer
+
+    generator = np.random.default_rng(0)
+    labels = generator.normal(size=(count, 7)).astype(np.float32)
+
+    def load(index: int) -> np.ndarray:
+        coarse = np.random.default_rng(index).normal(0, 0.4, (9, 4, 4))
+        scale = resolution // 4
+        return np.kron(coarse, np.ones((1, scale, scale))).astype(np.float32)
+
+    samples = dataset_writer.Samples(range(count), load, (9,), labels)
+    dataset_writer.write_record_set(directory, samples, processes=1)
+
+
+class _Observed:
+    """A data set that notes how long its reader waits for minibatches."""
+
+    def __init__(self, dataset, from_memory: bool):
+        self._dataset = dataset
+        self._from_memory = from_memory
+        self.waits: list[float] = []
+
+    def __getattr__(self, name):
+        return getattr(self._dataset, name)
+
+    def pipeline(self, *arguments):
+        pipeline = self._dataset.pipeline(*arguments)
+        if self._from_memory:
+            pipeline = itertools.repeat(next(iter(pipeline)))
+        minibatches = iter(pipeline)
+        while True:
+            start = time.perf_counter()
+            minibatch = next(minibatches)
+            self.waits.append(time.perf_counter() - start)
+            yield minibatch
+
+
+def make_system(directory, arguments, resolution: int, from_memory: bool, xla=False):
+    """Makes the training system of one variant; returns (iterate, system, data set)."""
+    import configs
+    from tf_faces.data import tbgan as data
+    from tf_faces.training import distribution, loop, tbgan
+
+    config = configs.load("tbgan", "v2-1gpu")
+    options = [
+        *(f"{scope}.fmap_base={arguments.fmap_base}" for scope in "GD"),
+        *(f"{scope}.fmap_max={arguments.fmap_max}" for scope in "GD"),
+        "sched.minibatch_dict={}",
+        f"sched.minibatch_base={arguments.minibatch}",
+        f"sched.lod_initial_resolution={resolution}",
+        "sched.lod_training_kimg=0",
+        "sched.lod_transition_kimg=0",
+        "train.minibatch_repeats=1",
+        f"xla={xla}",
+    ]
+    configs.override(config, options)
+    dataset = data.TfrecordDataset(
+        directory, max_label_size="full", memory_mb=0, seed=config.random_seed
+    )
+    observed = _Observed(dataset, from_memory)
+    strategy = distribution.make_strategy("cpu:1", 1, "of this benchmark")
+    system = tbgan.TbganSystem(config, strategy, observed)
+    progress = loop.Progress()
+
+    def iterate():
+        iteration = system.iterate(progress)
+        np.asarray(iteration.measurements[0].values)
+        progress.iterations += 1
+
+    return iterate, system, observed
+
+
+def make_plain(system, minibatch: int):
+    """Makes the plain step from copies of a system's networks."""
+    import tensorflow as tf
+
+    from benchmarks import plain_tbgan
+    from tf_faces.training import tbgan_step
+
+    step = plain_tbgan.Step(system.generator, system.discriminator)
+    all_labels = tf.constant(system.dataset.labels)
+    images, labels = next(iter(system.dataset.pipeline(0, minibatch, 0)))
+    counter = itertools.count()
+
+    @functools.partial(tf.function, autograph=False)
+    def compiled(images, labels, seed):
+        drawn = tbgan_step.random_inputs(
+            seed, minibatch, system.generator.config.latent_size, all_labels
+        )
+        return step(images, labels, drawn, tf.constant(0.001))
+
+    return lambda: np.asarray(compiled(images, labels, tf.constant([1, next(counter)])))
+
+
+def measure_steps(arguments, resolution: int) -> None:
+    """Prints a row of the table."""
+    with tempfile.TemporaryDirectory() as folder:
+        directory = pathlib.Path(folder) / "images"
+        write_images(directory, max(64, 4 * arguments.minibatch), resolution)
+        disk, system, observed = make_system(directory, arguments, resolution, False)
+        functions = {
+            "disk": disk,
+            "memory": make_system(directory, arguments, resolution, True)[0],
+            "plain": make_plain(system, arguments.minibatch),
+        }
+        if arguments.xla:
+            functions["xla"] = make_system(
+                directory, arguments, resolution, True, xla=True
+            )[0]
+        found = in_turn(arguments.rounds, functions)
+    wait = statistics.median(observed.waits[2:])
+    for kind, unit in ((0, "time"), (1, "CPU")):
+        milliseconds = {name: found[name][kind] * 1e3 for name in found}
+        plain = milliseconds["plain"]
+        row = [f"{resolution:>4}", f"{unit:<4}"]
+        row += [f"{milliseconds[name]:>8.0f}" for name in ("disk", "memory", "plain")]
+        row.append(f"{milliseconds['xla']:>8.0f}" if arguments.xla else f"{'-':>8}")
+        row.append(f"{wait * 1e3:>7.1f}" if kind == 0 else f"{'':>7}")
+        row.append(f"{milliseconds['disk'] / milliseconds['memory'] - 1:>9.1%}")
+        row.append(f"{milliseconds['memory'] / plain:>13.2f}")
+        row.append(f"{milliseconds['xla'] / plain:>10.2f}" if arguments.xla else "")
+        print(" ".join(row), flush=True)
+
+
+# --- dataset_tool -------------------------------------------------------------------
+
+
+def measure_tool(arguments) -> None:
+    """Prints samples a second of `create_from_pkl_img_norm`."""
+    from tf_faces.data import dataset_coupled, dataset_writer, uv_sets
+
+    with tempfile.TemporaryDirectory() as folder:
+        root = pathlib.Path(folder)
+        source = uv_sets.make_uv_set(
+            root / "source",
+            "builtin",
+            arguments.tool_count,
+            arguments.tool_resolution,
+            processes=os.cpu_count() or 1,
+            show_progress=False,
+        )
+        names = ("texture", "shape", "normals")
+        samples = dataset_coupled.from_pkl_img_norm(
+            dataset_coupled.CoupledSource(
+                *(source / name for name in names),
+                labels=source / "labels.pkl",
+                paths=source / "paths.pkl",
+            )
+        )
+
+        def write(processes: int) -> None:
+            dataset_writer.write_record_set(
+                root / "set", samples, processes=processes, overwrite=True
+            )
+
+        found = in_turn(
+            arguments.tool_rounds,
+            {"one": lambda: write(1), "two": lambda: write(2)},
+        )
+    rates = {name: arguments.tool_count / wall for name, (wall, _) in found.items()}
+    print(
+        f"dataset_tool at {arguments.tool_resolution}x{arguments.tool_resolution}: "
+        f"{rates['one']:.0f} samples/s with one process, {rates['two']:.0f} with two, "
+        f"ratio {rates['two'] / rates['one']:.2f} (mark: at least {PROCESSES_MARK})"
+    )
+
+
+# --- program ------------------------------------------------------------------------
+
+
+def machine() -> str:
+    """Returns what kind of machine this is, in one line."""
+    name = platform.processor() or platform.machine()
+    information = pathlib.Path("/proc/cpuinfo")
+    if information.exists():
+        lines = information.read_text().splitlines()
+        models = [line.split(":", 1)[1] for line in lines if "model name" in line]
+        name = models[0].strip() if models else name
+    busy = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    version = importlib.metadata.version("tensorflow")
+    return f"{name}, {os.cpu_count()} cores, TensorFlow {version}{busy}"
+
+
+def main(argv=None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--sizes", type=int, nargs="*", default=[32, 64, 128])
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--minibatch", type=int, default=16)
+    parser.add_argument("--fmap_base", type=int, default=512)
+    parser.add_argument("--fmap_max", type=int, default=64)
+    parser.add_argument("--no_xla", dest="xla", action="store_false")
+    parser.add_argument("--no_tool", dest="tool", action="store_false")
+    parser.add_argument("--tool_count", type=int, default=200)
+    parser.add_argument("--tool_resolution", type=int, default=256)
+    parser.add_argument("--tool_rounds", type=int, default=3)
+    arguments = parser.parse_args(argv)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    print(machine())
+    if arguments.tool:
+        # First: worker processes are cheaper to start before TensorFlow runs.
+        measure_tool(arguments)
+    if arguments.sizes:
+        print(
+            f"Steps: minibatch {arguments.minibatch}, medians of {arguments.rounds} in "
+            f"milliseconds; marks: pipeline below {PIPELINE_MARK:.0%}, memory / plain "
+            f"at most {MARK:.2f}"
+        )
+        print(
+            f"size {'':4} {'disk':>8} {'memory':>8} {'plain':>8} {'xla':>8} "
+            f"{'wait':>7} {'pipeline':>9} {'memory/plain':>13} {'xla/plain':>10}"
+        )
+    for resolution in arguments.sizes:
+        measure_steps(arguments, resolution)
+
+
+if __name__ == "__main__":
+    main()
