@@ -223,5 +223,10 @@ def test_pickles_that_we_write_are_ordinary(tmp_path):
         found = pickle.Unpickler(io.BytesIO(content)).load()
         np.testing.assert_array_equal(found.pop("array"), array)
         assert found == {name: value[name] for name in found}
+    rows = np.arange(6, dtype=np.float32).reshape(3, 2, 1)
+    content = pickle_writing.dumps(pickle_writing.array_rows(rows), protocol=3)
+    for found, row in zip(pickle.loads(content), rows, strict=True):
+        np.testing.assert_array_equal(found, row)
+    assert pickle_writing.array_rows(rows[:0]) == []
     with pytest.raises(TypeError):
         pickle_writing.dumps({1, 2})

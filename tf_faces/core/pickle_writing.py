@@ -81,6 +81,34 @@ def array(values: np.ndarray) -> Build:
     return Build(empty, (1, values.shape, dtype, False, content))
 
 
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """Instructions that are complete already and leave one thing on the stack."""
+
+    instructions: bytes
+
+
+def array_rows(values: np.ndarray) -> list[Written]:
+    """Describes every row of an array of numbers as an array, for protocol 3.
+
+    The same as `[array(row) for row in values]`, many times faster for many rows: they
+    differ in their content only.
+    """
+    values = np.asarray(values, order="C")
+    if not len(values):
+        return []
+    writer = _Writer(protocol=3)
+    writer.write(array(values[0]))
+    content = values[0].tobytes()
+    own = writer.parts.index(_counted_bytes(content))
+    before, after = b"".join(writer.parts[:own]), b"".join(writer.parts[own + 1 :])
+    return [Written(before + _counted_bytes(row.tobytes()) + after) for row in values]
+
+
+def _counted_bytes(content: bytes) -> bytes:
+    return b"B" + struct.pack("<I", len(content)) + content
+
+
 def dumps(value: Any, protocol: int = 2) -> bytes:
     """Returns the pickle of plain values and the things above.
 
@@ -117,7 +145,7 @@ class _Writer:
             self.parts.append(b"X" + struct.pack("<I", len(content)) + content)
         elif isinstance(value, bytes):
             if self.protocol > 2:
-                self.parts.append(b"B" + struct.pack("<I", len(value)) + value)
+                self.parts.append(_counted_bytes(value))
                 return
             # Protocol 2 has no bytes; this is how pickle itself writes them there.
             self.write(
@@ -155,6 +183,8 @@ class _Writer:
             self.write(value.thing)
             self.write(value.state)
             self.parts.append(b"b")
+        elif isinstance(value, Written):
+            self.parts.append(value.instructions)
         elif isinstance(value, Persistent):
             self.write(value.identity)
             self.parts.append(b"Q")

@@ -189,7 +189,7 @@ def write(path: files.PathLike, faces: FaceCoefficients) -> None:
     count = len(faces)
     cells: list[Any] = []
     for group in COLUMNS.values():
-        cells.extend(pickle_writing.array(row[:, None]) for row in faces.group(group))
+        cells.extend(pickle_writing.array_rows(faces.group(group)[:, :, None]))
     flat: np.ndarray = np.empty(len(cells), object)
     flat[:] = cells
     values = flat.reshape(len(COLUMNS), count)
