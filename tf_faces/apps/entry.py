@@ -47,6 +47,15 @@ class ArgumentParser(argparse.ArgumentParser):
         raise InputError(f"{message[0].upper()}{message[1:]}; see {self.prog} --help.")
 
 
+class DefaultsFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Adds the default to the help of every option that has one worth telling."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default is None or action.default is False or not action.help:
+            return action.help
+        return super()._get_help_string(action)
+
+
 def run(program: Program, arguments: Sequence[str] | None = None) -> int:
     """Calls `program` and returns its exit status; never raises an `Exception`.
 

@@ -119,7 +119,7 @@ def _command(commands, name: str, text: str, function) -> argparse.ArgumentParse
         name,
         help=text,
         description=text,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=entry.DefaultsFormatter,
     )
     parser.set_defaults(function=function)
     return parser
