@@ -23,7 +23,7 @@ import numpy as np
 
 from tf_faces.core import files
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.morphable import landmark_sets
+from tf_faces.morphable import array_files, landmark_sets
 from tf_faces.morphable.model import MorphableModel
 
 RESTRICTED = "as the file's provider grants; models derived from BFM are restricted"
@@ -196,16 +196,13 @@ def load_bfm(path: files.PathLike) -> MorphableModel:
     )
 
 
-def load_bfm_chart(path: files.PathLike, vertex_count: int) -> np.ndarray:
-    """Reads `BFM_UV.mat`: float32 [n, 2] in 0..1, v up."""
+def load_bfm_chart(path: files.PathLike, vertex_count: int | None) -> np.ndarray:
+    """Reads `BFM_UV.mat`: float32 [n, 2] in 0..1, v up; None takes any n."""
     found = files.load_mat(path, ["UV"])
     _need(found, path, "UV")
-    chart = np.asarray(found["UV"], np.float32)
-    if chart.shape != (vertex_count, 2):
-        raise FormatError(
-            f"{path}: UV has shape {chart.shape}, expected [{vertex_count}, 2]."
-        )
-    return chart
+    shape = (vertex_count, 2)
+    chart = array_files.require_numbers(found["UV"], path, "UV", shape)
+    return np.ascontiguousarray(chart, np.float32)
 
 
 def flat_columns(array: np.ndarray) -> np.ndarray:
@@ -213,7 +210,8 @@ def flat_columns(array: np.ndarray) -> np.ndarray:
     return array.reshape(-1, 1 if array.ndim == 2 else array.shape[2])
 
 
-def _save_mat(path, variables) -> None:
+def save_mat(path: files.PathLike, variables: dict[str, Any]) -> None:
+    """Writes MATLAB variables, compressed, vectors as columns; atomic."""
     import scipy.io
 
     with files.atomic_path(path) as temporary, open(temporary, "wb") as stream:
@@ -255,7 +253,7 @@ def save_bfm(path: files.PathLike, model: MorphableModel) -> None:
         "tri_mouth": model.triangles_mouth.T.astype(np.float64) + 1,
         "kpt_ind": model.landmarks68.reshape(1, -1).astype(np.float64) + 1,
     }
-    _save_mat(path, {"model": fields})
+    save_mat(path, {"model": fields})
 
 
 def vertex_code(model: MorphableModel) -> np.ndarray:
@@ -270,8 +268,8 @@ def save_bfm_companions(folder: files.PathLike, model: MorphableModel) -> None:
     folder = pathlib.Path(folder)
     if model.texture_coordinates is not None and model.texture_triangles is None:
         chart = model.texture_coordinates.astype(np.float64)
-        _save_mat(folder / "BFM_UV.mat", {"UV": chart})
-    _save_mat(folder / "pncc_code.mat", {"vertex_code": vertex_code(model).T})
+        save_mat(folder / "BFM_UV.mat", {"UV": chart})
+    save_mat(folder / "pncc_code.mat", {"vertex_code": vertex_code(model).T})
 
 
 # --- raw BFM2009 -------------------------------------------------------------------
@@ -307,10 +305,21 @@ def load_bfm2009(path: files.PathLike) -> MorphableModel:
     )
 
 
-def save_bfm2009(path: files.PathLike, model: MorphableModel) -> None:
-    """Writes the raw BFM2009 layout; expressions are not part of it."""
+def save_bfm2009(
+    path: files.PathLike,
+    model: MorphableModel,
+    vertex_segments: np.ndarray | None = None,
+) -> None:
+    """Writes the raw BFM2009 layout; expressions are not part of it.
+
+    Args:
+      vertex_segments: bool [4, n] (nose, eye, mouth, rest), written as `segbin`.
+    """
     model = model.to_unit("um").with_winding("cw").to_raw()
-    _save_mat(
+    segments = {}
+    if vertex_segments is not None:
+        segments["segbin"] = np.asarray(vertex_segments, np.float64).T
+    save_mat(
         path,
         {
             "shapeMU": flat_columns(model.neutral),
@@ -320,6 +329,7 @@ def save_bfm2009(path: files.PathLike, model: MorphableModel) -> None:
             "texPC": flat_columns(model.texture_basis),
             "texEV": model.texture_deviations.reshape(-1, 1),
             "tl": model.triangles.astype(np.float64) + 1,
+            **segments,
         },
     )
 
@@ -401,7 +411,7 @@ def load_model_shape(
 
 
 def _save_expressions(path, model):
-    _save_mat(
+    save_mat(
         path,
         {
             "mu_exp": flat_columns(model.mean_expression),
@@ -442,7 +452,7 @@ def save_model_shape(
     else:
         raise InputError(f"system must be '3ddfa' or 'coarse_fine', not {system!r}")
     dtype = np.uint16 if model.vertex_count < 65535 else np.uint32
-    _save_mat(
+    save_mat(
         folder / "Model_Shape.mat",
         {
             "mu_shape": flat_columns(model.mean),
@@ -454,5 +464,5 @@ def save_model_shape(
     _save_expressions(folder / expression_name, model)
     if len(model.triangles_mouth):
         mouth = (model.triangles_mouth.T + 1).astype(dtype)
-        _save_mat(folder / "Model_tri_mouth.mat", {"tri_mouth": mouth})
-    _save_mat(folder / "vertex_code.mat", {"vertex_code": vertex_code(model).T})
+        save_mat(folder / "Model_tri_mouth.mat", {"tri_mouth": mouth})
+    save_mat(folder / "vertex_code.mat", {"vertex_code": vertex_code(model).T})

@@ -13,6 +13,7 @@ from tf_faces.core.errors import FormatError, InputError
 from tf_faces.morphable import (
     bfm2017_files,
     bfm_files,
+    ddfa_files,
     ict_files,
     makehuman_files,
     native_files,
@@ -144,7 +145,7 @@ def save(path: files.PathLike, model: MorphableModel, layout: str = "native") ->
     elif layout == "bfm2017":
         bfm2017_files.save_bfm2017(path, model)
     elif layout == "3ddfa_v2":
-        pickled_files.save_3ddfa_v2(path, model)
+        ddfa_files.save_3ddfa_v2(path, model)
     else:
         bfm_files.save_model_shape(path, model, system=layout)
 
@@ -210,7 +211,7 @@ def _load_pickle(path: pathlib.Path) -> MorphableModel:
     """3DDFA_V2, FLAME or a menpo mesh, told apart by the names in the pickle."""
     head = path.read_bytes()
     if b"w_shp" in head:
-        return pickled_files.load_3ddfa_v2(path)
+        return ddfa_files.load_3ddfa_v2(path)
     if b"shapedirs" in head:
         return pickled_files.load_flame(path)
     return pickled_files.load_lsfm_mean(path)

@@ -1,4 +1,4 @@
-"""Models that are published as pickles: 3DDFA_V2, FLAME, LSFM's mean mesh.
+"""Models that are published as pickles: FLAME and LSFM's mean mesh.
 
 Read through the allow-list of `core.pickles`; nothing in them is executed, and chumpy
 is never imported (its arrays become inert stand-ins whose values are taken).
@@ -11,7 +11,7 @@ import numpy as np
 
 from tf_faces.core import files, pickles
 from tf_faces.core.errors import FormatError
-from tf_faces.morphable import bfm_files, uv_dictionary
+from tf_faces.morphable import array_files, bfm_files, uv_dictionary
 from tf_faces.morphable.model import MorphableModel
 
 _FLAME_CLASSES = (
@@ -79,87 +79,7 @@ def _dense(state: dict, class_name: str) -> np.ndarray | None:
 
 def _array_of(stored: dict, name: str, path, shape: tuple) -> np.ndarray:
     value = plain_array(stored.get(name))
-    if value is None or value.dtype.kind not in "fiu":
-        raise FormatError(f"{path}: lacks the array {name!r}.")
-    if len(value.shape) != len(shape) or any(
-        want is not None and size != want
-        for size, want in zip(value.shape, shape, strict=True)
-    ):
-        listed = ", ".join("any" if size is None else str(size) for size in shape)
-        raise FormatError(
-            f"{path}: {name!r} has shape {value.shape}, expected [{listed}]."
-        )
-    return value
-
-
-# --- 3DDFA_V2 ----------------------------------------------------------------------
-
-
-def load_3ddfa_v2(path: files.PathLike) -> MorphableModel:
-    """Reads `bfm_noneck_v3.pkl`; a `tri.pkl` beside it replaces the triangles.
-
-    The published triangles of the pickle belong to the mesh with neck, those of
-    `tri.pkl` to the one without.
-
-    Raises:
-      FormatError: naming what is absent or mis-shaped.
-    """
-    path = pathlib.Path(path)
-    stored = pickles.load_pickle(path)
-    if not isinstance(stored, dict):
-        raise FormatError(f"{path}: holds {type(stored).__name__}, expected a dict.")
-    mean = bfm_files.interleaved(_array_of(stored, "u", path, (None, 1)), path, "u")
-    mean = mean[:, :, 0]
-    shape = _array_of(stored, "w_shp", path, (3 * len(mean), None))
-    expression = _array_of(stored, "w_exp", path, (3 * len(mean), None))
-    beside = path.with_name("tri.pkl")
-    if beside.is_file():
-        triangles = pickles.load_pickled_array(beside)
-        base = 0
-    else:
-        triangles, base = _array_of(stored, "tri", path, (None, None)), None
-    triangles = bfm_files.index_triangles(triangles, len(mean), path, "tri", base)
-    keypoints = _array_of(stored, "keypoints", path, (None,))
-    # Flat coordinates x, y, z of every landmark.
-    landmarks = np.asarray(keypoints, np.int64)[::3] // 3
-    is_whole = len(landmarks) == 68 and 0 <= landmarks.min() <= landmarks.max() < len(
-        mean
-    )
-    if not is_whole:
-        raise FormatError(f"{path}: 'keypoints' names no 68 vertices of the model.")
-    return MorphableModel(
-        mean=mean,
-        triangles=triangles,
-        shape_basis=bfm_files.interleaved(shape, path, "w_shp"),
-        expression_basis=bfm_files.interleaved(expression, path, "w_exp"),
-        landmarks68=landmarks.astype(np.int32),
-        unit="um",
-        winding=bfm_files.measured_winding(mean, triangles),
-        coefficient_kind="raw",
-        name=path.stem,
-        source=f"{path.name} in the layout of 3DDFA_V2",
-        licence=bfm_files.RESTRICTED,
-    )
-
-
-def save_3ddfa_v2(path: files.PathLike, model: MorphableModel) -> None:
-    """Writes the layout of 3DDFA_V2 and `tri.pkl` beside it (0-based)."""
-    import pickle
-
-    model = bfm_files.bfm_form(model, "3DDFA_V2's pickle")
-    path = pathlib.Path(path)
-    flat = (3 * model.landmarks68[:, None] + np.arange(3)).reshape(-1)
-    stored = {
-        # u holds mean shape and mean expression together.
-        "u": bfm_files.flat_columns(model.neutral),
-        "w_shp": bfm_files.flat_columns(model.shape_basis),
-        "w_exp": bfm_files.flat_columns(model.expression_basis),
-        "keypoints": flat.astype(np.int64),
-        "tri": model.triangles.T.astype(np.int32),
-    }
-    files.write_bytes(path, pickle.dumps(stored, protocol=4))
-    triangles = pickle.dumps(model.triangles.T.astype(np.int32), protocol=4)
-    files.write_bytes(path.with_name("tri.pkl"), triangles)
+    return array_files.require_numbers(value, path, name, shape)
 
 
 # --- FLAME -------------------------------------------------------------------------

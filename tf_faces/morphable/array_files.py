@@ -1,0 +1,49 @@
+"""Single arrays and dictionaries of arrays in the files that older programs read."""
+
+from typing import Any
+
+import numpy as np
+
+from tf_faces.core import files, pickle_writing
+from tf_faces.core.errors import FormatError
+
+
+def require_numbers(value: Any, path, name: str, shape: tuple) -> np.ndarray:
+    """Returns `value` if it is an array of finite numbers of the shape.
+
+    Args:
+      value: what a file held under `name`, or None.
+      path, name: for the message.
+      shape: None in it allows any size.
+
+    Raises:
+      FormatError: if it is not.
+    """
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
+        raise FormatError(f"{path}: lacks the array {name!r}.")
+    if len(value.shape) != len(shape) or any(
+        want is not None and size != want
+        for size, want in zip(value.shape, shape, strict=True)
+    ):
+        listed = ", ".join("any" if size is None else str(size) for size in shape)
+        raise FormatError(
+            f"{path}: {name!r} has shape {value.shape}, expected [{listed}]."
+        )
+    if not np.isfinite(value).all():
+        raise FormatError(f"{path}: {name!r} holds values that are not finite.")
+    return value
+
+
+def write_npy(path: files.PathLike, array: np.ndarray) -> None:
+    """Writes one array of numbers as .npy, atomically."""
+    with files.atomic_path(path) as temporary, open(temporary, "wb") as stream:
+        np.save(stream, array, allow_pickle=False)
+
+
+def write_pickle(path: files.PathLike, value: Any) -> None:
+    """Writes arrays and plain containers as a pickle, atomically.
+
+    Protocol 3 and the old names of NumPy's functions, so that programs with NumPy 1
+    read it as well.
+    """
+    files.write_bytes(path, pickle_writing.dumps(value, protocol=3))

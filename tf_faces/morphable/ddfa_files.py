@@ -1,0 +1,516 @@
+"""3DDFA's folder `train.configs` and 3DDFA_V2's pickle, with the files beside them.
+
+| file | content |
+|---|---|
+| w_shp_sim.npy, w_exp_sim.npy | bases [3n, 40] and [3n, 10], x0 y0 z0 x1 ... |
+| u_shp.npy, u_exp.npy | mean shape and mean expression [3n, 1], micrometres |
+| keypoints_sim.npy | [204] flat coordinates of the 68 landmarks |
+| param_whitening.pkl | `param_mean`, `param_std` [62] |
+| pncc_code.npy | vertex codes [3, n] |
+| Model_PAF.pkl | `mu_filter`, `w_filter`, `w_exp_filter`: a 64 x 64 grid of anchors |
+| bfm_noneck_v3.pkl | `u`, `w_shp`, `w_exp`, `keypoints`, `tri` |
+| tri.pkl | triangles [3, m] from 0 of the mesh without neck |
+| indices.npy | [n] vertices of the trimmed model |
+| ncc_code.npy, BFM_UV.mat | vertex codes [3, n], chart of the trimmed model |
+| param_mean_std_62d_120x120.pkl | `mean`, `std` [62] |
+
+A parameter vector is the 3 x 4 pose matrix row by row, then the coefficients of shape
+and expression.
+
+Sources: cleardusk/3DDFA commit 3545f355, cleardusk/3DDFA_V2 commit 1b6c6760.
+"""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from tf_faces.core import files, pickles
+from tf_faces.core.errors import FormatError, InputError
+from tf_faces.morphable import array_files, bfm_files, vertex_codes
+from tf_faces.morphable.model import MorphableModel
+
+POSE_COUNT = 12
+# Modes that 3DDFA keeps.
+SHAPE_COUNT = 40
+EXPRESSION_COUNT = 10
+
+# Names of mean and deviations in the two programs' files.
+_WHITENING_NAMES = {
+    "param_whitening.pkl": ("param_mean", "param_std"),
+    "param_mean_std_62d_120x120.pkl": ("mean", "std"),
+}
+
+
+def _table(path: pathlib.Path) -> dict:
+    stored = pickles.load_pickle(path)
+    if not isinstance(stored, dict):
+        raise FormatError(f"{path}: holds {type(stored).__name__}, expected a dict.")
+    return stored
+
+
+# --- whitening ---------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ParameterWhitening:
+    """Mean and deviation of every parameter that a network predicts.
+
+    Attributes:
+      mean, deviations: float32 [p], p = 12 + identity modes + expression modes.
+    """
+
+    mean: np.ndarray
+    deviations: np.ndarray
+
+    def __post_init__(self):
+        mean = np.ascontiguousarray(self.mean, np.float32)
+        deviations = np.ascontiguousarray(self.deviations, np.float32)
+        if mean.ndim != 1 or len(mean) <= POSE_COUNT or deviations.shape != mean.shape:
+            raise InputError(
+                "whitening needs mean and deviations of one length above "
+                f"{POSE_COUNT}. Received: {mean.shape} and {deviations.shape}"
+            )
+        if not (np.isfinite(mean).all() and np.isfinite(deviations).all()):
+            raise InputError("whitening holds values that are not finite")
+        if (deviations < 0).any():
+            raise InputError("whitening holds negative deviations")
+        object.__setattr__(self, "mean", mean)
+        object.__setattr__(self, "deviations", deviations)
+
+    def whiten(self, parameters: np.ndarray) -> np.ndarray:
+        """[..., p] -> float32 [..., p] of mean 0; parameters that never vary give 0."""
+        varies = self.deviations > 0
+        scale = np.where(varies, self.deviations, 1)
+        return np.where(varies, (parameters - self.mean) / scale, 0).astype(np.float32)
+
+    def restore(self, whitened: np.ndarray) -> np.ndarray:
+        """The inverse of `whiten`: float32 [..., p]."""
+        return (whitened * self.deviations + self.mean).astype(np.float32)
+
+    def describe(self) -> str:
+        """One line in plain text."""
+        return f"whitening of {len(self.mean)} parameters, {POSE_COUNT} of the pose"
+
+
+def split_parameters(parameters: np.ndarray, shape_count: int = SHAPE_COUNT):
+    """Pose [..., 3, 4], shape [..., ks] and expression coefficients of parameters."""
+    parameters = np.asarray(parameters)
+    end = POSE_COUNT + shape_count
+    if parameters.ndim < 1 or parameters.shape[-1] < end:
+        raise InputError(
+            f"parameters must have shape [..., {end} or more]. "
+            f"Received: {parameters.shape}"
+        )
+    pose = parameters[..., :POSE_COUNT].reshape(*parameters.shape[:-1], 3, 4)
+    return pose, parameters[..., POSE_COUNT:end], parameters[..., end:]
+
+
+def load_whitening(path: files.PathLike) -> ParameterWhitening:
+    """Reads `param_whitening.pkl` or `param_mean_std_62d_120x120.pkl`.
+
+    Raises:
+      FormatError: naming the array that is absent or wrong.
+    """
+    path = pathlib.Path(path)
+    stored = _table(path)
+    for mean, deviations in _WHITENING_NAMES.values():
+        if mean in stored:
+            arrays = [
+                array_files.require_numbers(stored.get(name), path, name, (None,))
+                for name in (mean, deviations)
+            ]
+            try:
+                return ParameterWhitening(*arrays)
+            except InputError as error:
+                raise FormatError(f"{path}: {error}.") from error
+    raise FormatError(f"{path}: lacks the array 'param_mean' or 'mean'.")
+
+
+def save_whitening(path: files.PathLike, whitening: ParameterWhitening) -> None:
+    """Writes mean and deviations, under 3DDFA_V2's names if the file is called so."""
+    v2 = "param_mean_std_62d_120x120.pkl"
+    which = v2 if pathlib.Path(path).name == v2 else "param_whitening.pkl"
+    mean, deviations = _WHITENING_NAMES[which]
+    array_files.write_pickle(
+        path, {mean: whitening.mean, deviations: whitening.deviations}
+    )
+
+
+# --- landmarks ---------------------------------------------------------------------
+
+
+def _landmarks(flat: Any, path, name: str, vertex_count: int) -> np.ndarray:
+    """Vertices [68] from flat coordinates x, y, z of every landmark."""
+    flat = np.asarray(flat)
+    if flat.dtype.kind not in "iu" or flat.size != 204:
+        raise FormatError(f"{path}: {name!r} names no 68 vertices of the model.")
+    vertices = flat.reshape(-1)[::3].astype(np.int64) // 3
+    if vertices.min() < 0 or vertices.max() >= vertex_count:
+        raise FormatError(f"{path}: {name!r} names no 68 vertices of the model.")
+    return vertices.astype(np.int32)
+
+
+def _flat_landmarks(model: MorphableModel) -> np.ndarray:
+    flat = 3 * model.landmarks68[:, None].astype(np.int64) + np.arange(3)
+    return flat.reshape(-1)
+
+
+# --- train.configs -----------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class AnchorGrid:
+    """3DDFA's pose adaptive feature: a grid of points on the face with their modes.
+
+    Attributes:
+      mean: float32 [g, 3], g = 64 * 64.
+      shape_basis: float32 [g, 3, ks].
+      expression_basis: float32 [g, 3, ke].
+    """
+
+    mean: np.ndarray
+    shape_basis: np.ndarray
+    expression_basis: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrainConfigs:
+    """What a folder `train.configs` holds.
+
+    Attributes:
+      model: micrometres, raw, usually 40 and 10 modes.
+      whitening: of the parameters, or None.
+      anchors: or None.
+      vertex_code: float32 [n, 3], or None.
+    """
+
+    model: MorphableModel
+    whitening: ParameterWhitening | None = None
+    anchors: AnchorGrid | None = None
+    vertex_code: np.ndarray | None = None
+
+
+def _load_npy(folder: pathlib.Path, name: str) -> np.ndarray:
+    path = folder / name
+    array = files.load_npy(path)
+    if array.dtype.kind not in "fiu":
+        raise FormatError(f"{path}: holds {array.dtype}, expected numbers.")
+    return array
+
+
+def _load_triangles(folder: pathlib.Path, vertex_count: int) -> np.ndarray | None:
+    """3DDFA keeps the triangles elsewhere: visualize/tri.mat, 1-based."""
+    for path in (folder / "tri.mat", folder.parent / "visualize" / "tri.mat"):
+        if path.is_file():
+            stored = files.load_mat(path, ["tri"])
+            if "tri" not in stored:
+                raise FormatError(f"{path}: lacks the variable 'tri'.")
+            return bfm_files.index_triangles(stored["tri"], vertex_count, path, "tri")
+    return None
+
+
+def load_anchors(path: files.PathLike) -> AnchorGrid:
+    """Reads `Model_PAF.pkl`.
+
+    Raises:
+      FormatError: naming the array that is absent or mis-shaped.
+    """
+    path = pathlib.Path(path)
+    stored = _table(path)
+    mean = array_files.require_numbers(
+        stored.get("mu_filter"), path, "mu_filter", (None, 1)
+    )
+    size = len(mean)
+    arrays = [
+        bfm_files.interleaved(
+            array_files.require_numbers(stored.get(name), path, name, (size, None)),
+            path,
+            name,
+        )
+        for name in ("w_filter", "w_exp_filter")
+    ]
+    return AnchorGrid(bfm_files.mean_vertices(mean, path, "mu_filter"), *arrays)
+
+
+def save_anchors(path: files.PathLike, anchors: AnchorGrid) -> None:
+    """Writes `Model_PAF.pkl`."""
+    array_files.write_pickle(
+        path,
+        {
+            "mu_filter": bfm_files.flat_columns(anchors.mean),
+            "w_filter": bfm_files.flat_columns(anchors.shape_basis),
+            "w_exp_filter": bfm_files.flat_columns(anchors.expression_basis),
+        },
+    )
+
+
+def load_train_configs(folder: files.PathLike) -> TrainConfigs:
+    """Reads a folder `train.configs`.
+
+    The triangles come from `tri.mat` in the folder or from `visualize/tri.mat` beside
+    it, where 3DDFA keeps them; without either the model has none.
+
+    Raises:
+      InputError: if a file of the model is missing.
+      FormatError: naming the file that is damaged.
+    """
+    folder = files.require_directory(folder)
+    mean = bfm_files.mean_vertices(
+        _load_npy(folder, "u_shp.npy"), folder / "u_shp.npy", "the mean shape"
+    )
+    n = len(mean)
+    arrays = {}
+    for name, file, columns in (
+        ("mean_expression", "u_exp.npy", 1),
+        ("shape_basis", "w_shp_sim.npy", None),
+        ("expression_basis", "w_exp_sim.npy", None),
+    ):
+        path = folder / file
+        stored = array_files.require_numbers(
+            _load_npy(folder, file), path, file, (3 * n, columns)
+        )
+        arrays[name] = bfm_files.interleaved(stored, path, file)
+    arrays["mean_expression"] = arrays["mean_expression"][:, :, 0]
+    path = folder / "keypoints_sim.npy"
+    landmarks = _landmarks(_load_npy(folder, path.name), path, path.name, n)
+    triangles = _load_triangles(folder, n)
+    has_triangles = triangles is not None and len(triangles)
+    model = MorphableModel(
+        mean=mean,
+        triangles=triangles if has_triangles else np.zeros((0, 3), np.int32),
+        landmarks68=landmarks,
+        unit="um",
+        winding=bfm_files.measured_winding(mean, triangles) if has_triangles else "cw",
+        coefficient_kind="raw",
+        name=folder.name,
+        source="a folder train.configs of 3DDFA"
+        + ("" if has_triangles else ", without triangles"),
+        licence=bfm_files.RESTRICTED,
+        **arrays,
+    )
+    whitening, anchors, code = None, None, None
+    if (folder / "param_whitening.pkl").is_file():
+        whitening = load_whitening(folder / "param_whitening.pkl")
+        expected = POSE_COUNT + model.shape_count + model.expression_count
+        if len(whitening.mean) != expected:
+            raise FormatError(
+                f"{folder / 'param_whitening.pkl'}: {len(whitening.mean)} parameters, "
+                f"expected {expected} for the modes of this folder."
+            )
+    if (folder / "Model_PAF.pkl").is_file():
+        anchors = load_anchors(folder / "Model_PAF.pkl")
+    if (folder / "pncc_code.npy").is_file():
+        code = vertex_codes.load(folder / "pncc_code.npy", n)
+    return TrainConfigs(model, whitening, anchors, code)
+
+
+def save_train_configs(
+    folder: files.PathLike,
+    model: MorphableModel,
+    *,
+    whitening: ParameterWhitening | None = None,
+    anchors: AnchorGrid | None = None,
+) -> None:
+    """Writes a folder `train.configs`, with `tri.mat` in it.
+
+    The leading 40 and 10 modes are kept.  Whitening and anchors belong to the data a
+    network was trained with: they are written where they are given.
+
+    Raises:
+      InputError: if the model has no landmarks, or the whitening another length.
+    """
+    folder = pathlib.Path(folder)
+    model = bfm_files.bfm_form(model, "train.configs of 3DDFA")
+    model = model.truncate(shape=SHAPE_COUNT, expression=EXPRESSION_COUNT)
+    count = POSE_COUNT + model.shape_count + model.expression_count
+    if whitening is not None and len(whitening.mean) != count:
+        raise InputError(
+            f"whitening of {len(whitening.mean)} parameters, expected {count} for "
+            f"the modes of {model.name!r}."
+        )
+    for name, values in (
+        ("u_shp.npy", model.mean),
+        ("u_exp.npy", model.mean_expression),
+        ("w_shp_sim.npy", model.shape_basis),
+        ("w_exp_sim.npy", model.expression_basis),
+    ):
+        array_files.write_npy(folder / name, bfm_files.flat_columns(values))
+    array_files.write_npy(folder / "keypoints_sim.npy", _flat_landmarks(model))
+    vertex_codes.save(folder / "pncc_code.npy", bfm_files.vertex_code(model))
+    if len(model.triangles):
+        numbers = model.triangles.T.astype(np.float64) + 1
+        bfm_files.save_mat(folder / "tri.mat", {"tri": numbers})
+    if whitening is not None:
+        save_whitening(folder / "param_whitening.pkl", whitening)
+    if anchors is not None:
+        save_anchors(folder / "Model_PAF.pkl", anchors)
+
+
+# --- 3DDFA_V2 ----------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class V2Companions:
+    """The files beside 3DDFA_V2's pickle; None where one is absent.
+
+    Attributes:
+      trimmed_vertices: int32 [n], vertices of the trimmed model.
+      vertex_code: float32 [n, 3].
+      chart: float32 [t, 2], v up, of the trimmed model's vertices; of the model's own
+        where `trimmed_vertices` is None.
+      whitening: of the parameters.
+    """
+
+    trimmed_vertices: np.ndarray | None = None
+    vertex_code: np.ndarray | None = None
+    chart: np.ndarray | None = None
+    whitening: ParameterWhitening | None = None
+
+    @property
+    def texture_coordinates(self) -> np.ndarray | None:
+        """float32 [n, 2] of the model's own vertices, or None."""
+        if self.chart is None or self.trimmed_vertices is None:
+            return self.chart
+        return self.chart[self.trimmed_vertices]
+
+
+def load_v2_companions(folder: files.PathLike, vertex_count: int) -> V2Companions:
+    """Reads the files beside a 3DDFA_V2 model of `vertex_count` vertices.
+
+    `BFM_UV.mat` is the chart of the trimmed model: `indices.npy` picks from it.
+    Without that file it must be the model's own.
+
+    Raises:
+      FormatError: naming the file that is damaged or of another model.
+    """
+    folder = pathlib.Path(folder)
+    trimmed, code, chart, whitening = None, None, None, None
+    path = folder / "indices.npy"
+    if path.is_file():
+        stored = array_files.require_numbers(
+            files.load_npy(path), path, path.name, (vertex_count,)
+        )
+        whole = stored.dtype.kind in "iu"
+        if not whole or not ((stored >= 0) & (stored < 2**31)).all():
+            raise FormatError(f"{path}: holds no vertex numbers.")
+        trimmed = stored.astype(np.int32)
+    if (folder / "ncc_code.npy").is_file():
+        code = vertex_codes.load(folder / "ncc_code.npy", vertex_count)
+    path = folder / "BFM_UV.mat"
+    if path.is_file():
+        chart = bfm_files.load_bfm_chart(
+            path, vertex_count if trimmed is None else None
+        )
+        if trimmed is not None and trimmed.max(initial=0) >= len(chart):
+            raise FormatError(
+                f"{folder / 'indices.npy'}: refers to vertex {trimmed.max()}, "
+                f"expected 0 to {len(chart) - 1} of {path.name}."
+            )
+    path = folder / "param_mean_std_62d_120x120.pkl"
+    if path.is_file():
+        whitening = load_whitening(path)
+    return V2Companions(trimmed, code, chart, whitening)
+
+
+def load_3ddfa_v2(path: files.PathLike) -> MorphableModel:
+    """Reads `bfm_noneck_v3.pkl` with `tri.pkl` and the chart beside it.
+
+    The published triangles of the pickle belong to the mesh with neck, those of
+    `tri.pkl` to the one without, so the latter are taken where they are.
+
+    Raises:
+      FormatError: naming what is absent or mis-shaped.
+    """
+    path = pathlib.Path(path)
+    stored = _table(path)
+    mean = bfm_files.mean_vertices(
+        array_files.require_numbers(stored.get("u"), path, "u", (None, 1)), path, "u"
+    )
+    n = len(mean)
+    shape = array_files.require_numbers(
+        stored.get("w_shp"), path, "w_shp", (3 * n, None)
+    )
+    expression = array_files.require_numbers(
+        stored.get("w_exp"), path, "w_exp", (3 * n, None)
+    )
+    beside = path.with_name("tri.pkl")
+    if beside.is_file():
+        triangles = bfm_files.index_triangles(
+            pickles.load_pickled_array(beside), n, beside, "tri", 0
+        )
+    else:
+        triangles = array_files.require_numbers(
+            stored.get("tri"), path, "tri", (None, None)
+        )
+        triangles = bfm_files.index_triangles(triangles, n, path, "tri", None)
+    return MorphableModel(
+        mean=mean,
+        triangles=triangles,
+        shape_basis=bfm_files.interleaved(shape, path, "w_shp"),
+        expression_basis=bfm_files.interleaved(expression, path, "w_exp"),
+        landmarks68=_landmarks(stored.get("keypoints"), path, "keypoints", n),
+        texture_coordinates=load_v2_companions(path.parent, n).texture_coordinates,
+        unit="um",
+        winding=bfm_files.measured_winding(mean, triangles),
+        coefficient_kind="raw",
+        name=path.stem,
+        source=f"{path.name} in the layout of 3DDFA_V2",
+        licence=bfm_files.RESTRICTED,
+    )
+
+
+def save_3ddfa_v2(
+    path: files.PathLike,
+    model: MorphableModel,
+    companions: V2Companions | None = None,
+) -> None:
+    """Writes the layout of 3DDFA_V2 with `tri.pkl` (0-based) and vertex codes.
+
+    A chart of one coordinate a vertex becomes a `BFM_UV.mat` of the model's own
+    vertices, unless `companions` knows the vertices of the trimmed model and its
+    chart.  The whitening is written where `companions` holds one.
+
+    Raises:
+      InputError: if the model has no landmarks, or the companions are of another one.
+    """
+    path = pathlib.Path(path)
+    companions = companions or V2Companions()
+    trimmed = companions.trimmed_vertices
+    if trimmed is not None and len(trimmed) != model.vertex_count:
+        raise InputError(
+            f"companions of {len(trimmed)} vertices, expected the "
+            f"{model.vertex_count} of {model.name!r}."
+        )
+    if trimmed is None and path.with_name("indices.npy").exists():
+        raise InputError(
+            f"{path.with_name('indices.npy')} belongs to another model; expected a "
+            "folder without it."
+        )
+    model = bfm_files.bfm_form(model, "3DDFA_V2's pickle")
+    triangles = model.triangles.T.astype(np.int32)
+    stored = {
+        # u holds mean shape and mean expression together.
+        "u": bfm_files.flat_columns(model.neutral),
+        "w_shp": bfm_files.flat_columns(model.shape_basis),
+        "w_exp": bfm_files.flat_columns(model.expression_basis),
+        "keypoints": _flat_landmarks(model),
+        "tri": triangles,
+    }
+    array_files.write_pickle(path, stored)
+    array_files.write_pickle(path.with_name("tri.pkl"), triangles)
+    code = bfm_files.vertex_code(model.replace(mean=model.neutral))
+    vertex_codes.save(path.with_name("ncc_code.npy"), code)
+    chart = companions.chart
+    if trimmed is not None:
+        array_files.write_npy(path.with_name("indices.npy"), trimmed)
+    elif model.texture_triangles is None:
+        chart = model.texture_coordinates
+    if chart is not None:
+        stored = {"UV": chart.astype(np.float64)}
+        bfm_files.save_mat(path.with_name("BFM_UV.mat"), stored)
+    if companions.whitening is not None:
+        save_whitening(
+            path.with_name("param_mean_std_62d_120x120.pkl"), companions.whitening
+        )
