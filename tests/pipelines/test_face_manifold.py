@@ -430,3 +430,14 @@ def test_faces_can_come_from_any_model(tmp_path, data_directory):
     faces = face_models.draw_faces(model, 1, 0)
     rendering = pictures.render(model, faces, pictures.View().resized(96))
     assert 0.1 < rendering.mask.mean() < 0.9
+
+
+def test_transparent_parts_are_not_drawn(model, faces):
+    """Lashes and tear film would hide the eyes of ICT-FaceKit and MakeHuman."""
+    plain = pictures.render(model, faces.take(slice(1))).images
+    nose = np.asarray(model.vertices(faces.shape[0], faces.expression[0]))[:, 2]
+    regions = (nose > np.quantile(nose, 0.9)).astype(np.int32)
+    for name, same in (("lips", True), ("eyelashes_left", False)):
+        parts = model.replace(region_names=("skin", name), vertex_regions=regions)
+        drawn = pictures.render(parts, faces.take(slice(1))).images
+        assert np.array_equal(drawn, plain) == same

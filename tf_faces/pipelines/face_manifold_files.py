@@ -10,7 +10,7 @@ from tf_faces.core import files
 from tf_faces.core.errors import InputError
 from tf_faces.data.face_manifold import FaceCoefficients
 from tf_faces.geometry import mesh_files
-from tf_faces.morphable import expressions
+from tf_faces.morphable import expressions, io
 from tf_faces.morphable.model import MorphableModel
 from tf_faces.pipelines import face_manifold_pictures as pictures
 
@@ -49,6 +49,7 @@ def write_faces(
     if form not in FORMS:
         raise InputError(f"form must be one of {', '.join(FORMS)}. Received: {form!r}")
     pictures.require_fitting(model, faces)
+    visible = io.opaque_part(model)
     directory = pathlib.Path(directory)
     stems = list(stems)
     written = []
@@ -56,14 +57,14 @@ def write_faces(
         chosen = slice(start, start + pictures.FACES_A_PIECE)
         part = faces.take(chosen)
         if form == "images":
-            images = pictures.to_bytes(pictures.render(model, part, view).images)
+            images = pictures.to_bytes(pictures.render(visible, part, view).images)
             for stem, image in zip(stems[chosen], images, strict=True):
                 written.append(_write_jpeg(directory / f"{stem}.jpg", image))
         else:
-            in_millimetres = model.to_unit("mm")
+            in_millimetres = visible.to_unit("mm")
             for row, stem in enumerate(stems[chosen]):
                 mesh = in_millimetres.mesh(part.shape[row], part.expression[row])
-                colors = pictures.colors(model, part.texture[row : row + 1])[0]
+                colors = pictures.colors(visible, part.texture[row : row + 1])[0]
                 mesh = mesh.replace(
                     vertex_colors=np.clip(colors, 0, 1),
                     texture_coordinates=None,

@@ -12,6 +12,7 @@ import numpy as np
 from tf_faces.core.errors import InputError
 from tf_faces.data.face_manifold import FaceCoefficients
 from tf_faces.geometry import cameras, lighting, rotations, similarity
+from tf_faces.morphable import io
 from tf_faces.morphable.model import MorphableModel
 from tf_faces.ops import render_depth
 
@@ -277,6 +278,7 @@ def render(
     """
     view = View() if view is None else view
     require_fitting(model, faces)
+    model = io.opaque_part(model)
     rotation = rotations.euler_to_matrix_face3d(np.asarray(view.angles, np.float64))
     rotation = np.asarray(rotation, np.float32)
     painter = Painter(model, with_mouth)

@@ -38,6 +38,7 @@ from tf_faces.data import face_manifold_models as face_models
 from tf_faces.data import face_manifold_tables as tables
 from tf_faces.data.face_manifold import FaceCoefficients
 from tf_faces.geometry import cameras, lighting, rotations
+from tf_faces.morphable import io as morphable_io
 from tf_faces.morphable.model import MorphableModel
 from tf_faces.pipelines import face_manifold_pictures as pictures
 
@@ -281,7 +282,7 @@ class _Worker:
 
     def __init__(self, folder: str, model: str, options, implementation: str):
         self.folder = pathlib.Path(folder)
-        loaded = _require_landmarks(face_models.load(model))
+        loaded = _visible_model(model)
         self.painter = pictures.Painter(loaded, with_mouth=True)
         self.faces = tables.read(self.folder / "coefficients.npz")
         self.options = options
@@ -317,7 +318,9 @@ def _run_task(numbers: np.ndarray) -> int:
     return _Worker.current.run(numbers)
 
 
-def _require_landmarks(model: MorphableModel) -> MorphableModel:
+def _visible_model(path_or_name: str) -> MorphableModel:
+    """Loads a face model with 68 landmarks, without what is transparent."""
+    model = morphable_io.opaque_part(face_models.load(path_or_name))
     if model.landmarks68 is None:
         raise InputError(
             f"the face model {model.name!r} has no 68 landmarks, which pt2d needs."
@@ -435,7 +438,7 @@ def write_set(
         )
     if any("/" in name or name.startswith(".") for name in faces.names or ()):
         raise InputError("names of faces must be plain file names.")
-    loaded = _require_landmarks(face_models.load(model))
+    loaded = _visible_model(model)
     pictures.require_fitting(loaded, faces)
     _prepare(directory, model, faces, options, origin)
     numbers = missing_faces(directory, faces)
