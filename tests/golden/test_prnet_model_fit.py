@@ -48,6 +48,8 @@ def test_fit(recording, arrays, model):
     np.testing.assert_allclose(
         fit.translation[:2], arrays["fit_t"][:2], rtol=0, atol=1e-4
     )
+    # The original takes the third from the last row of its affine matrix.
+    assert arrays["fit_t"].shape == (3,) and arrays["fit_t"][2] == 1
     # Seen between two environments: 0.5 of 1e5 for identities.
     shape, expression = arrays["fit_sp"].reshape(-1), arrays["fit_ep"].reshape(-1)
     np.testing.assert_allclose(fit.shape, shape, rtol=0, atol=1.0)

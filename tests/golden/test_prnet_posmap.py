@@ -12,8 +12,11 @@ RESOLUTION = 256
 MAP_TOLERANCE = 1e-3
 VERTEX_TOLERANCE = 2e-2  # Micrometres, float32 sums of 1e5; seen: 1.6e-2.
 POSITION_TOLERANCE = 1e-3
-PIXEL_TOLERANCE = 0.06  # The JPEG decoder decides.
-MEAN_TOLERANCE = 4e-4
+# The JPEG decoder decides; seen: 0.03 at single pixels, 1.3e-3 on average, and 1.8e-4
+# between the means.
+PIXEL_TOLERANCE = 0.04
+PIXELS_MEAN_TOLERANCE = 4e-3
+MEAN_TOLERANCE = 2.5e-4
 BORDER = (0, 1, 2, 3, 128, 252, 253, 254, 255)
 
 pytestmark = pytest.mark.golden("prnet", "posmap*.npz")
@@ -124,9 +127,9 @@ def test_crop_and_positions(arrays, data_directory):
         np.testing.assert_allclose(
             cut.mean(axis=(0, 1)), stored["crop_mean"], atol=MEAN_TOLERANCE
         )
-        np.testing.assert_allclose(
-            strided(cut, 16), stored["crop_s16"], atol=PIXEL_TOLERANCE
-        )
+        sampled = strided(cut, 16)
+        np.testing.assert_allclose(sampled, stored["crop_s16"], atol=PIXEL_TOLERANCE)
+        assert np.abs(sampled - stored["crop_s16"]).mean() <= PIXELS_MEAN_TOLERANCE
 
 
 def test_maps(arrays, model, chart):

@@ -1,20 +1,16 @@
 """PRNet's pose, frontalisation and visibility of posed canonical faces."""
 
-import re
-
 import numpy as np
 import pytest
 
+from tests.golden import prnet_face
 from tf_faces.geometry import (
     barycentric,
     rotations,
     similarity,
     topology,
-    uv,
     visibility,
 )
-
-RESOLUTION = 256
 
 pytestmark = pytest.mark.golden("prnet", "render*.npz")
 
@@ -27,29 +23,7 @@ def arrays(recording):
 
 @pytest.fixture(scope="module")
 def face(data_directory):
-    """Canonical vertices, triangles and map pixels of PRNet's mesh."""
-    folder = data_directory / "prnet" / "uv-data"
-    indices = np.loadtxt(folder / "face_ind.txt").astype(np.int64)
-    mask = np.zeros(RESOLUTION**2, bool)
-    mask[indices] = True
-    triangles = uv.mask_triangles(mask.reshape(RESOLUTION, RESOLUTION), drop_first=True)
-    pixels = np.stack([indices % RESOLUTION, indices // RESOLUTION], axis=-1)
-    return np.load(folder / "canonical_vertices.npy"), triangles, pixels
-
-
-def posed(arrays, prefix, canonical):
-    scale, rotation, translation = (
-        arrays[prefix + name] for name in ("_s", "_R", "_t")
-    )
-    return similarity.apply_similarity(
-        canonical - np.array([0.0, 250.0, 80.0]), scale, rotation, translation
-    )
-
-
-def prefixes(arrays):
-    return sorted(
-        {m.group(1) for m in (re.match(r"(canon\d+)_", n) for n in arrays) if m}
-    )
+    return prnet_face.load(data_directory)
 
 
 def strided(array, arrays, key):
@@ -70,18 +44,18 @@ def unpack(packed, count):
 
 def test_vertices_and_angles(arrays, face):
     canonical = face[0]
-    assert prefixes(arrays)
-    for prefix in prefixes(arrays):
+    assert prnet_face.prefixes(arrays)
+    for prefix in prnet_face.prefixes(arrays):
         rotation = rotations.euler_to_matrix_face3d(arrays[f"{prefix}_angles"])
         np.testing.assert_allclose(rotation, arrays[f"{prefix}_R"], atol=1e-7)
-        vertices = posed(arrays, prefix, canonical)
+        vertices = prnet_face.posed(arrays, prefix, canonical)
         assert strided(vertices, arrays, f"{prefix}_vertices_s") < 1e-9
 
 
 def test_pose(arrays, face):
     canonical = face[0]
-    for prefix in prefixes(arrays):
-        vertices = posed(arrays, prefix, canonical)
+    for prefix in prnet_face.prefixes(arrays):
+        vertices = prnet_face.posed(arrays, prefix, canonical)
         matrix = similarity.estimate_similarity_prnet(
             vertices, canonical, faithful=True
         )
@@ -98,8 +72,8 @@ def test_pose(arrays, face):
 
 def test_corrected_translation_maps_the_canonical_face(arrays, face):
     canonical = face[0]
-    for prefix in prefixes(arrays):
-        vertices = posed(arrays, prefix, canonical)
+    for prefix in prnet_face.prefixes(arrays):
+        vertices = prnet_face.posed(arrays, prefix, canonical)
         matrix = similarity.estimate_similarity_prnet(vertices, canonical)
         mapped = similarity.apply_matrix(matrix, canonical)
         np.testing.assert_allclose(mapped, vertices, atol=1e-5)
@@ -107,8 +81,10 @@ def test_corrected_translation_maps_the_canonical_face(arrays, face):
 
 def test_frontalisation(arrays, face):
     canonical = face[0]
-    for prefix in prefixes(arrays):
-        front = similarity.frontalize_prnet(posed(arrays, prefix, canonical), canonical)
+    for prefix in prnet_face.prefixes(arrays):
+        front = similarity.frontalize_prnet(
+            prnet_face.posed(arrays, prefix, canonical), canonical
+        )
         assert strided(front, arrays, f"{prefix}_front_s") < 1e-8
         # A posed canonical face comes back exactly; the recording says how exactly.
         assert np.abs(front - canonical).max() < 1e-8
@@ -133,9 +109,9 @@ def test_nonrigid_pose(arrays, face):
 
 def test_visibility_of_posed_faces(arrays, face):
     canonical, triangles, pixels = face
-    for prefix in prefixes(arrays):
+    for prefix in prnet_face.prefixes(arrays):
         height, width = arrays[f"{prefix}_hw"]
-        vertices = posed(arrays, prefix, canonical)
+        vertices = prnet_face.posed(arrays, prefix, canonical)
         raw = visibility.visible_vertices_prnet(vertices, triangles, height, width)
         count = len(vertices)
         np.testing.assert_array_equal(
@@ -147,9 +123,12 @@ def test_visibility_of_posed_faces(arrays, face):
             grown, unpack(arrays[f"{prefix}_visibility_packed"], count)
         )
         assert grown.sum() == arrays[f"{prefix}_n_visible"]
-        mask = visibility.visibility_map_prnet(grown, triangles, pixels, RESOLUTION)
+        mask = visibility.visibility_map_prnet(
+            grown, triangles, pixels, prnet_face.RESOLUTION
+        )
         np.testing.assert_array_equal(
-            mask.reshape(-1), unpack(arrays[f"{prefix}_uv_mask_packed"], RESOLUTION**2)
+            mask.reshape(-1),
+            unpack(arrays[f"{prefix}_uv_mask_packed"], prnet_face.RESOLUTION**2),
         )
 
 

@@ -83,6 +83,9 @@ def test_txt(recording, tmp_path):
     numbers = np.loadtxt(recording)
     if recording.stem == "kpt":
         np.testing.assert_array_equal(numbers, inputs_of(recording)["vertices"][:7])
+    else:
+        # Arbitrary numbers: three angles, or a camera of 3 x 4.
+        assert numbers.shape == {"pose": (3,), "camera_matrix": (3, 4)}[recording.stem]
     written = mesh_files_arrays.write_points(tmp_path / recording.name, numbers)
     assert written.read_bytes() == recording.read_bytes()
 
