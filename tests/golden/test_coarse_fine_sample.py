@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 import scipy.io
 
+from tf_faces.morphable import bfm_files, sampling
 from tf_faces.ops import render_depth
 from tf_faces.ops.render_depth import pictures
+
+VERTEX_TOLERANCE = 2e-5  # Pixels; float32 inside. Seen: 7e-6.
 
 pytestmark = pytest.mark.golden("coarse_fine", "sample_test*.npz")
 
@@ -22,6 +25,34 @@ def files(recording):
     shape = scipy.io.loadmat(folder / "Model_Shape.mat")
     code = scipy.io.loadmat(folder / "vertex_code.mat")
     return shape["tri"].T.astype(np.int32), shape["tex"].T, code["vertex_code"].T
+
+
+def test_parameters_and_vertices(arrays, recording):
+    """The frontal pose, drawn coefficients, and the vertices made of them."""
+    (size,) = {*arrays["depth"].shape[1:3]}
+    drawn = sampling.coarse_fine_parameters(
+        arrays["shape"].size,
+        arrays["exp"].size,
+        size,
+        np.random.RandomState(int(arrays["seed"])),
+        constant_share=1.0,
+    )
+    for name, found in zip(("pose", "shape", "exp"), drawn, strict=True):
+        np.testing.assert_allclose(found, arrays[name].reshape(-1), rtol=1e-12)
+    pose, shape, expression = drawn
+    # The demo unfolds the means as they are stored, but the offsets as if planar.
+    model, scrambled = (
+        bfm_files.load_model_shape(recording.parent / "tiny_3dmm", vertex_layout=layout)
+        for layout in ("interleaved", "planar")
+    )
+    vertices = model.mean.astype(np.float64) + model.mean_expression
+    vertices += scrambled.shape_basis @ shape + scrambled.expression_basis @ expression
+    assert not pose[:3].any()
+    placed = pose[6] * vertices + pose[3:6]
+    placed[:, 1] = size - placed[:, 1]  # The demo's flip; elsewhere one less.
+    np.testing.assert_allclose(
+        placed.T[None], arrays["vertex"], rtol=0, atol=VERTEX_TOLERANCE
+    )
 
 
 @pytest.mark.parametrize("implementation", ["op", "reference"])
