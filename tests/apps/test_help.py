@@ -45,7 +45,8 @@ def help_text(program: str) -> str:
             contextlib.suppress(SystemExit),
         ):
             assert not app.main(call)
-        texts.append(f"$ {program}.py {' '.join(call)}\n\n{printed.getvalue().strip()}\n")
+        line = f"$ {program}.py {' '.join(call)}"
+        texts.append(f"{line}\n\n{printed.getvalue().strip()}\n")
     return "\n\n".join(texts)
 
 

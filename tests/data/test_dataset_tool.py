@@ -84,6 +84,16 @@ def test_same_bytes_with_more_processes(source, tmp_path):
         assert path.read_bytes() == (tmp_path / "b" / "faces" / path.name).read_bytes()
 
 
+def test_uv_dictionary_goes_along(source, tmp_path):
+    (source / "uv_dictionary.npz").write_bytes(b"how maps become meshes")
+    arguments = coupled_source.arguments(source, tmp_path / "faces")
+    for more in ([], ["--overwrite"]):
+        assert dataset_tool.main([*arguments, *more]) == 0
+        copied = tmp_path / "faces" / "uv_dictionary.npz"
+        assert copied.read_bytes() == b"how maps become meshes"
+    assert dataset_tool.main(["verify", str(tmp_path / "faces")]) == 0
+
+
 def test_trailing_slash_keeps_the_name(source, tmp_path):
     arguments = coupled_source.arguments(source, tmp_path / "faces")
     arguments[1] += "/"

@@ -8,6 +8,7 @@ import pytest
 
 from tests import tiny_training
 from tf_faces.apps import train
+from tf_faces.pipelines import tbgan_maps
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +136,28 @@ def test_a_run_from_end_to_end(capsys, data, tmp_path):
     events.Reload()
     assert events.Tags()["graph"]
     assert "G_weight/16x16_tex_Conv0_up" in events.Tags()["histograms"]
+
+
+@pytest.mark.parametrize("with_dictionary", [False, True])
+def test_meshes_of_own_data(capsys, data, tmp_path, with_dictionary):
+    """Maps of another source end in meshes where their UV dictionary came along."""
+    copy = tmp_path / "data" / data.name
+    shutil.copytree(data, copy)
+    (copy / "uv_dictionary.npz").unlink(missing_ok=True)
+    if with_dictionary:
+        tbgan_maps.grid_dictionary(16).save(copy / "uv_dictionary.npz")
+    arguments = tiny_training.command(
+        copy,
+        tmp_path / "results",
+        "--config.train.total_kimg=0.01",
+        "--config.finish.samples=1",
+    )
+    assert train.main(arguments) == 0
+    (run,) = (tmp_path / "results").iterdir()
+    assert (run / "uv_dictionary.npz").exists() == with_dictionary
+    assert (run / "faces" / "face0000.obj").exists() == with_dictionary
+    told = "Meshes:   none, because" in capsys.readouterr().out
+    assert told != with_dictionary
 
 
 def test_failures_are_in_the_log(capsys, data, tmp_path):

@@ -15,7 +15,12 @@ def present(run: runs.RunFolder, config: ml_collections.ConfigDict) -> int:
       The exit status of the first program that failed, else 0.
     """
     finish = config.get("finish", {})
-    if finish.get("samples"):
+    if finish.get("samples") and not (run.path / "uv_dictionary.npz").is_file():
+        print(
+            "Meshes:   none, because the data came without uv_dictionary.npz; "
+            f"tools/generate.py {run.path} --uv_dictionary FILE makes them."
+        )
+    elif finish.get("samples"):
         from tf_faces.apps import generate
 
         arguments = [str(run.path), "--output", str(run.path / "faces")]

@@ -19,7 +19,7 @@ import numpy as np
 
 from tf_faces.core import files, pickles
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.data import dataset_writer, images
+from tf_faces.data import dataset_folder, dataset_writer, images
 
 TEXTURE_SUFFIXES = (".png",)
 ARRAY_SUFFIXES = (".pkl", ".pkl.gz")
@@ -341,8 +341,17 @@ def from_pkl_img_norm(
                     f"{labels.shape[1]} as in {source.labels}."
                 )
             labels = np.concatenate([labels, more_labels])
-    samples = dataset_writer.Samples(items, load_coupled, (9,), labels)
+    samples = dataset_writer.Samples(
+        items, load_coupled, (9,), labels, _companions(source)
+    )
     return samples.in_order(dataset_writer.shuffled_order(len(items), shuffle))
+
+
+def _companions(source: CoupledSource) -> tuple[pathlib.Path, ...]:
+    """The UV dictionary, where it lies beside the folder of shape maps."""
+    path = pathlib.Path(source.shape_directory).absolute().parent
+    path = path / dataset_folder.UV_DICTIONARY
+    return (path,) if path.is_file() else ()
 
 
 def from_pkl_img(
@@ -351,8 +360,11 @@ def from_pkl_img(
     shuffle: bool = True,
 ) -> dataset_writer.Samples:
     """Returns samples of 6 channels: texture, shape; paired by base name."""
-    items, _ = find_coupled(CoupledSource(texture_directory, shape_directory))
-    samples = dataset_writer.Samples(items, load_coupled, (6,))
+    source = CoupledSource(texture_directory, shape_directory)
+    items, _ = find_coupled(source)
+    samples = dataset_writer.Samples(
+        items, load_coupled, (6,), companions=_companions(source)
+    )
     return samples.in_order(dataset_writer.shuffled_order(len(items), shuffle))
 
 

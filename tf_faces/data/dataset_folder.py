@@ -12,7 +12,12 @@ from tf_faces.core import files
 from tf_faces.core.errors import InputError, TfFacesError
 from tf_faces.data import dataset_manifest
 
-_MEMBER = re.compile(r"(.*\.tfrecords|.*\.labels|" + dataset_manifest.FILE_NAME + ")")
+# How shape maps become meshes again: written by `uv_sets` beside its maps, copied to
+# record sets of them.
+UV_DICTIONARY = "uv_dictionary.npz"
+
+_MEMBERS = (re.escape(dataset_manifest.FILE_NAME), re.escape(UV_DICTIONARY))
+_MEMBER = re.compile("|".join((r".*\.tfrecords", r".*\.labels", *_MEMBERS)))
 
 
 def check_destination(directory: files.PathLike, overwrite: bool = False) -> None:

@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import os
 import pathlib
+import shutil
 from collections.abc import Sequence
 from typing import Any
 
@@ -90,12 +91,15 @@ class Samples:
       load: makes an image of an item.
       channels: allowed numbers of channels.
       labels: [len(items), label size] in the same order, None for no labels.
+      companions: small files that belong to the images and are copied beside the
+        records under their names.
     """
 
     items: Sequence[Any]
     load: dataset_workers.LoadImage
     channels: tuple[int, ...]
     labels: np.ndarray | None = None
+    companions: tuple[pathlib.Path, ...] = ()
 
     def in_order(self, order: np.ndarray) -> "Samples":
         """Returns the samples rearranged."""
@@ -173,6 +177,8 @@ def write_record_set(
             _shard(path, level.shape, count, digest)
             for path, level, digest in zip(paths, levels, digests, strict=True)
         )
+        for path in samples.companions:
+            shutil.copyfile(path, staging / path.name)
         manifest = dataset_manifest.Manifest(
             shape=layout.shape,
             data_type=layout.data_type,

@@ -482,6 +482,7 @@ class TbganSystem:
         assert self._sheets is not None, "set_up_grid comes first"
         if progress.images == 0:
             self._sheets.save_reals(run.path)
+            tbgan_data.keep_uv_dictionary(self.config, run.path)
         # Before training the level of detail is 0, as in the original.
         level = self._values.level_of_detail if self._values else 0.0
         self._sheets.save_fakes(run.path, progress.images, level)

@@ -6,10 +6,12 @@ other source (`tools/dataset_tool.py make_uv_set` and `create_from_pkl_img_norm`
 """
 
 import pathlib
+import shutil
 
 import ml_collections
 
-from tf_faces.data import dataset_coupled, dataset_writer, uv_sets
+from tf_faces.core import files
+from tf_faces.data import dataset_coupled, dataset_folder, dataset_writer, uv_sets
 
 # Consecutive samples that share an identity, so that expressions vary on one face.
 _EXPRESSIONS_PER_SUBJECT = 4
@@ -23,8 +25,20 @@ def source_directory(config: ml_collections.ConfigDict) -> pathlib.Path:
 
 def uv_dictionary(config: ml_collections.ConfigDict) -> pathlib.Path | None:
     """Returns the UV dictionary that belongs to the data, or None if there is none."""
-    path = source_directory(config) / "uv_dictionary.npz"
-    return path if path.is_file() else None
+    directory = pathlib.Path(config.data_dir) / (config.dataset.tfrecord_dir or "")
+    for folder in (directory, source_directory(config)):
+        path = folder / dataset_folder.UV_DICTIONARY
+        if path.is_file():
+            return path
+    return None
+
+
+def keep_uv_dictionary(config: ml_collections.ConfigDict, run: pathlib.Path) -> None:
+    """Copies the data's UV dictionary to a run folder, so that the run can be moved."""
+    path = uv_dictionary(config)
+    if path is not None:
+        with files.atomic_path(run / path.name) as temporary:
+            shutil.copyfile(path, temporary)
 
 
 def is_built(config: ml_collections.ConfigDict) -> bool:
