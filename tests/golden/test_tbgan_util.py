@@ -8,6 +8,7 @@ import pytest
 
 from tests.golden import drawing, tbgan_networks
 from tf_faces.core import pickles
+from tf_faces.data import images
 from tf_faces.geometry import mesh_files_obj
 from tf_faces.models import tbgan as networks
 from tf_faces.morphable import uv_dictionary
@@ -117,16 +118,57 @@ def test_interpolation_latents(recording):
         )
 
 
+def recorded_generator(folder):
+    """The network behind the animation and the fakes, with the weights drawn."""
+    short = drawing.recording_set(folder.parent)["short"]
+    with np.load(folder / "interpolation.npz") as stored:
+        options = json.loads(str(stored["config"]))
+    generator = networks.Generator(networks.GeneratorConfig.from_dict(options))
+    tbgan_networks.fill(generator, f"{short}_u1/Gs", True)
+    return generator
+
+
+@pytest.mark.golden("tbgan", "util/fake_images.npz")
+def test_fake_images(recording):
+    """generate_fake_images: no labels, one random stream over all images."""
+    with np.load(recording) as stored:
+        expected = dict(stored)
+    pattern = r"latents_row(\d+)"
+    latents_key = only(pattern, expected).string
+    number = int(re.fullmatch(pattern, latents_key)[1])
+    assert set(expected) == {
+        *("shp_sub", "nor_sub", "tex_sub", "shp_dtype", "random_seed", "lod"),
+        latents_key,
+    }
+    generator = recorded_generator(recording.parent)
+    random = np.random.RandomState(int(expected["random_seed"]))
+    latents = random.randn(number + 1, generator.config.latent_size)[[number]]
+    latents = latents.astype(np.float32)
+    np.testing.assert_array_equal(latents[0], expected[latents_key])
+    labels = np.zeros((1, generator.config.label_size), np.float32)
+    (maps,) = np.asarray(generator(latents, labels, float(expected["lod"])))
+    texture, shape, normals = images.split_modalities(maps)
+    for key, found in (("shp_sub", shape), ("nor_sub", normals)):
+        assert str(found.dtype) == str(expected["shp_dtype"])
+        step = found.shape[0] // expected[key].shape[-1]
+        difference = np.abs(np.moveaxis(found[::step, ::step], -1, 0) - expected[key])
+        assert difference.max() < 3e-4 and np.quantile(difference, 0.999) < 6e-5
+    picture = images.to_uint8(texture, (-1, 1))
+    step = len(picture) // len(expected["tex_sub"])
+    difference = picture[::step, ::step].astype(int) - expected["tex_sub"]
+    # Values near one half are rounded to either side of it.
+    assert np.abs(difference).max() <= 1 and (difference != 0).mean() < 1e-2
+
+
 @pytest.fixture(scope="module")
 def interpolated(golden_directory):
     """The faces of the recorded animation, made again from latents and weights."""
     folder = golden_directory / "tbgan" / "util"
-    short = drawing.recording_set(folder.parent)["short"]
+    if not (folder / "interpolation.npz").is_file():
+        pytest.skip(f"no interpolation.npz in {folder}")
+    generator = recorded_generator(folder)
     with np.load(folder / "interpolation.npz") as stored:
         expected = dict(stored)
-    options = json.loads(str(expected["config"]))
-    generator = networks.Generator(networks.GeneratorConfig.from_dict(options))
-    tbgan_networks.fill(generator, f"{short}_u1/Gs", True)
     pipeline = tbgan.TbganPipeline.from_generator(
         generator, float(expected["lod"]), dictionary=chart(folder)
     )
@@ -153,14 +195,14 @@ def test_interpolation(recording, interpolated):
     expected, latents, labels, faces = interpolated
     np.testing.assert_allclose(latents, expected["latents"], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(labels, expected["labels"], rtol=1e-5, atol=1e-6)
-    images = np.stack([np.moveaxis(face.maps, -1, 0) for face in faces])
-    step = images.shape[-1] // expected["images_sub"].shape[-1]
-    difference = np.abs(images[:, :, ::step, ::step] - expected["images_sub"])
+    maps = np.stack([np.moveaxis(face.maps, -1, 0) for face in faces])
+    step = maps.shape[-1] // expected["images_sub"].shape[-1]
+    difference = np.abs(maps[:, :, ::step, ::step] - expected["images_sub"])
     # Pixel norms of few channels divide by small numbers at some pixels.
     assert difference.max() < 3e-4 and np.quantile(difference, 0.999) < 6e-5
     for name, of in (("mean", np.mean), ("std", np.std)):
         np.testing.assert_allclose(
-            of(images, axis=(2, 3), dtype=np.float64),
+            of(maps, axis=(2, 3), dtype=np.float64),
             expected[f"image_channel_{name}"],
             atol=1e-5,
         )
@@ -172,6 +214,26 @@ def test_interpolation_vertices(recording, interpolated):
         expected = stored["vertices"]
     vertices = np.stack([face.mesh.vertices for face in interpolated[-1]])
     np.testing.assert_allclose(vertices, expected, atol=3e-4)
+
+
+@pytest.mark.golden("tbgan", "util/files.json")
+def test_interpolation_files(recording, interpolated, tmp_path):
+    """Each face's mesh, material and texture have the original's names."""
+    dictionary = chart(recording.parent)
+    written = set()
+    for number, face in enumerate(interpolated[-1]):
+        paths = mesh_files_obj.write_obj_arrays(
+            tmp_path / f"{number:06d}.obj",
+            face.mesh.vertices,
+            dictionary.trilist,
+            style=mesh_files_obj.TBGAN,
+            texture=face.texture,
+            texture_coordinates=dictionary.tcoords,
+        )
+        written |= {path.name for path in paths} | {f"{number:06d}_nor.png"}
+    # What a folder of results holds besides.
+    others = {"_done.txt", "config.txt", "lsfm_params.pkl"}
+    assert sorted(written | others) == json.loads(recording.read_text())
 
 
 @pytest.mark.golden("tbgan", "util/pngs_sub.npz")
