@@ -5,6 +5,7 @@ import pathlib
 import zlib
 
 import numpy as np
+import pytest
 
 
 def generator(name: str) -> np.random.Generator:
@@ -20,6 +21,20 @@ def normal(name: str, shape, scale: float = 1.0) -> np.ndarray:
 def uniform(name: str, shape) -> np.ndarray:
     """float32 uniform values in [0, 1)."""
     return generator(name).random(shape).astype(np.float32)
+
+
+def companion(recording: pathlib.Path, stem: str, suffix: str) -> pathlib.Path:
+    """The file `stem*suffix` that belongs to `recording`; skips where there is none.
+
+    Of several files that one is taken whose name goes on after `stem` as the
+    recording's ends (runs_b.npz has log_b.json), else the one with the shortest name.
+    """
+    found = recording.parent.glob(f"{stem}*{suffix}")
+    ends = {path.name[len(stem) : -len(suffix)]: path for path in found}
+    if not ends:
+        pytest.skip(f"no {stem}*{suffix} beside {recording.name}")
+    fitting = [end for end in ends if recording.stem.endswith(end)]
+    return ends[max(fitting, key=len) if fitting else min(ends, key=len)]
 
 
 def recording_set(folder: pathlib.Path) -> dict:

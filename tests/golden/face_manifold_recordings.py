@@ -14,6 +14,12 @@ _CHANNELS = {
 GROUPS = {"shape": "shape", "exp": "expression"}
 
 
+def net(recording: pathlib.Path) -> str:
+    """ "shape" or "exp", from a file name such as train_steps_shape.npz."""
+    (found,) = set(recording.stem.split("_")) & set(GROUPS)
+    return found
+
+
 def tag(recording: pathlib.Path) -> str:
     """The word that begins every drawing key of the recording's set."""
     return drawing.recording_set(recording.parent)["tag"]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.io
 
+from tests.golden import drawing
 from tf_faces.morphable import io
 
 RELATIVE = 1e-5
@@ -24,7 +25,7 @@ def arrays(recording):
 
 @pytest.fixture
 def model(recording):
-    return io.load(recording.parent / "bfm_small.mat")
+    return io.load(drawing.companion(recording, "bfm_small", ".mat"))
 
 
 @pytest.mark.golden("face_manifold", "bfm_ops*.npz")

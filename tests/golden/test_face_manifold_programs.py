@@ -10,6 +10,7 @@ import pytest
 import scipy.io
 from PIL import Image
 
+from tests.golden import drawing
 from tests.golden import face_manifold_recordings as recordings
 from tf_faces.apps import face_manifold as program
 from tf_faces.convert import torch
@@ -33,6 +34,16 @@ _COMMANDS = {
 _COLUMNS = {"sp": "shape", "ep": "expression", "tp": "texture"}
 
 
+def _log(recording) -> dict:
+    """What was recorded of each command line: seed, printed lines, files."""
+    return json.loads(drawing.companion(recording, "cli_log", ".json").read_text())
+
+
+def _option(command: str, name: str) -> int:
+    words = command.split()
+    return int(words[words.index(name) + 1])
+
+
 def _first_test_face(report) -> int:
     """Number of the first tested face, from 0, as the recorded names tell it."""
     numbers = [
@@ -52,16 +63,22 @@ def workshop(tmp_path_factory):
         if recording in made:
             return made[recording]
         folder = tmp_path_factory.mktemp("programs")
-        report = json.loads((recording.parent / "cli_log.json").read_text())
+        report = _log(recording)
         tag = recordings.tag(recording)
+        commands = [name for name in report if name.split()[0] in _COMMANDS]
         first = _first_test_face(report)
+        # The test command looks at the last faces, the diagrams at the first.
+        tested, shown = (
+            max(_option(name, "-size") for name in commands if name.startswith(script))
+            for script in ("test.py", "plot_scatter_diagram.py")
+        )
         faces = folder / "AFLW2000_AND_300W"
         faces.mkdir()
         filler = folder / "filler.mat"
         shutil.copy(_face_file(folder, tag, 0), filler)
-        for number in range(first + 4):
+        for number in range(first + tested + 1):
             target = faces / f"f{number:05d}.mat"
-            if number < 110 or number >= first:
+            if number < shown or number >= first:
                 shutil.move(_face_file(folder, tag, number), target)
             else:
                 # Never looked at: they only take a place in the listing.
@@ -93,7 +110,7 @@ def _run(command, recording, report, more=()):
         # Folders need no slash at their end here.
         place = options.index("-save_folder") + 1
         options[place] = options[place].rstrip("/")
-    extra = ["--model", str(recording.parent / "bfm_small.mat")]
+    extra = ["--model", str(drawing.companion(recording, "bfm_small", ".mat"))]
     if script != "denoise.py":
         extra += ["--faithful", "--seed", str(report[command]["seed"])]
     if script in ("test.py", "plot_scatter_diagram.py"):
@@ -142,7 +159,7 @@ def _tree(folder):
 @pytest.mark.golden("face_manifold", "cli_runs*.npz")
 def test_programs(recording, workshop, monkeypatch, capfd):
     arrays = np.load(recording)
-    report = json.loads((recording.parent / "cli_log.json").read_text())
+    report = _log(recording)
     folder = workshop(recording)
     monkeypatch.chdir(folder)
     evaluation = folder / "model_evaluation"
@@ -208,15 +225,14 @@ def _names(folder):
 @pytest.mark.golden("face_manifold", "cli_runs*.npz")
 def test_scatter(recording, workshop, monkeypatch, capfd):
     arrays = np.load(recording)
-    report = json.loads((recording.parent / "cli_log.json").read_text())
+    report = _log(recording)
     folder = workshop(recording)
     monkeypatch.chdir(folder)
     base = folder / "model_evaluation/scatter_diagrams"
     commands = [name for name in report if name.startswith("plot_scatter_diagram.py")]
     assert commands
     for command in commands:
-        words = command.split()
-        size = int(words[words.index("-size") + 1])
+        size = _option(command, "-size")
         assert _run(command, recording, report) == 0, capfd.readouterr().err
         for net, group in recordings.GROUPS.items():
             prefix = f"scatter{size}/{net}"
@@ -293,9 +309,9 @@ def _render(model, faces):
 @pytest.mark.golden("face_manifold", "cli_renders*.npz")
 def test_pictures_of_the_programs(recording):
     stored = np.load(recording)
-    runs = np.load(recording.parent / recording.name.replace("renders", "runs"))
-    report = json.loads((recording.parent / "cli_log.json").read_text())
-    model = io.load(recording.parent / "bfm_small.mat")
+    runs = np.load(drawing.companion(recording, "cli_runs", ".npz"))
+    report = _log(recording)
+    model = io.load(drawing.companion(recording, "bfm_small", ".mat"))
     first = _first_test_face(report)
     assert stored.files
     for name in stored.files:
@@ -327,10 +343,11 @@ def test_pictures_of_the_programs(recording):
 @pytest.mark.golden("face_manifold", "dataset_sample_renders*.npz")
 def test_sample_pictures_of_a_dataset(recording, tmp_path, monkeypatch, capfd):
     stored = np.load(recording)
-    report = json.loads((recording.parent / "dataset_generation.json").read_text())
-    arrays = np.load(recording.parent / "dataset_generation.npz")
+    path = drawing.companion(recording, "dataset_generation", ".json")
+    report = json.loads(path.read_text())
+    arrays = np.load(drawing.companion(recording, "dataset_generation", ".npz"))
     tag = recordings.tag(recording)
-    model_path = recording.parent / "bfm_small.mat"
+    model_path = drawing.companion(recording, "bfm_small", ".mat")
     model = io.load(model_path)
     count = int(arrays["n_files"])
     shapes, expressions = recordings.synthetic_faces(tag, range(count))
@@ -344,7 +361,12 @@ def test_sample_pictures_of_a_dataset(recording, tmp_path, monkeypatch, capfd):
             ["generate-dataset", *options, "--format", "npy", "--faithful"]
             + ["--seed", seed]
         )
-        assert status == 0, capfd.readouterr().err
+        printed = capfd.readouterr()
+        assert status == 0, printed.err
+        lines = iter(printed.out.splitlines())
+        for line in report[net]["stdout"]:
+            # Of success the original speaks in one line, we in numbers.
+            assert line.startswith("Dataset generated") or line in lines, line
         base = tmp_path / "dataset_generation" / f"dataset_{group}"
         found = [name for name in _tree(tmp_path / "dataset_generation")]
         assert set(report[net]["tree"]) <= set(found)

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from tests.golden import face_manifold_recordings
+from tests.golden import drawing, face_manifold_recordings
 from tf_faces.data import face_manifold_dataset as dataset
 from tf_faces.data.face_manifold import FaceCoefficients
 from tf_faces.morphable import bfm_files
@@ -17,8 +17,6 @@ GEOMETRY = 1e-5
 IMAGE = 1e-4
 SHARE = 0.995  # Of the pixels of an image that must agree.
 BYTE_SHARE = 0.99
-# The original's test command begins with this face of its sorted list.
-FIRST_TEST_FACE = 5737
 
 
 def load(recording):
@@ -27,8 +25,7 @@ def load(recording):
 
 
 def model_beside(recording):
-    path = sorted(recording.parent.glob("bfm_small*.mat"))[0]
-    return bfm_files.load_bfm(path)
+    return bfm_files.load_bfm(drawing.companion(recording, "bfm_small", ".mat"))
 
 
 def close(found, expected, relative=GEOMETRY):
@@ -82,9 +79,10 @@ def test_textures(recording, interpolation):
 
 def views(arrays):
     """The recording's pictures and how they were taken."""
+    height, width, _ = arrays["img/angled.jpg"].shape
     angled = face_manifold_pictures.View(
-        height=128,
-        width=160,
+        height=height,
+        width=width,
         scale=0.001,
         angles=tuple(arrays["angles"]),
         translation=(10.0, -20.0, 0.0),
@@ -122,8 +120,8 @@ def byte_picture(model, shape, expression, textures=None):
 def test_samples_of_the_data_sets(recording):
     """Sample i is the first corrupted row of face i, drawn with its other group."""
     arrays, model = load(recording), model_beside(recording)
-    stem = recording.stem.replace("_sample_renders", "_generation")
-    report = json.loads((recording.parent / f"{stem}.json").read_text())
+    path = drawing.companion(recording, "dataset_generation", ".json")
+    report = json.loads(path.read_text())
     names = {re.match(r"(\w+)/(\d+)_(label|noisy)", name).groups() for name in arrays}
     count = 1 + max(int(number) for _, number, _ in names)
     faces = face_manifold_recordings.synthetic_faces(
@@ -149,8 +147,17 @@ def test_samples_of_the_data_sets(recording):
         mostly(byte_picture(model, *pair), expected, 1, BYTE_SHARE)
 
 
-def command_coefficients(runs, prefix, name):
-    """The coefficients behind a picture that a command line wrote."""
+def first_test_picture(names):
+    """Number of the first picture of the test command."""
+    numbers = [re.search(r"output_on_test_data/\w+/(\d+)_gt", name) for name in names]
+    return min(int(found[1]) for found in numbers if found)
+
+
+def command_coefficients(runs, prefix, name, first):
+    """The coefficients behind a picture that a command line wrote.
+
+    Pictures of the test command are numbered from `first`.
+    """
     test = re.search(r"output_on_test_data/(\w+)/(\d+)_(gt|input|output)", name)
     if test:
         folder, number, kind = test.groups()
@@ -160,7 +167,6 @@ def command_coefficients(runs, prefix, name):
             return face_manifold_recordings.synthetic_face(prefix, face)
         stored = f"test/{folder}/{kind}s"
         assert runs[f"{stored}/tp_is_zero_n"] == len(runs[f"{stored}/sp"])
-        first = FIRST_TEST_FACE + 1
         return [runs[f"{stored}/{g}"][int(number) - first] for g in ("sp", "ep")]
     mode, kind, number = re.match(
         r"(\w+)/.*/(dataset|network_output)/+(\d+)\.jpg", name
@@ -172,9 +178,11 @@ def command_coefficients(runs, prefix, name):
 @pytest.mark.golden("face_manifold", "cli_renders*.npz")
 def test_pictures_of_the_commands(recording):
     arrays, model = load(recording), model_beside(recording)
-    runs = load(recording.with_name(recording.name.replace("renders", "runs")))
+    runs = load(drawing.companion(recording, "cli_runs", ".npz"))
     prefix = face_manifold_recordings.tag(recording)
     assert arrays
+    first = first_test_picture(arrays)
     for name, expected in arrays.items():
-        found = byte_picture(model, *command_coefficients(runs, prefix, name))
+        coefficients = command_coefficients(runs, prefix, name, first)
+        found = byte_picture(model, *coefficients)
         mostly(found, expected, 1, BYTE_SHARE)

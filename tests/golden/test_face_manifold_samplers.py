@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from tests.golden import drawing
 from tests.golden import face_manifold_recordings as recordings
 from tf_faces.core import files
 from tf_faces.data import face_manifold_dataset as dataset
@@ -15,9 +16,10 @@ REPLAY_TOLERANCE = 1e-9
 STATISTICS_TOLERANCE = 0.02
 
 
-def _deviations(folder):
+def _deviations(recording):
     """Deviations of the recorded model: float32 as loaded, texture as stored."""
-    model = files.load_mat(folder / "bfm_small.mat", ["model"])["model"][0, 0]
+    path = drawing.companion(recording, "bfm_small", ".mat")
+    model = files.load_mat(path, ["model"])["model"][0, 0]
     return (
         model["shapeEV"].astype(np.float32).ravel(),
         model["expEV"].astype(np.float32).ravel(),
@@ -28,7 +30,7 @@ def _deviations(folder):
 @pytest.mark.golden("face_manifold", "bfm_ops*.npz")
 def test_samplers_and_noise(recording):
     arrays = np.load(recording)
-    shape, expression, texture = _deviations(recording.parent)
+    shape, expression, texture = _deviations(recording)
     seed = int(arrays["seed"])
 
     def draws(offset=0):
@@ -92,6 +94,17 @@ def test_noise_statistics(recording):
         def near(value, key, stored=stored):
             assert value == pytest.approx(stored[key], rel=STATISTICS_TOLERANCE), key
 
+        # Any number of coordinates from one on is equally likely to be hit.
+        share = (length + 1) / (2 * length)
+        assert stored["expected_hit"] == pytest.approx(share, rel=1e-9)
+        assert stored["expected_mse"] == pytest.approx(
+            share * stored["sigma"] ** 2, rel=1e-9
+        )
+        assert stored["hit_fraction_mean"] == pytest.approx(
+            stored["mean_count"] / length, rel=1e-9
+        )
+        total = stored["mean_count"] * stored["N"]
+        assert total == pytest.approx(round(total), abs=1e-4)
         near(counts.mean(), "mean_count")
         near(counts.mean() / length, "hit_fraction_mean")
         near(counts.mean() / length, "expected_hit")
@@ -101,8 +114,10 @@ def test_noise_statistics(recording):
             stored["min_count"],
             stored["max_count"],
         )
+    # The variance of U(-5, 5) standard deviations.
+    assert report["expected_trace_ratio"] == pytest.approx(10**2 / 12, rel=1e-9)
     rng = np.random.default_rng(1)
-    deviations = _deviations(recording.parent)
+    deviations = _deviations(recording)
     for net, group, values in zip(
         ("shape", "exp"), ("shape", "expression"), deviations[:2], strict=True
     ):
@@ -122,7 +137,7 @@ def test_noise_statistics(recording):
 @pytest.mark.golden("face_manifold", "dataset_generation*.npz")
 def test_dataset_generation_replayed(recording, tmp_path):
     arrays = np.load(recording)
-    report = json.loads(recording.with_suffix(".json").read_text())
+    report = _report(recording)
     faces = recordings.synthetic_faces(
         recordings.tag(recording), range(int(arrays["n_files"]))
     )
@@ -158,6 +173,11 @@ def test_dataset_generation_replayed(recording, tmp_path):
         assert spread == pytest.approx(stored["noise_std_of_hit"], rel=1e-6)
 
 
+def _report(recording):
+    path = drawing.companion(recording, "dataset_generation", ".json")
+    return json.loads(path.read_text())
+
+
 def _pairs(folder):
     return [
         np.concatenate([np.load(folder / part / f"{role}.npy") for part in
@@ -181,7 +201,7 @@ def _noise(folder):
 def test_dataset_generation_statistics(recording, tmp_path):
     """Our own draws, in shards: the same law."""
     arrays = np.load(recording)
-    report = json.loads(recording.with_suffix(".json").read_text())
+    report = _report(recording)
     faces = recordings.synthetic_faces(
         recordings.tag(recording), range(int(arrays["n_files"]))
     )

@@ -23,10 +23,6 @@ WEIGHT_TOLERANCE = 1e-5  # Absolute; seen 1.1e-6.
 SCRIPT_TOLERANCE = 1e-2  # Relative: pooling routes flip; seen 2e-3.
 
 
-def _net(recording) -> str:
-    return recording.stem.rpartition("_")[2]
-
-
 def _denoiser(prefix, group, length, unit=1.0):
     denoiser = denoisers.Denoiser(DenoiserConfig(group, length, unit))
     convert.assign(denoiser, recordings.seeded_tensors(prefix), prefix)
@@ -44,7 +40,7 @@ def _batches(arrays):
 @pytest.mark.golden("face_manifold", "train_steps_*.npz")
 def test_training_steps(recording):
     arrays = np.load(recording)
-    net = _net(recording)
+    net = recordings.net(recording)
     prefix = f"{recordings.tag(recording)}/train_{net}"
     scale = float(arrays["scale"])
     noisy, labels = (
@@ -123,8 +119,12 @@ def _script_data(arrays, tag, net):
 @pytest.mark.golden("face_manifold", "train_script_*.npz")
 def test_training_program(recording, tmp_path, monkeypatch, capfd):
     arrays = np.load(recording)
-    report = json.loads(recording.with_suffix(".json").read_text())
-    net, tag = _net(recording), recordings.tag(recording)
+    report = json.loads(
+        drawing.companion(
+            recording, f"train_script_{recordings.net(recording)}", ".json"
+        ).read_text()
+    )
+    net, tag = recordings.net(recording), recordings.tag(recording)
     group = recordings.GROUPS[net]
     epochs = int(arrays["epochs"])
     config = configs.load("face_manifold", f"{group}+torch2")
@@ -183,14 +183,31 @@ def _compare_lines(printed, expected):
         )
 
 
-@pytest.mark.golden("face_manifold", "train_noise_report.json")
+@pytest.mark.golden("face_manifold", "train_noise_report*.json")
 def test_noise_report(recording):
     """The reported losses are those of the recorded steps, its noise is tolerated."""
     report = json.loads(recording.read_text())
     assert report
     for net, stored in report.items():
-        arrays = np.load(recording.parent / f"train_steps_{net}.npz")
+        arrays = np.load(drawing.companion(recording, f"train_steps_{net}", ".npz"))
         assert stored["first_loss"] == pytest.approx(arrays["losses"][0], rel=1e-7)
         assert stored["last_loss"] == pytest.approx(arrays["losses"][-1], rel=1e-7)
-        assert stored["max_rel_loss_diff_f32_f64"] < LOSS_TOLERANCE
+        noise = {
+            suffix: np.abs(
+                arrays[f"losses{suffix}"] / arrays[f"losses{suffix}_f64"] - 1
+            )
+            for suffix in ("", "_adam101")
+        }
+        for key, suffix in (
+            ("max_rel_loss_diff_f32_f64", ""),
+            ("adam101_max_rel_loss_diff_f32_f64", "_adam101"),
+        ):
+            assert stored[key] == pytest.approx(noise[suffix].max(), rel=1e-6)
+            assert stored[key] < LOSS_TOLERANCE
+        for step, value in stored["rel_by_step"].items():
+            assert value == pytest.approx(noise[""][int(step)], rel=1e-6, abs=1e-15)
+        variants = np.abs(arrays["losses_adam101"] / arrays["losses"] - 1).max()
+        assert stored["adam_vs_adam101_max_rel_loss"] == pytest.approx(
+            variants, rel=1e-4
+        )
         assert stored["grad0_rel"] < GRADIENT_TOLERANCE

@@ -114,26 +114,3 @@ def test_obj_is_read_back(recording):
     mesh = mesh_files.read_obj(recording)
     np.testing.assert_allclose(mesh.vertices, inputs["vertices"], rtol=1e-6)
     np.testing.assert_array_equal(mesh.triangles, inputs["triangles"][:, ::-1])
-
-
-@pytest.mark.golden("face_manifold", "mesh_colors_obj.txt")
-def test_face_manifold_obj(recording, tmp_path):
-    recorded = [line.split() for line in recording.read_text().splitlines()]
-    count = sum(words[0] == "v" for words in recorded)
-    with np.load(recording.parent / "bfm_ops.npz") as stored:
-        vertices, colors = stored["vertices"][:count], stored["colors"][:count]
-        triangles = stored["load/triangles"]
-    triangles = triangles[: len(recorded) - count]
-    (path,) = mesh_files_obj.write_obj_arrays(
-        tmp_path / "mesh.obj",
-        vertices,
-        triangles,
-        style=mesh_files_obj.PRNET,
-        colors=colors,
-    )
-    ours = [line.split() for line in path.read_text().splitlines()]
-    assert [words[0] for words in ours] == [words[0] for words in recorded]
-    for mine, theirs in zip(ours, recorded, strict=True):
-        np.testing.assert_allclose(
-            np.array(mine[1:], float), np.array(theirs[1:], float), rtol=1e-6
-        )
