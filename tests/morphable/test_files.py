@@ -13,7 +13,6 @@ from tf_faces.core.errors import (
     ForbiddenPickleError,
     FormatError,
     InputError,
-    MissingDependencyError,
 )
 from tf_faces.morphable import (
     bfm_files,
@@ -22,8 +21,6 @@ from tf_faces.morphable import (
     io,
     landmark_sets,
     makehuman_files,
-    pickled_files,
-    surrey_files,
     synthetic,
     uv_dictionary,
 )
@@ -335,7 +332,8 @@ def test_flame_rig_turns_joints(tmp_path):
 def test_flame_npz_written(small, tmp_path):
     model = small.replace(coefficient_kind="unit")
     io.save(tmp_path / "flame.npz", model, "flame")
-    back = pickled_files.load_flame(tmp_path / "flame.npz", identity_modes=7)
+    back = io.load(tmp_path / "flame.npz")
+    assert (back.shape_count, back.expression_count) == (7, 5)
     same_geometry(faces(back), faces(model.replace(expression_range=None)))
 
 
@@ -528,59 +526,6 @@ def test_makehuman_as_bfm(data_directory, tmp_path):
     assert np.abs(drawn.mean(axis=0) - truth.mean(axis=0)).mean() < 0.15 * spread
 
 
-# --- Surrey ------------------------------------------------------------------------
-
-
-def test_surrey_without_eos(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "eos", None)
-    (tmp_path / "sfm_shape_3448.bin").write_bytes(b"x")
-    with pytest.raises(MissingDependencyError, match="pip install"):
-        io.load(tmp_path / "sfm_shape_3448.bin")
-
-
-def test_surrey_through_eos(tmp_path, monkeypatch):
-    """A stand-in with eos' interface: orthonormal columns beside variances."""
-    rng = np.random.default_rng(0)
-    mean = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0]], np.float64)
-    basis = np.linalg.qr(rng.normal(size=(12, 3)))[0]
-    shapes = types.SimpleNamespace(
-        get_mean=lambda: mean.reshape(-1),
-        get_triangle_list=lambda: [[0, 1, 2], [1, 3, 2]],
-        get_orthonormal_pca_basis=lambda: basis,
-        get_eigenvalues=lambda: np.array([9.0, 4.0, 1.0]),
-    )
-    stored = types.SimpleNamespace(
-        get_shape_model=lambda: shapes,
-        get_texture_coordinates=lambda: [[0, 0], [1, 0], [0, 1], [1, 1]],
-    )
-    blendshape = types.SimpleNamespace(name="anger", deformation=np.arange(12.0))
-    eos = types.ModuleType("eos")
-    eos.morphablemodel = types.SimpleNamespace(
-        load_model=lambda path: stored, load_blendshapes=lambda path: [blendshape]
-    )
-    monkeypatch.setitem(sys.modules, "eos", eos)
-    (tmp_path / "sfm_shape_3448.bin").write_bytes(b"")
-    (tmp_path / "expression_blendshapes_3448.bin").write_bytes(b"")
-    model = io.load(tmp_path / "sfm_shape_3448.bin")
-    found = model.vertices([1, 0, 2], [0.5])
-    expected = (
-        mean + (basis @ [3.0, 0, 2]).reshape(4, 3) + 0.5 * np.arange(12.0).reshape(4, 3)
-    )
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert (model.unit, model.winding) == ("mm", "ccw")
-    assert model.expression_names == ("anger",)
-    np.testing.assert_array_equal(model.texture_coordinates[0], [0, 1])
-
-
-def test_surrey_landmark_list(tmp_path):
-    path = tmp_path / "ibug_to_sfm.txt"
-    path.write_text('# comment\n[landmarks]\n9 = 33 # chin\n"18" = "225"\n#1 = 2\n')
-    assert surrey_files.read_landmark_mapping(path) == {8: 33, 17: 225}
-    path.write_text("69 = 1\n")
-    with pytest.raises(FormatError):
-        surrey_files.read_landmark_mapping(path)
-
-
 # --- own file, recognition ---------------------------------------------------------
 
 
@@ -620,9 +565,9 @@ def test_missing_things(tmp_path, monkeypatch):
 
 def test_saving_needs_landmarks(small, tmp_path):
     bare = small.replace(landmarks68=None)
-    for layout in ("bfm", "3ddfa", "3ddfa_v2"):
+    for layout, name in (("bfm", "x.mat"), ("3ddfa", "x"), ("3ddfa_v2", "x.pkl")):
         with pytest.raises(InputError, match="landmarks"):
-            io.save(tmp_path / "x.mat", bare, layout)
+            io.save(tmp_path / name, bare, layout)
     assert not list(tmp_path.iterdir())
 
 

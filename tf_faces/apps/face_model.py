@@ -6,13 +6,17 @@ FLAME, 3DDFA_V2, Surrey, ICT, MakeHuman, or this package's .npz).
 
 Examples:
   python tools/face_model.py info builtin --modes
-      sizes, units, conventions, licence; --modes lists the names of the expressions
+      sizes, units, conventions, licence, what lies beside the file; --modes lists the
+      names of the expressions
+  python tools/face_model.py info models/BFM_info.mat
+      what a file holds that is no model: lists of vertices, vertex codes, whitening,
+      landmark embedding, texture space, UV dictionary
   python tools/face_model.py convert builtin models/BFM.mat
       the built-in face in face3d's layout, for any program that wants a BFM.mat
   python tools/face_model.py convert ict head.glb
       the mean face as a mesh (.obj, .ply, .glb)
   python tools/face_model.py convert makehuman models/ --layout 3ddfa
-      a folder with Model_Shape.mat and Model_Exp.mat
+      a folder with Model_Shape.mat and Model_Exp.mat; other layouts: see convert --help
   python tools/face_model.py sample makehuman faces --count 5 --seed 1
       five random heads as meshes, with their coefficients
   python tools/face_model.py render ict face.png --expression happy --yaw 0 35 80
@@ -25,6 +29,7 @@ Examples:
 
 import argparse
 import pathlib
+import tempfile
 from collections.abc import Sequence
 
 import numpy as np
@@ -35,6 +40,7 @@ from tf_faces.core.errors import FormatError, InputError
 from tf_faces.geometry import mesh_files, rotations
 from tf_faces.geometry.mesh import Mesh
 from tf_faces.morphable import (
+    companion_files,
     expressions,
     fitting,
     io,
@@ -45,7 +51,7 @@ from tf_faces.morphable.model import MorphableModel
 
 _MESH_SUFFIXES = (".obj", ".ply", ".glb")
 _LAYOUT_OF_SUFFIX = {".npz": "native", ".mat": "bfm", ".h5": "bfm2017"}
-_LAYOUT_OF_SUFFIX |= {".hdf5": "bfm2017", ".pkl": "3ddfa_v2"}
+_LAYOUT_OF_SUFFIX |= {".hdf5": "bfm2017", ".pkl": "3ddfa_v2", ".bin": "surrey"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,7 +81,8 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument(
         "--layout",
         choices=io.SAVED_LAYOUTS,
-        help="default by suffix: .npz native, .mat bfm, .h5 bfm2017, .pkl 3ddfa_v2",
+        help="default by suffix: .npz native, .mat bfm, .h5 bfm2017, .pkl 3ddfa_v2, "
+        ".bin surrey",
     )
 
     sample = command("sample", _sample, "Write random faces as meshes.")
@@ -185,9 +192,33 @@ def _face(model: MorphableModel, options) -> tuple[Mesh, np.ndarray]:
 # --- commands ----------------------------------------------------------------------
 
 
+def _read_storage(content: bytes) -> np.ndarray:
+    """The numbers of a PyTorch storage that is pickled within another file."""
+    from tf_faces.convert import torch
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "storage"
+        path.write_bytes(content)
+        values = getattr(torch.read_checkpoint(path), "values", None)
+    if not isinstance(values, np.ndarray):
+        raise FormatError("a PyTorch storage without numbers")
+    return values
+
+
 def _info(options) -> None:
+    path = io.located(options.model)
+    if path is not None and path.is_file():
+        text = companion_files.describe(path, _read_storage)
+        if text is not None:
+            if options.modes:
+                raise InputError(f"--modes: {path} is no face model, but {text}.")
+            print(text)
+            return
     model = io.load(options.model)
     print(model.describe())
+    beside = [] if path is None else companion_files.beside(path, _read_storage)
+    for name, text in beside:
+        print(f"{'beside it:':<23}{name}: {text}")
     if options.modes:
         names = model.expression_names or ()
         print("\n".join(names) if names else "The expression modes have no names.")
@@ -208,7 +239,7 @@ def _convert(options) -> None:
                 f"{[*_LAYOUT_OF_SUFFIX, *_MESH_SUFFIXES]} or --layout."
             )
         layout = _LAYOUT_OF_SUFFIX[suffix]
-    io.save(output, model, layout)
+    io.save(output, model, layout, original=options.model)
     print(f"Wrote {output} ({layout}); licence of its content: {model.licence}")
 
 

@@ -1,11 +1,12 @@
 """Single arrays and dictionaries of arrays in the files that older programs read."""
 
+import zipfile
 from typing import Any
 
 import numpy as np
 
 from tf_faces.core import files, pickle_writing
-from tf_faces.core.errors import FormatError
+from tf_faces.core.errors import FormatError, InputError
 
 
 def require_numbers(value: Any, path, name: str, shape: tuple) -> np.ndarray:
@@ -32,6 +33,21 @@ def require_numbers(value: Any, path, name: str, shape: tuple) -> np.ndarray:
     if not np.isfinite(value).all():
         raise FormatError(f"{path}: {name!r} holds values that are not finite.")
     return value
+
+
+def npz_names(path: files.PathLike) -> list[str]:
+    """Names of the arrays in an .npz file.
+
+    Raises:
+      FormatError: if it cannot be opened.
+    """
+    try:
+        with zipfile.ZipFile(files.require_file(path)) as archive:
+            return [name.removesuffix(".npy") for name in archive.namelist()]
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
+        if isinstance(error, InputError):
+            raise
+        raise FormatError(f"{path}: not a readable .npz file ({error}).") from error
 
 
 def write_npy(path: files.PathLike, array: np.ndarray) -> None:

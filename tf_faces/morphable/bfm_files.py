@@ -28,6 +28,8 @@ from tf_faces.morphable.model import MorphableModel
 
 RESTRICTED = "as the file's provider grants; models derived from BFM are restricted"
 TRIMMED_VERTEX_COUNT = 53215
+# The first that lies beside Model_Shape.mat is read.
+EXPRESSION_FILES = ("Model_Expression.mat", "Model_Exp.mat")
 
 
 # --- array layouts -----------------------------------------------------------------
@@ -373,7 +375,7 @@ def load_model_shape(
         )
         # That system keeps the deviations under the name of the coefficients.
         arrays["texture_deviations"] = found["alpha_tex"].reshape(-1)
-    for name in ("Model_Expression.mat", "Model_Exp.mat"):
+    for name in EXPRESSION_FILES:
         beside = path.with_name(name)
         if beside.is_file():
             moved = files.load_mat(beside, ["mu_exp", "w_exp", "sigma_exp"])

@@ -14,9 +14,6 @@
 | ncc_code.npy, BFM_UV.mat | vertex codes [3, n], chart of the trimmed model |
 | param_mean_std_62d_120x120.pkl | `mean`, `std` [62] |
 
-A parameter vector is the 3 x 4 pose matrix row by row, then the coefficients of shape
-and expression.
-
 Sources: cleardusk/3DDFA commit 3545f355, cleardusk/3DDFA_V2 commit 1b6c6760.
 """
 
@@ -28,114 +25,24 @@ import numpy as np
 
 from tf_faces.core import files, pickles
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.morphable import array_files, bfm_files, vertex_codes
+from tf_faces.morphable import (
+    array_files,
+    bfm_files,
+    parameter_whitening,
+    vertex_codes,
+)
 from tf_faces.morphable.model import MorphableModel
+from tf_faces.morphable.parameter_whitening import ParameterWhitening
 
-POSE_COUNT = 12
-# Modes that 3DDFA keeps.
-SHAPE_COUNT = 40
-EXPRESSION_COUNT = 10
-
-# Names of mean and deviations in the two programs' files.
-_WHITENING_NAMES = {
-    "param_whitening.pkl": ("param_mean", "param_std"),
-    "param_mean_std_62d_120x120.pkl": ("mean", "std"),
-}
-
-
-def _table(path: pathlib.Path) -> dict:
-    stored = pickles.load_pickle(path)
-    if not isinstance(stored, dict):
-        raise FormatError(f"{path}: holds {type(stored).__name__}, expected a dict.")
-    return stored
-
-
-# --- whitening ---------------------------------------------------------------------
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class ParameterWhitening:
-    """Mean and deviation of every parameter that a network predicts.
-
-    Attributes:
-      mean, deviations: float32 [p], p = 12 + identity modes + expression modes.
-    """
-
-    mean: np.ndarray
-    deviations: np.ndarray
-
-    def __post_init__(self):
-        mean = np.ascontiguousarray(self.mean, np.float32)
-        deviations = np.ascontiguousarray(self.deviations, np.float32)
-        if mean.ndim != 1 or len(mean) <= POSE_COUNT or deviations.shape != mean.shape:
-            raise InputError(
-                "whitening needs mean and deviations of one length above "
-                f"{POSE_COUNT}. Received: {mean.shape} and {deviations.shape}"
-            )
-        if not (np.isfinite(mean).all() and np.isfinite(deviations).all()):
-            raise InputError("whitening holds values that are not finite")
-        if (deviations < 0).any():
-            raise InputError("whitening holds negative deviations")
-        object.__setattr__(self, "mean", mean)
-        object.__setattr__(self, "deviations", deviations)
-
-    def whiten(self, parameters: np.ndarray) -> np.ndarray:
-        """[..., p] -> float32 [..., p] of mean 0; parameters that never vary give 0."""
-        varies = self.deviations > 0
-        scale = np.where(varies, self.deviations, 1)
-        return np.where(varies, (parameters - self.mean) / scale, 0).astype(np.float32)
-
-    def restore(self, whitened: np.ndarray) -> np.ndarray:
-        """The inverse of `whiten`: float32 [..., p]."""
-        return (whitened * self.deviations + self.mean).astype(np.float32)
-
-    def describe(self) -> str:
-        """One line in plain text."""
-        return f"whitening of {len(self.mean)} parameters, {POSE_COUNT} of the pose"
-
-
-def split_parameters(parameters: np.ndarray, shape_count: int = SHAPE_COUNT):
-    """Pose [..., 3, 4], shape [..., ks] and expression coefficients of parameters."""
-    parameters = np.asarray(parameters)
-    end = POSE_COUNT + shape_count
-    if parameters.ndim < 1 or parameters.shape[-1] < end:
-        raise InputError(
-            f"parameters must have shape [..., {end} or more]. "
-            f"Received: {parameters.shape}"
-        )
-    pose = parameters[..., :POSE_COUNT].reshape(*parameters.shape[:-1], 3, 4)
-    return pose, parameters[..., POSE_COUNT:end], parameters[..., end:]
-
-
-def load_whitening(path: files.PathLike) -> ParameterWhitening:
-    """Reads `param_whitening.pkl` or `param_mean_std_62d_120x120.pkl`.
-
-    Raises:
-      FormatError: naming the array that is absent or wrong.
-    """
-    path = pathlib.Path(path)
-    stored = _table(path)
-    for mean, deviations in _WHITENING_NAMES.values():
-        if mean in stored:
-            arrays = [
-                array_files.require_numbers(stored.get(name), path, name, (None,))
-                for name in (mean, deviations)
-            ]
-            try:
-                return ParameterWhitening(*arrays)
-            except InputError as error:
-                raise FormatError(f"{path}: {error}.") from error
-    raise FormatError(f"{path}: lacks the array 'param_mean' or 'mean'.")
-
-
-def save_whitening(path: files.PathLike, whitening: ParameterWhitening) -> None:
-    """Writes mean and deviations, under 3DDFA_V2's names if the file is called so."""
-    v2 = "param_mean_std_62d_120x120.pkl"
-    which = v2 if pathlib.Path(path).name == v2 else "param_whitening.pkl"
-    mean, deviations = _WHITENING_NAMES[which]
-    array_files.write_pickle(
-        path, {mean: whitening.mean, deviations: whitening.deviations}
-    )
+# What is read beside the models.
+TRAIN_CONFIGS_COMPANIONS = (
+    *("tri.mat", "param_whitening.pkl"),
+    *("Model_PAF.pkl", "pncc_code.npy"),
+)
+V2_COMPANIONS = (
+    *("tri.pkl", "indices.npy", "ncc_code.npy", "BFM_UV.mat"),
+    "param_mean_std_62d_120x120.pkl",
+)
 
 
 # --- landmarks ---------------------------------------------------------------------
@@ -218,7 +125,7 @@ def load_anchors(path: files.PathLike) -> AnchorGrid:
       FormatError: naming the array that is absent or mis-shaped.
     """
     path = pathlib.Path(path)
-    stored = _table(path)
+    stored = parameter_whitening.load_table(path)
     mean = array_files.require_numbers(
         stored.get("mu_filter"), path, "mu_filter", (None, 1)
     )
@@ -292,8 +199,10 @@ def load_train_configs(folder: files.PathLike) -> TrainConfigs:
     )
     whitening, anchors, code = None, None, None
     if (folder / "param_whitening.pkl").is_file():
-        whitening = load_whitening(folder / "param_whitening.pkl")
-        expected = POSE_COUNT + model.shape_count + model.expression_count
+        whitening = parameter_whitening.load_whitening(folder / "param_whitening.pkl")
+        expected = (
+            parameter_whitening.POSE_COUNT + model.shape_count + model.expression_count
+        )
         if len(whitening.mean) != expected:
             raise FormatError(
                 f"{folder / 'param_whitening.pkl'}: {len(whitening.mean)} parameters, "
@@ -323,8 +232,11 @@ def save_train_configs(
     """
     folder = pathlib.Path(folder)
     model = bfm_files.bfm_form(model, "train.configs of 3DDFA")
-    model = model.truncate(shape=SHAPE_COUNT, expression=EXPRESSION_COUNT)
-    count = POSE_COUNT + model.shape_count + model.expression_count
+    model = model.truncate(
+        shape=parameter_whitening.SHAPE_COUNT,
+        expression=parameter_whitening.EXPRESSION_COUNT,
+    )
+    count = parameter_whitening.POSE_COUNT + model.shape_count + model.expression_count
     if whitening is not None and len(whitening.mean) != count:
         raise InputError(
             f"whitening of {len(whitening.mean)} parameters, expected {count} for "
@@ -343,7 +255,7 @@ def save_train_configs(
         numbers = model.triangles.T.astype(np.float64) + 1
         bfm_files.save_mat(folder / "tri.mat", {"tri": numbers})
     if whitening is not None:
-        save_whitening(folder / "param_whitening.pkl", whitening)
+        parameter_whitening.save_whitening(folder / "param_whitening.pkl", whitening)
     if anchors is not None:
         save_anchors(folder / "Model_PAF.pkl", anchors)
 
@@ -410,7 +322,7 @@ def load_v2_companions(folder: files.PathLike, vertex_count: int) -> V2Companion
             )
     path = folder / "param_mean_std_62d_120x120.pkl"
     if path.is_file():
-        whitening = load_whitening(path)
+        whitening = parameter_whitening.load_whitening(path)
     return V2Companions(trimmed, code, chart, whitening)
 
 
@@ -424,7 +336,7 @@ def load_3ddfa_v2(path: files.PathLike) -> MorphableModel:
       FormatError: naming what is absent or mis-shaped.
     """
     path = pathlib.Path(path)
-    stored = _table(path)
+    stored = parameter_whitening.load_table(path)
     mean = bfm_files.mean_vertices(
         array_files.require_numbers(stored.get("u"), path, "u", (None, 1)), path, "u"
     )
@@ -483,11 +395,6 @@ def save_3ddfa_v2(
             f"companions of {len(trimmed)} vertices, expected the "
             f"{model.vertex_count} of {model.name!r}."
         )
-    if trimmed is None and path.with_name("indices.npy").exists():
-        raise InputError(
-            f"{path.with_name('indices.npy')} belongs to another model; expected a "
-            "folder without it."
-        )
     model = bfm_files.bfm_form(model, "3DDFA_V2's pickle")
     triangles = model.triangles.T.astype(np.int32)
     stored = {
@@ -511,6 +418,6 @@ def save_3ddfa_v2(
         stored = {"UV": chart.astype(np.float64)}
         bfm_files.save_mat(path.with_name("BFM_UV.mat"), stored)
     if companions.whitening is not None:
-        save_whitening(
+        parameter_whitening.save_whitening(
             path.with_name("param_mean_std_62d_120x120.pkl"), companions.whitening
         )

@@ -32,6 +32,18 @@ class FlameRig:
     parents: np.ndarray
     weights: np.ndarray
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The rig under FLAME's keys, for `pickled_files.save_flame_npz`."""
+        joints = np.arange(len(self.parents))
+        # The root's parent is stored as 2^32 - 1.
+        parents = np.where(self.parents < 0, 2**32 - 1, self.parents)
+        return {
+            "posedirs": self.pose_basis,
+            "J_regressor": self.joint_regressor,
+            "kintree_table": np.stack([parents, joints]).astype(np.int64),
+            "weights": self.weights,
+        }
+
     def pose(self, vertices: np.ndarray, rotation_vectors: np.ndarray) -> np.ndarray:
         """Turns the joints of a face.
 
@@ -74,6 +86,8 @@ def load(path: files.PathLike) -> FlameRig:
     arrays = pickled_files.read_flame_arrays(path)
     if "J_regressor" not in arrays:
         raise FormatError(f"{path}: has no J_regressor, so no joints.")
+    if not len(arrays["J_regressor"]):
+        raise FormatError(f"{path}: J_regressor has no joints.")
     parents = arrays["kintree_table"][0].astype(np.int64)
     # The root's parent is stored as 2^32 - 1.
     parents[0] = -1

@@ -46,6 +46,11 @@ TRANSPARENT_PARTS = tuple(
 
 _LICENCE = "MIT, Copyright (c) 2020 USC Institute for Creative Technologies"
 _SOURCE = "ICT-VGL/ICT-FaceKit commit da5f95a6, FaceXModel"
+# Arrays that make the model; the published file has lists of polygons and vertices too.
+_ARRAYS = (
+    *("neutral", "identity_deltas", "expression_deltas", "expression_names"),
+    *("triangles", "triangles_uv", "uv", "landmarks68"),
+)
 _COLORS = {
     "mouth_socket": painting.MOUTH,
     "gums_and_tongue": (170.0, 80.0, 80.0),
@@ -110,13 +115,7 @@ def load_npz(path: files.PathLike) -> MorphableModel:
     Raises:
       FormatError: naming what is absent or mis-shaped.
     """
-    arrays = files.load_npz(
-        path,
-        (
-            *("neutral", "identity_deltas", "expression_deltas", "expression_names"),
-            *("triangles", "triangles_uv", "uv", "landmarks68"),
-        ),
-    )
+    arrays = files.load_npz(path, _ARRAYS)
     try:
         return _assemble(
             arrays["neutral"],
@@ -152,24 +151,32 @@ def _read_obj(path: pathlib.Path):
                     if len(corners[0]) > 1 and corners[0][1]:
                         row = [int(corner[1]) - 1 for corner in corners]
                         polygons_uv.append(row + [-1] * (4 - len(row)))
-    except (ValueError, UnicodeDecodeError, IndexError) as error:
+    except (ValueError, IndexError) as error:
         raise FormatError(f"{path}: not a readable OBJ file ({error}).") from error
     if not vertices or not all(len(row) == 3 for row in vertices):
-        raise FormatError(f"{path}: holds no vertices, or some of fewer than three.")
-    return (
-        np.array(vertices, np.float32),
-        np.array(uv, np.float32).reshape(-1, 2),
-        np.array(polygons, np.int32).reshape(-1, 4),
-        np.array(polygons_uv, np.int32).reshape(-1, 4),
-    )
+        raise FormatError(
+            f"{path}: holds no vertices, or some of fewer than three numbers."
+        )
+    try:
+        arrays = (
+            np.array(vertices, np.float32),
+            np.array(uv, np.float32).reshape(-1, 2),
+            np.array(polygons, np.int32).reshape(-1, 4),
+            np.array(polygons_uv, np.int32).reshape(-1, 4),
+        )
+    except (ValueError, OverflowError) as error:
+        raise FormatError(f"{path}: not a readable OBJ file ({error}).") from error
+    if not np.isfinite(arrays[0]).all():
+        raise FormatError(f"{path}: holds vertices that are not finite.")
+    return arrays
 
 
 def load_folder(folder: files.PathLike) -> MorphableModel:
     """Reads the OBJ original: generic_neutral_mesh.obj, identity###.obj, expressions.
 
     Expressions are all other .obj files, in the order of `vertex_indices.json` where
-    it lists them, else by name.  The landmarks come from the shipped set, if the
-    number of vertices is that of the published mesh.
+    it lists them, else by name.  The landmarks are those that it lists, else come from
+    the shipped set, if the number of vertices is that of the published mesh.
 
     Raises:
       FormatError: if a file differs in its number of vertices.
@@ -186,13 +193,20 @@ def load_folder(folder: files.PathLike) -> MorphableModel:
         if path != neutral_path and path not in identity_paths
     }
     order = sorted(others)
+    shipped = landmark_sets.load("ict_facekit")
+    landmarks = shipped.vertices if shipped.vertex_count == len(neutral) else None
     listing = folder / "vertex_indices.json"
     if listing.is_file():
         stored = files.read_json(listing)
-        listed = stored.get("expressions") if isinstance(stored, dict) else None
+        stored = stored if isinstance(stored, dict) else {}
+        listed = stored.get("expressions")
         if isinstance(listed, list):
-            known = [name for name in listed if name in others]
+            texts = [name for name in listed if isinstance(name, str)]
+            known = [name for name in dict.fromkeys(texts) if name in others]
             order = known + [name for name in order if name not in known]
+        marks = stored.get("landmarks68")
+        if marks is not None:
+            landmarks = _listed_landmarks(listing, marks, len(neutral))
 
     def deltas(paths):
         rows = np.zeros((len(paths), *neutral.shape), np.float32)
@@ -206,15 +220,31 @@ def load_folder(folder: files.PathLike) -> MorphableModel:
             row[:] = vertices - neutral
         return rows
 
-    landmarks = landmark_sets.load("ict_facekit")
     has_chart = len(polygons_uv) == len(polygons) and len(uv)
-    return _assemble(
-        neutral,
-        deltas(identity_paths),
-        deltas([others[name] for name in order]),
-        tuple(order),
-        split_polygons(polygons),
-        uv if has_chart else None,
-        split_polygons(polygons_uv) if has_chart else None,
-        landmarks.vertices if landmarks.vertex_count == len(neutral) else None,
-    )
+    try:
+        return _assemble(
+            neutral,
+            deltas(identity_paths),
+            deltas([others[name] for name in order]),
+            tuple(order),
+            split_polygons(polygons),
+            uv if has_chart else None,
+            split_polygons(polygons_uv) if has_chart else None,
+            landmarks,
+        )
+    except ValueError as error:
+        if isinstance(error, FormatError):
+            raise
+        raise FormatError(f"{neutral_path}: {error}") from error
+
+
+def _listed_landmarks(path, marks, vertex_count: int) -> np.ndarray:
+    if (
+        not isinstance(marks, list)
+        or len(marks) != 68
+        or not all(type(x) is int and 0 <= x < vertex_count for x in marks)
+    ):
+        raise FormatError(
+            f"{path}: 'landmarks68' holds no 68 vertices from 0 to {vertex_count - 1}."
+        )
+    return np.array(marks, np.int32)

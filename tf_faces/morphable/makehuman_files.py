@@ -27,6 +27,15 @@ SKIN_WIDTH = 1396
 SKIN_HEIGHT = 748
 TRANSPARENT_PARTS = ("eyelashes",)
 
+# Arrays that make the model; the published file has polygons and an atlas too.
+ARRAYS = (
+    *("mean", "triangles", "triangles_uv", "triangle_polygon", "uv"),
+    *("polygon_part", "part_names", "macro_deltas", "target_deltas"),
+    *("target_names", "expression_deltas", "expression_names", "landmarks68"),
+)
+# Unit of the stored targets and expressions, which are whole numbers.
+DELTA_CENTIMETRES = 0.01
+
 _PAIRS = (
     ("decr", "incr"),
     ("down", "up"),
@@ -58,11 +67,13 @@ class IdentityLaw:
       macro_count: number of archetypes.
       target_count: number of targets.
       groups: for each shared weight, targets of its positive and its negative side.
+      target_names: "region/target" of every target, empty if unknown.
     """
 
     macro_count: int
     target_count: int
     groups: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
+    target_names: tuple[str, ...] = ()
 
     def __call__(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """float32 [count, macro_count + target_count]."""
@@ -169,14 +180,7 @@ def load(path: files.PathLike) -> MorphableModel:
       FormatError: naming what is absent or mis-shaped.
     """
     path = pathlib.Path(path)
-    arrays = files.load_npz(
-        path,
-        (
-            *("mean", "triangles", "triangles_uv", "triangle_polygon", "uv"),
-            *("polygon_part", "part_names", "macro_deltas", "target_deltas"),
-            *("target_names", "expression_deltas", "expression_names", "landmarks68"),
-        ),
-    )
+    arrays = files.load_npz(path, ARRAYS)
     try:
         return _assemble(path, arrays)
     except (IndexError, TypeError, ValueError) as error:
@@ -194,11 +198,12 @@ def _assemble(path, arrays):
         regions[arrays["triangles"][part_of_triangle == number].reshape(-1)] = number
     macros = arrays["macro_deltas"].astype(np.float32)
     targets = arrays["target_deltas"].astype(np.float32) * 0.01
-    law = IdentityLaw(
-        len(macros),
-        len(targets),
-        target_groups([str(x) for x in arrays["target_names"]]),
-    )
+    names = tuple(str(x) for x in arrays["target_names"])
+    if len(names) != len(targets):
+        raise FormatError(
+            f"{path}: {len(names)} target_names for {len(targets)} target_deltas."
+        )
+    law = IdentityLaw(len(macros), len(targets), target_groups(names), names)
     weights = law(np.random.default_rng(0), 512)
     # Around the mean of the law, a coefficient varies by its deviation.
     deviations = np.maximum(weights.std(axis=0), 1e-3)

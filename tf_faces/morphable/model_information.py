@@ -182,6 +182,10 @@ class ModelInformation:
         """Names of the attributes that are there, in the order of the files."""
         return tuple(name for name in _NAMES if getattr(self, name) is not None)
 
+    def names(self) -> tuple[str, ...]:
+        """The same in the files' words."""
+        return tuple(_NAMES[name] for name in self.known())
+
     def joined(self, other: "ModelInformation") -> "ModelInformation":
         """This information, with that of `other` where this one lacks a list."""
         changes = {name: getattr(other, name) for name in other.known()}

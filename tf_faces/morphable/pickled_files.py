@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from tf_faces.core import files, pickles
-from tf_faces.core.errors import FormatError
-from tf_faces.morphable import array_files, bfm_files, uv_dictionary
+from tf_faces.core.errors import FormatError, InputError
+from tf_faces.morphable import array_files, bfm_files, flame_files, uv_dictionary
 from tf_faces.morphable.model import MorphableModel
 
 _FLAME_CLASSES = (
@@ -110,26 +110,31 @@ def read_flame_arrays(path: files.PathLike) -> dict[str, np.ndarray]:
     n = len(arrays["v_template"])
     arrays["shapedirs"] = _array_of(stored, "shapedirs", path, (n, 3, None))
     arrays["f"] = _array_of(stored, "f", path, (None, 3))
-    joints = plain_array(stored.get("J_regressor"))
-    if joints is not None:
-        j = joints.shape[0]
-        arrays["J_regressor"] = _array_of(stored, "J_regressor", path, (j, n))
+    if plain_array(stored.get("J_regressor")) is not None:
+        arrays["J_regressor"] = _array_of(stored, "J_regressor", path, (None, n))
+        j = len(arrays["J_regressor"])
         arrays["posedirs"] = _array_of(stored, "posedirs", path, (n, 3, 9 * (j - 1)))
         arrays["kintree_table"] = _array_of(stored, "kintree_table", path, (2, j))
         arrays["weights"] = _array_of(stored, "weights", path, (n, j))
+    if "identity_mode_count" in stored:
+        arrays["identity_mode_count"] = _array_of(
+            stored, "identity_mode_count", path, ()
+        )
     return arrays
 
 
 def load_flame(
-    path: files.PathLike, identity_modes: int = _FLAME_IDENTITY
+    path: files.PathLike, identity_modes: int | None = None
 ) -> MorphableModel:
     """Reads FLAME's linear part (see `flame_rig` for jaw, neck and eyes).
 
-    Metres, counter-clockwise; coefficients of kind "unit".
+    Metres, counter-clockwise; coefficients of kind "unit".  A `landmark_embedding.npy`
+    beside it gives the landmarks, each the corner next to the point on its triangle.
 
     Args:
       path: generic_model.pkl, or an .npz with the same keys.
-      identity_modes: how many of the modes are identity, the rest are expressions.
+      identity_modes: how many of the modes are identity, the rest are expressions;
+        None takes 300, as published, or what a file of `save_flame_npz` says.
 
     Raises:
       FormatError: naming what is absent or mis-shaped.
@@ -139,11 +144,26 @@ def load_flame(
     mean = np.asarray(arrays["v_template"], np.float32)
     triangles = bfm_files.index_triangles(arrays["f"], len(mean), path, "f", 0)
     modes = np.asarray(arrays["shapedirs"], np.float32)
-    split = min(identity_modes, modes.shape[2])
+    split = min(
+        _FLAME_IDENTITY if identity_modes is None else identity_modes, modes.shape[2]
+    )
+    count = split
+    if identity_modes is None and "identity_mode_count" in arrays:
+        count = int(arrays["identity_mode_count"])
+        if not 0 <= count <= split:
+            raise FormatError(
+                f"{path}: identity_mode_count is {count}, expected 0 to {split}."
+            )
+    beside = path.with_name("landmark_embedding.npy")
+    landmarks = None
+    if beside.is_file():
+        embedding = flame_files.load_landmark_embedding(beside)
+        landmarks = embedding.vertices68(triangles)
     return MorphableModel(
         mean=mean,
         triangles=triangles,
-        shape_basis=modes[:, :, :split],
+        landmarks68=landmarks,
+        shape_basis=modes[:, :, :count],
         expression_basis=modes[:, :, split:],
         unit="m",
         winding=bfm_files.measured_winding(mean, triangles),
@@ -154,25 +174,58 @@ def load_flame(
     )
 
 
-def save_flame_npz(path: files.PathLike, model: MorphableModel) -> None:
-    """Writes the linear part as .npz with FLAME's keys (metres, deviations applied)."""
+def save_flame_npz(
+    path: files.PathLike,
+    model: MorphableModel,
+    rig: dict[str, np.ndarray] | None = None,
+) -> None:
+    """Writes an .npz with FLAME's keys (metres, counter-clockwise, deviations applied).
+
+    Programs for FLAME take the modes from the 300th on as expressions, so that fewer
+    identity modes are filled up with zeros; `identity_mode_count` says how many there
+    are.
+
+    Args:
+      path: the file.
+      model: the linear part.
+      rig: posedirs, J_regressor, kintree_table and weights, see
+        `flame_rig.FlameRig.arrays`; None writes the linear part only.
+
+    Raises:
+      InputError: for more than 300 identity modes, or a rig of another model.
+    """
+    if model.shape_count > _FLAME_IDENTITY:
+        raise InputError(
+            f"FLAME's layout has {_FLAME_IDENTITY} identity modes; {model.name!r} has "
+            f"{model.shape_count}."
+        )
     model = model.to_unit("m").with_winding("ccw")
-    modes = np.concatenate(
-        [
-            model.shape_basis * model.shape_deviations,
-            model.expression_basis * model.expression_deviations,
-        ],
-        axis=2,
-    )
+    rig = rig or {}
+    if rig and len(rig["weights"]) != model.vertex_count:
+        raise InputError(
+            f"a rig of {len(rig['weights'])} vertices, expected the "
+            f"{model.vertex_count} of {model.name!r}."
+        )
+    n = model.vertex_count
+    modes = [model.shape_basis * model.shape_deviations]
+    if model.expression_count:
+        filled = (n, 3, _FLAME_IDENTITY - model.shape_count)
+        modes.append(np.zeros(filled, np.float32))
+        modes.append(model.expression_basis * model.expression_deviations)
     files.write_npz(
         path,
         v_template=model.neutral,
-        shapedirs=modes,
+        shapedirs=np.concatenate(modes, axis=2),
         f=model.triangles.astype(np.uint32),
+        identity_mode_count=np.int64(model.shape_count),
+        **rig,
     )
 
 
 # --- LSFM --------------------------------------------------------------------------
+
+MEAN_MESH = "all_all_all_mean.pkl"
+LANDMARK_IDS = "all_all_all_lands_ids.pkl"
 
 
 def load_lsfm_mean(path: files.PathLike) -> MorphableModel:
@@ -201,3 +254,53 @@ def load_lsfm_mean(path: files.PathLike) -> MorphableModel:
         source=f"{pathlib.Path(path).name}, a menpo mesh (LSFM)",
         licence="Imperial College's terms, academic use by agreement",
     )
+
+
+def save_lsfm_mean(path: files.PathLike, model: MorphableModel) -> None:
+    """Writes the neutral face as a pickled menpo mesh, in the model's own unit.
+
+    The vertex numbers of the landmarks go beside it as `all_all_all_lands_ids.pkl`,
+    where the model has them.
+    """
+    path = pathlib.Path(path)
+    uv_dictionary.save_menpo_mesh(path, model.neutral, model.triangles)
+    if model.landmarks68 is not None:
+        save_landmark_ids(path.with_name(LANDMARK_IDS), model.landmarks68)
+
+
+def load_landmark_ids(
+    path: files.PathLike, vertex_count: int | None = None
+) -> np.ndarray:
+    """Reads `all_all_all_lands_ids.pkl`: int32 [k] vertices, counted from 0.
+
+    TBGAN aligns the meshes it makes with the mean mesh by these vertices.
+
+    Args:
+      path: a pickled array or list.
+      vertex_count: of the mesh; numbers beyond are refused.
+
+    Raises:
+      FormatError: if it holds anything else.
+    """
+    stored = pickles.load_pickle(path)
+    if isinstance(stored, list | tuple):
+        if not all(isinstance(x, int | np.integer) for x in stored):
+            raise FormatError(f"{path}: holds no list of vertex numbers.")
+        stored = np.array([int(x) for x in stored], object)
+        if all(-(2**63) <= x < 2**63 for x in stored):
+            stored = stored.astype(np.int64)
+    is_array = isinstance(stored, np.ndarray) and stored.dtype.kind in "iuf"
+    if not is_array or not stored.size:
+        raise FormatError(f"{path}: holds no list of vertex numbers.")
+    numbers = stored.reshape(-1)
+    limit = 2**31 if vertex_count is None else vertex_count
+    if not ((numbers >= 0) & (numbers < limit) & (numbers == np.floor(numbers))).all():
+        raise FormatError(
+            f"{path}: holds other numbers than vertices from 0 to {limit - 1}."
+        )
+    return numbers.astype(np.int32)
+
+
+def save_landmark_ids(path: files.PathLike, vertex_ids: np.ndarray) -> None:
+    """Writes `all_all_all_lands_ids.pkl`, a pickled array."""
+    array_files.write_pickle(path, np.asarray(vertex_ids, np.int64))

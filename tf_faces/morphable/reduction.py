@@ -6,15 +6,25 @@ from tf_faces.core.errors import InputError
 from tf_faces.morphable.model import MorphableModel
 
 
-def _principal(samples_or_basis: np.ndarray, count: int):
-    """Left singular vectors and values of a tall matrix [3n, k], by its Gram matrix."""
-    gram = samples_or_basis.T @ samples_or_basis
-    values, vectors = np.linalg.eigh(gram)
+def principal_columns(
+    columns: np.ndarray, count: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Left singular vectors and values of a tall matrix, by its Gram matrix.
+
+    Args:
+      columns: float64 [3n, k], modes times deviations.
+      count: most columns kept, None for all.
+
+    Returns:
+      [3n, k'] orthonormal, the largest entry of each positive, and [k'] falling;
+      columns without weight are dropped.
+    """
+    values, vectors = np.linalg.eigh(columns.T @ columns)
     order = np.argsort(-values)[:count]
     singular = np.sqrt(np.maximum(values[order], 0.0))
     kept = singular > 1e-7 * singular.max(initial=0.0)
     singular = singular[kept]
-    left = samples_or_basis @ (vectors[:, order[kept]] / singular)
+    left = columns @ (vectors[:, order[kept]] / singular)
     first = np.argmax(np.abs(left) >= np.abs(left).max(axis=0) * (1 - 1e-6), axis=0)
     return left * np.sign(left[first, np.arange(left.shape[1])]), singular
 
@@ -54,7 +64,7 @@ def principal_components(
         scatter = (drawn - centre) / np.sqrt(max(samples - 1, 1))
         values, vectors = np.linalg.eigh(scatter.T @ scatter)
         columns = basis @ (vectors * np.sqrt(np.maximum(values, 0.0)))
-    left, singular = _principal(columns, count)
+    left, singular = principal_columns(columns, count)
     raw = model.to_raw()
     return raw.replace(
         mean=mean,

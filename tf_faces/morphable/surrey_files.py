@@ -1,27 +1,43 @@
-"""The Surrey Face Model, read by the package eos (optional, never shipped).
+"""The Surrey Face Model, read and written by the package eos (optional).
 
 `sfm_shape_3448.bin` and `expression_blendshapes_3448.bin` belong to
-patrikhuber/eos (share folder); the model is free for non-commercial use.
+patrikhuber/eos (share folder) and never ship; the model is free for non-commercial
+use.
 """
 
+import importlib.util
+import os
+import pathlib
 import re
+import subprocess
+import sys
+import tempfile
+from typing import Any
 
 import numpy as np
 
 from tf_faces.core import files
-from tf_faces.core.errors import FormatError, MissingDependencyError
-from tf_faces.morphable import bfm_files
+from tf_faces.core.errors import FormatError, InputError, MissingDependencyError
+from tf_faces.morphable import array_files, bfm_files, reduction
 from tf_faces.morphable.model import MorphableModel
+
+# More than any model takes.
+_SECONDS = 300
+_SURREY_VERTEX_COUNT = 3448
+
+
+def _missing() -> MissingDependencyError:
+    return MissingDependencyError(
+        "Models of eos (the Surrey Face Model) need the package 'eos-py', which is not "
+        "installed: pip install eos-py."
+    )
 
 
 def _eos():
     try:
         import eos
     except ImportError as error:
-        raise MissingDependencyError(
-            "Reading the Surrey Face Model needs the package 'eos-py', which is not "
-            "installed: pip install eos-py."
-        ) from error
+        raise _missing() from error
     return eos
 
 
@@ -46,64 +62,198 @@ def read_landmark_mapping(path: files.PathLike) -> dict[int, int]:
     return mapping
 
 
+def _read_arrays(path: pathlib.Path, blendshapes: str) -> dict[str, np.ndarray]:
+    """What eos finds in a file, read by a process of its own."""
+    if importlib.util.find_spec("eos") is None:
+        raise _missing()
+    with tempfile.TemporaryDirectory() as folder:
+        output = pathlib.Path(folder) / "arrays.npz"
+        command = [sys.executable, "-m", "tf_faces.morphable.surrey_reading"]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        try:
+            done = subprocess.run(
+                [*command, str(path), blendshapes, str(output)],
+                env=environment,
+                capture_output=True,
+                timeout=_SECONDS,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise FormatError(
+                f"{path}: eos was not done with it after {_SECONDS} seconds."
+            ) from error
+        if done.returncode:
+            said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+            reason = said[-1] if said else f"it ended with status {done.returncode}"
+            raise FormatError(f"{path}: eos cannot read it ({reason}).")
+        return files.load_npz(output)
+
+
+def _part(arrays, path, name: str, n: int) -> np.ndarray:
+    """Columns [3n, k] as [n, 3, k]."""
+    columns = array_files.require_numbers(arrays[name], path, name, (3 * n, None))
+    return np.ascontiguousarray(columns, np.float32).reshape(n, 3, -1)
+
+
+def _deviations(arrays, path, name: str, count: int) -> np.ndarray:
+    variances = array_files.require_numbers(arrays[name], path, name, (count,))
+    return np.sqrt(np.maximum(variances, 0.0))
+
+
 def load(path: files.PathLike) -> MorphableModel:
-    """Reads `sfm_shape_3448.bin`, with `expression_blendshapes_3448.bin` beside it.
+    """Reads an eos model such as `sfm_shape_3448.bin`.
 
     Millimetres, counter-clockwise, coefficients of kind "unit".  eos keeps columns
-    orthonormal beside eigenvalues (variances); deviations are their roots.
+    orthonormal beside eigenvalues (variances); deviations are their roots.  The
+    expressions of the file, or `expression_blendshapes_3448.bin` beside it, and the
+    landmarks of the file (defined as "1" to "68"), or `ibug_to_sfm.txt` beside it, are
+    taken where they are.  eos runs in a process of its own.
 
     Raises:
       MissingDependencyError: without eos.
-      FormatError: if eos cannot read the file.
+      FormatError: if eos cannot read the file, or its content does not agree.
     """
-    eos = _eos()
     path = files.require_file(path)
-    try:
-        stored = eos.morphablemodel.load_model(str(path))
-        shapes = stored.get_shape_model()
-    except Exception as error:  # eos raises whatever its reader meets.
-        raise FormatError(f"{path}: eos cannot read it ({error}).") from error
-    mean = np.asarray(shapes.get_mean(), np.float32).reshape(-1, 3)
-    triangles = np.asarray(shapes.get_triangle_list(), np.int32)
-    columns = np.asarray(shapes.get_orthonormal_pca_basis(), np.float32)
-    variances = np.asarray(shapes.get_eigenvalues(), np.float64).reshape(-1)
-    expression, names = None, None
     beside = path.with_name(path.name.replace("sfm_shape", "expression_blendshapes"))
-    if beside != path and beside.is_file():
-        blendshapes = eos.morphablemodel.load_blendshapes(str(beside))
-        names = tuple(str(shape.name) for shape in blendshapes)
-        expression = np.stack(
-            [
-                np.asarray(shape.deformation, np.float32).reshape(-1, 3)
-                for shape in blendshapes
-            ],
-            axis=-1,
+    has_blendshapes = beside != path and beside.is_file()
+    arrays = _read_arrays(path, str(beside) if has_blendshapes else "")
+    mean = bfm_files.mean_vertices(arrays["mean"], path, "mean")
+    n = len(mean)
+    fields: dict[str, Any] = {"shape_basis": _part(arrays, path, "basis", n)}
+    fields["shape_deviations"] = _deviations(
+        arrays, path, "variances", fields["shape_basis"].shape[2]
+    )
+    if "blendshapes" in arrays:
+        fields["expression_basis"] = _part(arrays, path, "blendshapes", n)
+        fields["expression_names"] = tuple(str(x) for x in arrays["blendshape_names"])
+        fields["expression_range"] = (0.0, 1.0)
+    elif "expression_basis" in arrays:
+        moved = bfm_files.mean_vertices(
+            arrays["expression_mean"], path, "expression_mean"
         )
-    coordinates = np.asarray(stored.get_texture_coordinates(), np.float32)
-    has_chart = coordinates.shape == (len(mean), 2)
-    if has_chart:
-        # eos counts v downwards.
-        coordinates = np.stack([coordinates[:, 0], 1 - coordinates[:, 1]], axis=1)
-    landmarks = None
+        basis = _part(arrays, path, "expression_basis", n)
+        fields["mean_expression"], fields["expression_basis"] = moved, basis
+        fields["expression_deviations"] = _deviations(
+            arrays, path, "expression_variances", basis.shape[2]
+        )
+    triangles = bfm_files.index_triangles(arrays["triangles"], n, path, "triangles", 0)
+    coordinates = arrays["texture_coordinates"]
+    if coordinates.ndim == 2 and coordinates.shape[1] == 2:
+        corners = bfm_files.index_triangles(
+            arrays["texture_triangles"], len(coordinates), path, "texture triangles", 0
+        )
+        is_by_corners = len(corners) == len(triangles) and len(corners)
+        if is_by_corners or len(coordinates) == n:
+            # eos counts v downwards.
+            flipped = np.stack([coordinates[:, 0], 1 - coordinates[:, 1]], axis=1)
+            fields["texture_coordinates"] = flipped
+            fields["texture_triangles"] = corners if is_by_corners else None
+    landmarks = arrays["landmarks"]
+    if not ((landmarks >= 0) & (landmarks < n)).all():
+        landmarks = None
     listing = path.with_name("ibug_to_sfm.txt")
-    if listing.is_file():
+    if landmarks is None and listing.is_file():
         mapping = read_landmark_mapping(listing)
         if len(mapping) == 68:
-            landmarks = np.array([mapping[i] for i in range(68)], np.int32)
-    return MorphableModel(
-        mean=mean,
-        triangles=triangles,
-        shape_basis=columns.reshape(len(mean), 3, -1),
-        shape_deviations=np.sqrt(np.maximum(variances, 0.0)),
-        expression_basis=expression,
-        expression_names=names,
-        expression_range=(0.0, 1.0) if names else None,
-        landmarks68=landmarks,
-        texture_coordinates=coordinates if has_chart else None,
-        unit="mm",
-        winding=bfm_files.measured_winding(mean, triangles),
-        coefficient_kind="unit",
-        name="Surrey Face Model",
-        source=f"{path.name}, read by eos",
-        licence="free for non-commercial use (University of Surrey)",
+            landmarks = np.array([mapping[i] for i in range(68)], np.int64)
+    is_surrey = n == _SURREY_VERTEX_COUNT
+    try:
+        return MorphableModel(
+            mean=mean,
+            triangles=triangles,
+            landmarks68=landmarks,
+            unit="mm",
+            winding=bfm_files.measured_winding(mean, triangles),
+            coefficient_kind="unit",
+            name="Surrey Face Model" if is_surrey else path.stem,
+            source=f"{path.name}, read by eos",
+            licence="free for non-commercial use (University of Surrey)"
+            if is_surrey
+            else "as the file's provider grants",
+            **fields,
+        )
+    except (ValueError, OverflowError) as error:
+        raise FormatError(f"{path}: {error}") from error
+
+
+# --- writing -----------------------------------------------------------------------
+
+
+def _columns(eos, mean, basis, deviations, triangles):
+    """eos' model of a mean and modes, rewritten as principal components if needed."""
+    columns = basis.reshape(-1, basis.shape[2]).astype(np.float64)
+    if not np.allclose(columns.T @ columns, np.eye(columns.shape[1]), atol=1e-4):
+        columns, deviations = reduction.principal_columns(columns * deviations)
+    return eos.morphablemodel.PcaModel(
+        np.ascontiguousarray(mean.reshape(-1), np.float32),
+        np.asarray(columns, np.float32, order="F"),
+        np.asarray(deviations, np.float64) ** 2,
+        triangles,
     )
+
+
+def save(path: files.PathLike, model: MorphableModel) -> None:
+    """Writes a model as eos does (cereal), in millimetres, counter-clockwise.
+
+    Modes that are not orthonormal become principal components; the law of the faces
+    stays.  Expressions that have a range become blend shapes, the others a second
+    model of principal components.  Landmarks are defined as "1" to "68".  Colours are
+    left out.
+
+    Raises:
+      MissingDependencyError: without eos.
+      InputError: if the model has no identity modes, or a law of its own.
+    """
+    eos = _eos()
+    if not model.shape_count or model.identity_law is not None:
+        raise InputError(
+            f"eos' layout needs identity modes of normal law, which {model.name!r} "
+            "lacks."
+        )
+    model = model.to_unit("mm").with_winding("ccw")
+    triangles = model.triangles.tolist()
+    neutral = model.neutral
+    expressions: list = []
+    if model.expression_count:
+        if model.expression_range is not None:
+            scale = model.expression_deviations
+            scale = scale if model.coefficient_kind == "unit" else np.ones_like(scale)
+            names = model.expression_names or [
+                f"expression {number + 1}" for number in range(model.expression_count)
+            ]
+            expressions.append(
+                [
+                    eos.morphablemodel.Blendshape(
+                        name,
+                        (model.expression_basis[:, :, i] * scale[i]).reshape(-1),
+                    )
+                    for i, name in enumerate(names)
+                ]
+            )
+        else:
+            neutral = model.mean
+            parts = (model.mean_expression, model.expression_basis)
+            deviations = model.expression_deviations
+            expressions.append(_columns(eos, *parts, deviations, triangles))
+    shapes = _columns(
+        eos, neutral, model.shape_basis, model.shape_deviations, triangles
+    )
+    landmarks = model.landmarks68
+    definitions = None
+    if landmarks is not None:
+        definitions = {str(i + 1): int(vertex) for i, vertex in enumerate(landmarks)}
+    coordinates, corners = [], []
+    if model.texture_coordinates is not None:
+        u, v = model.texture_coordinates.T
+        coordinates = np.stack([u, 1 - v], axis=1).tolist()
+        if model.texture_triangles is not None:
+            corners = model.texture_triangles.tolist()
+    stored = eos.morphablemodel.MorphableModel(
+        shapes,
+        *expressions,
+        eos.morphablemodel.PcaModel(),
+        definitions,
+        coordinates,
+        corners,
+    )
+    with files.atomic_path(path) as temporary:
+        eos.morphablemodel.save_model(stored, str(temporary))

@@ -15,6 +15,8 @@ from tf_faces.morphable.model import MorphableModel
 
 SIZES = tuple(synthetic_shape.GRIDS)
 
+_SOURCE = "tf_faces.morphable.synthetic, made by code"
+
 # Changes whenever the face changes, so that no older cached build is taken for it.
 _REVISION = 1
 
@@ -83,7 +85,7 @@ def build(size: str = "default", *, cache: bool = True) -> MorphableModel:
         winding="cw",
         coefficient_kind="raw",
         name=f"built-in face ({size})",
-        source="tf_faces.morphable.synthetic, made by code",
+        source=_SOURCE,
         licence="Apache-2.0, as the package",
     )
 
@@ -91,3 +93,26 @@ def build(size: str = "default", *, cache: bool = True) -> MorphableModel:
 def mirror(size: str) -> np.ndarray:
     """Returns the vertex on the other side for every vertex: int32 [n]."""
     return synthetic_shape.make_grid(size).mirror
+
+
+def segments(model: MorphableModel) -> np.ndarray | None:
+    """Nose, eye, mouth and rest of a built-in face, as boxes in x and y.
+
+    Args:
+      model: a built-in face of any size; None is returned for all others.
+
+    Returns:
+      bool [4, n], every vertex in one row.
+    """
+    size = model.name.removeprefix("built-in face (").removesuffix(")")
+    if size not in SIZES or model.source != _SOURCE:
+        return None
+    rows, columns = synthetic_shape.GRIDS[size]
+    if model.vertex_count != rows * columns:
+        return None
+    x, y, _ = model.to_unit("mm").neutral.T
+    x = np.abs(x)
+    nose = (x <= 18) & (y >= -32) & (y <= 28)
+    eye = (x > 18) & (x <= 58) & (y >= 14) & (y <= 52)
+    mouth = (x <= 32) & (y >= -64) & (y < -32)
+    return np.stack([nose, eye, mouth, ~(nose | eye | mouth)])

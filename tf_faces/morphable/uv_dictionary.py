@@ -9,7 +9,7 @@ import pathlib
 
 import numpy as np
 
-from tf_faces.core import files, pickles
+from tf_faces.core import files, pickle_writing, pickles
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.geometry import uv
 from tf_faces.geometry.mesh import Mesh
@@ -232,3 +232,23 @@ def load_menpo_mesh(path: files.PathLike) -> Mesh:
         return Mesh(vertices=points, triangles=trilist)
     except (InputError, ValueError, TypeError) as error:
         raise FormatError(f"{path}: {error}") from error
+
+
+def save_menpo_mesh(
+    path: files.PathLike, vertices: np.ndarray, triangles: np.ndarray
+) -> None:
+    """Writes a menpo TriMesh as a pickle; menpo itself is not needed.
+
+    Args:
+      path: the file.
+      vertices: [n, 3].
+      triangles: [m, 3], 0-based.
+    """
+    state = {
+        "points": np.asarray(vertices, np.float64),
+        "trilist": np.asarray(triangles, np.uint32),
+        "_landmarks": None,
+    }
+    mesh = pickle_writing.New(pickle_writing.Global("menpo.shape.mesh.base", "TriMesh"))
+    content = pickle_writing.dumps(pickle_writing.Build(mesh, state))
+    files.write_bytes(path, content)

@@ -1,0 +1,189 @@
+"""eos models: through a stand-in for the package, and through eos where it is."""
+
+import pathlib
+import sys
+
+import numpy as np
+import pytest
+
+from tf_faces.core.errors import FormatError, InputError, MissingDependencyError
+from tf_faces.morphable import io, surrey_files, synthetic
+
+_STAND_IN = """
+import numpy as np
+
+class _Shapes:
+    mean = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0]], np.float64)
+    def get_mean(self):
+        return self.mean.reshape(-1)
+    def get_triangle_list(self):
+        return TRIANGLES
+    def get_orthonormal_pca_basis(self):
+        return np.eye(12)[:, :3]
+    def get_eigenvalues(self):
+        return np.array([9.0, 4.0, 1.0])
+
+class _Model:
+    def get_shape_model(self):
+        return _Shapes()
+    def get_texture_coordinates(self):
+        return [[0, 0], [1, 0], [0, 1], [1, 1]]
+    def get_texture_triangle_indices(self):
+        return []
+    def get_landmark_definitions(self):
+        return None
+    def get_expression_model(self):
+        return None
+
+class _Blendshape:
+    name = "anger"
+    deformation = np.arange(12.0)
+
+class morphablemodel:
+    @staticmethod
+    def load_model(path):
+        READ
+        return _Model()
+    @staticmethod
+    def load_blendshapes(path):
+        return [_Blendshape()]
+"""
+
+
+def stand_in(tmp_path, monkeypatch, triangles="[[0, 1, 2], [1, 3, 2]]", read="pass"):
+    folder = tmp_path / "packages"
+    folder.mkdir()
+    text = _STAND_IN.replace("TRIANGLES", triangles).replace("READ", read)
+    (folder / "eos.py").write_text(text)
+    monkeypatch.delitem(sys.modules, "eos", raising=False)
+    monkeypatch.syspath_prepend(folder)
+    path = tmp_path / "sfm_shape_3448.bin"
+    path.write_bytes(b"")
+    return path
+
+
+def test_without_eos(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "eos", None)
+    path = tmp_path / "sfm_shape_3448.bin"
+    path.write_bytes(b"x")
+    with pytest.raises(MissingDependencyError, match="pip install"):
+        io.load(path)
+    with pytest.raises(MissingDependencyError, match="pip install"):
+        io.save(tmp_path / "a.bin", synthetic.build("tiny"), "surrey")
+
+
+def test_through_a_stand_in(tmp_path, monkeypatch):
+    """Orthonormal columns beside variances, blend shapes beside the file."""
+    path = stand_in(tmp_path, monkeypatch)
+    (tmp_path / "expression_blendshapes_3448.bin").write_bytes(b"")
+    model = io.load(path)
+    expected = np.zeros(12)
+    expected[:3] = 3.0, 0.0, 2.0
+    expected = expected.reshape(4, 3) + 0.5 * np.arange(12.0).reshape(4, 3)
+    mean = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0]])
+    np.testing.assert_allclose(
+        model.vertices([1, 0, 2], [0.5]), mean + expected, atol=1e-5
+    )
+    assert (model.unit, model.winding) == ("mm", "ccw")
+    assert model.expression_names == ("anger",)
+    np.testing.assert_array_equal(model.texture_coordinates[0], [0, 1])
+    assert model.texture_triangles is None and model.landmarks68 is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"triangles": "[[0, 1, 4]]"}, "vertex 4"),
+        ({"read": "raise MemoryError('bad_alloc')"}, "bad_alloc"),
+        ({"read": "import os; os.abort()"}, "status"),
+        ({"read": "import ctypes; ctypes.string_at(0)"}, "eos cannot read"),
+    ],
+)
+def test_damaged_files_end_the_child_only(tmp_path, monkeypatch, changes, word):
+    path = stand_in(tmp_path, monkeypatch, **changes)
+    with pytest.raises(FormatError, match=word) as caught:
+        io.load(path)
+    assert path.name in str(caught.value)
+
+
+def test_landmark_list(tmp_path):
+    path = tmp_path / "ibug_to_sfm.txt"
+    path.write_text('# comment\n[landmarks]\n9 = 33 # chin\n"18" = "225"\n#1 = 2\n')
+    assert surrey_files.read_landmark_mapping(path) == {8: 33, 17: 225}
+    path.write_text("69 = 1\n")
+    with pytest.raises(FormatError):
+        surrey_files.read_landmark_mapping(path)
+
+
+# --- with eos itself ---------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def model():
+    return synthetic.build("tiny").truncate(shape=6, expression=4)
+
+
+@pytest.fixture
+def eos():
+    return pytest.importorskip("eos")
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_round_trip(eos, model, tmp_path, is_named):
+    if not is_named:
+        model = model.replace(expression_range=None, expression_names=None)
+    path = tmp_path / "face.bin"
+    io.save(path, model, "surrey")
+    back = io.load(path)
+    expected = model.to_unit("mm")
+    np.testing.assert_allclose(back.neutral, expected.neutral, atol=1e-4)
+    np.testing.assert_array_equal(back.triangles, model.flip_winding().triangles)
+    np.testing.assert_array_equal(back.landmarks68, model.landmarks68)
+    np.testing.assert_allclose(
+        back.texture_coordinates, model.texture_coordinates, atol=1e-6
+    )
+    # The law of the shapes: the same covariance.
+    covariances = []
+    for part in (back, expected):
+        columns = (part.shape_basis * part.shape_deviations).reshape(-1, 6)
+        covariances.append(columns[::50] @ columns[::50].T)
+    np.testing.assert_allclose(*covariances, atol=1e-4)
+    if is_named:
+        assert back.expression_names == model.expression_names
+        weights = [0.3, 0.2, 0, 1]
+        np.testing.assert_allclose(
+            back.vertices(None, weights), expected.vertices(None, weights), atol=1e-4
+        )
+        # eos itself reads what was written, and a second round changes nothing.
+        io.save(tmp_path / "again.bin", back, "surrey")
+        again = io.load(tmp_path / "again.bin")
+        np.testing.assert_allclose(again.shape_basis, back.shape_basis, atol=1e-6)
+    else:
+        assert back.expression_range is None and back.expression_count == 4
+        np.testing.assert_allclose(
+            back.mean_expression, expected.mean_expression, atol=1e-4
+        )
+
+
+def test_chart_by_corners(eos, model, tmp_path):
+    corners = model.triangles[:, ::-1]
+    model = model.replace(texture_triangles=corners).with_winding("ccw")
+    io.save(tmp_path / "face.bin", model, "surrey")
+    back = io.load(tmp_path / "face.bin")
+    np.testing.assert_array_equal(back.texture_triangles, model.texture_triangles)
+
+
+def test_truncated_files(eos, model, tmp_path):
+    path = tmp_path / "face.bin"
+    io.save(path, model.truncate(shape=2, expression=0), "surrey")
+    content = path.read_bytes()
+    for size in (0, 9, 40, len(content) // 2):
+        path.write_bytes(content[:size])
+        with pytest.raises(FormatError, match="face.bin"):
+            io.load(path)
+
+
+def test_models_that_do_not_fit(eos, model, tmp_path):
+    with pytest.raises(InputError, match="identity"):
+        io.save(tmp_path / "a.bin", model.truncate(shape=0), "surrey")
+    assert not list(pathlib.Path(tmp_path).iterdir())
