@@ -1,5 +1,6 @@
 """Single arrays and dictionaries of arrays in the files that older programs read."""
 
+import tokenize
 import zipfile
 from typing import Any
 
@@ -48,6 +49,14 @@ def npz_names(path: files.PathLike) -> list[str]:
         if isinstance(error, InputError):
             raise
         raise FormatError(f"{path}: not a readable .npz file ({error}).") from error
+
+
+def load_npy(path: files.PathLike) -> np.ndarray:
+    """`core.files.load_npy`, with every way a damaged header fails as FormatError."""
+    try:
+        return files.load_npy(path)
+    except tokenize.TokenError as error:  # NumPy reads old headers as Python text.
+        raise FormatError(f"{path}: not a readable .npy file ({error}).") from error
 
 
 def write_npy(path: files.PathLike, array: np.ndarray) -> None:
