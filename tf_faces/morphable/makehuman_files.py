@@ -194,6 +194,8 @@ def _assemble(path, arrays):
     n = len(arrays["mean"])
     regions = np.zeros(n, np.int32)
     part_of_triangle = arrays["polygon_part"][arrays["triangle_polygon"]]
+    if not ((part_of_triangle >= 0) & (part_of_triangle < len(parts))).all():
+        raise FormatError(f"{path}: polygon_part refers to none of {len(parts)} parts.")
     for number in reversed(range(len(parts))):  # Shared vertices go to the skin.
         regions[arrays["triangles"][part_of_triangle == number].reshape(-1)] = number
     macros = arrays["macro_deltas"].astype(np.float32)
@@ -224,11 +226,12 @@ def _assemble(path, arrays):
         mean, basis, spread = painting.paint(
             arrays["mean"], arrays["landmarks68"], is_skin
         )
-        for part, color in PLAIN_COLORS.items():
-            mean[regions == parts.index(part)] = color
-        for part in ("l-eye", "r-eye"):
-            members = regions == parts.index(part)
-            mean[members] = painting.eye_colors(arrays["mean"][members])
+        for number, part in enumerate(parts):
+            members = regions == number
+            if part in PLAIN_COLORS:
+                mean[members] = PLAIN_COLORS[part]
+            elif part in ("l-eye", "r-eye"):
+                mean[members] = painting.eye_colors(arrays["mean"][members])
         texture = {
             "texture_mean": mean,
             "texture_basis": basis,

@@ -149,8 +149,8 @@ def load_flame(
     )
     count = split
     if identity_modes is None and "identity_mode_count" in arrays:
-        count = int(arrays["identity_mode_count"])
-        if not 0 <= count <= split:
+        count = arrays["identity_mode_count"]
+        if count.dtype.kind not in "iu" or not 0 <= count <= split:
             raise FormatError(
                 f"{path}: identity_mode_count is {count}, expected 0 to {split}."
             )
