@@ -30,11 +30,20 @@ def companion(recording: pathlib.Path, stem: str, suffix: str) -> pathlib.Path:
     recording's ends (runs_b.npz has log_b.json), else the one with the shortest name.
     """
     found = recording.parent.glob(f"{stem}*{suffix}")
-    ends = {path.name[len(stem) : -len(suffix)]: path for path in found}
+    ends = {
+        path.name[len(stem) : -len(suffix)]: path for path in found if path != recording
+    }
     if not ends:
         pytest.skip(f"no {stem}*{suffix} beside {recording.name}")
     fitting = [end for end in ends if recording.stem.endswith(end)]
     return ends[max(fitting, key=len) if fitting else min(ends, key=len)]
+
+
+def beside(folder: pathlib.Path, name: str) -> pathlib.Path:
+    """The file or folder of a fixed name in `folder`; skips where there is none."""
+    if not (folder / name).exists():
+        pytest.skip(f"no {name} in {folder}")
+    return folder / name
 
 
 def recording_set(folder: pathlib.Path) -> dict:

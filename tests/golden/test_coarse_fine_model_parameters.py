@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.golden import drawing
 from tf_faces.geometry import cameras
 from tf_faces.morphable import bfm_files, parameters, sampling
 
@@ -15,7 +16,7 @@ def arrays(recording):
 
 @pytest.fixture
 def model(recording):
-    return bfm_files.load_model_shape(recording.parent / "tiny_3dmm")
+    return bfm_files.load_model_shape(drawing.beside(recording.parent, "tiny_3dmm"))
 
 
 @pytest.mark.golden("coarse_fine", "mm_params*.npz")
@@ -45,7 +46,7 @@ def test_constrained(recording, arrays, model, kind):
 )
 def test_projected_vertices(recording, arrays, layout, name):
     model = bfm_files.load_model_shape(
-        recording.parent / "tiny_3dmm", vertex_layout=layout
+        drawing.beside(recording.parent, "tiny_3dmm"), vertex_layout=layout
     )
     pose, shape, expression = parameters.split_parameters(
         arrays["params"], model.shape_count, model.expression_count

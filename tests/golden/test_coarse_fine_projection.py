@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.golden import drawing
 from tf_faces.geometry import cameras, rotations
 from tf_faces.morphable import bfm_files
 
@@ -19,7 +20,7 @@ def arrays(recording):
 
 @pytest.fixture
 def model(recording):
-    return bfm_files.load_model_shape(recording.parent / "tiny_3dmm")
+    return bfm_files.load_model_shape(drawing.beside(recording.parent, "tiny_3dmm"))
 
 
 def projected(model, parameters, image_size):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.io
 
+from tests.golden import drawing
 from tf_faces.morphable import bfm_files, sampling
 from tf_faces.ops import render_depth
 from tf_faces.ops.render_depth import pictures
@@ -21,7 +22,7 @@ def arrays(recording):
 
 @pytest.fixture
 def files(recording):
-    folder = recording.parent / "tiny_3dmm"
+    folder = drawing.beside(recording.parent, "tiny_3dmm")
     shape = scipy.io.loadmat(folder / "Model_Shape.mat")
     code = scipy.io.loadmat(folder / "vertex_code.mat")
     return shape["tri"].T.astype(np.int32), shape["tex"].T, code["vertex_code"].T
@@ -42,7 +43,9 @@ def test_parameters_and_vertices(arrays, recording):
     pose, shape, expression = drawn
     # The demo unfolds the means as they are stored, but the offsets as if planar.
     model, scrambled = (
-        bfm_files.load_model_shape(recording.parent / "tiny_3dmm", vertex_layout=layout)
+        bfm_files.load_model_shape(
+            drawing.beside(recording.parent, "tiny_3dmm"), vertex_layout=layout
+        )
         for layout in ("interleaved", "planar")
     )
     vertices = model.mean.astype(np.float64) + model.mean_expression

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from tests.golden import drawing
 from tf_faces.geometry import cameras
 from tf_faces.ops import render_depth
 
@@ -43,9 +44,7 @@ def test_meshes_of_the_render_recordings(arrays, recording, implementation):
     names = [m.group(1) for m in (re.match(r"(.+)_img$", name) for name in arrays) if m]
     assert names
     for name in names:
-        path = recording.parent / f"render_{name}.npz"
-        if not path.is_file():
-            pytest.skip(f"no {path.name}")
+        path = drawing.companion(recording, f"render_{name}", ".npz")
         with np.load(path) as archive:
             render = dict(archive)
         height, width = (int(side) for side in render["hw"])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.io
 
+from tests.golden import drawing
 from tf_faces.geometry import rotations
 from tf_faces.morphable import fitting, io, sampling
 
@@ -16,7 +17,7 @@ def arrays(recording):
 
 @pytest.fixture
 def model(recording):
-    return io.load(recording.parent / "synthetic_bfm.mat")
+    return io.load(drawing.companion(recording, "synthetic_bfm", ".mat"))
 
 
 @pytest.mark.golden("prnet", "posmap*.npz")
@@ -70,7 +71,7 @@ def test_points_that_were_fitted(recording, arrays, model):
     np.testing.assert_allclose(points[:, :2], arrays["fit_x"], rtol=0, atol=1e-3)
 
 
-@pytest.mark.golden("prnet", "synthetic_bfm.mat")
+@pytest.mark.golden("prnet", "synthetic_bfm*.mat", exclude=("synthetic_bfm_uv*",))
 def test_written_file_holds_the_same(recording, tmp_path):
     model = io.load(recording)
     io.save_bfm(tmp_path / "BFM.mat", model.with_winding("cw"))
@@ -86,8 +87,8 @@ def test_written_file_holds_the_same(recording, tmp_path):
 
 @pytest.mark.golden("prnet", "synthetic_bfm_uv*.mat")
 def test_chart(recording, tmp_path):
-    stem = recording.name.replace("_uv", "")
-    (tmp_path / "BFM.mat").write_bytes((recording.parent / stem).read_bytes())
+    model = drawing.companion(recording, "synthetic_bfm", ".mat")
+    (tmp_path / "BFM.mat").write_bytes(model.read_bytes())
     (tmp_path / "BFM_UV.mat").write_bytes(recording.read_bytes())
     chart = scipy.io.loadmat(recording)["UV"]
     model = io.load(tmp_path)

@@ -5,6 +5,7 @@ import pytest
 import scipy.io
 from PIL import Image
 
+from tests.golden import drawing
 from tf_faces.geometry import cameras, cropping, uv
 from tf_faces.morphable import bfm_files
 
@@ -30,12 +31,14 @@ def arrays(recording):
 
 @pytest.fixture
 def model(recording):
-    return bfm_files.load_bfm(recording.parent / "synthetic_bfm.mat")
+    return bfm_files.load_bfm(drawing.companion(recording, "synthetic_bfm", ".mat"))
 
 
 @pytest.fixture
 def chart(recording):
-    coordinates = scipy.io.loadmat(recording.parent / "synthetic_bfm_uv.mat")["UV"]
+    coordinates = scipy.io.loadmat(
+        drawing.companion(recording, "synthetic_bfm_uv", ".mat")
+    )["UV"]
     return uv.process_chart_face3d(coordinates, RESOLUTION, RESOLUTION)
 
 

@@ -7,6 +7,7 @@ import pytest
 import scipy.io
 from PIL import Image
 
+from tests.golden import drawing
 from tf_faces.geometry import mesh_files, mesh_files_arrays, mesh_files_obj
 
 # Recorded file (by stem) -> style, and which of the inputs it was written from.
@@ -22,7 +23,7 @@ CASES = {
 
 
 def inputs_of(recording):
-    with np.load(recording.parent / "inputs.npz") as stored:
+    with np.load(drawing.beside(recording.parent, "inputs.npz")) as stored:
         return dict(stored)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.golden import tbgan_networks
+from tests.golden import drawing, tbgan_networks
 from tf_faces.layers import resampling
 
 
@@ -11,7 +11,7 @@ from tf_faces.layers import resampling
 def test_activations(recording):
     arrays = np.load(recording)
     parent, lod = recording.stem.split("_activations_lod")
-    whole = np.load(recording.with_name(f"{parent}.npz"))
+    whole = np.load(drawing.beside(recording.parent, f"{parent}.npz"))
     config = tbgan_networks.read_config(whole)
     name = parent.split("_", 1)[1]
     generator, discriminator = tbgan_networks.make_networks(

@@ -19,7 +19,7 @@ from tf_faces.data import (
 
 
 def _orders(recording: pathlib.Path) -> dict:
-    return json.loads((recording.parents[1] / "orders.json").read_text())
+    return json.loads(drawing.beside(recording.parents[1], "orders.json").read_text())
 
 
 def _take(image: np.ndarray) -> np.ndarray:
@@ -63,7 +63,7 @@ def _has_shape_first(payload: bytes) -> bool:
 def test_read(recording):
     """Every file of a set gives the decoded arrays, in NumPy and through tf.data."""
     name = recording.parent.name
-    decoded = np.load(recording.parents[1] / "decoded.npz")
+    decoded = np.load(drawing.beside(recording.parents[1], "decoded.npz"))
     meta = _orders(recording)[f"{name}_meta"]
     record_set = dataset_reader.RecordSet(recording.parent)
     assert list(record_set.shape) == meta["shape"]
@@ -129,7 +129,7 @@ def test_orders(recording):
 def test_write_coupled(recording, processes, tmp_path):
     """create_from_pkl_img_norm on the source tree, shuffled (1) or not (0)."""
     name = recording.parent.name
-    source = recording.parents[1] / "source"
+    source = drawing.beside(recording.parents[1], "source")
     labels = source / "Prepare_dataset"
     samples = dataset_coupled.from_pkl_img_norm(
         dataset_coupled.CoupledSource(
@@ -165,7 +165,7 @@ def _drawn(recording: pathlib.Path) -> list[np.ndarray]:
     meta = _orders(recording)[f"{name}_meta"]
     count, shape = meta["count"]["0"], tuple(meta["shape"])
     keys = [f"{short}_tfr/{name}/{index}" for index in range(count)]
-    decoded = np.load(recording.parents[1] / "decoded.npz")
+    decoded = np.load(drawing.beside(recording.parents[1], "decoded.npz"))
     if decoded[f"{name}/lod0"].dtype == np.uint8:
         return [
             drawing.generator(key).integers(0, 256, shape, dtype=np.uint8)
@@ -184,7 +184,7 @@ def test_write_drawn(recording, tmp_path):
     name = recording.parent.name
     images = _drawn(recording)
     order = np.array(_orders(recording)[name])
-    decoded = np.load(recording.parents[1] / "decoded.npz")
+    decoded = np.load(drawing.beside(recording.parents[1], "decoded.npz"))
     labels = None
     if decoded[f"{name}/labels"].shape[1]:
         # Recorded in the order of writing; the exporter is given them unshuffled.

@@ -8,7 +8,7 @@ import configs
 from tf_faces.training import tbgan
 
 
-@pytest.mark.golden("tbgan", "schedule.json")
+@pytest.mark.golden("tbgan", "schedule*.json")
 def test_schedule(recording):
     recorded = json.loads(recording.read_text())
     columns = {
