@@ -141,6 +141,23 @@ def test_damaged_listing(ict_path, tmp_path, listing):
     assert io.load(tmp_path / "obj").expression_names == ("mouthSmile_L", "jawOpen")
 
 
+@pytest.mark.parametrize(
+    ("line", "is_good"),
+    [("v 0 0 0 1 1 1", True), ("v 0 0 inf", False), ("v 0 0 x", False), ("v 0", False)],
+)
+def test_vertices_of_a_delta(ict_path, tmp_path, line, is_good):
+    io.save(tmp_path / "obj", io.load(ict_path), "ict_obj")
+    path = tmp_path / "obj" / "identity001.obj"
+    rows = path.read_text().splitlines()
+    path.write_text("\n".join([line, *rows[1:]]))
+    if is_good:
+        moved = io.load(tmp_path / "obj").shape_basis[0, :, 1]
+        np.testing.assert_array_equal(moved, 0)
+    else:
+        with pytest.raises(FormatError, match="identity001"):
+            io.load(tmp_path / "obj")
+
+
 def test_ict_published_file(data_directory, tmp_path):
     source = data_directory / "ict_facekit" / "ict_facekit.npz"
     model = ict_files.load_npz(source)

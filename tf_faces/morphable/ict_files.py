@@ -171,6 +171,20 @@ def _read_obj(path: pathlib.Path):
     return arrays
 
 
+def _read_vertices(path: pathlib.Path) -> np.ndarray:
+    """The vertices of an OBJ file, several times faster than all of it."""
+    try:
+        with open(files.require_file(path), encoding="utf-8") as stream:
+            rows = [line[2:] for line in stream if line.startswith("v ")]
+        numbers = np.array(" ".join(rows).split(), np.float64)
+    except ValueError as error:
+        raise FormatError(f"{path}: not a readable OBJ file ({error}).") from error
+    # Vertices with colours, or too few numbers, are left to the other reader.
+    if not rows or len(numbers) != 3 * len(rows) or not np.isfinite(numbers).all():
+        return _read_obj(path)[0]
+    return numbers.reshape(-1, 3).astype(np.float32)
+
+
 def load_folder(folder: files.PathLike) -> MorphableModel:
     """Reads the OBJ original: generic_neutral_mesh.obj, identity###.obj, expressions.
 
@@ -211,7 +225,7 @@ def load_folder(folder: files.PathLike) -> MorphableModel:
     def deltas(paths):
         rows = np.zeros((len(paths), *neutral.shape), np.float32)
         for row, path in zip(rows, paths, strict=True):
-            vertices = _read_obj(path)[0]
+            vertices = _read_vertices(path)
             if vertices.shape != neutral.shape:
                 raise FormatError(
                     f"{path}: {len(vertices)} vertices, expected the {len(neutral)} "
