@@ -233,7 +233,10 @@ def test_scatter(recording, workshop, monkeypatch, capfd):
     assert commands
     for command in commands:
         size = _option(command, "-size")
-        assert _run(command, recording, report) == 0, capfd.readouterr().err
+        status = _run(command, recording, report)
+        assert status == report[command]["rc"] == 0, capfd.readouterr().err
+        recorded_lines = report[command]["stdout"]
+        recorded_traces = iter([line for line in recorded_lines if "Normal:" in line])
         for net, group in recordings.GROUPS.items():
             prefix = f"scatter{size}/{net}"
             place = base / group
@@ -261,11 +264,16 @@ def test_scatter(recording, workshop, monkeypatch, capfd):
                     placed[name] * signs, expected, NETWORK_TOLERANCE, f"{name} pca"
                 )
             traces = _traces(place / f"traces{size}.csv")
+            expected = arrays[f"{prefix}/traces"]
             np.testing.assert_allclose(
                 [traces["normal"], traces["real"], traces["uniform"]],
-                arrays[f"{prefix}/traces"],
+                expected,
                 rtol=TRACE_TOLERANCE,
             )
+            # "Normal:  1.5  Realistic:  0.6  Uniform:  12.7", printed in full.
+            line = next(recorded_traces)
+            stated = [float(word) for word in line.split() if word[-1] != ":"]
+            np.testing.assert_allclose(stated, expected, rtol=TRACE_TOLERANCE)
             # The original's flaw, and that it is mended: what it calls the network's
             # output is the input; ours is the network's.
             assert report[f"scatter{size}_{net}_labels_out_equals_labels"]
@@ -274,7 +282,7 @@ def test_scatter(recording, workshop, monkeypatch, capfd):
             with Image.open(place / f"fig{size}.png") as drawing:
                 assert drawing.size == (2560, 1920)
         printed = capfd.readouterr().out
-        for line in report[command]["stdout"]:
+        for line in recorded_lines:
             if line.startswith("Plotting"):
                 assert line in printed
     assert set(report["scatter_tree"]) <= set(_tree(folder / "model_evaluation"))

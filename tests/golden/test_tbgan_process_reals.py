@@ -20,6 +20,8 @@ def test_process_reals(recording, compiled):
     process = tbgan.process_reals
     for case in _cases(recorded):
         stored, expected = recorded[f"x_{case}"], recorded[f"y_{case}"]
+        level = float(recorded[f"lod_{case}"])
+        assert expected.shape[-1] == stored.shape[-1] * 2 ** int(level)
         mask = recorded[f"mask_{case}"]
         uniform = drawing.uniform(f"{short}_pr{case}/mask", mask.shape)
         np.testing.assert_array_equal(mask, uniform)
@@ -32,10 +34,10 @@ def test_process_reals(recording, compiled):
         np.testing.assert_array_equal(drawn[: len(stored)], stored)
         mirror = tf.constant(mask.reshape(-1)) if recorded[f"mirror_{case}"] else None
 
-        def run(images, case=case, mirror=mirror, side=expected.shape[-1]):
+        def run(images, case=case, level=level, mirror=mirror, side=expected.shape[-1]):
             return process(
                 images,
-                float(recorded[f"lod_{case}"]),
+                level,
                 mirror,
                 recorded[f"drange_{case}"],
                 (-1, 1),
