@@ -364,7 +364,6 @@ def test_lsfm_mean_mesh(small, tmp_path):
 
 
 def test_tbgan_dictionary(tmp_path):
-    pytest.importorskip("menpo")
     rng = np.random.default_rng(0)
     tcoords = rng.random((9, 2))
     dictionary = uv_dictionary.UvDictionary(
@@ -389,6 +388,13 @@ def test_tbgan_dictionary(tmp_path):
     np.testing.assert_array_equal(
         dictionary.vertices(shape_map, bilinear=False), shape_map[:, row, column].T
     )
+    # menpo itself reads it.
+    pytest.importorskip("menpo.image")
+    stored = pickle.loads((tmp_path / "512_UV_dict.pkl").read_bytes())
+    assert type(stored["tcoords"]).__name__ == "PointCloud"
+    np.testing.assert_array_equal(stored["tcoords"].points, tcoords)
+    np.testing.assert_array_equal(stored["tmask"].mask, dictionary.tmask)
+    assert stored["tmask_image"].n_true() == dictionary.tmask.sum()
 
 
 # --- open heads --------------------------------------------------------------------

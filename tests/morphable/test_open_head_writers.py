@@ -408,7 +408,7 @@ def test_info_of_companions(tmp_path, capsys):
 
 
 def test_info_of_tensors_within(tmp_path, capsys):
-    from tests.morphable.test_companions import tensor, write_object_npy
+    from tests.morphable.test_flame_files import tensor, write_object_npy
     from tf_faces.convert import torch
     from tf_faces.core import pickle_writing
 

@@ -110,7 +110,7 @@ def save_bfm2017(path: files.PathLike, model: MorphableModel) -> None:
     """
     import h5py
 
-    model = model.with_winding("ccw")
+    model = bfm_files.with_modes(model.with_winding("ccw"))
     factor = np.float32(UNITS[model.unit] / UNITS["mm"])
     parts = {
         "shape": (model.mean, model.shape_basis, "shape", factor),

@@ -209,7 +209,7 @@ def load_bfm_chart(path: files.PathLike, vertex_count: int | None) -> np.ndarray
 
 def flat_columns(array: np.ndarray) -> np.ndarray:
     """[n, 3] -> [3n, 1] and [n, 3, k] -> [3n, k], interleaved."""
-    return array.reshape(-1, 1 if array.ndim == 2 else array.shape[2])
+    return array.reshape(3 * len(array), 1 if array.ndim == 2 else array.shape[2])
 
 
 def save_mat(path: files.PathLike, variables: dict[str, Any]) -> None:
@@ -220,11 +220,28 @@ def save_mat(path: files.PathLike, variables: dict[str, Any]) -> None:
         scipy.io.savemat(stream, variables, do_compression=True, oned_as="column")
 
 
-def bfm_form(model: MorphableModel, layout: str) -> MorphableModel:
+def with_modes(model: MorphableModel) -> MorphableModel:
+    """The model with one column of zeros for each kind of modes that it lacks.
+
+    MATLAB's files, and programs that read them, know no bases without columns.
+    """
+    changes: dict[str, Any] = {}
+    for kind in ("shape", "expression", "texture"):
+        if not getattr(model, f"{kind}_basis").shape[2]:
+            changes[f"{kind}_basis"] = np.zeros((model.vertex_count, 3, 1), np.float32)
+            changes[f"{kind}_deviations"] = np.zeros(1, np.float32)
+    if "expression_basis" in changes:
+        changes["expression_names"] = None
+    return model.replace(**changes) if changes else model
+
+
+def bfm_form(
+    model: MorphableModel, layout: str, needs_landmarks: bool = True
+) -> MorphableModel:
     """The model as BFM's layouts want it: micrometres, clockwise, raw, 68 points."""
-    if model.landmarks68 is None:
+    if needs_landmarks and model.landmarks68 is None:
         raise InputError(f"{layout} needs 68 landmarks, which {model.name!r} lacks.")
-    return model.to_unit("um").with_winding("cw").to_raw()
+    return with_modes(model.to_unit("um").with_winding("cw").to_raw())
 
 
 def save_bfm(path: files.PathLike, model: MorphableModel) -> None:
@@ -237,10 +254,6 @@ def save_bfm(path: files.PathLike, model: MorphableModel) -> None:
       InputError: if the model has no landmarks.
     """
     model = bfm_form(model, "BFM.mat")
-    basis, deviations = model.texture_basis, model.texture_deviations
-    if model.texture_count == 0:
-        basis = np.zeros((model.vertex_count, 3, 1), np.float32)
-        deviations = np.zeros(1, np.float32)
     fields = {
         "shapeMU": flat_columns(model.mean).astype(np.float64),
         "shapePC": flat_columns(model.shape_basis).astype(np.float64),
@@ -249,8 +262,8 @@ def save_bfm(path: files.PathLike, model: MorphableModel) -> None:
         "expPC": flat_columns(model.expression_basis).astype(np.float64),
         "expEV": model.expression_deviations.reshape(-1, 1).astype(np.float64),
         "texMU": flat_columns(model.colors()).astype(np.float64),
-        "texPC": flat_columns(basis).astype(np.float64),
-        "texEV": deviations.reshape(-1, 1).astype(np.float64),
+        "texPC": flat_columns(model.texture_basis).astype(np.float64),
+        "texEV": model.texture_deviations.reshape(-1, 1).astype(np.float64),
         "tri": model.triangles.T.astype(np.float64) + 1,
         "tri_mouth": model.triangles_mouth.T.astype(np.float64) + 1,
         "kpt_ind": model.landmarks68.reshape(1, -1).astype(np.float64) + 1,
@@ -317,7 +330,7 @@ def save_bfm2009(
     Args:
       vertex_segments: bool [4, n] (nose, eye, mouth, rest), written as `segbin`.
     """
-    model = model.to_unit("um").with_winding("cw").to_raw()
+    model = bfm_form(model, "BFM2009", needs_landmarks=False)
     segments = {}
     if vertex_segments is not None:
         segments["segbin"] = np.asarray(vertex_segments, np.float64).T
@@ -444,7 +457,7 @@ def save_model_shape(
         }
         expression_name = "Model_Exp.mat"
     elif system == "coarse_fine":
-        model = model.to_unit("um").with_winding("cw").to_raw()
+        model = bfm_form(model, "CoarseNet", needs_landmarks=False)
         extra = {
             "tex": model.colors().T,
             "w_tex": flat_columns(model.texture_basis),

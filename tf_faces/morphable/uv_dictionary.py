@@ -193,25 +193,33 @@ def _load_pickle(path) -> UvDictionary:
     return _checked(path, dictionary)
 
 
+def _menpo_object(module: str, name: str, **state) -> pickle_writing.Build:
+    """An object of menpo as it pickles itself; menpo is not needed."""
+    made = pickle_writing.New(pickle_writing.Global(f"menpo.{module}", name))
+    return pickle_writing.Build(made, {"_landmarks": None, **state})
+
+
 def save_tbgan(path: files.PathLike, dictionary: UvDictionary) -> None:
-    """Writes the entries of TBGAN's pickle as menpo objects.
+    """Writes the entries of TBGAN's pickle as menpo objects; menpo is not needed.
 
-    Needs menpo, which is a dependency of the package.
+    Programs with NumPy 1 and 2 read it.
     """
-    import pickle
-
-    from menpo.image import BooleanImage
-    from menpo.shape import PointCloud
-
-    mask = BooleanImage(dictionary.tmask)
+    mask = np.asarray(dictionary.tmask, bool)[None]
     stored = {
-        "tcoords": PointCloud(dictionary.tcoords),
-        "tcoords_pixel_scaled": PointCloud(dictionary.tcoords_pixel_scaled),
-        "trilist": dictionary.trilist.astype(np.uint32),
-        "tmask": mask,
-        "tmask_image": mask.copy(),
+        name: _menpo_object(
+            "shape.pointcloud", "PointCloud", points=points.astype(np.float64)
+        )
+        for name, points in (
+            ("tcoords", dictionary.tcoords),
+            ("tcoords_pixel_scaled", dictionary.tcoords_pixel_scaled),
+        )
     }
-    files.write_bytes(path, pickle.dumps(stored, protocol=2))
+    stored |= {
+        name: _menpo_object("image.boolean", "BooleanImage", pixels=mask)
+        for name in ("tmask", "tmask_image")
+    }
+    content = {**stored, "trilist": dictionary.trilist.astype(np.uint32)}
+    files.write_bytes(path, pickle_writing.dumps(content))
 
 
 def load_menpo_mesh(path: files.PathLike) -> Mesh:
@@ -244,11 +252,10 @@ def save_menpo_mesh(
       vertices: [n, 3].
       triangles: [m, 3], 0-based.
     """
-    state = {
-        "points": np.asarray(vertices, np.float64),
-        "trilist": np.asarray(triangles, np.uint32),
-        "_landmarks": None,
-    }
-    mesh = pickle_writing.New(pickle_writing.Global("menpo.shape.mesh.base", "TriMesh"))
-    content = pickle_writing.dumps(pickle_writing.Build(mesh, state))
-    files.write_bytes(path, content)
+    mesh = _menpo_object(
+        "shape.mesh.base",
+        "TriMesh",
+        points=np.asarray(vertices, np.float64),
+        trilist=np.asarray(triangles, np.uint32),
+    )
+    files.write_bytes(path, pickle_writing.dumps(mesh))
