@@ -23,7 +23,7 @@ import numpy as np
 
 from tf_faces.core import files
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.morphable import array_files, landmark_sets
+from tf_faces.morphable import array_files, landmark_sets, matlab_files
 from tf_faces.morphable.model import MorphableModel
 
 RESTRICTED = "as the file's provider grants; models derived from BFM are restricted"
@@ -155,7 +155,7 @@ def load_bfm(path: files.PathLike) -> MorphableModel:
       FormatError: naming the field that is absent or mis-shaped.
     """
     path = pathlib.Path(path)
-    found = files.load_mat(path, ["model"])
+    found = matlab_files.load(path, ["model"])
     _need(found, path, "model")
     fields = _struct_fields(found["model"], path, "model")
     _need(
@@ -200,7 +200,7 @@ def load_bfm(path: files.PathLike) -> MorphableModel:
 
 def load_bfm_chart(path: files.PathLike, vertex_count: int | None) -> np.ndarray:
     """Reads `BFM_UV.mat`: float32 [n, 2] in 0..1, v up; None takes any n."""
-    found = files.load_mat(path, ["UV"])
+    found = matlab_files.load(path, ["UV"])
     _need(found, path, "UV")
     shape = (vertex_count, 2)
     chart = array_files.require_numbers(found["UV"], path, "UV", shape)
@@ -293,7 +293,7 @@ def save_bfm_companions(folder: files.PathLike, model: MorphableModel) -> None:
 def load_bfm2009(path: files.PathLike) -> MorphableModel:
     """Reads the raw `01_MorphableModel.mat` (53490 vertices, no expressions)."""
     path = pathlib.Path(path)
-    found = files.load_mat(
+    found = matlab_files.load(
         path, ["shapeMU", "shapePC", "shapeEV", "texMU", "texPC", "texEV", "tl"]
     )
     _need(
@@ -371,7 +371,7 @@ def load_model_shape(
     """
     path = pathlib.Path(path)
     path = path / "Model_Shape.mat" if path.is_dir() else path
-    found = files.load_mat(path)
+    found = matlab_files.load(path)
     _need(found, path, "mu_shape", "w", "tri")
     mean = mean_vertices(found["mu_shape"], path, "mu_shape", vertex_layout)
     n = len(mean)
@@ -391,7 +391,7 @@ def load_model_shape(
     for name in EXPRESSION_FILES:
         beside = path.with_name(name)
         if beside.is_file():
-            moved = files.load_mat(beside, ["mu_exp", "w_exp", "sigma_exp"])
+            moved = matlab_files.load(beside, ["mu_exp", "w_exp", "sigma_exp"])
             _need(moved, beside, "mu_exp", "w_exp")
             arrays["mean_expression"] = mean_vertices(
                 moved["mu_exp"], beside, "mu_exp", vertex_layout
@@ -404,7 +404,7 @@ def load_model_shape(
             break
     mouth = path.with_name("Model_tri_mouth.mat")
     if mouth.is_file():
-        stored = files.load_mat(mouth, ["tri_mouth"])
+        stored = matlab_files.load(mouth, ["tri_mouth"])
         _need(stored, mouth, "tri_mouth")
         arrays["triangles_mouth"] = index_triangles(
             stored["tri_mouth"], n, mouth, "tri_mouth", index_base

@@ -16,6 +16,7 @@ from tf_faces.morphable import (
     bfm_files,
     ddfa_files,
     flame_files,
+    matlab_files,
     model_information,
     parameter_whitening,
     pickled_files,
@@ -47,7 +48,7 @@ def _dictionary(path: pathlib.Path) -> str:
 
 
 def _of_mat(path: pathlib.Path) -> str | None:
-    found = set(files.load_mat(path))
+    found = set(matlab_files.load(path))
     if {"model", "mu_shape", "shapeMU"} & found:
         return None
     if "vertex_code" in found:

@@ -28,6 +28,7 @@ from tf_faces.core.errors import FormatError, InputError
 from tf_faces.morphable import (
     array_files,
     bfm_files,
+    matlab_files,
     parameter_whitening,
     vertex_codes,
 )
@@ -111,7 +112,7 @@ def _load_triangles(folder: pathlib.Path, vertex_count: int) -> np.ndarray | Non
     """3DDFA keeps the triangles elsewhere: visualize/tri.mat, 1-based."""
     for path in (folder / "tri.mat", folder.parent / "visualize" / "tri.mat"):
         if path.is_file():
-            stored = files.load_mat(path, ["tri"])
+            stored = matlab_files.load(path, ["tri"])
             if "tri" not in stored:
                 raise FormatError(f"{path}: lacks the variable 'tri'.")
             return bfm_files.index_triangles(stored["tri"], vertex_count, path, "tri")

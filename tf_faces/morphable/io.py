@@ -24,6 +24,7 @@ from tf_faces.morphable import (
     ict_writing,
     makehuman_files,
     makehuman_writing,
+    matlab_files,
     model_information,
     native_files,
     pickled_files,
@@ -392,6 +393,7 @@ def opaque_part(model: MorphableModel) -> MorphableModel:
 def _variables(path: pathlib.Path) -> set[str]:
     import scipy.io
 
+    matlab_files.check(path)
     try:
         return {name for name, _, _ in scipy.io.whosmat(str(path))}
     except NotImplementedError as error:

@@ -23,7 +23,7 @@ import numpy as np
 
 from tf_faces.core import files
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.morphable import bfm_files
+from tf_faces.morphable import bfm_files, matlab_files
 from tf_faces.morphable.model import MorphableModel
 
 SEGMENTS = ("nose", "eye", "mouth", "rest")
@@ -279,7 +279,7 @@ def _from_file(name: str, value: np.ndarray) -> Any:
 
 
 def _variables(path: pathlib.Path) -> dict[str, np.ndarray]:
-    found = files.load_mat(path)
+    found = matlab_files.load(path)
     stored = found.get("model_info")
     if stored is None:
         return found

@@ -11,7 +11,7 @@ import numpy as np
 
 from tf_faces.core import files
 from tf_faces.core.errors import FormatError
-from tf_faces.morphable import array_files, bfm_files
+from tf_faces.morphable import array_files, bfm_files, matlab_files
 
 # Rounding of the published files stays far below this.
 _MARGIN = 1e-3
@@ -31,7 +31,7 @@ def load(path: files.PathLike, vertex_count: int | None = None) -> np.ndarray:
     if path.suffix.lower() == ".npy":
         stored = array_files.load_npy(path)
     else:
-        found = files.load_mat(path, ["vertex_code"])
+        found = matlab_files.load(path, ["vertex_code"])
         if "vertex_code" not in found:
             raise FormatError(f"{path}: lacks the variable 'vertex_code'.")
         stored = np.asarray(found["vertex_code"])
