@@ -376,3 +376,15 @@ def test_spoilt_bytes_are_refused_or_read(tmp_path, layout):
         path.write_bytes(content)
     assert refused >= 4
     assert io.load(target).vertex_count == model.vertex_count
+
+
+@pytest.mark.parametrize(
+    "header", [b"{b'descr': '<i8', 'shape': (204,)}", b"{'descr': (", b"{1: 2}", b"[["]
+)
+def test_damaged_npy_headers(tmp_path, header):
+    path = tmp_path / "ncc_code.npy"
+    header += b" " * (117 - len(header)) + b"\n"
+    size = len(header).to_bytes(2, "little")
+    path.write_bytes(b"\x93NUMPY\x01\x00" + size + header + bytes(1632))
+    with pytest.raises(FormatError, match="ncc_code.npy"):
+        companion_files.describe(path)

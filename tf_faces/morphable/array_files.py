@@ -1,6 +1,5 @@
 """Single arrays and dictionaries of arrays in the files that older programs read."""
 
-import tokenize
 import zipfile
 from typing import Any
 
@@ -55,7 +54,9 @@ def load_npy(path: files.PathLike) -> np.ndarray:
     """`core.files.load_npy`, with every way a damaged header fails as FormatError."""
     try:
         return files.load_npy(path)
-    except tokenize.TokenError as error:  # NumPy reads old headers as Python text.
+    except InputError:
+        raise
+    except Exception as error:  # NumPy reads headers as Python text.
         raise FormatError(f"{path}: not a readable .npy file ({error}).") from error
 
 
