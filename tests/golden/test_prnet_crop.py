@@ -17,10 +17,11 @@ MEAN_TOLERANCE = 2e-4
 # Single pixels 0.06 off move a standard deviation further than a mean; seen: 9e-4.
 DEVIATION_TOLERANCE = 1e-3
 COLOR_TOLERANCE = 0.11
-# Decoders differ in single pixels only: the mean absolute differences are small; seen:
-# 2.2e-3 over the picture, 4e-3 over a few rows or a block, 8.5e-3 over the colours.
-PIXELS_MEAN_TOLERANCE = {"crop_s8": 4e-3, "crop_block": 1e-2, "crop_edge_rows": 1e-2}
-COLORS_MEAN_TOLERANCE = 2e-2
+# Decoders differ so much in single pixels only: of most values the differences are
+# smaller; seen: 0.014 of pixels, 0.027 of colours.
+MOST = 0.93
+MOST_PIXELS_TOLERANCE = 0.02
+MOST_COLORS_TOLERANCE = 0.04
 # Clamped vertices repeat a few border pixels many times, so that these pixels' decoding
 # decides the mean; seen: 5e-3 where nearly all vertices are clamped, 7e-4 elsewhere.
 COLOR_MEAN_TOLERANCE, CLAMPED_COLOR_MEAN_TOLERANCE = 1e-3, 1e-2
@@ -154,7 +155,8 @@ def check_case(name, mode, seed, stored, data_directory, indices, rows, columns)
     }.items():
         assert part.shape == stored[key].shape
         np.testing.assert_allclose(part, stored[key], atol=pixel, err_msg=key)
-        assert np.abs(part - stored[key]).mean() <= PIXELS_MEAN_TOLERANCE[key]
+        difference = np.abs(part - stored[key])
+        assert np.quantile(difference, MOST) <= MOST_PIXELS_TOLERANCE, key
     np.testing.assert_allclose(cut.mean(axis=(0, 1)), stored["crop_mean"], atol=mean)
     deviation = SYNTHETIC_TOLERANCE if synthetic else DEVIATION_TOLERANCE
     np.testing.assert_allclose(cut.std(axis=(0, 1)), stored["crop_std"], atol=deviation)
@@ -163,7 +165,7 @@ def check_case(name, mode, seed, stored, data_directory, indices, rows, columns)
     color = SYNTHETIC_TOLERANCE if synthetic else COLOR_TOLERANCE
     sampled, expected = colors[::VERTEX_STRIDE], stored["colors_s"]
     np.testing.assert_allclose(sampled, expected, atol=color)
-    assert np.abs(sampled - expected).mean() <= COLORS_MEAN_TOLERANCE
+    assert np.quantile(np.abs(sampled - expected), MOST) <= MOST_COLORS_TOLERANCE
     color_mean = SYNTHETIC_TOLERANCE
     if not synthetic:
         share = stored["n_clamped"] / len(vertices)

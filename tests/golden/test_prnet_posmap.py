@@ -13,10 +13,11 @@ RESOLUTION = 256
 MAP_TOLERANCE = 1e-3
 VERTEX_TOLERANCE = 2e-2  # Micrometres, float32 sums of 1e5; seen: 1.6e-2.
 POSITION_TOLERANCE = 1e-3
-# The JPEG decoder decides; seen: 0.03 at single pixels, 1.3e-3 on average, and 1.8e-4
-# between the means.
+# The JPEG decoder decides; seen: 0.03 at single pixels, and 1.8e-4 between the means.
 PIXEL_TOLERANCE = 0.04
-PIXELS_MEAN_TOLERANCE = 4e-3
+# Of most pixels the differences are smaller.
+MOST = 0.93
+MOST_PIXELS_TOLERANCE = 0.02
 MEAN_TOLERANCE = 2.5e-4
 BORDER = (0, 1, 2, 3, 128, 252, 253, 254, 255)
 
@@ -132,7 +133,8 @@ def test_crop_and_positions(arrays, data_directory):
         )
         sampled = strided(cut, 16)
         np.testing.assert_allclose(sampled, stored["crop_s16"], atol=PIXEL_TOLERANCE)
-        assert np.abs(sampled - stored["crop_s16"]).mean() <= PIXELS_MEAN_TOLERANCE
+        difference = np.abs(sampled - stored["crop_s16"])
+        assert np.quantile(difference, MOST) <= MOST_PIXELS_TOLERANCE
 
 
 def test_maps(arrays, model, chart):
