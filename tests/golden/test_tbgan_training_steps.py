@@ -142,6 +142,9 @@ def test_training_iterations(recording):
                     continue
                 difference = difference_to(key, variable.numpy())
                 assert difference.max() <= 2 * config["lr"] * done, key
+                # A single step may have gone the other way, in small tensors too.
+                apart = np.count_nonzero(difference > 1e-5)
+                assert apart <= max(1, difference.size // 1000), key
                 differences.append(difference)
         differences = np.concatenate(differences)
         assert np.mean(differences <= 1e-5) >= 0.999
