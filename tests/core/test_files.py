@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from tf_faces.core import files, pickles
+from tf_faces.core import files, matlab_files, pickles
 from tf_faces.core.errors import ForbiddenPickleError, FormatError, InputError
 
 
@@ -139,20 +139,36 @@ def test_npz_refuses_objects_damage_and_missing_names(tmp_path):
         files.load_npz(tmp_path / "none.npz")
 
 
+@pytest.mark.parametrize(
+    "header", [b"{'descr': '<i8', 'shape': (204,)}", b"{'descr': (", b"{1: 2}", b"[["]
+)
+def test_damaged_npy_headers(tmp_path, header):
+    header += b" " * (117 - len(header)) + b"\n"
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little")
+    content += header + bytes(1632)
+    (tmp_path / "a.npy").write_bytes(content)
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("x.npy", content)
+    with pytest.raises(FormatError, match="a.npy"):
+        files.load_npy(tmp_path / "a.npy")
+    with pytest.raises(FormatError, match="a.npz"):
+        files.load_npz(tmp_path / "a.npz")
+
+
 def test_damaged_mat_is_refused(tmp_path):
     import scipy.io
 
     path = tmp_path / "a.mat"
     scipy.io.savemat(path, {"x": np.arange(1000.0)}, do_compression=True)
-    assert files.load_mat(path)["x"].size == 1000
+    assert matlab_files.load(path)["x"].size == 1000
     content = bytearray(path.read_bytes())
     content[160:180] = b"\xff" * 20
     path.write_bytes(content)
     with pytest.raises(FormatError, match=r"a\.mat"):
-        files.load_mat(path)
+        matlab_files.load(path)
     path.write_bytes(b"garbage" * 50)
     with pytest.raises(FormatError):
-        files.load_mat(path)
+        matlab_files.load(path)
 
 
 def test_interrupted_write_keeps_the_old_file(tmp_path):

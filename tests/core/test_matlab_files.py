@@ -7,8 +7,8 @@ import pytest
 import scipy.io
 import scipy.sparse
 
+from tf_faces.core import matlab_files
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.morphable import matlab_files
 
 
 def content():

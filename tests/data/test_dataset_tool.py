@@ -472,12 +472,18 @@ def _wait_for_staging(folder, process):
     raise AssertionError(f"no records appeared: {process.communicate()}")
 
 
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """Enough images that a run lasts while a busy machine looks elsewhere."""
+    folder = tmp_path_factory.mktemp("many") / "source"
+    return coupled_source.write(folder, count=240, side=256)
+
+
 @pytest.mark.parametrize("processes", [1, 2])
 @pytest.mark.parametrize("way", [signal.SIGKILL, signal.SIGINT])
-def test_interrupted_run_leaves_nothing_whole(tmp_path, processes, way):
-    source = coupled_source.write(tmp_path / "source", count=40, side=256)
+def test_interrupted_run_leaves_nothing_whole(many, tmp_path, processes, way):
     (tmp_path / "out").mkdir()
-    arguments = coupled_source.arguments(source, tmp_path / "out" / "faces")
+    arguments = coupled_source.arguments(many, tmp_path / "out" / "faces")
     process = _start(*arguments, f"--processes={processes}")
     _wait_for_staging(tmp_path / "out", process)
     process.send_signal(way)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.golden import drawing
 from tests.golden import face_manifold_recordings as recordings
-from tf_faces.core import files
+from tf_faces.core import matlab_files
 from tf_faces.data import face_manifold_dataset as dataset
 from tf_faces.data import face_manifold_samplers as samplers
 
@@ -19,7 +19,7 @@ STATISTICS_TOLERANCE = 0.02
 def _deviations(recording):
     """Deviations of the recorded model: float32 as loaded, texture as stored."""
     path = drawing.companion(recording, "bfm_small", ".mat")
-    model = files.load_mat(path, ["model"])["model"][0, 0]
+    model = matlab_files.load(path, ["model"])["model"][0, 0]
     return (
         model["shapeEV"].astype(np.float32).ravel(),
         model["expEV"].astype(np.float32).ravel(),

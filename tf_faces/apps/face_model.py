@@ -35,7 +35,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tf_faces.apps import entry
-from tf_faces.core import files
+from tf_faces.core import files, matlab_files
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.geometry import mesh_files, rotations
 from tf_faces.geometry.mesh import Mesh
@@ -292,7 +292,7 @@ def read_landmarks(path: pathlib.Path) -> np.ndarray:
     if suffix == ".npy":
         points = files.load_npy(path)
     elif suffix == ".mat":
-        found = files.load_mat(path, ["pt2d", "pt3d_68"])
+        found = matlab_files.load(path, ["pt2d", "pt3d_68"])
         points = found.get("pt2d")
         if points is None or np.asarray(points).size != 136:
             points = found.get("pt3d_68")

@@ -13,9 +13,7 @@ import os
 import pathlib
 import secrets
 import shutil
-import zipfile
-import zlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -91,7 +89,8 @@ def write_json(path: PathLike, value: Any) -> None:
 def write_npz(path: PathLike, compress: bool = True, **arrays: np.ndarray) -> None:
     """Writes arrays as .npz atomically."""
     with atomic_path(path) as temporary, open(temporary, "wb") as stream:
-        (np.savez_compressed if compress else np.savez)(stream, **arrays)
+        save: Callable[..., None] = np.savez_compressed if compress else np.savez
+        save(stream, **arrays)
 
 
 def sha256(path: PathLike) -> str:
@@ -173,11 +172,9 @@ def load_npz(
                 if not isinstance(value, np.ndarray):
                     raise FormatError(f"{path}: the member {name!r} is not an array.")
             return arrays
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        if isinstance(error, FormatError):
-            raise
-        raise FormatError(f"{path}: not a readable .npz file ({error}).") from error
-    except (zlib.error, NotImplementedError, MemoryError, SyntaxError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # NumPy reads headers as Python text.
         raise FormatError(f"{path}: not a readable .npz file ({error}).") from error
 
 
@@ -190,39 +187,11 @@ def load_npy(path: PathLike) -> np.ndarray:
     path = require_file(path)
     try:
         array = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError, MemoryError, SyntaxError) as error:
+    except Exception as error:  # NumPy reads headers as Python text.
         raise FormatError(f"{path}: not a readable .npy file ({error}).") from error
     if not isinstance(array, np.ndarray):
         raise FormatError(f"{path}: found an archive, expected one .npy array.")
     return array
-
-
-def load_mat(path: PathLike, names: Collection[str] | None = None) -> dict[str, Any]:
-    """Reads variables of a MATLAB file (versions 4 to 7.2).
-
-    Args:
-      path: the file.
-      names: variables wanted; those that the file lacks are simply absent.
-
-    Raises:
-      FormatError: if the file cannot be decoded, or is version 7.3 (HDF5).
-    """
-    import scipy.io  # Here: SciPy's readers are needed by few programs.
-
-    path = require_file(path)
-    try:
-        found = scipy.io.loadmat(
-            str(path), variable_names=list(names) if names is not None else None
-        )
-    except NotImplementedError as error:
-        raise FormatError(
-            f"{path}: a version 7.3 MATLAB file, read it as HDF5."
-        ) from error
-    except Exception as error:  # The reader fails in many ways on damaged bytes.
-        raise FormatError(
-            f"{path}: not a readable MATLAB file ({type(error).__name__}: {error})."
-        ) from error
-    return {name: value for name, value in found.items() if not name.startswith("__")}
 
 
 # --- caches ------------------------------------------------------------------------

@@ -103,10 +103,10 @@ def _check_matrix(
             length = elements.numbers(lengths)
             if kind != 5 or len(length) != 1 or not 1 <= length[0] <= 64:
                 raise FormatError("a struct without field names")
-            kind, names = elements.take()
-            if kind not in (1, 2) or len(names) % length[0]:
+            kind, fields = elements.take()
+            if kind not in (1, 2) or len(fields) % length[0]:
                 raise FormatError("a struct with broken field names")
-            count *= len(names) // length[0]
+            count *= len(fields) // length[0]
         if count > len(content) // 8:
             raise FormatError(f"cells of {dimensions} that are not there")
         for _ in range(count):
@@ -183,5 +183,31 @@ def check(
 
 
 def load(path: files.PathLike, names: Collection[str] | None = None) -> dict[str, Any]:
-    """`core.files.load_mat` of what `check` found; other variables are left out."""
-    return files.load_mat(path, check(path, names))
+    """Reads variables of a MATLAB file (versions 4 to 7.2).
+
+    Args:
+      path: the file.
+      names: variables wanted; those that the file lacks, and those that are neither
+        numbers, texts, cells nor structs, are absent.
+
+    Raises:
+      InputError: if there is no such file.
+      FormatError: if the file cannot be decoded, or is version 7.3 (HDF5).
+    """
+    import scipy.io  # Here: SciPy's readers are needed by few programs.
+
+    path = files.require_file(path)
+    readable = check(path, names)
+    try:
+        found = scipy.io.loadmat(
+            str(path), variable_names=None if readable is None else list(readable)
+        )
+    except NotImplementedError as error:
+        raise FormatError(
+            f"{path}: a version 7.3 MATLAB file, read it as HDF5."
+        ) from error
+    except Exception as error:  # The reader fails in many ways on damaged bytes.
+        raise FormatError(
+            f"{path}: not a readable MATLAB file ({type(error).__name__}: {error})."
+        ) from error
+    return {name: value for name, value in found.items() if not name.startswith("__")}

@@ -205,7 +205,7 @@ class _RestrictedUnpickler(pickle.Unpickler):
 def _check_memo(content: bytes) -> None:
     """Refuses memo indices that would make the unpickler allocate without bound."""
     for opcode, argument, position in pickletools.genops(content):
-        if "PUT" in opcode.name and argument > len(content):
+        if "PUT" in opcode.name and int(argument or 0) > len(content):
             raise FormatError(f"memo index {argument} at byte {position}.")
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import tqdm
 
-from tf_faces.core import files
+from tf_faces.core import files, matlab_files
 from tf_faces.core.errors import FormatError, InputError
 
 SHAPE_KEY = "Shape_Para"
@@ -147,7 +147,7 @@ def read_mat_file(
             f"{path}: {size} bytes, expected a list of face parameters (at most "
             f"{_LARGEST_MAT_BYTES})."
         )
-    found = files.load_mat(path, (SHAPE_KEY, EXPRESSION_KEY))
+    found = matlab_files.load(path, (SHAPE_KEY, EXPRESSION_KEY))
     values = []
     for key, length in ((SHAPE_KEY, shape_length), (EXPRESSION_KEY, expression_length)):
         if key not in found:

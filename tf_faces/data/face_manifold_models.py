@@ -10,7 +10,7 @@ import pathlib
 
 import numpy as np
 
-from tf_faces.core import files, seeding
+from tf_faces.core import files, matlab_files, seeding
 from tf_faces.core.errors import InputError
 from tf_faces.data.face_manifold import FaceCoefficients
 from tf_faces.morphable import io, reduction
@@ -85,7 +85,7 @@ def stored_texture_deviations(path_or_name: files.PathLike) -> np.ndarray | None
     path = pathlib.Path(path_or_name)
     if path.suffix.lower() != ".mat" or not path.is_file():
         return None
-    found = files.load_mat(path, ("model",)).get("model")
+    found = matlab_files.load(path, ("model",)).get("model")
     if found is None or found.dtype.names is None or "texEV" not in found.dtype.names:
         return None
     return np.asarray(found["texEV"].reshape(-1)[0], np.float64).reshape(-1)

@@ -83,6 +83,7 @@ def _skin_chart(model: MorphableModel):
     """Skin triangles, their uv corners and all coordinates, in the square 0..1."""
     model = unwrapping.with_chart(model)
     coordinates = model.texture_coordinates
+    assert coordinates is not None
     triangles, corners = model.triangles, model.texture_triangles
     if corners is None:
         triangles = corners = model.full_triangles
@@ -94,7 +95,7 @@ def _skin_chart(model: MorphableModel):
     if _SKIN_PARTS & set(model.region_names):
         on_skin = _region_mask(model, _SKIN_PARTS)[triangles].all(axis=1)
         triangles, corners = triangles[on_skin], corners[on_skin]
-    inside = (np.abs(coordinates - 0.5) <= 0.5 + 1e-6).all(axis=1)
+    inside = np.all(np.abs(coordinates - 0.5) <= 0.5 + 1e-6, axis=1)
     kept = inside[corners].all(axis=1)
     if not kept.any():
         raise InputError(f"{model.name!r}: its texture chart lies outside of 0..1.")
@@ -223,11 +224,11 @@ def build_chart(model: MorphableModel, resolution: int) -> Chart:
     triangles = np.concatenate(chart_triangles).astype(np.int32)
     source = np.concatenate(chart_vertices)
     coordinates = np.concatenate(chart_coordinates)
-    chart_straight = np.concatenate(chart_straight)
-    is_eye = np.concatenate(is_eye)
+    straight = np.concatenate(chart_straight)
+    of_eyes = np.concatenate(is_eye)
     layers = np.concatenate(layer)
 
-    triangles, is_eye, hidden = _visible(coordinates, triangles, layers, is_eye)
+    triangles, of_eyes, hidden = _visible(coordinates, triangles, layers, of_eyes)
     triangle_id, weights = _rasterize(coordinates, triangles, layers, resolution)
     covered = triangle_id >= 0
     nearest = scipy.ndimage.distance_transform_edt(
@@ -257,12 +258,12 @@ def build_chart(model: MorphableModel, resolution: int) -> Chart:
         covered=covered,
         eye_layers=np.zeros((3, resolution, resolution), np.float32),
         picture_coordinates=_pixel_values(
-            chart_straight, triangles, triangle_id, weights
+            straight, triangles, triangle_id, weights
         ).reshape(resolution, resolution, 2),
     )
-    if is_eye.any():
+    if of_eyes.any():
         layers_of_eye = _eye_layers(
-            chart, _eye_degrees(model)[used_source], layers, is_eye
+            chart, _eye_degrees(model)[used_source], layers, of_eyes
         )
         chart = dataclasses.replace(chart, eye_layers=layers_of_eye)
     return chart
@@ -315,6 +316,7 @@ def _eye_layers(chart: Chart, degrees, layers, is_eye) -> np.ndarray:
     degrees = degrees[chart.vertex_of_coordinate][:, None]
     drawn = rasterize_numpy(place, chart.triangles, fine, fine, degrees)
     shows = (drawn.triangle_id >= 0) & is_eye[np.maximum(drawn.triangle_id, 0)]
+    assert drawn.attributes is not None
     layers_fine = painting.eye_parts(drawn.attributes[..., 0]) * shows[..., None]
     coarse = layers_fine.reshape(
         chart.resolution, _OVERSAMPLING, chart.resolution, _OVERSAMPLING, 3

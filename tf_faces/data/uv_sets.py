@@ -258,7 +258,9 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     """Vectors [n, 3] of length one; those of no length become +z."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit = vectors / np.maximum(length, 1e-12)
-    return np.where(length > 1e-12, unit, np.float32((0, 0, 1))).astype(np.float32)
+    return np.where(length > 1e-12, unit, np.array((0, 0, 1), np.float32)).astype(
+        np.float32
+    )
 
 
 # --- writing -----------------------------------------------------------------------
@@ -323,6 +325,7 @@ def _start_worker(model, resolution, seed):
 
 def _write_batch(directory, pairs, sampler: Sampler | None = None) -> int:
     sampler = sampler or _worker_sampler
+    assert sampler is not None, "_start_worker comes first"
     wanted = [
         pair
         for pair in pairs

@@ -45,17 +45,17 @@ def as_floating(xp, *values: Any) -> tuple[Array, ...]:
         if dtype.kind != "f":
             dtype = np.dtype(np.float64)
         return tuple(array.astype(dtype, copy=False) for array in arrays)
-    dtype = "float32"
+    precision = "float32"
     for value in values:
         name = getattr(getattr(value, "dtype", None), "name", None)
         name = name or str(getattr(value, "dtype", ""))
         if is_tensor(value) and not isinstance(value, list | tuple) and "float" in name:
-            dtype = name
+            precision = name
             break
     return tuple(
-        xp.cast(value, dtype)
+        xp.cast(value, precision)
         if is_tensor(value) and not isinstance(value, list | tuple)
-        else xp.convert_to_tensor(value, dtype=dtype)
+        else xp.convert_to_tensor(value, dtype=precision)
         for value in values
     )
 

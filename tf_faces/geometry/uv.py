@@ -290,6 +290,7 @@ def bake_attributes(
         attributes=attributes.astype(flat.dtype),
         rule=rule,
     )
+    assert drawn.attributes is not None
     return drawn.attributes, drawn.triangle_id >= 0
 
 

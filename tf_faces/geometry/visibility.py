@@ -110,6 +110,7 @@ def visibility_map_prnet(
         attributes=np.asarray(visible, np.float64)[:, None],
         rule="prnet",
     )
+    assert drawn.attributes is not None
     mask = drawn.attributes[..., 0] > 0
     square = np.ones((4, 4), bool)
     mask = scipy.ndimage.binary_closing(mask)

@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from tf_faces.core import files
+from tf_faces.core import files, matlab_files
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.morphable import array_files, landmark_sets, matlab_files
+from tf_faces.morphable import array_files, landmark_sets
 from tf_faces.morphable.model import MorphableModel
 
 RESTRICTED = "as the file's provider grants; models derived from BFM are restricted"

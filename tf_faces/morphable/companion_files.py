@@ -9,14 +9,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tf_faces.core import files, pickles
+from tf_faces.core import files, matlab_files, pickles
 from tf_faces.core.errors import InputError
 from tf_faces.morphable import (
     array_files,
     bfm_files,
     ddfa_files,
     flame_files,
-    matlab_files,
     model_information,
     parameter_whitening,
     pickled_files,

@@ -23,12 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from tf_faces.core import files, pickles
+from tf_faces.core import files, matlab_files, pickles
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.morphable import (
     array_files,
     bfm_files,
-    matlab_files,
     parameter_whitening,
     vertex_codes,
 )

@@ -12,7 +12,7 @@ import pathlib
 import tempfile
 from collections.abc import Iterator
 
-from tf_faces.core import files
+from tf_faces.core import files, matlab_files
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.morphable import (
     array_files,
@@ -24,7 +24,6 @@ from tf_faces.morphable import (
     ict_writing,
     makehuman_files,
     makehuman_writing,
-    matlab_files,
     model_information,
     native_files,
     pickled_files,

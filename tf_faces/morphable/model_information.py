@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from tf_faces.core import files
+from tf_faces.core import files, matlab_files
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.morphable import bfm_files, matlab_files
+from tf_faces.morphable import bfm_files
 from tf_faces.morphable.model import MorphableModel
 
 SEGMENTS = ("nose", "eye", "mouth", "rest")

@@ -9,9 +9,9 @@ import pathlib
 
 import numpy as np
 
-from tf_faces.core import files
+from tf_faces.core import files, matlab_files
 from tf_faces.core.errors import FormatError
-from tf_faces.morphable import array_files, bfm_files, matlab_files
+from tf_faces.morphable import array_files, bfm_files
 
 # Rounding of the published files stays far below this.
 _MARGIN = 1e-3

@@ -70,7 +70,7 @@ def render_texture(
       face3d, mesh/render.py and mesh_numpy/render.py, render_texture.
     """
     drawn = rasterize_numpy(vertices, triangles, height, width, rule=rule)
-    real = np.float32 if rule == "face3d_cpp" else np.float64
+    real: np.dtype = np.dtype(np.float32 if rule == "face3d_cpp" else np.float64)
     texture = np.asarray(texture, real)
     seen = drawn.triangle_id >= 0
     corners = np.asarray(texture_coordinates, real)[

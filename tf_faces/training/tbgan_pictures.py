@@ -50,7 +50,7 @@ class Sheets:
         self._labels = labels
         generator = seeding.numpy_generator(config.random_seed, "grid latents")
         self._latents = generator.standard_normal(
-            (columns * rows, average.config.latent_size), np.float32
+            (columns * rows, average.config.latents), np.float32
         )
         self._samplers: dict[
             tuple[int, bool], tf.types.experimental.GenericFunction

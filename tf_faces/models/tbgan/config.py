@@ -177,6 +177,11 @@ class GeneratorConfig(NetworkConfig):
                     f"lod_sep={self.lod_sep}"
                 )
 
+    @property
+    def latents(self) -> int:
+        """Components of the latents, the default resolved."""
+        return self.features(1) if self.latent_size is None else self.latent_size
+
     def branched(self, res: int) -> bool:
         """Whether the layers at log2 resolution `res` are split in branches."""
         return not self.single_trunk and res > self.lod_sep

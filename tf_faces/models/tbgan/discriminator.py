@@ -4,6 +4,8 @@ The generator's mirror image, except that its branches begin one level lower, an
 image inputs are split another level below that.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -35,11 +37,16 @@ class Discriminator(ProgressiveNetwork):
     Reference: Gecer et al., ECCV 2020, arXiv 1909.02215.
     """
 
+    config: DiscriminatorConfig
+
     def __init__(self, config: DiscriminatorConfig, **keywords):
         super().__init__(config, **{"name": "D", **keywords})
         if isinstance(config, dict):
             raise TypeError("config must be a DiscriminatorConfig; use from_config")
-        self._options = {"use_wscale": config.use_wscale, "activation": "leaky_relu"}
+        self._options: dict[str, Any] = {
+            "use_wscale": config.use_wscale,
+            "activation": "leaky_relu",
+        }
         self._add_from_rgb(config.resolution_log2)
         for res in range(config.resolution_log2, 2, -1):
             self._add_block(res)

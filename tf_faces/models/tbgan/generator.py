@@ -5,6 +5,7 @@ shape and normals.  Only the blocks that the level of detail needs are evaluated
 """
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -39,13 +40,18 @@ class Generator(ProgressiveNetwork):
     Reference: Gecer et al., ECCV 2020, arXiv 1909.02215.
     """
 
+    config: GeneratorConfig
+
     def __init__(self, config: GeneratorConfig, **keywords):
         super().__init__(config, **{"name": "G", **keywords})
         if isinstance(config, dict):
             raise TypeError("config must be a GeneratorConfig; use from_config")
         self._activation = "leaky_relu" if config.use_leakyrelu else "relu"
-        options = {"use_wscale": config.use_wscale, "activation": self._activation}
-        inputs = config.latent_size + config.label_size
+        options: dict[str, Any] = {
+            "use_wscale": config.use_wscale,
+            "activation": self._activation,
+        }
+        inputs = config.latents + config.label_size
         width = config.features(2)
         self._add(
             "4x4/Dense",
@@ -202,9 +208,9 @@ class Generator(ProgressiveNetwork):
         original's listing; branched blocks are one row with the last branch's shape.
         """
         config = self.config
-        inputs = config.latent_size + config.label_size
+        inputs = config.latents + config.label_size
         rows = [
-            ("latents_in", "-", f"(?, {config.latent_size})", "-"),
+            ("latents_in", "-", f"(?, {config.latents})", "-"),
             ("labels_in", "-", f"(?, {config.label_size})", "-"),
             ("lod", "-", "()", "-"),
         ]

@@ -5,7 +5,7 @@ bulk; the pixel goes to the greatest depth, and among equals to the lowest index
 Imports no TensorFlow.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -99,12 +99,11 @@ def rasterize_numpy(
         channels = 0 if attributes is None else attributes.shape[-1]
         empty = _empty(0, height, width, channels, vertices.dtype)
         return empty if attributes is not None else empty._replace(attributes=None)
-    return Rasterization(
-        *(
-            None if parts[0] is None else np.stack(parts)
-            for parts in zip(*items, strict=True)
-        )
-    )
+    stacked: list[Any] = [
+        None if parts[0] is None else np.stack(parts)
+        for parts in zip(*items, strict=True)
+    ]
+    return Rasterization(*stacked)
 
 
 def _empty(count, height, width, channels, dtype) -> Rasterization:
