@@ -261,6 +261,7 @@ def render(
     precision: str = "float32",
     rule: str = "face3d",
     implementation: str = "auto",
+    painter: Painter | None = None,
 ) -> Rendering:
     """Draws faces.
 
@@ -272,16 +273,18 @@ def render(
         open mouth black).
       precision: "float32", or "float64" as the original computes.
       rule, implementation: see `Painter.draw`.
+      painter: of the model, `with_mouth` decided; made anew when None.
 
     Raises:
       InputError: if the model has fewer modes than the faces have coefficients.
     """
     view = View() if view is None else view
     require_fitting(model, faces)
-    model = io.opaque_part(model)
+    if painter is None:
+        painter = Painter(io.opaque_part(model), with_mouth)
+    model = painter.model
     rotation = rotations.euler_to_matrix_face3d(np.asarray(view.angles, np.float64))
     rotation = np.asarray(rotation, np.float32)
-    painter = Painter(model, with_mouth)
     parts = []
     for start in range(0, len(faces), FACES_A_PIECE):
         part = faces.take(slice(start, start + FACES_A_PIECE))
