@@ -125,6 +125,7 @@ def write_rendered(
     if options.render == "none":
         return
     view = pictures.View().resized(options.picture_size)
+    rule = "face3d" if getattr(options, "faithful", False) else "top_left"
     with tqdm.tqdm(
         total=len(faces),
         desc=f"Drawing {directory.name}",
@@ -132,7 +133,7 @@ def write_rendered(
         disable=not sys.stderr.isatty(),
     ) as bar:
         face_files.write_faces(
-            directory, stems, model, faces, options.render, view, bar.update
+            directory, stems, model, faces, options.render, view, bar.update, rule
         )
 
 

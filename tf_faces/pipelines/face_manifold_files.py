@@ -29,6 +29,7 @@ def write_faces(
     form: str = "images",
     view: pictures.View | None = None,
     done: Callable[[int], object] = lambda count: None,
+    rule: str = "top_left",
 ) -> list[pathlib.Path]:
     """Writes one file a face.
 
@@ -41,6 +42,7 @@ def write_faces(
         in millimetres, y up).
       view: of the pictures.
       done: called with the number of faces after each piece.
+      rule: coverage rule of the pictures; "face3d" is the original's.
 
     Returns:
       The files, in order.
@@ -56,7 +58,7 @@ def write_faces(
     stems = list(stems)
     if form == "images":
         paths = [directory / f"{stem}.jpg" for stem in stems]
-        _write_pictures(paths, visible, faces, view, done)
+        _write_pictures(paths, visible, faces, view, done, rule)
         return paths
     written = []
     in_millimetres = visible.to_unit("mm")
@@ -77,16 +79,19 @@ def write_faces(
     return written
 
 
-def _write_pictures(paths, model, faces, view, done) -> None:
+def _write_pictures(paths, model, faces, view, done, rule) -> None:
     """Draws pieces of the faces in as many threads as there are processors.
 
     All that takes time in a piece runs outside of Python's lock.
     """
+    import threadpoolctl
+
     painter = pictures.Painter(model)
 
     def write_piece(start: int) -> int:
         chosen = slice(start, start + pictures.FACES_A_PIECE)
-        drawn = pictures.render(model, faces.take(chosen), view, painter=painter)
+        part = faces.take(chosen)
+        drawn = pictures.render(model, part, view, rule=rule, painter=painter)
         images = pictures.to_bytes(drawn.images)
         for path, image in zip(paths[chosen], images, strict=True):
             _write_jpeg(path, image)
@@ -95,8 +100,10 @@ def _write_pictures(paths, model, faces, view, done) -> None:
     pool = concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0)))
     try:
         starts = range(0, len(faces), pictures.FACES_A_PIECE)
-        for count in pool.map(write_piece, starts):
-            done(count)
+        # The threads of the matrix products would only wait for each other.
+        with threadpoolctl.threadpool_limits(1, "blas"):
+            for count in pool.map(write_piece, starts):
+                done(count)
     finally:
         pool.shutdown(cancel_futures=True)
 

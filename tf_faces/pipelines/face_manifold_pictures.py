@@ -289,12 +289,16 @@ def render(
     for start in range(0, len(faces), FACES_A_PIECE):
         part = faces.take(slice(start, start + FACES_A_PIECE))
         vertices = model.vertices(part.shape, part.expression).astype(precision)
-        placed = similarity.apply_similarity(
-            vertices,
-            np.asarray(view.scale, precision),
-            rotation.astype(precision),
-            np.asarray(view.translation, precision),
-        )
+        scale = np.asarray(view.scale, precision)
+        if any(view.angles) or any(view.translation):
+            placed = similarity.apply_similarity(
+                vertices,
+                scale,
+                rotation.astype(precision),
+                np.asarray(view.translation, precision),
+            )
+        else:  # The usual view; the same numbers.
+            placed = vertices * scale
         parts.append(
             painter.draw(
                 placed,
