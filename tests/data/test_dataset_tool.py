@@ -33,6 +33,9 @@ def _start(*arguments):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # What was started in the background of a shell ignores Ctrl-C, and passes
+        # that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 
