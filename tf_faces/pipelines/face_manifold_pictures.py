@@ -18,6 +18,8 @@ from tf_faces.ops import render_depth
 
 # Faces that are drawn together: enough for the matrix products, few enough for memory.
 FACES_A_PIECE = 16
+# Of the memory of tensors, in bytes.
+_ALIGNMENT = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,12 +228,9 @@ class Painter:
             )
         if middles is not None:
             lamps = lamps + middles[:, None]
-        lit = np.stack(
-            [
-                self.light(*face, intensities, lighting.FACE_MANIFOLD_AMBIENT)
-                for face in zip(vertices, albedo, lamps, strict=True)
-            ]
-        )
+        lit = _aligned(vertices.shape, vertices.dtype)
+        for row, face in enumerate(zip(vertices, albedo, lamps, strict=True)):
+            lit[row] = self.light(*face, intensities, lighting.FACE_MANIFOLD_AMBIENT)
         placed = np.asarray(cameras.to_image_face3d(vertices, height, width))
         drawn = render_depth.rasterize(
             placed,
@@ -244,12 +243,20 @@ class Painter:
         )
         mask = drawn.triangle_id.numpy() >= 0
         return Rendering(
-            # Weights may lie a rounding error beside 0..1.
-            images=np.clip(drawn.attributes.numpy(), 0.0, 1.0) * mask[..., None],
+            # Weights may lie a rounding error beside 0..1; 0 where nothing is.
+            images=np.clip(drawn.attributes.numpy(), 0.0, 1.0),
             depth=np.where(mask, drawn.depth.numpy(), 0.0),
             mask=mask,
             vertices=placed,
         )
+
+
+def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """An uninitialised array that TensorFlow can take over without a copy."""
+    size = int(np.prod(shape)) * dtype.itemsize
+    memory = np.empty(size + _ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
+    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 def render(
