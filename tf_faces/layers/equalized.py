@@ -8,6 +8,7 @@ in float32 and cast to the type of the activations last.  Images are [N, H, W, C
 Source: Karras et al., "Progressive Growing of GANs", ICLR 2018; networks.py.
 """
 
+import abc
 import math
 
 import keras
@@ -78,13 +79,13 @@ class _Equalized(keras.layers.Layer):
         self.use_wscale = use_wscale
         self.activation = activation
 
+    @abc.abstractmethod
     def weight_shape(self, input_shape) -> tuple[int, ...]:
         """Shape of the stored weight."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def fan_in(self, input_shape) -> int:
         """Number of inputs of one output."""
-        raise NotImplementedError
 
     def build(self, input_shape):
         deviation = self.gain / math.sqrt(self.fan_in(input_shape))
