@@ -6,7 +6,8 @@ import pathlib
 import numpy as np
 import pytest
 
-from tests.morphable.test_files import flame_arrays, ict_arrays
+from tests.morphable.test_files import flame_arrays
+from tests.morphable.test_open_heads import ict_arrays
 from tf_faces.apps import face_model
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.morphable import flame_files, flame_rig, ict_files, io, synthetic
