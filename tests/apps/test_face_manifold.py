@@ -3,72 +3,16 @@
 import csv
 import json
 import pickle
-import warnings
 
 import numpy as np
 import pytest
-import scipy.io
 
+from tests.apps.face_manifold_commands import MODEL, fails, run, save_mat
 from tf_faces.apps import face_manifold as program
 from tf_faces.convert import face_manifold as convert
 from tf_faces.data import face_manifold_tables as tables
-from tf_faces.data.face_manifold import FaceCoefficients
 from tf_faces.models.face_manifold import denoisers
 from tf_faces.models.face_manifold.config import DenoiserConfig
-
-MODEL = ["--model", "builtin:tiny"]
-
-
-@pytest.fixture(scope="module")
-def workshop(tmp_path_factory):
-    """Weights of both denoisers, a table of faces and a folder of .mat files."""
-    folder = tmp_path_factory.mktemp("workshop")
-    made = (("shape", 199, 1e5), ("expression", 29, 1.0))
-    for seed, (group, length, unit) in enumerate(made):
-        denoiser = denoisers.Denoiser(DenoiserConfig(group, length, unit), seed=seed)
-        (folder / "trained_models" / group).mkdir(parents=True)
-        convert.save(folder / "trained_models" / group / "epoch_10.npz", denoiser)
-        convert.save(folder / "trained_models" / group / "epoch_3.pkl", denoiser)
-    rng = np.random.default_rng(0)
-    faces = FaceCoefficients(
-        rng.standard_normal((12, 199)) * 3e4, rng.standard_normal((12, 29)) * 0.4
-    )
-    tables.write(folder / "faces.npz", faces)
-    (folder / "mats").mkdir()
-    for row in range(12):
-        _save_mat(folder / "mats" / f"f{row:02d}.mat", faces, row)
-    return folder
-
-
-def _save_mat(path, faces, row, **changes):
-    values = {
-        "Shape_Para": faces.shape[row][:, None],
-        "Exp_Para": faces.expression[row][:, None],
-        **changes,
-    }
-    scipy.io.savemat(path, {name: v for name, v in values.items() if v is not None})
-
-
-def _run(workshop, *arguments):
-    return program.main(
-        [
-            arguments[0],
-            *map(str, arguments[1:]),
-            "--trained-models",
-            str(workshop / "trained_models"),
-        ]
-    )
-
-
-def _fails(capfd, status, *words):
-    """One sentence on standard error that holds all words, and exit status 2."""
-    captured = capfd.readouterr()
-    lines = [line for line in captured.err.splitlines() if line.startswith("Error: ")]
-    assert status == 2, captured
-    assert len(lines) == 1 and "Traceback" not in captured.err
-    for word in words:
-        assert word in lines[0], lines[0]
-
 
 # --- help and values ------------------------------------------------------------------
 
@@ -107,7 +51,7 @@ def test_booleans_are_booleans(text):
     ],
 )
 def test_wrong_options(capfd, arguments, words):
-    _fails(capfd, program.main(arguments), *words)
+    fails(capfd, program.main(arguments), *words)
 
 
 # --- denoise --------------------------------------------------------------------------
@@ -117,7 +61,7 @@ def test_wrong_options(capfd, arguments, words):
 def test_denoise(workshop, tmp_path, form, capfd):
     target = tmp_path / "made" / "here"
     assert (
-        _run(
+        run(
             workshop,
             "denoise",
             "-mode",
@@ -143,9 +87,9 @@ def test_denoise(workshop, tmp_path, form, capfd):
 def test_another_epoch_and_unit(workshop, tmp_path, capfd):
     """PyTorch files hold no unit: told 1e5, the .pkl equals the .npz."""
     common = ["denoise", "-mode", "shape", "-path", workshop / "faces.npz"]
-    assert _run(workshop, *common, "-save_folder", tmp_path / "a") == 0
+    assert run(workshop, *common, "-save_folder", tmp_path / "a") == 0
     assert (
-        _run(
+        run(
             workshop,
             *common,
             "-save_folder",
@@ -157,13 +101,34 @@ def test_another_epoch_and_unit(workshop, tmp_path, capfd):
         )
         == 0
     )
-    assert _run(workshop, *common, "-save_folder", tmp_path / "c", "--epoch", 3) == 0
+    assert run(workshop, *common, "-save_folder", tmp_path / "c", "--epoch", 3) == 0
     a, b, c = (tables.read(tmp_path / name / "outputs.pkl").shape for name in "abc")
     np.testing.assert_array_equal(a, b)
     assert not np.allclose(a, c, rtol=1e-3)
     capfd.readouterr()
-    status = _run(workshop, *common, "-save_folder", tmp_path / "d", "--epoch", 4)
-    _fails(capfd, status, "epoch_4.pkl", "epoch_10.npz, epoch_3.pkl", "--epoch")
+    status = run(workshop, *common, "-save_folder", tmp_path / "d", "--epoch", 4)
+    fails(capfd, status, "epoch_4.pkl", "epoch_10.npz, epoch_3.pkl", "--epoch")
+
+
+def test_a_run_folder_gives_its_final_weights(workshop, tmp_path):
+    faces = tables.read(workshop / "faces.npz")
+    denoiser = denoisers.Denoiser(DenoiserConfig("shape", 199, 1e5), seed=7)
+    folder = tmp_path / "run"
+    (folder / "shape").mkdir(parents=True)
+    original = workshop / "trained_models/shape/epoch_10.npz"
+    (folder / "shape/epoch_10.npz").write_bytes(original.read_bytes())
+    convert.save(folder / "shape/final.npz", denoiser)
+    found = []
+    for extra in ([], ["--epoch", 10]):
+        target = tmp_path / f"output{len(found)}"
+        arguments = ["denoise", "-mode", "shape", "-path", workshop / "faces.npz"]
+        arguments += ["-save_folder", target, "--trained-models", folder, *extra]
+        assert program.main([str(word) for word in arguments]) == 0
+        found.append(tables.read(target / "outputs.pkl").shape)
+    np.testing.assert_allclose(found[0], denoiser.denoise(faces.shape), rtol=1e-5)
+    np.testing.assert_allclose(
+        found[1], convert.load(original).denoise(faces.shape), rtol=1e-5
+    )
 
 
 def test_folders_and_pictures(workshop, tmp_path, capfd):
@@ -171,7 +136,7 @@ def test_folders_and_pictures(workshop, tmp_path, capfd):
     common = ["denoise", "-path", workshop / "mats", *MODEL, "--picture-size", 32]
     for text, count in (("False", 1), ("True", 13)):
         target = tmp_path / text
-        status = _run(workshop, *common, "-save_folder", target, "-visualize", text)
+        status = run(workshop, *common, "-save_folder", target, "-visualize", text)
         assert status == 0, capfd.readouterr().err
         assert len(list(target.iterdir())) == count
 
@@ -181,16 +146,16 @@ def test_one_bad_file_among_many(workshop, tmp_path, capfd):
     mats.mkdir()
     faces = tables.read(workshop / "faces.npz")
     for row in range(5):
-        _save_mat(mats / f"{row}.mat", faces, row)
-    _save_mat(mats / "3.mat", faces, 3, Shape_Para=None)
+        save_mat(mats / f"{row}.mat", faces, row)
+    save_mat(mats / "3.mat", faces, 3, Shape_Para=None)
     common = ["denoise", "-path", mats, "-save_folder", tmp_path / "out"]
-    assert _run(workshop, *common) == 0
+    assert run(workshop, *common) == 0
     captured = capfd.readouterr()
     assert "3.mat: lacks the variable Shape_Para" in captured.err
     assert "1 bad files were left out" in captured.err
     assert len(tables.read(tmp_path / "out/outputs.pkl")) == 4
-    status = _run(workshop, *common, "--strict")
-    _fails(capfd, status, "3.mat: lacks the variable Shape_Para")
+    status = run(workshop, *common, "--strict")
+    fails(capfd, status, "3.mat: lacks the variable Shape_Para")
 
 
 # --- wrong input ----------------------------------------------------------------------
@@ -231,10 +196,10 @@ def test_wrong_tables(workshop, tmp_path, capfd, make, words):
     extra = []
     if "short" in source.name:
         extra = ["--epoch", 3]
-    status = _run(
+    status = run(
         workshop, "denoise", "-path", source, "-save_folder", tmp_path / "o", *extra
     )
-    _fails(capfd, status, *words)
+    fails(capfd, status, *words)
     assert not (tmp_path / "o").exists()
 
 
@@ -242,9 +207,9 @@ def test_harmful_tables_and_weights(workshop, tmp_path, capfd):
     evil = tmp_path / "evil.pkl"
     evil.write_bytes(pickle.dumps({"sp": _Harm()}))
     target = tmp_path / "o"
-    status = _run(workshop, "denoise", "-path", evil, "-save_folder", target)
-    _fails(capfd, status, "evil.pkl", "builtins.print")
-    status = _run(
+    status = run(workshop, "denoise", "-path", evil, "-save_folder", target)
+    fails(capfd, status, "evil.pkl", "builtins.print")
+    status = run(
         workshop,
         "denoise",
         "-path",
@@ -254,12 +219,12 @@ def test_harmful_tables_and_weights(workshop, tmp_path, capfd):
         "--shape-weights",
         evil,
     )
-    _fails(capfd, status, "evil.pkl")
+    fails(capfd, status, "evil.pkl")
 
 
 def test_weights_of_the_other_network(workshop, tmp_path, capfd):
     wrong = workshop / "trained_models/expression/epoch_10.npz"
-    status = _run(
+    status = run(
         workshop,
         "denoise",
         "-path",
@@ -269,7 +234,7 @@ def test_weights_of_the_other_network(workshop, tmp_path, capfd):
         "--shape-weights",
         wrong,
     )
-    _fails(capfd, status, "epoch_10.npz", "for expression coefficients")
+    fails(capfd, status, "epoch_10.npz", "for expression coefficients")
 
 
 # --- generate-dataset -----------------------------------------------------------------
@@ -294,9 +259,9 @@ def test_generate_dataset(workshop, tmp_path, capfd):
         }
         assert len(list((folder / "dataset_samples").glob("*.jpg"))) == 10
     capfd.readouterr()
-    _fails(capfd, program.main([*common, "--test-faces", "4"]), "exists already")
+    fails(capfd, program.main([*common, "--test-faces", "4"]), "exists already")
     status = program.main([*common[:-1], str(tmp_path / "other")])
-    _fails(capfd, status, "found 12 faces", "600", "--test-faces")
+    fails(capfd, status, "found 12 faces", "600", "--test-faces")
 
 
 # --- test -----------------------------------------------------------------------------
@@ -316,23 +281,23 @@ def test_test_takes_the_last_faces(workshop, tmp_path, capfd):
         "--picture-size",
         32,
     ]
-    assert _run(workshop, *common, "-size", 2, "--start", 9, "-sigma_exp", 0.5) == 0
+    assert run(workshop, *common, "-size", 2, "--start", 9, "-sigma_exp", 0.5) == 0
     names = {path.name for path in (out / "shape_and_expression").iterdir()}
     assert {"10_gt.jpg", "11_output.jpg", "inputs.pkl", "outputs.pkl"} <= names
     printed = capfd.readouterr().out
     assert "shape: mean squared error" in printed and "2 faces in" in printed
     for source in ("mats", "faces.npz"):
         options = ["test", "--data", workshop / source, "--output", out]
-        assert _run(workshop, *options, "--render", "none", "-size", 5) == 0
+        assert run(workshop, *options, "--render", "none", "-size", 5) == 0
         assert "5 faces in" in capfd.readouterr().out
-    status = _run(workshop, *common, "--start", 12)
-    _fails(capfd, status, "--start: found 12", "0 to 11")
+    status = run(workshop, *common, "--start", 12)
+    fails(capfd, status, "--start: found 12", "0 to 11")
 
 
 def test_draws_differ_by_seed_only(workshop, tmp_path):
     found = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        status = _run(
+        status = run(
             workshop,
             "test",
             "--data",
@@ -355,7 +320,7 @@ def test_draws_differ_by_seed_only(workshop, tmp_path):
 
 def test_create_synthetic(workshop, tmp_path, capfd):
     out = tmp_path / "out"
-    status = _run(
+    status = run(
         workshop,
         "create-synthetic",
         "-size",
@@ -378,7 +343,7 @@ def test_create_synthetic(workshop, tmp_path, capfd):
 
 @pytest.mark.parametrize("form", ["obj", "glb", "none"])
 def test_create_synthetic_meshes(workshop, tmp_path, form):
-    status = _run(
+    status = run(
         workshop,
         "create-synthetic",
         "-size",
@@ -398,13 +363,13 @@ def test_given_expressions(workshop, tmp_path, capfd):
     out = tmp_path / "out"
     common = ["create-synthetic", "-size", 5, "--render", "none", "--output", out]
     options = [*common, *MODEL, "--expressions"]
-    assert _run(workshop, *options, "smile=1; 3=0.5") == 0
+    assert run(workshop, *options, "smile=1; 3=0.5") == 0
     found = tables.read(out / "network_output/outputs.pkl").expression
     assert (np.count_nonzero(found, axis=1) == 1).all()
     np.testing.assert_array_equal(found[0], found[2])
     np.testing.assert_array_equal(found[1, 3], 0.5)
     capfd.readouterr()
-    _fails(capfd, _run(workshop, *options, "smirk=1"), "smirk")
+    fails(capfd, run(workshop, *options, "smirk=1"), "smirk")
 
 
 def test_picture_sets_go_on(workshop, tmp_path, capfd):
@@ -423,12 +388,12 @@ def test_picture_sets_go_on(workshop, tmp_path, capfd):
         "--workers",
         1,
     ]
-    assert _run(workshop, *common) == 0
+    assert run(workshop, *common) == 0
     assert "4 faces in" in capfd.readouterr().out
     (out / "synthetic/synthetic_000002.mat").unlink()
-    assert _run(workshop, *common) == 0
+    assert run(workshop, *common) == 0
     assert "1 of them drawn now" in capfd.readouterr().out
-    _fails(capfd, _run(workshop, *common, "--seed", 9), "other options")
+    fails(capfd, run(workshop, *common, "--seed", 9), "other options")
 
 
 # --- scatter --------------------------------------------------------------------------
@@ -438,7 +403,7 @@ def test_picture_sets_go_on(workshop, tmp_path, capfd):
 def test_scatter(workshop, tmp_path, method):
     pytest.importorskip("sklearn")
     out = tmp_path / "out"
-    status = _run(
+    status = run(
         workshop,
         "scatter",
         "--data",
@@ -470,102 +435,10 @@ def test_scatter(workshop, tmp_path, method):
 
 def test_scatter_needs_faces_of_the_model(workshop, tmp_path, capfd):
     source = _table(tmp_path / "one.npz", sp=np.zeros((1, 199)), ep=np.zeros((1, 29)))
-    status = _run(workshop, "scatter", "--data", source, *MODEL)
-    _fails(capfd, status, "found 1 face", "at least 2")
+    status = run(workshop, "scatter", "--data", source, *MODEL)
+    fails(capfd, status, "found 1 face", "at least 2")
     source = _table(tmp_path / "ict.npz", sp=np.zeros((3, 100)), ep=np.zeros((3, 53)))
-    status = _run(
+    status = run(
         workshop, "scatter", "--data", source, *MODEL, "--output", tmp_path / "o"
     )
-    _fails(capfd, status, "ict.npz", "100 shape coefficients", "199")
-
-
-# --- control --------------------------------------------------------------------------
-
-
-def test_complete(workshop, tmp_path, capfd):
-    common = [
-        "complete",
-        "--size",
-        3,
-        "--output",
-        tmp_path / "o",
-        *MODEL,
-        "--render",
-        "none",
-    ]
-    assert _run(workshop, *common, "--fix", "0=2,7=-1") == 0
-    found = tables.read(tmp_path / "o/outputs.pkl").shape
-    from tf_faces.data import face_manifold_models
-
-    spread = face_manifold_models.load("builtin:tiny").shape_deviations
-    np.testing.assert_allclose(found[:, 0], 2 * spread[0], rtol=1e-6)
-    np.testing.assert_allclose(found[:, 7], -spread[7], rtol=1e-6)
-    assert np.ptp(found[:, 1]) > 0
-    named = ["--mode", "exp", "--fix", "smile=0.5"]
-    assert _run(workshop, *common, *named) == 0
-    capfd.readouterr()
-    for text, words in (
-        ("300=1", ["300=1", "0 to 198"]),
-        ("smile=1", ["before '='"]),
-        ("0", ["'0'", "NUMBER=VALUE"]),
-        ("0=x", ["0=x"]),
-        ("", ["names no coefficient"]),
-    ):
-        _fails(capfd, _run(workshop, *common, "--fix", text), *words)
-
-
-def test_interpolate(workshop, tmp_path, capfd):
-    common = [
-        "interpolate",
-        "--path",
-        workshop / "faces.npz",
-        "--output",
-        tmp_path / "o",
-        "--render",
-        "none",
-        "--table",
-        "npz",
-    ]
-    assert _run(workshop, *common, "--rows", 2, 5, "--steps", 4) == 0
-    walk = tables.read(tmp_path / "o/outputs.npz")
-    faces = tables.read(workshop / "faces.npz")
-    for row, face in ((0, 2), (-1, 5)):
-        np.testing.assert_allclose(
-            walk.shape[row], faces.shape[face], rtol=1e-4, atol=1
-        )
-    _fails(capfd, _run(workshop, *common, "--rows", 2, 12), "found 12", "0 to 11")
-
-
-def test_evaluate(workshop, tmp_path, capfd):
-    common = ["evaluate", "--size", 60, "--output", tmp_path / "o", *MODEL]
-    assert _run(workshop, *common) == 0
-    with open(tmp_path / "o/measures.csv", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    assert len(rows) == 8 and {row["group"] for row in rows} == {"shape", "expression"}
-    values = {(row["group"], row["set"]): row for row in rows}
-    assert float(values["shape", "uniform"]["trace_ratio"]) > 5
-    printed = capfd.readouterr().out
-    assert "specificity" in printed and "through the network" in printed
-    assert _run(workshop, *common, "--data", workshop / "mats") == 0
-    capfd.readouterr()
-    for part in ("0", "1", "0.01"):
-        status = _run(
-            workshop, *common, "--data", workshop / "mats", "--held-out", part
-        )
-        _fails(capfd, status, "held out" if part == "0.01" else "--held-out")
-
-
-def test_convert(workshop, tmp_path, capfd):
-    source = workshop / "trained_models/shape/epoch_3.pkl"
-    target = tmp_path / "w.npz"
-    options = ["convert", str(source), str(target), "--what", "weights"]
-    _fails(capfd, program.main(options), "does not say its group")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert program.main([*options, "--group", "shape", "--unit", "1e4"]) == 0
-    assert "unit 10000" in capfd.readouterr().out
-    assert convert.load(target).config.unit == 1e4
-    table = tmp_path / "t.npz"
-    options = ["convert", str(workshop / "mats"), str(table), "--what", "table"]
-    assert program.main(options) == 0
-    assert tables.read(table).names[0] == "f00"
+    fails(capfd, status, "ict.npz", "100 shape coefficients", "199")

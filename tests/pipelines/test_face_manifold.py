@@ -214,30 +214,39 @@ def test_embeddings(method):
 # --- pictures -------------------------------------------------------------------------
 
 
-def test_painter_is_the_reference_lighting(model, faces):
+def test_painter_is_the_reference_lighting(model, faces, monkeypatch):
+    monkeypatch.setattr(pictures, "_VERTICES_A_BLOCK", 700)  # Several, the last short.
     painter = pictures.Painter(model)
-    vertices = model.vertices(faces.shape[0], faces.expression[0]) * np.float32(0.001)
-    albedo = pictures.colors(model, faces.texture)[0]
-    reference_normals = normals.vertex_normals_face3d(vertices, model.triangles)
-    np.testing.assert_allclose(
-        painter.normals(vertices).T, reference_normals, atol=2e-5
-    )
-    expected = lighting.point_lights(
-        vertices,
-        reference_normals,
-        albedo,
-        np.float32(lighting.FACE_MANIFOLD_LIGHT_POSITIONS),
-        np.float32(lighting.FACE_MANIFOLD_LIGHT_INTENSITIES),
-        ambient=0.1,
-    )
-    found = painter.light(
-        vertices,
-        albedo,
-        np.array(lighting.FACE_MANIFOLD_LIGHT_POSITIONS),
-        np.array(lighting.FACE_MANIFOLD_LIGHT_INTENSITIES),
-        0.1,
-    )
-    np.testing.assert_allclose(found, expected, atol=3e-5)
+    vertices = model.vertices(faces.shape, faces.expression) * np.float32(0.001)
+    albedo = pictures.colors(model, faces.texture)
+    lamps = np.float32(lighting.FACE_MANIFOLD_LIGHT_POSITIONS)
+    intensities = np.float32(lighting.FACE_MANIFOLD_LIGHT_INTENSITIES)
+    moved = lamps + np.arange(len(faces), dtype=np.float32)[:, None, None]
+    found_normals = painter.normals(vertices)
+    found = painter.light(vertices, albedo, moved, intensities, 0.1)
+    for row in range(len(faces)):
+        reference_normals = normals.vertex_normals_face3d(
+            vertices[row], model.triangles
+        )
+        np.testing.assert_allclose(
+            found_normals[..., row].T, reference_normals, atol=2e-5
+        )
+        expected = lighting.point_lights(
+            vertices[row],
+            reference_normals,
+            albedo[row],
+            moved[row],
+            intensities,
+            ambient=0.1,
+        )
+        np.testing.assert_allclose(found[row], expected, atol=3e-5)
+
+
+def test_normals_that_cancel_point_along_x(model):
+    flat = np.zeros((2, model.vertex_count, 3), np.float32)
+    found = pictures.Painter(model).normals(flat)
+    assert np.array_equal(found[0], np.ones_like(found[0]))
+    assert not found[1:].any()
 
 
 def test_pictures_show_faces_in_any_number(model, faces, monkeypatch):

@@ -1,10 +1,10 @@
 """dataset_tool: makes, shows, compares and checks TFRecord sets of training images."""
 
 import argparse
-import os
 from collections.abc import Callable, Iterable, Sequence
 
 from tf_faces.apps import entry
+from tf_faces.core import machine
 
 # Everything else is imported by the command that needs it: --help is instant, and no
 # command but make_uv_set with a GPU-rendered model ever loads TensorFlow.
@@ -205,7 +205,7 @@ def _make_uv_set(options: argparse.Namespace) -> None:
         options.resolution,
         options.seed,
         expressions_per_subject=options.expressions_per_subject,
-        processes=options.processes or len(os.sched_getaffinity(0)),
+        processes=options.processes or machine.processors(),
     )
     print(
         f"{directory}: {options.count} samples of {options.resolution} x "

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from tf_faces.apps import entry
+from tf_faces.core import machine
 
 # Everything else is imported by the command that needs it: --help is instant.
 
@@ -38,6 +39,7 @@ def _main(arguments: list[str]) -> int | None:
     if not arguments:
         arguments = ["--help"]
     options = _parser().parse_args(arguments)
+    machine.keep_freed_memory(shared_by_threads=True)
     return options.function(options)
 
 
@@ -153,8 +155,8 @@ def _add_weights(parser) -> None:
     group.add_argument(
         "--epoch",
         type=epoch,
-        default="10",
-        help="which epoch_<n> of that folder; or final, best",
+        help="which epoch_<n> of that folder; or final, best; default: the final "
+        "weights of a run folder, epoch 10 of the original's",
     )
     for name, group_name in (("shape", "shape"), ("exp", "expression")):
         group.add_argument(

@@ -21,6 +21,9 @@ from tf_faces.pipelines import face_manifold as pipeline
 from tf_faces.pipelines import face_manifold_files as face_files
 from tf_faces.pipelines import face_manifold_pictures as pictures
 
+# What all programs of the original load.
+_ORIGINAL_EPOCH = 10
+
 
 def load_model(options: argparse.Namespace) -> MorphableModel:
     """The face model that --model names."""
@@ -75,9 +78,11 @@ def sampling_deviations(
 def _find_weights(options: argparse.Namespace, group: str) -> pathlib.Path:
     folder = pathlib.Path(options.trained_models) / group
     # The .npz that train.py writes beside the .pkl knows its unit.
-    is_number = options.epoch.isdigit()
-    stem = f"epoch_{options.epoch}" if is_number else options.epoch
-    candidates = [folder / f"{stem}{end}" for end in (".npz", ".pkl")]
+    if options.epoch is None:
+        stems = ["final", f"epoch_{_ORIGINAL_EPOCH}"]
+    else:
+        stems = [f"epoch_{options.epoch}" if options.epoch.isdigit() else options.epoch]
+    candidates = [folder / f"{stem}{end}" for stem in stems for end in (".npz", ".pkl")]
     for path in candidates:
         if path.is_file():
             return path

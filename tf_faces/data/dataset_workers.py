@@ -8,7 +8,6 @@ here imports TensorFlow.
 import collections
 import concurrent.futures
 import contextlib
-import ctypes
 import dataclasses
 import multiprocessing
 import os
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from tf_faces.core import machine
 from tf_faces.core.errors import InputError, TfFacesError
 from tf_faces.data import records
 
@@ -28,9 +28,6 @@ _TASKS_PER_WORKER = 3
 # An automatic number of processes gives each at least so many images, because
 # starting one takes about as long as preparing them.
 _IMAGES_WORTH_A_PROCESS = 64
-# Parameters of mallopt, from glibc's malloc.h.
-_MALLOC_TRIM_THRESHOLD = -1
-_MALLOC_MMAP_THRESHOLD = -3
 
 # Turns an item (a file name, a number, ...) into an image [C, H, W], uint8 or float,
 # or None to leave it out.  Must be picklable: worker processes call it.
@@ -169,20 +166,8 @@ def _start_worker(layout: Layout, turn: contextlib.AbstractContextManager) -> No
     # Ctrl-C reaches the whole group; the parent alone decides how to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _keep_freed_memory()
+    machine.keep_freed_memory()
     _placer_of_this_process = _Placer(layout, turn)
-
-
-def _keep_freed_memory() -> None:
-    """Tells the C library to reuse freed blocks instead of returning them.
-
-    By default every array of a few megabytes is mapped, paged in, and unmapped again,
-    which takes as long as filling it.  Without glibc nothing happens.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_MALLOC_MMAP_THRESHOLD, 1 << 25)  # The largest value allowed.
-        mallopt(_MALLOC_TRIM_THRESHOLD, 1 << 30)
 
 
 def _end_with_parent() -> None:
@@ -261,5 +246,4 @@ def place_all(
 
 def default_processes(count: int) -> int:
     """Returns how many processes are worth starting for `count` images."""
-    available = len(os.sched_getaffinity(0))
-    return max(1, min(available, count // _IMAGES_WORTH_A_PROCESS))
+    return max(1, min(machine.processors(), count // _IMAGES_WORTH_A_PROCESS))

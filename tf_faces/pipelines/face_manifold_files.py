@@ -1,14 +1,13 @@
 """Faces as files: pictures and meshes, one a face, and expressions given as text."""
 
 import concurrent.futures
-import os
 import pathlib
 import re
 from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from tf_faces.core import files
+from tf_faces.core import files, machine
 from tf_faces.core.errors import InputError
 from tf_faces.data.face_manifold import FaceCoefficients
 from tf_faces.geometry import mesh_files
@@ -97,7 +96,7 @@ def _write_pictures(paths, model, faces, view, done, rule) -> None:
             _write_jpeg(path, image)
         return len(images)
 
-    pool = concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0)))
+    pool = concurrent.futures.ThreadPoolExecutor(machine.processors())
     try:
         starts = range(0, len(faces), pictures.FACES_A_PIECE)
         # The threads of the matrix products would only wait for each other.

@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 import tqdm
 
-from tf_faces.core import files, seeding
+from tf_faces.core import files, machine, seeding
 from tf_faces.core.errors import InputError
 from tf_faces.data import face_manifold_models as face_models
 from tf_faces.data import face_manifold_tables as tables
@@ -311,6 +311,7 @@ def _start_worker(*arguments) -> None:
     with contextlib.suppress(RuntimeError):
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(1)
+    machine.keep_freed_memory()
     _Worker.current = _Worker(*arguments)
 
 
@@ -443,7 +444,7 @@ def write_set(
     _prepare(directory, model, faces, options, origin)
     numbers = missing_faces(directory, faces)
     workers = min(
-        len(os.sched_getaffinity(0)) if workers is None else workers,
+        machine.processors() if workers is None else workers,
         max(1, math.ceil(len(numbers) / _FACES_A_TASK)),
     )
     if workers < 1:

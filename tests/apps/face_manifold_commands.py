@@ -1,0 +1,37 @@
+"""How the tests of the face_manifold program call it and read its mistakes."""
+
+import scipy.io
+
+from tf_faces.apps import face_manifold as program
+
+MODEL = ["--model", "builtin:tiny"]
+
+
+def save_mat(path, faces, row, **changes):
+    values = {
+        "Shape_Para": faces.shape[row][:, None],
+        "Exp_Para": faces.expression[row][:, None],
+        **changes,
+    }
+    scipy.io.savemat(path, {name: v for name, v in values.items() if v is not None})
+
+
+def run(workshop, *arguments):
+    return program.main(
+        [
+            arguments[0],
+            *map(str, arguments[1:]),
+            "--trained-models",
+            str(workshop / "trained_models"),
+        ]
+    )
+
+
+def fails(capfd, status, *words):
+    """One sentence on standard error that holds all words, and exit status 2."""
+    captured = capfd.readouterr()
+    lines = [line for line in captured.err.splitlines() if line.startswith("Error: ")]
+    assert status == 2, captured
+    assert len(lines) == 1 and "Traceback" not in captured.err
+    for word in words:
+        assert word in lines[0], lines[0]

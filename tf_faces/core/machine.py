@@ -1,0 +1,38 @@
+"""What the machine offers a program: processors and memory."""
+
+import ctypes
+import os
+
+# Parameters of mallopt, from glibc's malloc.h.
+_MALLOC_TRIM_THRESHOLD = -1
+_MALLOC_TOP_PAD = -2
+_MALLOC_MMAP_THRESHOLD = -3
+_MALLOC_ARENA_MAX = -8
+
+
+def processors() -> int:
+    """Returns the number of processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def keep_freed_memory(shared_by_threads: bool = False) -> None:
+    """Tells the C library to reuse freed blocks instead of returning them.
+
+    By default every array of a few megabytes is mapped, paged in, and unmapped again,
+    which takes as long as filling it.  Without glibc nothing happens.
+
+    Args:
+      shared_by_threads: the threads take from one store, which then grows in large
+        steps; for programs whose threads hold large arrays.  Comes too late for
+        threads that have asked for memory already.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return
+    mallopt(_MALLOC_MMAP_THRESHOLD, 1 << 25)  # The largest value allowed.
+    mallopt(_MALLOC_TRIM_THRESHOLD, 1 << 30)
+    if shared_by_threads:
+        mallopt(_MALLOC_ARENA_MAX, 1)
+        mallopt(_MALLOC_TOP_PAD, 1 << 28)
