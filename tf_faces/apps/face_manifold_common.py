@@ -16,13 +16,11 @@ from tf_faces.core.errors import InputError
 from tf_faces.data import face_manifold_models as face_models
 from tf_faces.data import face_manifold_tables as tables
 from tf_faces.data.face_manifold import FaceCoefficients
+from tf_faces.models.face_manifold import denoisers
 from tf_faces.morphable.model import MorphableModel
 from tf_faces.pipelines import face_manifold as pipeline
 from tf_faces.pipelines import face_manifold_files as face_files
 from tf_faces.pipelines import face_manifold_pictures as pictures
-
-# What all programs of the original load.
-_ORIGINAL_EPOCH = 10
 
 
 def load_model(options: argparse.Namespace) -> MorphableModel:
@@ -45,22 +43,27 @@ def load_manifold(
         short = {"shape": "shape", "expression": "exp"}[group]
         given = getattr(options, f"{short}_weights")
         path = pathlib.Path(given) if given else _find_weights(options, group)
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            found[group] = weights.load(
-                path,
-                group,
-                unit=getattr(options, f"{short}_unit"),
-                length=lengths[group],
-            )
-        for warning in caught:
-            if issubclass(warning.category, weights.UnitWarning):
-                print(f"Warning: {warning.message}", file=sys.stderr)
-            else:
-                warnings.warn_explicit(
-                    warning.message, warning.category, warning.filename, warning.lineno
-                )
+        found[group] = load_denoiser(
+            path, group, getattr(options, f"{short}_unit"), lengths[group]
+        )
     return pipeline.FaceManifold(**found)
+
+
+def load_denoiser(
+    path: pathlib.Path, group: str, unit: float | None, length: int | None
+) -> denoisers.Denoiser:
+    """Loads weights; a unit that seems wrong is one line on standard error."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        denoiser = weights.load(path, group, unit=unit, length=length)
+    for warning in caught:
+        if issubclass(warning.category, weights.UnitWarning):
+            print(f"Warning: {warning.message}", file=sys.stderr)
+        else:
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
+    return denoiser
 
 
 def sampling_deviations(
@@ -76,23 +79,14 @@ def sampling_deviations(
 
 
 def _find_weights(options: argparse.Namespace, group: str) -> pathlib.Path:
-    folder = pathlib.Path(options.trained_models) / group
-    # The .npz that train.py writes beside the .pkl knows its unit.
-    if options.epoch is None:
-        stems = ["final", f"epoch_{_ORIGINAL_EPOCH}"]
-    else:
-        stems = [f"epoch_{options.epoch}" if options.epoch.isdigit() else options.epoch]
-    candidates = [folder / f"{stem}{end}" for stem in stems for end in (".npz", ".pkl")]
-    for path in candidates:
-        if path.is_file():
-            return path
-    short = {"shape": "shape", "expression": "exp"}[group]
-    present = sorted(path.name for path in folder.glob("epoch_*"))
-    raise InputError(
-        f"{candidates[-1]}: no such weights file (found "
-        f"{', '.join(present) or 'none'}); --epoch, --trained-models or "
-        f"--{short}-weights names another."
-    )
+    try:
+        return weights.find(options.trained_models, group, options.epoch)
+    except InputError as error:
+        short = {"shape": "shape", "expression": "exp"}[group]
+        raise InputError(
+            f"{str(error).removesuffix('.')}; --epoch, --trained-models or "
+            f"--{short}-weights names another."
+        ) from error
 
 
 def projection_options(options: argparse.Namespace) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from tf_faces.models.face_manifold.config import DenoiserConfig
 
 FORMAT = "tf_faces face_manifold denoiser 1"
 SUFFIXES = (".npz", ".pkl", ".pt", ".pth")
+ORIGINAL_EPOCH = 10
 
 CANDIDATE_UNITS = (1.0, 1e3, 1e4, 1e5, 1e6)
 # Deviations of coefficients fitted to photographs (16 files of AFLW2000-3D, first
@@ -214,6 +215,36 @@ def load(
     if not is_ours and check_unit:
         warn_if_unit_disagrees(denoiser, str(path))
     return denoiser
+
+
+def find(folder: files.PathLike, group: str, epoch: str | None = None) -> pathlib.Path:
+    """Finds the weights of one denoiser in a run folder or the original's folder.
+
+    Args:
+      folder: with the subfolders `shape` and `expression`.
+      group: "shape" or "expression".
+      epoch: a number, "final" or "best"; None takes the final weights of a run folder,
+        and epoch 10, as all programs of the original do, where there are none.
+
+    Returns:
+      The `.npz`, which knows its unit, or else the PyTorch file.
+
+    Raises:
+      InputError: if there is neither, naming those that are there.
+    """
+    here = pathlib.Path(folder) / group
+    names = ["final", str(ORIGINAL_EPOCH)] if epoch is None else [epoch]
+    stems = [f"epoch_{name}" if name.isdigit() else name for name in names]
+    for stem in stems:
+        for suffix in SUFFIXES:
+            path = here / f"{stem}{suffix}"
+            if path.is_file():
+                return path
+    present = sorted(path.name for path in here.glob("epoch_*"))
+    raise InputError(
+        f"{here / stems[-1]}.pkl: no such weights file (found "
+        f"{', '.join(present) or 'none'})."
+    )
 
 
 def _is_npz(path: pathlib.Path) -> bool:
