@@ -9,12 +9,6 @@ from tf_faces.morphable import bfm_files, parameters, sampling
 
 
 @pytest.fixture
-def arrays(recording):
-    with np.load(recording) as archive:
-        return dict(archive)
-
-
-@pytest.fixture
 def model(recording):
     return bfm_files.load_model_shape(drawing.beside(recording.parent, "tiny_3dmm"))
 

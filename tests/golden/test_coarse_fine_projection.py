@@ -13,12 +13,6 @@ pytestmark = pytest.mark.golden("coarse_fine", "mm_params*.npz")
 
 
 @pytest.fixture
-def arrays(recording):
-    with np.load(recording) as archive:
-        return dict(archive)
-
-
-@pytest.fixture
 def model(recording):
     return bfm_files.load_model_shape(drawing.beside(recording.parent, "tiny_3dmm"))
 

@@ -11,12 +11,6 @@ GRADIENT_TOLERANCE = 2e-5  # The recording's: order of summation.
 pytestmark = pytest.mark.golden("coarse_fine", "render_*.npz")
 
 
-@pytest.fixture
-def arrays(recording):
-    with np.load(recording) as archive:
-        return dict(archive)
-
-
 def mesh(arrays):
     vertices, texture = (arrays[k].transpose(0, 2, 1) for k in ("vertex", "texture"))
     return vertices, arrays["tri"].T, texture

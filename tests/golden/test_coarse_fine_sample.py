@@ -15,12 +15,6 @@ pytestmark = pytest.mark.golden("coarse_fine", "sample_test*.npz")
 
 
 @pytest.fixture
-def arrays(recording):
-    with np.load(recording) as archive:
-        return dict(archive)
-
-
-@pytest.fixture
 def files(recording):
     folder = drawing.beside(recording.parent, "tiny_3dmm")
     shape = scipy.io.loadmat(folder / "Model_Shape.mat")

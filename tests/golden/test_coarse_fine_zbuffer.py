@@ -14,12 +14,6 @@ TOLERANCE = 1e-9
 pytestmark = pytest.mark.golden("coarse_fine", "mex_zbuffer*.npz")
 
 
-@pytest.fixture
-def arrays(recording):
-    with np.load(recording) as archive:
-        return dict(archive)
-
-
 def draw(implementation, *mesh):
     *mesh, attributes = mesh
     if implementation == "numpy":

@@ -15,12 +15,6 @@ AFFINE = 1e-3
 pytestmark = pytest.mark.golden("face_manifold", "bfm_ops*.npz")
 
 
-@pytest.fixture
-def arrays(recording):
-    with np.load(recording) as archive:
-        return dict(archive)
-
-
 def close(actual, expected, relative=RELATIVE):
     actual, expected = np.asarray(actual), np.asarray(expected)
     assert actual.shape == expected.shape

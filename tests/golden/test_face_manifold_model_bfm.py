@@ -18,12 +18,6 @@ def close(actual, expected):
 
 
 @pytest.fixture
-def arrays(recording):
-    with np.load(recording) as archive:
-        return dict(archive)
-
-
-@pytest.fixture
 def model(recording):
     return io.load(drawing.companion(recording, "bfm_small", ".mat"))
 

@@ -10,12 +10,6 @@ from tf_faces.morphable import fitting, io, sampling
 
 
 @pytest.fixture
-def arrays(recording):
-    with np.load(recording) as archive:
-        return dict(archive)
-
-
-@pytest.fixture
 def model(recording):
     return io.load(drawing.companion(recording, "synthetic_bfm", ".mat"))
 

@@ -25,12 +25,6 @@ pytestmark = pytest.mark.golden("prnet", "posmap*.npz")
 
 
 @pytest.fixture
-def arrays(recording):
-    with np.load(recording) as archive:
-        return dict(archive)
-
-
-@pytest.fixture
 def model(recording):
     return bfm_files.load_bfm(drawing.companion(recording, "synthetic_bfm", ".mat"))
 

@@ -17,12 +17,6 @@ IMPLEMENTATIONS = pytest.mark.parametrize(
 pytestmark = pytest.mark.golden("prnet", "render*.npz")
 
 
-@pytest.fixture
-def arrays(recording):
-    with np.load(recording) as archive:
-        return dict(archive)
-
-
 def draw(arrays, implementation, rule, attributes=None, dtype=np.float64):
     vertices = arrays["small_vertices"].astype(dtype)
     triangles = arrays["small_triangles"]

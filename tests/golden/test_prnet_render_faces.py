@@ -17,17 +17,6 @@ IMPLEMENTATIONS = pytest.mark.parametrize("implementation", ["op", "reference"])
 pytestmark = pytest.mark.golden("prnet", "render*.npz")
 
 
-@pytest.fixture
-def arrays(recording):
-    with np.load(recording) as archive:
-        return dict(archive)
-
-
-@pytest.fixture(scope="module")
-def face(data_directory):
-    return prnet_face.load(data_directory)
-
-
 def pattern(pixels):
     """The recording's colours, drawn by the pixels of the map."""
     column, row = pixels.T.astype(np.float64)

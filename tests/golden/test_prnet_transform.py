@@ -35,12 +35,6 @@ def clean(value, magnitude=1e-4):
     return three_digits(value)
 
 
-@pytest.fixture
-def arrays(recording):
-    with np.load(recording) as archive:
-        return dict(archive)
-
-
 pytestmark = pytest.mark.golden("prnet", "transform*.npz")
 
 

@@ -10,12 +10,6 @@ TOLERANCE = 1e-5
 pytestmark = pytest.mark.golden("prnet", "render*.npz")
 
 
-@pytest.fixture
-def arrays(recording):
-    with np.load(recording) as archive:
-        return dict(archive)
-
-
 @pytest.mark.parametrize("kind, dtype", [("np", np.float64), ("cpp", np.float32)])
 def test_normals(arrays, kind, dtype):
     computed = normals.vertex_normals_face3d(

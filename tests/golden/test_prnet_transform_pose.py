@@ -15,17 +15,6 @@ from tf_faces.geometry import (
 pytestmark = pytest.mark.golden("prnet", "render*.npz")
 
 
-@pytest.fixture
-def arrays(recording):
-    with np.load(recording) as archive:
-        return dict(archive)
-
-
-@pytest.fixture(scope="module")
-def face(data_directory):
-    return prnet_face.load(data_directory)
-
-
 def strided(array, arrays, key):
     """The stride is not stored: it follows from the number of rows kept."""
     expected = arrays[key]

@@ -225,24 +225,13 @@ class RenderDepthGpuOp : public OpKernel {
     const Tensor& vertices = context->input(0);
     const Tensor& triangles = context->input(1);
     const Tensor& attributes = context->input(2);
-    const Tensor& image_size = context->input(3);  // In host memory.
     Sizes sizes;
     OP_REQUIRES_OK(context, ReadSizes(vertices, triangles, attributes, &sizes));
-    OP_REQUIRES(context, image_size.dims() == 1 && image_size.NumElements() == 2,
-                absl::InvalidArgumentError("image_size must hold height and width"));
-    const int64_t height = image_size.flat<int32_t>()(0);
-    const int64_t width = image_size.flat<int32_t>()(1);
-    OP_REQUIRES_OK(context, CheckImageSize(sizes, height, width));
-    const TensorShape image({sizes.batch, height, width});
-    TensorShape triples = image, mixed = image;
-    triples.AddDim(3);
-    mixed.AddDim(sizes.channels);
+    int64_t height, width;
+    OP_REQUIRES_OK(context,
+                   ReadImageSize(context->input(3), sizes, &height, &width));
     Tensor* outputs[5];
-    OP_REQUIRES_OK(context, context->allocate_output(0, image, &outputs[0]));
-    OP_REQUIRES_OK(context, context->allocate_output(1, image, &outputs[1]));
-    OP_REQUIRES_OK(context, context->allocate_output(2, triples, &outputs[2]));
-    OP_REQUIRES_OK(context, context->allocate_output(3, triples, &outputs[3]));
-    OP_REQUIRES_OK(context, context->allocate_output(4, mixed, &outputs[4]));
+    OP_REQUIRES_OK(context, AllocateImages(context, sizes, height, width, outputs));
     const cudaStream_t stream = context->eigen_device<GPUDevice>().stream();
     const Mesh<T> meshes = MeshOfItem<T>(sizes, vertices, triangles, attributes, 0);
     OP_REQUIRES_OK(context, CheckOnDevice(context, sizes, meshes,
@@ -253,7 +242,7 @@ class RenderDepthGpuOp : public OpKernel {
     OP_REQUIRES_OK(context,
                    context->allocate_temp(sizeof(T) == 4 ? tensorflow::DT_UINT32
                                                          : tensorflow::DT_UINT64,
-                                          image, &keys));
+                                          outputs[0]->shape(), &keys));
     using Bits = typename Ordered<T>::Bits;
     Bits* key = reinterpret_cast<Bits*>(const_cast<char*>(keys.tensor_data().data()));
     Image<T> target;
@@ -305,19 +294,7 @@ class RenderDepthGradGpuOp : public OpKernel {
     const Tensor& triangle_id = context->input(3);
     Sizes sizes;
     OP_REQUIRES_OK(context, ReadSizes(vertices, triangles, attributes, &sizes));
-    OP_REQUIRES(context,
-                triangle_id.dims() == 3 && triangle_id.dim_size(0) == sizes.batch,
-                absl::InvalidArgumentError("triangle_id must have shape [N, H, W]"));
-    TensorShape triples = triangle_id.shape(), mixed = triangle_id.shape();
-    triples.AddDim(3);
-    mixed.AddDim(sizes.channels);
-    const TensorShape expected[4] = {triangle_id.shape(), triples, triples, mixed};
-    for (int i = 0; i < 4; ++i) {
-      OP_REQUIRES(context, context->input(4 + i).shape() == expected[i],
-                  absl::InvalidArgumentError("gradient " + std::to_string(i) +
-                                             " must have shape " +
-                                             expected[i].DebugString()));
-    }
+    OP_REQUIRES_OK(context, CheckImageGradients(context, sizes));
     Tensor* to_vertices;
     Tensor* to_attributes;
     OP_REQUIRES_OK(context,

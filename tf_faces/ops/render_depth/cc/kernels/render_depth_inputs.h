@@ -81,6 +81,59 @@ inline absl::Status CheckImageSize(const Sizes& sizes, int64_t height, int64_t w
   return absl::OkStatus();
 }
 
+// Image size that the fourth input holds, in host memory.
+inline absl::Status ReadImageSize(const tensorflow::Tensor& image_size,
+                                  const Sizes& sizes, int64_t* height, int64_t* width) {
+  if (image_size.dims() != 1 || image_size.NumElements() != 2) {
+    return absl::InvalidArgumentError(
+        "image_size must hold height and width. Received: shape " +
+        image_size.shape().DebugString());
+  }
+  *height = image_size.flat<int32_t>()(0);
+  *width = image_size.flat<int32_t>()(1);
+  return CheckImageSize(sizes, *height, *width);
+}
+
+// Allocates depth, triangle ids, barycentrics, normals and attributes.
+inline absl::Status AllocateImages(tensorflow::OpKernelContext* context,
+                                   const Sizes& sizes, int64_t height, int64_t width,
+                                   tensorflow::Tensor* outputs[5]) {
+  const tensorflow::TensorShape image({sizes.batch, height, width});
+  tensorflow::TensorShape triples = image, mixed = image;
+  triples.AddDim(3);
+  mixed.AddDim(sizes.channels);
+  const tensorflow::TensorShape* shapes[5] = {&image, &image, &triples, &triples,
+                                              &mixed};
+  for (int i = 0; i < 5; ++i) {
+    TF_RETURN_IF_ERROR(context->allocate_output(i, *shapes[i], &outputs[i]));
+  }
+  return absl::OkStatus();
+}
+
+// Checks that triangle ids (the fourth input) and the gradients of depth, barycentrics,
+// normals and attributes (the next four) fit each other.
+inline absl::Status CheckImageGradients(tensorflow::OpKernelContext* context,
+                                        const Sizes& sizes) {
+  const tensorflow::TensorShape& image = context->input(3).shape();
+  if (image.dims() != 3 || image.dim_size(0) != sizes.batch) {
+    return absl::InvalidArgumentError(
+        "triangle_id must have shape [N, H, W]. Received: " + image.DebugString());
+  }
+  tensorflow::TensorShape triples = image, mixed = image;
+  triples.AddDim(3);
+  mixed.AddDim(sizes.channels);
+  const tensorflow::TensorShape* expected[4] = {&image, &triples, &triples, &mixed};
+  for (int i = 0; i < 4; ++i) {
+    const tensorflow::TensorShape& found = context->input(4 + i).shape();
+    if (found != *expected[i]) {
+      return absl::InvalidArgumentError(
+          "gradient " + std::to_string(i) + " must have shape " +
+          expected[i]->DebugString() + ". Received: " + found.DebugString());
+    }
+  }
+  return absl::OkStatus();
+}
+
 inline absl::Status MeshStatus(MeshError error, const Sizes& sizes, int64_t item) {
   switch (error) {
     case MeshError::kIndex:

@@ -20,7 +20,6 @@ using tensorflow::OpKernel;
 using tensorflow::OpKernelConstruction;
 using tensorflow::OpKernelContext;
 using tensorflow::Tensor;
-using tensorflow::TensorShape;
 
 // Splitting one image further gains less than repeating the triangles' setup costs.
 constexpr int64_t kLeastRowsPerBand = 32;
@@ -41,27 +40,13 @@ class RenderDepthOp : public OpKernel {
     const Tensor& vertices = context->input(0);
     const Tensor& triangles = context->input(1);
     const Tensor& attributes = context->input(2);
-    const Tensor& image_size = context->input(3);
     Sizes sizes;
     OP_REQUIRES_OK(context, ReadSizes(vertices, triangles, attributes, &sizes));
-    OP_REQUIRES(context, image_size.dims() == 1 && image_size.NumElements() == 2,
-                absl::InvalidArgumentError(
-                    "image_size must hold height and width. Received: shape " +
-                    image_size.shape().DebugString()));
-    const int64_t height = image_size.flat<int32_t>()(0);
-    const int64_t width = image_size.flat<int32_t>()(1);
-    OP_REQUIRES_OK(context, CheckImageSize(sizes, height, width));
-
-    const TensorShape image({sizes.batch, height, width});
-    TensorShape triples = image, mixed = image;
-    triples.AddDim(3);
-    mixed.AddDim(sizes.channels);
+    int64_t height, width;
+    OP_REQUIRES_OK(context,
+                   ReadImageSize(context->input(3), sizes, &height, &width));
     Tensor* outputs[5];
-    OP_REQUIRES_OK(context, context->allocate_output(0, image, &outputs[0]));
-    OP_REQUIRES_OK(context, context->allocate_output(1, image, &outputs[1]));
-    OP_REQUIRES_OK(context, context->allocate_output(2, triples, &outputs[2]));
-    OP_REQUIRES_OK(context, context->allocate_output(3, triples, &outputs[3]));
-    OP_REQUIRES_OK(context, context->allocate_output(4, mixed, &outputs[4]));
+    OP_REQUIRES_OK(context, AllocateImages(context, sizes, height, width, outputs));
     for (Tensor* output : outputs) {
       AdviseHugePages(const_cast<char*>(output->tensor_data().data()),
                       output->TotalBytes());
@@ -136,22 +121,7 @@ class RenderDepthGradOp : public OpKernel {
     const Tensor& triangle_id = context->input(3);
     Sizes sizes;
     OP_REQUIRES_OK(context, ReadSizes(vertices, triangles, attributes, &sizes));
-    OP_REQUIRES(context,
-                triangle_id.dims() == 3 && triangle_id.dim_size(0) == sizes.batch,
-                absl::InvalidArgumentError(
-                    "triangle_id must have shape [N, H, W]. Received: " +
-                    triangle_id.shape().DebugString()));
-    TensorShape triples = triangle_id.shape(), mixed = triangle_id.shape();
-    triples.AddDim(3);
-    mixed.AddDim(sizes.channels);
-    const TensorShape expected[4] = {triangle_id.shape(), triples, triples, mixed};
-    for (int i = 0; i < 4; ++i) {
-      OP_REQUIRES(context, context->input(4 + i).shape() == expected[i],
-                  absl::InvalidArgumentError(
-                      "gradient " + std::to_string(i) + " must have shape " +
-                      expected[i].DebugString() + ". Received: " +
-                      context->input(4 + i).shape().DebugString()));
-    }
+    OP_REQUIRES_OK(context, CheckImageGradients(context, sizes));
     Tensor* vertices_gradient;
     Tensor* attributes_gradient;
     OP_REQUIRES_OK(
