@@ -212,11 +212,10 @@ def create_synthetic(options: argparse.Namespace) -> None:
     )
     generated = _generated(options, model, manifold, noisy)
     stems = list(common.numbered(1, len(noisy)))
-    for name, table, faces in (
-        ("dataset", "labels", noisy),
-        ("network_output", "outputs", generated),
-    ):
-        common.write_table(options, output / name, table, faces)
+    # The tables first: they are there if the drawing is interrupted.
+    common.write_table(options, output / "dataset", "labels", noisy)
+    common.write_table(options, output / "network_output", "outputs", generated)
+    for name, faces in (("dataset", noisy), ("network_output", generated)):
         common.write_rendered(options, output / name, stems, model, faces)
     print(f"{len(noisy)} faces in {output}.")
 

@@ -1,6 +1,7 @@
 """Single arrays and dictionaries of arrays in the files that older programs read."""
 
 import zipfile
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,32 @@ def npz_names(path: files.PathLike) -> list[str]:
         if isinstance(error, InputError):
             raise
         raise FormatError(f"{path}: not a readable .npz file ({error}).") from error
+
+
+def further_arrays(
+    path: files.PathLike,
+    names: Iterable[str],
+    *,
+    same: Mapping[str, Any],
+    lengths: Mapping[str, int],
+) -> dict[str, np.ndarray]:
+    """Arrays that an .npz has beside those of a model that was read from it.
+
+    Args:
+      path: the file.
+      names: arrays wanted; those that it lacks are left out.
+      same: what some of its arrays must equal, and
+      lengths: how long others must be, or it is of another mesh.
+
+    Returns:
+      Nothing if it is of another mesh.
+    """
+    stored = files.load_npz(path)
+    if any(not np.array_equal(stored.get(n, ()), value) for n, value in same.items()):
+        return {}
+    if any(len(stored.get(name, ())) != length for name, length in lengths.items()):
+        return {}
+    return {name: stored[name] for name in names if name in stored}
 
 
 def load_npy(path: files.PathLike) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from tf_faces.core import files
 from tf_faces.core.errors import InputError
-from tf_faces.morphable import ict_files
+from tf_faces.morphable import array_files, ict_files
 from tf_faces.morphable.model import MorphableModel
 
 # What the published file has beside the arrays of the model.
@@ -71,11 +71,12 @@ def _arrays(model: MorphableModel) -> dict[str, np.ndarray]:
 
 def _further_arrays(original: files.PathLike, model: MorphableModel) -> dict:
     """What an ICT .npz has beside the model; nothing if it is of another mesh."""
-    stored = files.load_npz(original)
-    same = np.array_equal(stored.get("triangles", ()), model.triangles)
-    if not same or len(stored.get("neutral", ())) != model.vertex_count:
-        return {}
-    return {name: stored[name] for name in _FURTHER if name in stored}
+    return array_files.further_arrays(
+        original,
+        _FURTHER,
+        same={"triangles": model.triangles},
+        lengths={"neutral": model.vertex_count},
+    )
 
 
 def save_npz(

@@ -10,7 +10,7 @@ import numpy as np
 
 from tf_faces.core import files
 from tf_faces.core.errors import InputError
-from tf_faces.morphable import makehuman_files
+from tf_faces.morphable import array_files, makehuman_files
 from tf_faces.morphable.model import MorphableModel
 
 # What the published file has beside the arrays of the model.
@@ -102,14 +102,12 @@ def save_npz(
         "unit": np.array("centimetre"),
     }
     if original is not None:
-        stored = files.load_npz(original)
-        if (
-            np.array_equal(stored.get("triangles", ()), model.triangles)
-            and np.array_equal(stored.get("part_names", ()), model.region_names)
-            and len(stored.get("mean", ())) == model.vertex_count
-        ):
-            names = (*_FURTHER, *_PARTS)
-            arrays |= {name: stored[name] for name in names if name in stored}
+        arrays |= array_files.further_arrays(
+            original,
+            (*_FURTHER, *_PARTS),
+            same={"triangles": model.triangles, "part_names": model.region_names},
+            lengths={"mean": model.vertex_count},
+        )
     files.write_npz(path, **arrays)
     for picture in map(pathlib.Path, model.texture_pictures):
         copy = path.parent / "skins" / picture.name
