@@ -383,6 +383,18 @@ def test_ground_truth_is_exact(tmp_path, model, faces):
     np.testing.assert_allclose(again.faces.expression, faces.expression)
 
 
+@pytest.mark.parametrize("size", [64, 256, 2048])
+def test_depth_pictures_hold_any_depth_of_a_face(size):
+    depth = np.linspace(-size, 0.999 * size, size * 8).reshape(8, size)
+    mask = np.ones_like(depth, bool)
+    mask[2] = False
+    stored = picture_set.depth_to_bytes(depth, mask)
+    assert stored.dtype == np.uint16
+    found = picture_set.depth_from_bytes(stored)
+    np.testing.assert_array_equal(np.isnan(found), ~mask)
+    np.testing.assert_allclose(found[mask], depth[mask], atol=0.51 * size / 2**14)
+
+
 def test_an_interrupted_set_goes_on(tmp_path, faces):
     folder = tmp_path / "set"
     _write_set(folder, faces)

@@ -42,7 +42,7 @@ from tf_faces.morphable import io as morphable_io
 from tf_faces.morphable.model import MorphableModel
 from tf_faces.pipelines import face_manifold_pictures as pictures
 
-_FORMAT = "tf_faces face_manifold picture set 1"
+_FORMAT = "tf_faces face_manifold picture set 2"
 _FACES_A_TASK = 32
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -51,8 +51,9 @@ _THREAD_VARIABLES = (
     "TF_NUM_INTRAOP_THREADS",
     "TF_NUM_INTEROP_THREADS",
 )
-# Steps of a depth picture: 1/64 pixel about the mid-value; 0 means nothing is there.
-DEPTH_STEPS = 64
+# Steps of a depth picture that make up its side; the range is two sides either way of
+# the mid-value.  0 means nothing is there.
+DEPTH_STEPS = 64 * 256
 DEPTH_ZERO = 32768
 # Pixels by which a landmark may lie behind the surface and still count as visible.
 _VISIBLE_WITHIN = 2.5
@@ -133,15 +134,19 @@ def draw_shots(
 
 
 def depth_to_bytes(depth: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Depth in pixels -> uint16; depth = (value - 32768) / 64, 0 where nothing is."""
-    stored = np.rint(depth * DEPTH_STEPS) + DEPTH_ZERO
+    """Depth [S, S] in pixels -> uint16, 0 where nothing is.
+
+    depth = (value - 32768) * S / 16384: for pictures of 256 pixels 1/64 pixel a step.
+    """
+    stored = np.rint(depth * (DEPTH_STEPS / depth.shape[-1])) + DEPTH_ZERO
     return np.where(mask, np.clip(stored, 1, 65535), 0).astype(np.uint16)
 
 
 def depth_from_bytes(stored: np.ndarray) -> np.ndarray:
     """The inverse of `depth_to_bytes`; NaN where nothing is."""
     stored = np.asarray(stored, np.float32)
-    return np.where(stored == 0, np.nan, (stored - DEPTH_ZERO) / DEPTH_STEPS)
+    depth = (stored - DEPTH_ZERO) * (stored.shape[-1] / DEPTH_STEPS)
+    return np.where(stored == 0, np.nan, depth)
 
 
 def take_pictures(
