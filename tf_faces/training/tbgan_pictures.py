@@ -53,7 +53,7 @@ class Sheets:
             (columns * rows, average.config.latents), np.float32
         )
         self._samplers: dict[
-            tuple[int, bool], tf.types.experimental.GenericFunction
+            tuple[int, bool], tf.types.experimental.ConcreteFunction
         ] = {}
 
     def save_reals(self, folder: pathlib.Path) -> None:
@@ -92,12 +92,20 @@ class Sheets:
         key = (floor, fading)
         if key not in self._samplers:
 
-            @tf.function(reduce_retracing=True)
+            @tf.function(
+                input_signature=[
+                    tf.TensorSpec([None, self._latents.shape[1]], tf.float32),
+                    tf.TensorSpec([None, self._labels.shape[1]], tf.float32),
+                    tf.TensorSpec([], tf.float32),
+                ]
+            )
             def sampler(latents, labels, fraction):
                 level = networks.LevelOfDetail(floor, fraction if fading else None)
                 return self._average(latents, labels, level, native=True)
 
-            self._samplers[key] = sampler
+            # A concrete one: TensorFlow warns of functions that are traced often, as
+            # this one is on purpose, once a level.
+            self._samplers[key] = sampler.get_concrete_function()
         return self._samplers[key]
 
 
