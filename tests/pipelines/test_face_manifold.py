@@ -272,7 +272,8 @@ def test_faces_of_another_model_are_refused(model):
 @pytest.mark.parametrize("form", face_files.FORMS)
 def test_files_of_faces(tmp_path, model, faces, form):
     two = faces.take(slice(0, 2))
-    paths = face_files.write_faces(tmp_path / "new", ["a", "b"], model, two, form)
+    named = face_files.FaceFiles(tmp_path / "new", ["a", "b"], two)
+    paths = face_files.write_faces([named], model, form)
     suffix = "jpg" if form == "images" else form
     assert [path.name for path in paths] == [f"a.{suffix}", f"b.{suffix}"]
     if form == "images":
@@ -287,7 +288,36 @@ def test_files_of_faces(tmp_path, model, faces, form):
             np.sort(mesh.vertices, axis=0), np.sort(expected, axis=0), atol=1e-2
         )
     with pytest.raises(InputError, match="form must be"):
-        face_files.write_faces(tmp_path, ["a"], model, two, "stl")
+        face_files.write_faces([named], model, "stl")
+
+
+def test_sets_share_no_more_than_their_colours(tmp_path, model, faces, monkeypatch):
+    """Three sets in one call: the same pictures as one by one."""
+    monkeypatch.setattr(pictures, "FACES_A_PIECE", 4)
+    view = pictures.View().resized(64)
+    changed = faces.replace(shape=faces.shape * 0.3)
+    other = changed.replace(texture=changed.texture + 1)
+    sets = {"a": faces, "b": changed, "c": other}
+    counted = []
+    for folder, groups in (
+        ("together", [list(sets.items())]),
+        ("alone", [[item] for item in sets.items()]),
+    ):
+        for group in groups:
+            named = [
+                face_files.FaceFiles(tmp_path / folder / name, "012345", part)
+                for name, part in group
+            ]
+            face_files.write_faces(named, model, view=view, done=counted.append)
+    assert sum(counted) == 2 * 18
+    found, expected = (
+        {
+            path.relative_to(tmp_path / folder): path.read_bytes()
+            for path in (tmp_path / folder).rglob("*.jpg")
+        }
+        for folder in ("together", "alone")
+    )
+    assert found == expected and len(found) == 18
 
 
 # --- expressions as text --------------------------------------------------------------

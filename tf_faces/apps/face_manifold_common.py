@@ -5,7 +5,6 @@ import dataclasses
 import pathlib
 import sys
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -114,11 +113,7 @@ def report_skipped(path: str, skipped: tuple[tuple[str, str], ...]) -> None:
 
 
 def write_rendered(
-    options: argparse.Namespace,
-    directory: pathlib.Path,
-    stems: list[str],
-    model: MorphableModel,
-    faces: FaceCoefficients,
+    options: argparse.Namespace, model: MorphableModel, *sets: face_files.FaceFiles
 ) -> None:
     """Writes what --render asks for, with a progress bar."""
     if options.render == "none":
@@ -126,14 +121,12 @@ def write_rendered(
     view = pictures.View().resized(options.picture_size)
     rule = "face3d" if getattr(options, "faithful", False) else "top_left"
     with tqdm.tqdm(
-        total=len(faces),
-        desc=f"Drawing {directory.name}",
+        total=sum(len(one.faces) for one in sets),
+        desc="Drawing" if options.render == "images" else "Writing",
         unit="face",
         disable=not sys.stderr.isatty(),
     ) as bar:
-        face_files.write_faces(
-            directory, stems, model, faces, options.render, view, bar.update, rule
-        )
+        face_files.write_faces(sets, model, options.render, view, bar.update, rule)
 
 
 def write_table(
@@ -148,9 +141,12 @@ def write_table(
     return path
 
 
-def numbered(first: int, count: int) -> Iterator[str]:
-    """File names as the original numbers them, from 1."""
-    return (str(number) for number in range(first, first + count))
+def numbered(
+    directory: pathlib.Path, faces: FaceCoefficients, first: int = 1, end: str = ""
+) -> face_files.FaceFiles:
+    """Faces with file names as the original numbers them, from 1, and an ending."""
+    stems = [f"{number}{end}" for number in range(first, first + len(faces))]
+    return face_files.FaceFiles(directory, stems, faces)
 
 
 def lengths_of(faces: FaceCoefficients) -> dict[str, int]:

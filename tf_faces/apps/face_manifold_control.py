@@ -91,8 +91,7 @@ def complete(options: argparse.Namespace) -> None:
 def _write(options, model, faces: FaceCoefficients, what: str) -> None:
     folder = pathlib.Path(options.output)
     path = common.write_table(options, folder, "outputs", faces)
-    stems = list(common.numbered(1, len(faces)))
-    common.write_rendered(options, folder, stems, model, faces)
+    common.write_rendered(options, model, common.numbered(folder, faces))
     print(f"{path}: {len(faces)} {what}.")
 
 

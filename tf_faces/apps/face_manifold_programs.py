@@ -2,7 +2,6 @@
 
 import argparse
 import csv
-import functools
 import io
 import pathlib
 import sys
@@ -84,9 +83,8 @@ def _draw_samples(options, model, faces, folder, recipe, available) -> None:
     for role in ("labels", "noisy"):
         shown = plain.replace(**{recipe.group: np.asarray(getattr(train, role)[rows])})
         stems = [f"{row}_{role.removesuffix('s')}" for row in range(count)]
-        face_files.write_faces(
-            folder / "dataset_samples", stems, model, shown, "images", view
-        )
+        samples = face_files.FaceFiles(folder / "dataset_samples", stems, shown)
+        face_files.write_faces([samples], model, "images", view)
     print("Done.")
 
 
@@ -122,11 +120,13 @@ def test(options: argparse.Namespace) -> None:
     common.write_table(options, folder, "outputs", denoised)
     if options.render != "none":
         model = common.load_model(options)
-        for kind, shown in (("gt", faces), ("input", noisy), ("output", denoised)):
-            stems = [
-                f"{stem}_{kind}" for stem in common.numbered(first + 1, len(faces))
-            ]
-            common.write_rendered(options, folder, stems, model, shown)
+        common.write_rendered(
+            options,
+            model,
+            common.numbered(folder, faces, first + 1, "_gt"),
+            common.numbered(folder, noisy, first + 1, "_input"),
+            common.numbered(folder, denoised, first + 1, "_output"),
+        )
     for group in groups:
         clean = faces.group(group)
         before = common.mean_square(noisy.group(group), clean)
@@ -189,8 +189,7 @@ def denoise(options: argparse.Namespace) -> None:
     path = common.write_table(options, folder, "outputs", denoised)
     if options.visualize:
         model = common.load_model(options)
-        stems = list(common.numbered(1, len(faces)))
-        common.write_rendered(options, folder, stems, model, denoised)
+        common.write_rendered(options, model, common.numbered(folder, denoised))
     print(f"{path}: {len(faces)} faces.")
 
 
@@ -211,12 +210,15 @@ def create_synthetic(options: argparse.Namespace) -> None:
         "Feeding noisy faces to the network to generate final dataset ...", flush=True
     )
     generated = _generated(options, model, manifold, noisy)
-    stems = list(common.numbered(1, len(noisy)))
     # The tables first: they are there if the drawing is interrupted.
     common.write_table(options, output / "dataset", "labels", noisy)
     common.write_table(options, output / "network_output", "outputs", generated)
-    for name, faces in (("dataset", noisy), ("network_output", generated)):
-        common.write_rendered(options, output / name, stems, model, faces)
+    common.write_rendered(
+        options,
+        model,
+        common.numbered(output / "dataset", noisy),
+        common.numbered(output / "network_output", generated),
+    )
     print(f"{len(noisy)} faces in {output}.")
 
 
@@ -387,13 +389,13 @@ def _write_scatter(options, group, sets, figure, model) -> None:
     common.write_table(options, inside, "labels_out", sets["generated"])
     common.write_table(options, folder / "normal", "labels", sets["normal"])
     if options.visualize:
-        count = len(sets["uniform"])
-        write = functools.partial(common.write_rendered, options)
-        write(inside, list(common.numbered(1, count)), model, sets["uniform"])
-        outputs = [f"{stem}_out" for stem in common.numbered(1, count)]
-        write(inside, outputs, model, sets["generated"])
-        normals = list(common.numbered(1, count))
-        write(folder / "normal", normals, model, sets["normal"])
+        common.write_rendered(
+            options,
+            model,
+            common.numbered(inside, sets["uniform"]),
+            common.numbered(inside, sets["generated"], end="_out"),
+            common.numbered(folder / "normal", sets["normal"]),
+        )
     print(f"{folder / f'fig{options.size}.png'}")
 
 

@@ -31,19 +31,26 @@ def _temporary_name(path: pathlib.Path) -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def atomic_path(path: PathLike) -> Iterator[pathlib.Path]:
+def atomic_path(path: PathLike, durable: bool = True) -> Iterator[pathlib.Path]:
     """Yields a temporary path; renames it to `path` if the block ends well.
 
     The folder is made if needed.  If the block raises (Ctrl-C included), the
     temporary file is removed and `path` keeps its former content.
+
+    Args:
+      path: the final name.
+      durable: wait until the content is on the disk, so that even a crash of the
+        machine leaves no empty file; too slow for thousands of small files that can be
+        made again.
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_name(path)
     try:
         yield temporary
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
+        if durable:
+            with open(temporary, "rb") as written:
+                os.fsync(written.fileno())
         os.replace(temporary, path)
     finally:
         with contextlib.suppress(FileNotFoundError):
@@ -70,9 +77,9 @@ def atomic_directory(path: PathLike) -> Iterator[pathlib.Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_bytes(path: PathLike, content: bytes) -> None:
-    """Writes `content` to `path` atomically."""
-    with atomic_path(path) as temporary:
+def write_bytes(path: PathLike, content: bytes, durable: bool = True) -> None:
+    """Writes `content` to `path` atomically; `durable` as in `atomic_path`."""
+    with atomic_path(path, durable) as temporary:
         temporary.write_bytes(content)
 
 

@@ -266,22 +266,6 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 # --- writing -----------------------------------------------------------------------
 
 
-def _replace(path: str, content: bytes) -> None:
-    """Writes without fsync: a set of 100,000 small files would wait for the disk.
-
-    After a crash of the machine the set is not complete, and a file that is empty or
-    cut short is made again (`_is_whole`).
-    """
-    temporary = f"{path}.incomplete-{os.getpid()}"
-    try:
-        with open(temporary, "wb") as stream:
-            stream.write(content)
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-
-
 def _encode_png(pixels: np.ndarray) -> bytes:
     from PIL import Image
 
@@ -333,10 +317,15 @@ def _write_batch(directory, pairs, sampler: Sampler | None = None) -> int:
     ]
     if wanted:
         for pair, sample in zip(wanted, sampler.make(wanted), strict=True):
-            texture, shape, normals = _file_names(directory, _key(*pair))
-            _replace(texture, _encode_png(sample[0]))
-            _replace(shape, pickle.dumps(sample[1], protocol=4))
-            _replace(normals, pickle.dumps(sample[2], protocol=4))
+            contents = (
+                _encode_png(sample[0]),
+                pickle.dumps(sample[1], protocol=4),
+                pickle.dumps(sample[2], protocol=4),
+            )
+            names = _file_names(directory, _key(*pair))
+            for name, content in zip(names, contents, strict=True):
+                # What a crash of the machine cuts short is made again (`_is_whole`).
+                files.write_bytes(name, content, durable=False)
     return len(pairs)
 
 

@@ -1,9 +1,10 @@
 """Faces as files: pictures and meshes, one a face, and expressions given as text."""
 
 import concurrent.futures
+import dataclasses
 import pathlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -20,11 +21,28 @@ FORMS = ("images", "obj", "ply", "glb")
 JPEG_QUALITY = 75
 
 
+@dataclasses.dataclass(frozen=True)
+class FaceFiles:
+    """Faces and where their files go.
+
+    Attributes:
+      directory: made if needed.
+      stems: N file names without suffix.
+      faces: N faces.
+    """
+
+    directory: files.PathLike
+    stems: Sequence[str]
+    faces: FaceCoefficients
+
+    def paths(self, suffix: str) -> list[pathlib.Path]:
+        """The files, in order."""
+        return [pathlib.Path(self.directory) / f"{stem}{suffix}" for stem in self.stems]
+
+
 def write_faces(
-    directory: files.PathLike,
-    stems: Iterable[str],
+    sets: Sequence[FaceFiles],
     model: MorphableModel,
-    faces: FaceCoefficients,
     form: str = "images",
     view: pictures.View | None = None,
     done: Callable[[int], object] = lambda count: None,
@@ -33,52 +51,51 @@ def write_faces(
     """Writes one file a face.
 
     Args:
-      directory: made if needed.
-      stems: N file names without suffix.
+      sets: one or more sets of faces.  Pictures of the same number in several sets are
+        drawn one after the other: colours that they share, such as those of a face
+        before and after a network, are computed once.
       model: face model of the faces.
-      faces: N faces.
       form: "images" (JPEG as the original's), "obj", "ply" or "glb" (coloured meshes
         in millimetres, y up).
       view: of the pictures.
-      done: called with the number of faces after each piece.
+      done: called with the number of files after each piece.
       rule: coverage rule of the pictures; "face3d" is the original's.
 
     Returns:
-      The files, in order.
+      The files, in order, set after set.
 
     Raises:
       InputError: for another form, or a model that does not fit the faces.
     """
     if form not in FORMS:
         raise InputError(f"form must be one of {', '.join(FORMS)}. Received: {form!r}")
-    pictures.require_fitting(model, faces)
+    for one in sets:
+        pictures.require_fitting(model, one.faces)
     visible = io.opaque_part(model)
-    directory = pathlib.Path(directory)
-    stems = list(stems)
     if form == "images":
-        paths = [directory / f"{stem}.jpg" for stem in stems]
-        _write_pictures(paths, visible, faces, view, done, rule)
-        return paths
+        _write_pictures(sets, visible, view, done, rule)
+        return [path for one in sets for path in one.paths(".jpg")]
     written = []
     in_millimetres = visible.to_unit("mm")
-    for row, stem in enumerate(stems):
-        mesh = in_millimetres.mesh(faces.shape[row], faces.expression[row])
-        colors = pictures.colors(visible, faces.texture[row : row + 1])[0]
-        mesh = mesh.replace(
-            vertex_colors=np.clip(colors, 0, 1),
-            texture_coordinates=None,
-            texture_triangles=None,
-            name=stem,
-        )
-        path = directory / f"{stem}.{form}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        mesh_files.write_mesh(path, mesh)
-        written.append(path)
-        done(1)
+    for one in sets:
+        for row, path in enumerate(one.paths(f".{form}")):
+            faces = one.faces
+            mesh = in_millimetres.mesh(faces.shape[row], faces.expression[row])
+            colors = pictures.colors(visible, faces.texture[row : row + 1])[0]
+            mesh = mesh.replace(
+                vertex_colors=np.clip(colors, 0, 1),
+                texture_coordinates=None,
+                texture_triangles=None,
+                name=path.stem,
+            )
+            path.parent.mkdir(parents=True, exist_ok=True)
+            mesh_files.write_mesh(path, mesh)
+            written.append(path)
+            done(1)
     return written
 
 
-def _write_pictures(paths, model, faces, view, done, rule) -> None:
+def _write_pictures(sets: Sequence[FaceFiles], model, view, done, rule) -> None:
     """Draws pieces of the faces in as many threads as there are processors.
 
     All that takes time in a piece runs outside of Python's lock.
@@ -86,33 +103,43 @@ def _write_pictures(paths, model, faces, view, done, rule) -> None:
     import threadpoolctl
 
     painter = pictures.Painter(model)
+    paths_of_sets = [one.paths(".jpg") for one in sets]
 
     def write_piece(start: int) -> int:
         chosen = slice(start, start + pictures.FACES_A_PIECE)
-        part = faces.take(chosen)
-        drawn = pictures.render(model, part, view, rule=rule, painter=painter)
-        images = pictures.to_bytes(drawn.images)
-        for path, image in zip(paths[chosen], images, strict=True):
-            _write_jpeg(path, image)
-        return len(images)
+        written = 0
+        texture = albedo = None
+        for one, paths in zip(sets, paths_of_sets, strict=True):
+            part = one.faces.take(chosen)
+            if texture is None or not np.array_equal(texture, part.texture):
+                texture, albedo = part.texture, pictures.colors(model, part.texture)
+            drawn = pictures.render(
+                model, part, view, rule=rule, painter=painter, albedo=albedo
+            )
+            images = pictures.to_bytes(drawn.images)
+            for path, image in zip(paths[chosen], images, strict=True):
+                _write_jpeg(path, image)
+            written += len(images)
+        return written
 
     pool = concurrent.futures.ThreadPoolExecutor(machine.processors())
     try:
-        starts = range(0, len(faces), pictures.FACES_A_PIECE)
+        count = max((len(one.faces) for one in sets), default=0)
+        starts = range(0, count, pictures.FACES_A_PIECE)
         # The threads of the matrix products would only wait for each other.
         with threadpoolctl.threadpool_limits(1, "blas"):
-            for count in pool.map(write_piece, starts):
-                done(count)
+            for written in pool.map(write_piece, starts):
+                done(written)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _write_jpeg(path: pathlib.Path, image: np.ndarray) -> pathlib.Path:
+def _write_jpeg(path: pathlib.Path, image: np.ndarray) -> None:
     from PIL import Image
 
-    with files.atomic_path(path) as temporary:
+    # Not durable: many small files that can be made again.
+    with files.atomic_path(path, durable=False) as temporary:
         Image.fromarray(image).save(temporary, "jpeg", quality=JPEG_QUALITY)
-    return path
 
 
 # --- expressions as text --------------------------------------------------------------

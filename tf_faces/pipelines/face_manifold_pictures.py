@@ -294,6 +294,7 @@ def render(
     rule: str = "face3d",
     implementation: str = "auto",
     painter: Painter | None = None,
+    albedo: np.ndarray | None = None,
 ) -> Rendering:
     """Draws faces.
 
@@ -306,6 +307,7 @@ def render(
       precision: "float32", or "float64" as the original computes.
       rule, implementation: see `Painter.draw`.
       painter: of the model, `with_mouth` decided; made anew when None.
+      albedo: `colors` of the faces [N, V, 3] if they are known already.
 
     Raises:
       InputError: if the model has fewer modes than the faces have coefficients.
@@ -319,7 +321,8 @@ def render(
     rotation = np.asarray(rotation, np.float32)
     parts = []
     for start in range(0, len(faces), FACES_A_PIECE):
-        part = faces.take(slice(start, start + FACES_A_PIECE))
+        chosen = slice(start, start + FACES_A_PIECE)
+        part = faces.take(chosen)
         vertices = model.vertices(part.shape, part.expression).astype(precision)
         scale = np.asarray(view.scale, precision)
         if any(view.angles) or any(view.translation):
@@ -334,7 +337,7 @@ def render(
         parts.append(
             painter.draw(
                 placed,
-                colors(model, part.texture),
+                colors(model, part.texture) if albedo is None else albedo[chosen],
                 view.height,
                 view.width,
                 rule=rule,

@@ -24,7 +24,6 @@ import math
 import multiprocessing
 import os
 import pathlib
-import secrets
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -225,20 +224,6 @@ def _labels(model, faces, shots, rendering, row, size) -> dict[str, np.ndarray]:
 # --- writing --------------------------------------------------------------------------
 
 
-def _write(path: pathlib.Path, content: bytes) -> None:
-    """Writes a file under a temporary name and renames it.
-
-    Without waiting for the disk: a set has many small files, and can be made again.
-    """
-    temporary = path.with_name(f".{path.name}.incomplete-{secrets.token_hex(4)}")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
 def _encoded(image: np.ndarray, kind: str, **options) -> bytes:
     from PIL import Image
 
@@ -258,26 +243,23 @@ def _write_faces(folder, painter, faces, numbers, options, implementation) -> No
     )
     images = pictures.to_bytes(rendering.images)
     for row, name in enumerate(part.names):
+        contents = {}
         if options.maps:
             depth = depth_to_bytes(rendering.depth[row], rendering.mask[row])
-            _write(
-                folder / "depth" / f"{name}.png",
-                _encoded(depth, "png", compress_level=1),
-            )
+            contents[f"depth/{name}.png"] = _encoded(depth, "png", compress_level=1)
             mask = rendering.mask[row].astype(np.uint8) * 255
-            _write(
-                folder / "masks" / f"{name}.png",
-                _encoded(mask, "png", compress_level=1),
-            )
-        _write(
-            folder / "synthetic" / f"{name}.jpg",
-            _encoded(images[row], "jpeg", quality=options.quality),
+            contents[f"masks/{name}.png"] = _encoded(mask, "png", compress_level=1)
+        contents[f"synthetic/{name}.jpg"] = _encoded(
+            images[row], "jpeg", quality=options.quality
         )
         stream = io.BytesIO()
         scipy.io.savemat(
             stream, _labels(model, part, shots, rendering, row, options.size)
         )
-        _write(folder / "synthetic" / f"{name}.mat", stream.getvalue())
+        contents[f"synthetic/{name}.mat"] = stream.getvalue()
+        for file_name, content in contents.items():
+            # Many small files that can be made again.
+            files.write_bytes(folder / file_name, content, durable=False)
 
 
 class _Worker:
