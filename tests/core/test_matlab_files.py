@@ -34,6 +34,7 @@ def test_what_scipy_writes_is_read(tmp_path, compressed):
     np.testing.assert_equal(found["turned"], expected["turned"])
     assert found["model"]["cells"][0, 0][1, 0].item() == "text"
     assert set(matlab_files.load(path, ["text", "absent"])) == {"text"}
+    assert matlab_files.names(path) == set(found)
 
 
 def test_other_classes_are_left_out(tmp_path):
@@ -47,6 +48,7 @@ def test_other_classes_are_left_out(tmp_path):
 def test_version_4(tmp_path):
     scipy.io.savemat(tmp_path / "a.mat", {"x": np.ones(3)}, format="4")
     assert set(matlab_files.load(tmp_path / "a.mat")) == {"x"}
+    assert matlab_files.names(tmp_path / "a.mat") == {"x"}
     with pytest.raises(InputError):
         matlab_files.load(tmp_path / "none.mat")
 
@@ -77,10 +79,11 @@ def test_every_spoilt_byte_is_survived(tmp_path, compressed):
         spoilt = bytearray(stored)
         spoilt[place] ^= int(rng.integers(1, 256))
         path.write_bytes(bytes(spoilt))
-        try:
-            matlab_files.load(path)
-        except FormatError:
-            refused += 1
+        for read in (matlab_files.load, matlab_files.names):
+            try:
+                read(path)
+            except FormatError:
+                refused += read is matlab_files.load
     assert refused > 100
     for size in range(0, len(stored), 37):
         path.write_bytes(stored[:size])

@@ -1,14 +1,12 @@
 """The SavedModel of Face Manifold: equal to the networks, open to plain TensorFlow."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.export import strangers
 from tf_faces.apps import export as program
 from tf_faces.convert import face_manifold as convert
 from tf_faces.core.errors import InputError
@@ -69,20 +67,7 @@ def test_a_process_without_the_package_gets_the_same(manifold, model, tmp_path):
         "count": np.array(400, np.int32),
         "width": np.array(6, np.float32),
     }
-    np.savez(tmp_path / "inputs.npz", **inputs)
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    finished = subprocess.run(
-        [sys.executable, "-c", STRANGER, str(path), str(tmp_path / "inputs.npz"),
-         str(tmp_path / "outputs.npz")],
-        cwd=tmp_path,
-        env=environment | {"TF_CPP_MIN_LOG_LEVEL": "3"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )  # fmt: skip
-    assert finished.returncode == 0, finished.stderr[-3000:]
-    with np.load(tmp_path / "outputs.npz") as stored:
-        found = dict(stored)
+    found = strangers.run(STRANGER, path, inputs, tmp_path)
     expected = manifold.denoise(faces, "both")
     for group in ("shape", "expression"):
         scale = np.abs(expected.group(group)).max()
@@ -216,6 +201,9 @@ def test_options_of_another_system_are_refused(tmp_path, capsys):
     (run / "config.json").write_text('{"model": "tbgan"}')
     assert program.main([str(run), "--epoch", "4"]) == 2
     assert "--epoch: found with" in capsys.readouterr().err
+    (run / "config.json").write_text("[]")
+    assert program.main([str(run)]) == 2
+    assert "config.json: found list" in capsys.readouterr().err
     (run / "config.json").write_text('{"model": "prnet"}')
     assert program.main([str(run)]) == 2
     assert "'prnet'" in capsys.readouterr().err

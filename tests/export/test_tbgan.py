@@ -1,14 +1,12 @@
 """The SavedModel of TBGAN: equal to the network, and open to plain TensorFlow."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.export import strangers
 from tf_faces.core.errors import InputError, TfFacesError
 from tf_faces.export import saved_model, warmup
 from tf_faces.export import tbgan as export_tbgan
@@ -54,23 +52,6 @@ def make_pipeline(label_size=7, channels=9, dtype="float32"):
     return tbgan.TbganPipeline.from_generator(generator, 0.25, dictionary=dictionary)
 
 
-def run_stranger(path, inputs, folder):
-    np.savez(folder / "inputs.npz", **inputs)
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    finished = subprocess.run(
-        [sys.executable, "-c", STRANGER,
-         str(path), str(folder / "inputs.npz"), str(folder / "outputs.npz")],
-        cwd=folder,
-        env=environment | {"TF_CPP_MIN_LOG_LEVEL": "3"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )  # fmt: skip
-    assert finished.returncode == 0, finished.stderr[-3000:]
-    with np.load(folder / "outputs.npz") as stored:
-        return dict(stored)
-
-
 @pytest.mark.parametrize(
     ("label_size", "channels", "dtype"),
     [(7, 9, "float32"), (0, 3, "float32"), (7, 9, "float16")],
@@ -83,7 +64,7 @@ def test_a_process_without_the_package_gets_the_same(
     latents = pipeline.random_latents(3)
     labels = pipeline.labels_for(pipeline.random_labels(3))
     inputs = {"latents": latents} | ({"labels": labels} if label_size else {})
-    found = run_stranger(path, inputs, tmp_path)
+    found = strangers.run(STRANGER, path, inputs, tmp_path)
     expected = np.stack(list(pipeline.maps(latents, labels)))
     # Another process may sum in another order; pixel norms enlarge that.
     tolerance = 3e-4 if dtype == "float32" else 1e-2

@@ -254,8 +254,6 @@ def test_interpolation_pictures(recording, interpolated):
 
 
 def test_the_pickle_is_read_without_running_it(golden_directory):
-    path = golden_directory / "tbgan" / "util" / "512_UV_dict.pkl"
-    if not path.is_file():
-        pytest.skip(f"no {path}")
+    path = drawing.beside(golden_directory / "tbgan" / "util", "512_UV_dict.pkl")
     with pytest.raises(pickles.ForbiddenPickleError):
         pickles.load_pickle(path)

@@ -1,13 +1,9 @@
 """dataset_tool: makes, shows, compares and checks TFRecord sets of training images."""
 
 import argparse
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
-from tf_faces.apps import entry
-from tf_faces.core import machine
-
-# Everything else is imported by the command that needs it: --help is instant, and no
-# command but make_uv_set with a GPU-rendered model ever loads TensorFlow.
+from tf_faces.apps import dataset_commands, entry
 
 _EPILOG = """\
 examples:
@@ -35,265 +31,6 @@ def _main(arguments: list[str]) -> int | None:
         arguments = ["--help"]
     options = _parser().parse_args(arguments)
     return options.function(options)
-
-
-def _progress(iterable: Iterable, total: int, what: str) -> Iterable:
-    import tqdm
-
-    return tqdm.tqdm(iterable, total=total, unit=what, dynamic_ncols=True)
-
-
-# --- creating -------------------------------------------------------------------------
-
-
-def _write(options: argparse.Namespace, make_samples: Callable) -> None:
-    """Checks the destination first, then lists the samples, then writes them."""
-    from tf_faces.data import dataset_folder, dataset_writer
-
-    dataset_folder.check_destination(options.tfrecord_dir, options.overwrite)
-    manifest = dataset_writer.write_record_set(
-        options.tfrecord_dir,
-        make_samples(),
-        processes=options.processes,
-        overwrite=options.overwrite,
-        progress=True,
-    )
-    channels, height, width = manifest.shape
-    labels = f", {manifest.labels.shape[1]} label values" if manifest.labels else ""
-    print(
-        f"{options.tfrecord_dir}: {manifest.count} images of {channels} x {height} x "
-        f"{width} {manifest.data_type}{labels}."
-    )
-
-
-def _create_from_pkl_img_norm(options: argparse.Namespace) -> None:
-    from tf_faces.core.errors import InputError
-    from tf_faces.data import dataset_coupled
-
-    source = dataset_coupled.CoupledSource(
-        options.texture_dir,
-        options.shape_dir,
-        options.normals_dir,
-        options.labels,
-        options.paths,
-    )
-    second = None
-    folders = (
-        options.second_texture_dir,
-        options.second_shape_dir,
-        options.second_normals_dir,
-    )
-    if any(folders):
-        if not all(folders):
-            raise InputError(
-                "The second part needs all of --second_texture_dir, --second_shape_dir "
-                "and --second_normals_dir."
-            )
-        second = dataset_coupled.CoupledSource(
-            *folders, options.second_labels, options.second_paths
-        )
-    elif options.second_labels or options.second_paths:
-        raise InputError(
-            "--second_labels and --second_paths belong to --second_texture_dir, "
-            "--second_shape_dir and --second_normals_dir, which are missing."
-        )
-    _write(
-        options,
-        lambda: dataset_coupled.from_pkl_img_norm(source, second, options.shuffle),
-    )
-
-
-def _create_from_pkl_img(options: argparse.Namespace) -> None:
-    from tf_faces.data import dataset_coupled
-
-    _write(
-        options,
-        lambda: dataset_coupled.from_pkl_img(
-            options.image_dir, options.pickle_dir, options.shuffle
-        ),
-    )
-
-
-def _create_from_pkl(options: argparse.Namespace) -> None:
-    from tf_faces.data import dataset_coupled
-
-    _write(
-        options, lambda: dataset_coupled.from_pkl(options.image_dir, options.shuffle)
-    )
-
-
-def _create_from_images(options: argparse.Namespace) -> None:
-    from tf_faces.data import dataset_pictures
-
-    _write(
-        options,
-        lambda: dataset_pictures.from_images(options.image_dir, options.shuffle),
-    )
-
-
-def _create_from_hdf5(options: argparse.Namespace) -> None:
-    from tf_faces.data import dataset_pictures
-
-    _write(
-        options,
-        lambda: dataset_pictures.from_hdf5(options.hdf5_filename, options.shuffle),
-    )
-
-
-def _create_mnist(options: argparse.Namespace) -> None:
-    from tf_faces.data import dataset_pictures
-
-    _write(options, lambda: dataset_pictures.mnist(options.mnist_dir))
-
-
-def _create_mnistrgb(options: argparse.Namespace) -> None:
-    from tf_faces.data import dataset_pictures
-
-    _write(
-        options,
-        lambda: dataset_pictures.mnistrgb(
-            options.mnist_dir, options.num_images, options.random_seed
-        ),
-    )
-
-
-def _create_cifar10(options: argparse.Namespace) -> None:
-    from tf_faces.data import dataset_pictures
-
-    _write(options, lambda: dataset_pictures.cifar10(options.cifar10_dir))
-
-
-def _create_cifar100(options: argparse.Namespace) -> None:
-    from tf_faces.data import dataset_pictures
-
-    _write(options, lambda: dataset_pictures.cifar100(options.cifar100_dir))
-
-
-def _create_svhn(options: argparse.Namespace) -> None:
-    from tf_faces.data import dataset_pictures
-
-    _write(options, lambda: dataset_pictures.svhn(options.svhn_dir))
-
-
-def _create_lsun(options: argparse.Namespace) -> None:
-    from tf_faces.data import dataset_pictures
-
-    _write(
-        options,
-        lambda: dataset_pictures.lsun(
-            options.lmdb_dir, options.resolution, options.max_images
-        ),
-    )
-
-
-def _create_celeba(options: argparse.Namespace) -> None:
-    from tf_faces.data import dataset_pictures
-
-    _write(
-        options,
-        lambda: dataset_pictures.celeba(options.celeba_dir, options.cx, options.cy),
-    )
-
-
-def _make_uv_set(options: argparse.Namespace) -> None:
-    from tf_faces.data import uv_sets
-
-    directory = uv_sets.make_uv_set(
-        options.directory,
-        options.model,
-        options.count,
-        options.resolution,
-        options.seed,
-        expressions_per_subject=options.expressions_per_subject,
-        processes=options.processes or machine.processors(),
-    )
-    print(
-        f"{directory}: {options.count} samples of {options.resolution} x "
-        f"{options.resolution}."
-    )
-
-
-# --- looking --------------------------------------------------------------------------
-
-
-def _display(options: argparse.Namespace) -> None:
-    from tf_faces.apps import dataset_display
-    from tf_faces.data import dataset_inspect, dataset_reader, images
-
-    record_set = dataset_reader.RecordSet(options.tfrecord_dir)
-    if options.output is not None:
-        sheet = dataset_inspect.contact_sheet(record_set, options.start, options.count)
-        images.save_image(sheet, options.output, (0, 255))
-        print(f"{options.output}: images {options.start} and following.")
-        return
-    if not options.terminal and dataset_display.has_window():
-        dataset_display.show_window(record_set, options.start)
-        return
-    # No window: the smallest picture that a terminal can still show well.
-    level = max(0, record_set.resolution_log2 - 5)
-    stop = min(options.start + options.count, record_set.count)
-    with record_set.open(level) as opened:
-        for number in range(options.start, stop):
-            image = record_set.checked_image(opened, number)
-            print(number, dataset_display.label_text(record_set.labels[number]))
-            print(
-                dataset_display.terminal_picture(dataset_inspect.side_by_side(image)),
-                flush=True,
-            )
-
-
-def _extract(options: argparse.Namespace) -> None:
-    from tf_faces.data import dataset_inspect, dataset_reader
-
-    record_set = dataset_reader.RecordSet(options.tfrecord_dir)
-    count = dataset_inspect.extract(
-        record_set, options.output_dir, options.arrays, _progress
-    )
-    print(f"{options.output_dir}: extracted {count} images.")
-
-
-def _compare(options: argparse.Namespace) -> None:
-    from tf_faces.data import dataset_inspect, dataset_reader
-
-    first = dataset_reader.RecordSet(options.tfrecord_dir_a)
-    second = dataset_reader.RecordSet(options.tfrecord_dir_b)
-    outcome = dataset_inspect.compare(first, second, options.ignore_labels, _progress)
-    for number in outcome.different_images:
-        print(f"Image {number} is different")
-    for number in outcome.different_labels:
-        print(f"Label {number} is different")
-    if outcome.counts[0] != outcome.counts[1]:
-        print(
-            f"The sets have different lengths: {outcome.counts[0]} and "
-            f"{outcome.counts[1]} images"
-        )
-    same = outcome.compared - len(outcome.different_images)
-    print(f"Identical images: {same} / {outcome.compared}")
-    if not options.ignore_labels:
-        same = outcome.compared - len(outcome.different_labels)
-        print(f"Identical labels: {same} / {outcome.compared}")
-
-
-def _verify(options: argparse.Namespace) -> None:
-    from tf_faces.data import dataset_inspect, dataset_manifest, dataset_reader
-
-    record_set = dataset_reader.RecordSet(options.tfrecord_dir)
-    dataset_inspect.verify(record_set, _progress)
-    remark = "as in its manifest"
-    if record_set.manifest is None:
-        remark = f"without {dataset_manifest.FILE_NAME}"
-        if options.write_manifest:
-            manifest = dataset_inspect.make_manifest(record_set)
-            dataset_manifest.write(record_set.directory, manifest)
-            remark = f"{dataset_manifest.FILE_NAME} written"
-    print(
-        f"{options.tfrecord_dir}: whole, {record_set.count} images of "
-        f"{list(record_set.shape)} {record_set.dtype}, {record_set.label_size} label "
-        f"values, {len(record_set.paths)} resolutions, {remark}."
-    )
-
-
-# --- the command line -----------------------------------------------------------------
 
 
 def _switch(text: str) -> bool:
@@ -366,7 +103,7 @@ def _parser() -> entry.ArgumentParser:
 
     command = add(
         "display",
-        _display,
+        dataset_commands.display,
         "Show images: in a window, the terminal, or a picture file.",
     )
     command.add_argument("tfrecord_dir", help="record set")
@@ -380,7 +117,9 @@ def _parser() -> entry.ArgumentParser:
     )
 
     command = add(
-        "extract", _extract, "Write every image as img00000000.png and so on."
+        "extract",
+        dataset_commands.extract,
+        "Write every image as img00000000.png and so on.",
     )
     command.add_argument("tfrecord_dir", help="record set")
     command.add_argument("output_dir", help="folder for the pictures")
@@ -388,7 +127,7 @@ def _parser() -> entry.ArgumentParser:
         "--arrays", action="store_true", help="write float data exactly as .pkl, too"
     )
 
-    command = add("compare", _compare, "Compare two record sets.")
+    command = add("compare", dataset_commands.compare, "Compare two record sets.")
     command.add_argument("tfrecord_dir_a", help="first record set")
     command.add_argument("tfrecord_dir_b", help="second record set")
     command.add_argument(
@@ -400,7 +139,9 @@ def _parser() -> entry.ArgumentParser:
     )
 
     command = add(
-        "verify", _verify, "Check every record, checksum, size and label of a set."
+        "verify",
+        dataset_commands.verify,
+        "Check every record, checksum, size and label of a set.",
     )
     command.add_argument("tfrecord_dir", help="record set")
     command.add_argument(
@@ -411,7 +152,7 @@ def _parser() -> entry.ArgumentParser:
 
     command = add_create(
         "create_from_pkl_img_norm",
-        _create_from_pkl_img_norm,
+        dataset_commands.create_from_pkl_img_norm,
         "Coupled UV maps of 9 channels: texture, shape, normals; paired by base name.",
         ("texture_dir", "textures, <key>.png, RGB"),
         ("shape_dir", "shape maps, <key>.pkl, arrays [3, R, R]"),
@@ -433,7 +174,7 @@ def _parser() -> entry.ArgumentParser:
 
     command = add_create(
         "create_from_pkl_img",
-        _create_from_pkl_img,
+        dataset_commands.create_from_pkl_img,
         "Coupled UV maps of 6 channels: texture, shape; paired by base name.",
         ("image_dir", "textures, <key>.png, RGB"),
         ("pickle_dir", "shape maps, <key>.pkl, arrays [3, R, R]"),
@@ -442,7 +183,7 @@ def _parser() -> entry.ArgumentParser:
 
     command = add_create(
         "create_from_pkl",
-        _create_from_pkl,
+        dataset_commands.create_from_pkl,
         "Float maps of 1 or 3 channels.",
         ("image_dir", "folder of .pkl arrays [C, R, R]"),
     )
@@ -450,7 +191,7 @@ def _parser() -> entry.ArgumentParser:
 
     command = add_create(
         "create_from_images",
-        _create_from_images,
+        dataset_commands.create_from_images,
         "A folder of square pictures, RGB or grey.",
         ("image_dir", "folder of pictures"),
     )
@@ -458,7 +199,7 @@ def _parser() -> entry.ArgumentParser:
 
     command = add_create(
         "create_from_hdf5",
-        _create_from_hdf5,
+        dataset_commands.create_from_hdf5,
         "A legacy HDF5 archive.",
         ("hdf5_filename", "HDF5 file"),
     )
@@ -466,13 +207,13 @@ def _parser() -> entry.ArgumentParser:
 
     add_create(
         "create_mnist",
-        _create_mnist,
+        dataset_commands.create_mnist,
         "MNIST digits, 32 x 32 grey, with labels.",
         ("mnist_dir", "folder of train-images-idx3-ubyte.gz"),
     )
     command = add_create(
         "create_mnistrgb",
-        _create_mnistrgb,
+        dataset_commands.create_mnistrgb,
         "Three random MNIST digits as one RGB picture.",
         ("mnist_dir", "folder of train-images-idx3-ubyte.gz"),
     )
@@ -480,25 +221,25 @@ def _parser() -> entry.ArgumentParser:
     command.add_argument("--random_seed", type=_index, default=123)
     add_create(
         "create_cifar10",
-        _create_cifar10,
+        dataset_commands.create_cifar10,
         "CIFAR-10, with labels.",
         ("cifar10_dir", "folder of data_batch_1 ... 5"),
     )
     add_create(
         "create_cifar100",
-        _create_cifar100,
+        dataset_commands.create_cifar100,
         "CIFAR-100, with labels.",
         ("cifar100_dir", "folder of the file train"),
     )
     add_create(
         "create_svhn",
-        _create_svhn,
+        dataset_commands.create_svhn,
         "SVHN, with labels.",
         ("svhn_dir", "folder of train_1.pkl ... 3"),
     )
     command = add_create(
         "create_lsun",
-        _create_lsun,
+        dataset_commands.create_lsun,
         "One LSUN category, cropped and resized.",
         ("lmdb_dir", "LMDB database"),
     )
@@ -506,7 +247,7 @@ def _parser() -> entry.ArgumentParser:
     command.add_argument("--max_images", type=_count)
     command = add_create(
         "create_celeba",
-        _create_celeba,
+        dataset_commands.create_celeba,
         "Aligned CelebA, 128 x 128.",
         ("celeba_dir", "folder of img_align_celeba_png"),
     )
@@ -515,7 +256,7 @@ def _parser() -> entry.ArgumentParser:
 
     command = add(
         "make_uv_set",
-        _make_uv_set,
+        dataset_commands.make_uv_set,
         "Make coupled UV maps from a morphable model: input of "
         "create_from_pkl_img_norm.",
     )

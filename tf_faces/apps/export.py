@@ -24,15 +24,10 @@ Examples:
 docs/serving.md tells how to call it.
 """
 
-# Options that only one system has, and their defaults.
+# Options that only one system has; None if not given.
 _OWN = {
-    "tbgan": {"snapshot": None, "uv_dictionary": None},
-    "face_manifold": {
-        "epoch": None,
-        "face_model": None,
-        "shape_unit": None,
-        "exp_unit": None,
-    },
+    "tbgan": ("snapshot", "uv_dictionary"),
+    "face_manifold": ("epoch", "face_model", "shape_unit", "exp_unit"),
 }
 _GROUPS = {"shape": "shape_unit", "expression": "exp_unit"}
 
@@ -86,8 +81,8 @@ def _main(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     folder, system = _find(options)
     for other, own in _OWN.items():
-        for name, default in own.items():
-            if other != system and getattr(options, name) != default:
+        for name in own:
+            if other != system and getattr(options, name) is not None:
                 raise InputError(
                     f"--{name}: found with {options.source}, a run of {system}; "
                     f"expected with {other} only."
@@ -124,7 +119,6 @@ def _export_tbgan(options, folder, output) -> pathlib.Path:
     pipeline = tbgan.open_pipeline(
         str(folder),
         snapshot=options.snapshot,
-        result_directory=options.result_dir,
         dictionary=options.uv_dictionary,
     )
     return export_tbgan.export(pipeline, output, warmup=not options.no_warmup)

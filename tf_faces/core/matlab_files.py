@@ -5,9 +5,10 @@ process.  Here every element is walked first, compressed ones against their chec
 """
 
 import math
+import pathlib
 import struct
 import zlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from tf_faces.core import files
@@ -182,6 +183,34 @@ def check(
         raise FormatError(f"{path}: not a readable MATLAB file ({error}).") from error
 
 
+def _read(path: pathlib.Path, read: Callable[[str], Any]) -> Any:
+    """Calls one of SciPy's readers; every failure of it becomes a FormatError."""
+    try:
+        return read(str(path))
+    except NotImplementedError as error:  # SciPy's word for version 7.3.
+        raise FormatError(
+            f"{path}: a version 7.3 MATLAB file, read it as HDF5."
+        ) from error
+    except Exception as error:  # The reader fails in many ways on damaged bytes.
+        raise FormatError(
+            f"{path}: not a readable MATLAB file ({type(error).__name__}: {error})."
+        ) from error
+
+
+def names(path: files.PathLike) -> set[str]:
+    """Names of the variables of a MATLAB file (versions 4 to 7.2), from their heads.
+
+    Raises:
+      InputError: if there is no such file.
+      FormatError: if the heads cannot be decoded, or the file is version 7.3 (HDF5).
+    """
+    import scipy.io  # Here: SciPy's readers are needed by few programs.
+
+    path = files.require_file(path)
+    check(path, ())
+    return {name for name, _, _ in _read(path, scipy.io.whosmat)}
+
+
 def load(path: files.PathLike, names: Collection[str] | None = None) -> dict[str, Any]:
     """Reads variables of a MATLAB file (versions 4 to 7.2).
 
@@ -194,20 +223,10 @@ def load(path: files.PathLike, names: Collection[str] | None = None) -> dict[str
       InputError: if there is no such file.
       FormatError: if the file cannot be decoded, or is version 7.3 (HDF5).
     """
-    import scipy.io  # Here: SciPy's readers are needed by few programs.
+    import scipy.io
 
     path = files.require_file(path)
     readable = check(path, names)
-    try:
-        found = scipy.io.loadmat(
-            str(path), variable_names=None if readable is None else list(readable)
-        )
-    except NotImplementedError as error:
-        raise FormatError(
-            f"{path}: a version 7.3 MATLAB file, read it as HDF5."
-        ) from error
-    except Exception as error:  # The reader fails in many ways on damaged bytes.
-        raise FormatError(
-            f"{path}: not a readable MATLAB file ({type(error).__name__}: {error})."
-        ) from error
+    wanted = None if readable is None else list(readable)
+    found = _read(path, lambda name: scipy.io.loadmat(name, variable_names=wanted))
     return {name: value for name, value in found.items() if not name.startswith("__")}

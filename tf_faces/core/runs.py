@@ -28,7 +28,7 @@ from typing import Any, TextIO
 
 from tf_faces import version
 from tf_faces.core import files
-from tf_faces.core.errors import InputError, TfFacesError
+from tf_faces.core.errors import FormatError, InputError, TfFacesError
 
 _LEADING_NUMBER = re.compile(r"^(\d+)")
 
@@ -136,7 +136,13 @@ class RunFolder:
         Raises:
           InputError: if it is missing or damaged.
         """
-        return files.read_json(self.path / "config.json")
+        config = files.read_json(self.path / "config.json")
+        if not isinstance(config, dict):
+            raise FormatError(
+                f"{self.path / 'config.json'}: found {type(config).__name__}, expected "
+                "a configuration."
+            )
+        return config
 
     def write_environment(self, extra: Mapping[str, Any]) -> None:
         """Writes environment.json: versions, machine class, command line, `extra`."""

@@ -77,16 +77,6 @@ def further_arrays(
     return {name: stored[name] for name in names if name in stored}
 
 
-def load_npy(path: files.PathLike) -> np.ndarray:
-    """`core.files.load_npy`, with every way a damaged header fails as FormatError."""
-    try:
-        return files.load_npy(path)
-    except InputError:
-        raise
-    except Exception as error:  # NumPy reads headers as Python text.
-        raise FormatError(f"{path}: not a readable .npy file ({error}).") from error
-
-
 def write_npy(path: files.PathLike, array: np.ndarray) -> None:
     """Writes one array of numbers as .npy, atomically."""
     with files.atomic_path(path) as temporary, open(temporary, "wb") as stream:

@@ -47,7 +47,7 @@ def _dictionary(path: pathlib.Path) -> str:
 
 
 def _of_mat(path: pathlib.Path) -> str | None:
-    found = set(matlab_files.load(path))
+    found = matlab_files.names(path)
     if {"model", "mu_shape", "shapeMU"} & found:
         return None
     if "vertex_code" in found:
@@ -71,7 +71,7 @@ def _of_npy(path: pathlib.Path, read_storage: ReadStorage | None) -> str | None:
     if flame_files.is_landmark_embedding(path):
         embedding = flame_files.load_landmark_embedding(path, read_storage)
         return embedding.describe()
-    array = array_files.load_npy(path)
+    array = files.load_npy(path)
     if array.ndim == 2 and array.shape[0] == 3 and array.dtype.kind == "f":
         return _codes(path)
     sizes = " x ".join(str(size) for size in array.shape)

@@ -101,7 +101,7 @@ class TrainConfigs:
 
 def _load_npy(folder: pathlib.Path, name: str) -> np.ndarray:
     path = folder / name
-    array = array_files.load_npy(path)
+    array = files.load_npy(path)
     if array.dtype.kind not in "fiu":
         raise FormatError(f"{path}: holds {array.dtype}, expected numbers.")
     return array
@@ -302,7 +302,7 @@ def load_v2_companions(folder: files.PathLike, vertex_count: int) -> V2Companion
     path = folder / "indices.npy"
     if path.is_file():
         stored = array_files.require_numbers(
-            array_files.load_npy(path), path, path.name, (vertex_count,)
+            files.load_npy(path), path, path.name, (vertex_count,)
         )
         whole = stored.dtype.kind in "iu"
         if not whole or not ((stored >= 0) & (stored < 2**31)).all():

@@ -196,7 +196,7 @@ def information(
     found = model_information.of_folder(folder, model)
     if found is None and path.name == "01_MorphableModel.mat":
         count, triangles = model.vertex_count, len(model.triangles)
-        if "segbin" in _variables(path):
+        if "segbin" in matlab_files.names(path):
             found = model_information.load(
                 path, vertex_count=count, triangle_count=triangles
             )
@@ -389,20 +389,8 @@ def opaque_part(model: MorphableModel) -> MorphableModel:
     )
 
 
-def _variables(path: pathlib.Path) -> set[str]:
-    import scipy.io
-
-    matlab_files.check(path)
-    try:
-        return {name for name, _, _ in scipy.io.whosmat(str(path))}
-    except NotImplementedError as error:
-        raise FormatError(f"{path}: a version 7.3 MATLAB file.") from error
-    except Exception as error:  # The reader fails in many ways on damaged bytes.
-        raise FormatError(f"{path}: not a readable MATLAB file ({error}).") from error
-
-
 def _load_mat(path: pathlib.Path) -> MorphableModel:
-    found = _variables(path)
+    found = matlab_files.names(path)
     if "model" in found:
         return bfm_files.load_bfm(path)
     if {"shapeMU", "tl"} <= found:

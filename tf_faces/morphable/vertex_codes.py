@@ -29,7 +29,7 @@ def load(path: files.PathLike, vertex_count: int | None = None) -> np.ndarray:
     """
     path = pathlib.Path(path)
     if path.suffix.lower() == ".npy":
-        stored = array_files.load_npy(path)
+        stored = files.load_npy(path)
     else:
         found = matlab_files.load(path, ["vertex_code"])
         if "vertex_code" not in found:

@@ -88,7 +88,6 @@ def write_faces(
                 texture_triangles=None,
                 name=path.stem,
             )
-            path.parent.mkdir(parents=True, exist_ok=True)
             mesh_files.write_mesh(path, mesh)
             written.append(path)
             done(1)
@@ -111,6 +110,8 @@ def _write_pictures(sets: Sequence[FaceFiles], model, view, done, rule) -> None:
         texture = albedo = None
         for one, paths in zip(sets, paths_of_sets, strict=True):
             part = one.faces.take(chosen)
+            if not len(part):
+                continue  # A set shorter than the others.
             if texture is None or not np.array_equal(texture, part.texture):
                 texture, albedo = part.texture, pictures.colors(model, part.texture)
             drawn = pictures.render(

@@ -1,0 +1,265 @@
+"""The commands of dataset_tool, each a function of its options."""
+
+import argparse
+from collections.abc import Callable, Iterable
+
+from tf_faces.core import machine
+
+# Everything else is imported by the command that needs it: --help is instant, and no
+# command but make_uv_set with a GPU-rendered model ever loads TensorFlow.
+
+
+def _progress(iterable: Iterable, total: int, what: str) -> Iterable:
+    import tqdm
+
+    return tqdm.tqdm(iterable, total=total, unit=what, dynamic_ncols=True)
+
+
+# --- creating -------------------------------------------------------------------------
+
+
+def _write(options: argparse.Namespace, make_samples: Callable) -> None:
+    """Checks the destination first, then lists the samples, then writes them."""
+    from tf_faces.data import dataset_folder, dataset_writer
+
+    dataset_folder.check_destination(options.tfrecord_dir, options.overwrite)
+    manifest = dataset_writer.write_record_set(
+        options.tfrecord_dir,
+        make_samples(),
+        processes=options.processes,
+        overwrite=options.overwrite,
+        progress=True,
+    )
+    channels, height, width = manifest.shape
+    labels = f", {manifest.labels.shape[1]} label values" if manifest.labels else ""
+    print(
+        f"{options.tfrecord_dir}: {manifest.count} images of {channels} x {height} x "
+        f"{width} {manifest.data_type}{labels}."
+    )
+
+
+def create_from_pkl_img_norm(options: argparse.Namespace) -> None:
+    from tf_faces.core.errors import InputError
+    from tf_faces.data import dataset_coupled
+
+    source = dataset_coupled.CoupledSource(
+        options.texture_dir,
+        options.shape_dir,
+        options.normals_dir,
+        options.labels,
+        options.paths,
+    )
+    second = None
+    folders = (
+        options.second_texture_dir,
+        options.second_shape_dir,
+        options.second_normals_dir,
+    )
+    if any(folders):
+        if not all(folders):
+            raise InputError(
+                "The second part needs all of --second_texture_dir, --second_shape_dir "
+                "and --second_normals_dir."
+            )
+        second = dataset_coupled.CoupledSource(
+            *folders, options.second_labels, options.second_paths
+        )
+    elif options.second_labels or options.second_paths:
+        raise InputError(
+            "--second_labels and --second_paths belong to --second_texture_dir, "
+            "--second_shape_dir and --second_normals_dir, which are missing."
+        )
+    _write(
+        options,
+        lambda: dataset_coupled.from_pkl_img_norm(source, second, options.shuffle),
+    )
+
+
+def create_from_pkl_img(options: argparse.Namespace) -> None:
+    from tf_faces.data import dataset_coupled
+
+    _write(
+        options,
+        lambda: dataset_coupled.from_pkl_img(
+            options.image_dir, options.pickle_dir, options.shuffle
+        ),
+    )
+
+
+def create_from_pkl(options: argparse.Namespace) -> None:
+    from tf_faces.data import dataset_coupled
+
+    _write(
+        options, lambda: dataset_coupled.from_pkl(options.image_dir, options.shuffle)
+    )
+
+
+def create_from_images(options: argparse.Namespace) -> None:
+    from tf_faces.data import dataset_pictures
+
+    _write(
+        options,
+        lambda: dataset_pictures.from_images(options.image_dir, options.shuffle),
+    )
+
+
+def create_from_hdf5(options: argparse.Namespace) -> None:
+    from tf_faces.data import dataset_pictures
+
+    _write(
+        options,
+        lambda: dataset_pictures.from_hdf5(options.hdf5_filename, options.shuffle),
+    )
+
+
+def create_mnist(options: argparse.Namespace) -> None:
+    from tf_faces.data import dataset_pictures
+
+    _write(options, lambda: dataset_pictures.mnist(options.mnist_dir))
+
+
+def create_mnistrgb(options: argparse.Namespace) -> None:
+    from tf_faces.data import dataset_pictures
+
+    _write(
+        options,
+        lambda: dataset_pictures.mnistrgb(
+            options.mnist_dir, options.num_images, options.random_seed
+        ),
+    )
+
+
+def create_cifar10(options: argparse.Namespace) -> None:
+    from tf_faces.data import dataset_pictures
+
+    _write(options, lambda: dataset_pictures.cifar10(options.cifar10_dir))
+
+
+def create_cifar100(options: argparse.Namespace) -> None:
+    from tf_faces.data import dataset_pictures
+
+    _write(options, lambda: dataset_pictures.cifar100(options.cifar100_dir))
+
+
+def create_svhn(options: argparse.Namespace) -> None:
+    from tf_faces.data import dataset_pictures
+
+    _write(options, lambda: dataset_pictures.svhn(options.svhn_dir))
+
+
+def create_lsun(options: argparse.Namespace) -> None:
+    from tf_faces.data import dataset_pictures
+
+    _write(
+        options,
+        lambda: dataset_pictures.lsun(
+            options.lmdb_dir, options.resolution, options.max_images
+        ),
+    )
+
+
+def create_celeba(options: argparse.Namespace) -> None:
+    from tf_faces.data import dataset_pictures
+
+    _write(
+        options,
+        lambda: dataset_pictures.celeba(options.celeba_dir, options.cx, options.cy),
+    )
+
+
+def make_uv_set(options: argparse.Namespace) -> None:
+    from tf_faces.data import uv_sets
+
+    directory = uv_sets.make_uv_set(
+        options.directory,
+        options.model,
+        options.count,
+        options.resolution,
+        options.seed,
+        expressions_per_subject=options.expressions_per_subject,
+        processes=options.processes or machine.processors(),
+    )
+    print(
+        f"{directory}: {options.count} samples of {options.resolution} x "
+        f"{options.resolution}."
+    )
+
+
+# --- looking --------------------------------------------------------------------------
+
+
+def display(options: argparse.Namespace) -> None:
+    from tf_faces.apps import dataset_display
+    from tf_faces.data import dataset_inspect, dataset_reader, images
+
+    record_set = dataset_reader.RecordSet(options.tfrecord_dir)
+    if options.output is not None:
+        sheet = dataset_inspect.contact_sheet(record_set, options.start, options.count)
+        images.save_image(sheet, options.output, (0, 255))
+        print(f"{options.output}: images {options.start} and following.")
+        return
+    if not options.terminal and dataset_display.has_window():
+        dataset_display.show_window(record_set, options.start)
+        return
+    # No window: the smallest picture that a terminal can still show well.
+    level = max(0, record_set.resolution_log2 - 5)
+    stop = min(options.start + options.count, record_set.count)
+    with record_set.open(level) as opened:
+        for number in range(options.start, stop):
+            image = record_set.checked_image(opened, number)
+            print(number, dataset_display.label_text(record_set.labels[number]))
+            print(
+                dataset_display.terminal_picture(dataset_inspect.side_by_side(image)),
+                flush=True,
+            )
+
+
+def extract(options: argparse.Namespace) -> None:
+    from tf_faces.data import dataset_inspect, dataset_reader
+
+    record_set = dataset_reader.RecordSet(options.tfrecord_dir)
+    count = dataset_inspect.extract(
+        record_set, options.output_dir, options.arrays, _progress
+    )
+    print(f"{options.output_dir}: extracted {count} images.")
+
+
+def compare(options: argparse.Namespace) -> None:
+    from tf_faces.data import dataset_inspect, dataset_reader
+
+    first = dataset_reader.RecordSet(options.tfrecord_dir_a)
+    second = dataset_reader.RecordSet(options.tfrecord_dir_b)
+    outcome = dataset_inspect.compare(first, second, options.ignore_labels, _progress)
+    for number in outcome.different_images:
+        print(f"Image {number} is different")
+    for number in outcome.different_labels:
+        print(f"Label {number} is different")
+    if outcome.counts[0] != outcome.counts[1]:
+        print(
+            f"The sets have different lengths: {outcome.counts[0]} and "
+            f"{outcome.counts[1]} images"
+        )
+    same = outcome.compared - len(outcome.different_images)
+    print(f"Identical images: {same} / {outcome.compared}")
+    if not options.ignore_labels:
+        same = outcome.compared - len(outcome.different_labels)
+        print(f"Identical labels: {same} / {outcome.compared}")
+
+
+def verify(options: argparse.Namespace) -> None:
+    from tf_faces.data import dataset_inspect, dataset_manifest, dataset_reader
+
+    record_set = dataset_reader.RecordSet(options.tfrecord_dir)
+    dataset_inspect.verify(record_set, _progress)
+    remark = "as in its manifest"
+    if record_set.manifest is None:
+        remark = f"without {dataset_manifest.FILE_NAME}"
+        if options.write_manifest:
+            manifest = dataset_inspect.make_manifest(record_set)
+            dataset_manifest.write(record_set.directory, manifest)
+            remark = f"{dataset_manifest.FILE_NAME} written"
+    print(
+        f"{options.tfrecord_dir}: whole, {record_set.count} images of "
+        f"{list(record_set.shape)} {record_set.dtype}, {record_set.label_size} label "
+        f"values, {len(record_set.paths)} resolutions, {remark}."
+    )
