@@ -15,7 +15,7 @@ from tf_faces.models.face_manifold.config import DenoiserConfig
 # Float32 noise seen is 6e-7 of the largest output.
 TOLERANCE = 1e-5
 TIES_TOLERANCE = 0.25  # Routes differ: 0.1 between the original's two precisions.
-GAP_NOISE = 6e-7  # Of float32 values, relative to the largest; seen: 8e-8.
+GAP_NOISE = 3e-7  # Of float32 values, relative to the largest; seen: 8e-8.
 
 
 def _network(prefix, length, architecture="AutoEncoder4"):
@@ -177,15 +177,16 @@ def test_noise_report(recording):
         x = arrays[f"{case}/x"]
         assert x.shape == (stored["n"], stored["len"]), case
         net = "shape" if case.startswith("shape") else "exp"
+        largest = np.abs(arrays[f"{case}/y"]).max()
+        assert largest == pytest.approx(stored["max_abs_out"], rel=1e-6), case
         noise = stored["f32_vs_f64_maxabs"] / stored["max_abs_out"]
         assert stored["rel"] == pytest.approx(noise, rel=1e-6), case
         denoiser = _network(f"{tag}/{net}", x.shape[1])
         gap = _smallest_gap(denoiser.stages(x))
         assert gap == pytest.approx(stored["min_pool_gap_rel"], abs=GAP_NOISE), case
         if not case.endswith("_ties"):
-            for output in (arrays[f"{case}/y"], denoiser(x)):
-                assert np.abs(output).max() == pytest.approx(
-                    stored["max_abs_out"], rel=TOLERANCE
-                )
+            assert np.abs(denoiser(x)).max() == pytest.approx(
+                stored["max_abs_out"], rel=TOLERANCE
+            )
             assert stored["rel"] < TOLERANCE
             assert stored["argmax_flips_f32_f64"] == 0
