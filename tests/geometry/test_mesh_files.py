@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.geometry import mesh_files, mesh_files_glb, mesh_files_obj
+from tf_faces.geometry import mesh_files
 from tf_faces.geometry.mesh import Mesh
+from tf_faces.geometry.mesh_files import glb, obj
 
 
 def sheet(rows=5, columns=4, seed=0, **extras):
@@ -131,15 +132,15 @@ def test_glb_keeps_morph_targets_through_seams(tmp_path):
 
 
 def test_glb_node_transforms_are_applied(tmp_path):
-    content = mesh_files_glb.glb_bytes(sheet())
-    tree, binary = mesh_files_glb.unpack(content, "made")
+    content = glb.glb_bytes(sheet())
+    tree, binary = glb.unpack(content, "made")
     tree["nodes"] = [
         {"children": [1], "translation": [1, 2, 3]},
         {"mesh": 0, "scale": [2, 2, 2], "rotation": [0, 0, np.sqrt(0.5), np.sqrt(0.5)]},
     ]
     tree["scenes"], tree["scene"] = [{"nodes": [0]}], 0
     path = tmp_path / "moved.glb"
-    path.write_bytes(mesh_files_glb.pack(tree, binary))
+    path.write_bytes(glb.pack(tree, binary))
     x, y, z = sheet().vertices.T
     np.testing.assert_allclose(
         mesh_files.read_mesh(path).vertices,
@@ -171,7 +172,7 @@ def test_interrupted_writing_leaves_nothing(tmp_path, monkeypatch):
     def fail(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(mesh_files_obj.files.os, "replace", fail)
+    monkeypatch.setattr(obj.files.os, "replace", fail)
     for suffix in mesh_files.SUFFIXES:
         with pytest.raises(KeyboardInterrupt):
             mesh_files.write_mesh(tmp_path / f"mesh{suffix}", sheet())
@@ -180,19 +181,17 @@ def test_interrupted_writing_leaves_nothing(tmp_path, monkeypatch):
 
 def test_wrong_arrays_are_named():
     with pytest.raises(InputError, match="colors must have shape"):
-        mesh_files_obj.write_obj_arrays(
-            "x.obj", np.eye(3), [[0, 1, 2]], colors=np.eye(2)
-        )
+        obj.write_obj_arrays("x.obj", np.eye(3), [[0, 1, 2]], colors=np.eye(2))
     with pytest.raises(InputError, match="needs texture_coordinates"):
-        mesh_files_obj.write_obj_arrays(
+        obj.write_obj_arrays(
             "x.obj", np.eye(3), [[0, 1, 2]], texture=np.zeros((2, 2, 3))
         )
     with pytest.raises(InputError, match="suffix"):
         mesh_files.write_mesh("mesh.stl", sheet())
     with pytest.raises(InputError, match="'smile'"):
-        mesh_files_glb.glb_bytes(sheet(), {"smile": np.zeros((1, 3))})
+        glb.glb_bytes(sheet(), {"smile": np.zeros((1, 3))})
     with pytest.raises(InputError, match="finite"):
-        mesh_files_glb.glb_bytes(Mesh(np.full((3, 3), np.nan), [[0, 1, 2]]))
+        glb.glb_bytes(Mesh(np.full((3, 3), np.nan), [[0, 1, 2]]))
 
 
 @pytest.mark.parametrize(
@@ -294,8 +293,8 @@ def change_accessor(**changes):
     ],
 )
 def test_hostile_glb(tmp_path, spoil):
-    content = mesh_files_glb.glb_bytes(textured())
-    tree, binary = mesh_files_glb.unpack(content, "made")
+    content = glb.glb_bytes(textured())
+    tree, binary = glb.unpack(content, "made")
     text = json.loads(json.dumps(tree))
     text["buffers"] = [{"byteLength": len(binary)}]
     spoil(text)
@@ -315,14 +314,14 @@ def test_hostile_glb(tmp_path, spoil):
 
 
 def test_glb_indices_out_of_range(tmp_path):
-    content = bytearray(mesh_files_glb.glb_bytes(sheet()))
-    tree, binary = mesh_files_glb.unpack(bytes(content), "made")
+    content = bytearray(glb.glb_bytes(sheet()))
+    tree, binary = glb.unpack(bytes(content), "made")
     accessor = tree["accessors"][tree["meshes"][0]["primitives"][0]["indices"]]
     start = tree["bufferViews"][accessor["bufferView"]].get("byteOffset", 0)
     binary = bytearray(binary)
     binary[start : start + 4] = struct.pack("<I", 20)
     path = tmp_path / "mesh.glb"
-    path.write_bytes(mesh_files_glb.pack(tree, bytes(binary)))
+    path.write_bytes(glb.pack(tree, bytes(binary)))
     with pytest.raises(FormatError, match="vertex index 20"):
         mesh_files.read_mesh(path)
 

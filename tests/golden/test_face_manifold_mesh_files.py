@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.golden import drawing
-from tf_faces.geometry import mesh_files_obj
+from tf_faces.geometry.mesh_files import obj
 
 TOLERANCE = 1e-6
 
@@ -17,11 +17,11 @@ def test_obj(recording, tmp_path):
     with np.load(drawing.companion(recording, "bfm_ops", ".npz")) as stored:
         vertices, colors = (stored[key][: counts[0]] for key in ("vertices", "colors"))
         triangles = stored["load/triangles"][: counts[1]]
-    (path,) = mesh_files_obj.write_obj_arrays(
+    (path,) = obj.write_obj_arrays(
         tmp_path / "mesh.obj",
         vertices,
         triangles,
-        style=mesh_files_obj.PRNET,
+        style=obj.PRNET,
         colors=colors,
     )
     ours = [line.split() for line in path.read_text().splitlines()]

@@ -9,8 +9,9 @@ import pytest
 from tests.golden import drawing, face_manifold_recordings
 from tf_faces.data import face_manifold_dataset as dataset
 from tf_faces.data.face_manifold import FaceCoefficients
+from tf_faces.geometry import texturing
 from tf_faces.morphable import bfm_files
-from tf_faces.ops import render_depth, texture
+from tf_faces.ops import render_depth
 from tf_faces.pipelines import face_manifold_pictures
 
 GEOMETRY = 1e-5
@@ -61,11 +62,11 @@ def test_rasteriser(recording, implementation):
 
 
 @pytest.mark.golden("face_manifold", "bfm_ops*.npz")
-@pytest.mark.parametrize("interpolation", texture.INTERPOLATIONS)
+@pytest.mark.parametrize("interpolation", texturing.INTERPOLATIONS)
 def test_textures(recording, interpolation):
     arrays = load(recording)
     expected = arrays[f"render_texture_{interpolation}"]
-    drawn = texture.render_texture(
+    drawn = texturing.render_texture(
         arrays["ras_vertices"],
         arrays["load/triangles"],
         arrays["texture"],

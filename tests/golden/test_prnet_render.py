@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tf_faces.geometry import visibility
-from tf_faces.ops import render_depth, texture
+from tf_faces.geometry import texturing, visibility
+from tf_faces.ops import render_depth
 
 EXACT = 1e-12
 FLOAT32 = 1e-5
@@ -95,8 +95,8 @@ def test_textures(arrays):
         vertices = arrays["small_vertices"]
         if prefix == "cpp":
             vertices = vertices.astype(np.float32)
-        for interpolation in texture.INTERPOLATIONS:
-            drawn = texture.render_texture(
+        for interpolation in texturing.INTERPOLATIONS:
+            drawn = texturing.render_texture(
                 vertices,
                 arrays["small_triangles"],
                 arrays["tex_image"],
@@ -115,9 +115,9 @@ def test_textures(arrays):
                 close_but_edges(drawn, expected, 1e-4)
 
 
-@pytest.mark.parametrize("interpolation", texture.INTERPOLATIONS)
+@pytest.mark.parametrize("interpolation", texturing.INTERPOLATIONS)
 def test_texture_transfer(arrays, interpolation):
-    transferred = texture.transfer_texture_prnet(
+    transferred = texturing.transfer_texture_prnet(
         arrays["map_src_image"],
         arrays["map_src_vertices"].T,
         arrays["small_vertices"],

@@ -8,7 +8,8 @@ import scipy.io
 from PIL import Image
 
 from tests.golden import drawing
-from tf_faces.geometry import mesh_files, mesh_files_arrays, mesh_files_obj
+from tf_faces.geometry import mesh_files
+from tf_faces.geometry.mesh_files import arrays, obj
 
 # Recorded file (by stem) -> style, and which of the inputs it was written from.
 CASES = {
@@ -37,12 +38,12 @@ def write_case(recording, folder, stem):
     if "texture" in names:
         options["texture"] = inputs["texture"]
         options["texture_coordinates"] = inputs["uv_coords"]
-    written = mesh_files_obj.write_obj_arrays(
+    written = obj.write_obj_arrays(
         folder / f"{stem}.obj",
         inputs[names.get("vertices", "vertices")],
         inputs["triangles"],
         # The recordings hold absolute paths, their folder replaced by @DIR@.
-        style=dataclasses.replace(mesh_files_obj.STYLES[style], absolute_paths=True),
+        style=dataclasses.replace(obj.STYLES[style], absolute_paths=True),
         **options,
     )
     return {path.name: path for path in written}
@@ -74,7 +75,7 @@ def test_texture(recording, tmp_path):
 @pytest.mark.golden("prnet", "written/*.asc")
 def test_asc(recording, tmp_path):
     vertices = inputs_of(recording)["vertices"]
-    written = mesh_files_arrays.write_points(tmp_path / recording.stem, vertices)
+    written = arrays.write_points(tmp_path / recording.stem, vertices)
     assert written.name == recording.name
     assert written.read_bytes() == recording.read_bytes()
 
@@ -87,7 +88,7 @@ def test_txt(recording, tmp_path):
     else:
         # Arbitrary numbers: three angles, or a camera of 3 x 4.
         assert numbers.shape == {"pose": (3,), "camera_matrix": (3, 4)}[recording.stem]
-    written = mesh_files_arrays.write_points(tmp_path / recording.name, numbers)
+    written = arrays.write_points(tmp_path / recording.name, numbers)
     assert written.read_bytes() == recording.read_bytes()
 
 
@@ -97,14 +98,14 @@ def test_mat(recording, tmp_path):
     inputs = inputs_of(recording)
     recorded = scipy.io.loadmat(recording)
     if recording.stem == "mesh":
-        mesh_files_arrays.write_mesh_mat(
+        arrays.write_mesh_mat(
             path, inputs["vertices"], inputs["triangles"], inputs["colors"]
         )
         for name in ("vertices", "colors", "triangles"):
             np.testing.assert_array_equal(recorded[name], inputs[name])
     else:
         names = [name for name in recorded if not name.startswith("__")]
-        mesh_files_arrays.write_mat(path, {name: recorded[name] for name in names})
+        arrays.write_mat(path, {name: recorded[name] for name in names})
     # The first 116 bytes are a text with the date.
     assert path.read_bytes()[116:] == recording.read_bytes()[116:]
 

@@ -9,7 +9,7 @@ import pytest
 from tests.golden import drawing, tbgan_networks
 from tf_faces.core import pickles
 from tf_faces.data import images
-from tf_faces.geometry import mesh_files_obj
+from tf_faces.geometry.mesh_files import obj
 from tf_faces.models import tbgan as networks
 from tf_faces.morphable import uv_dictionary
 from tf_faces.pipelines import tbgan, tbgan_maps
@@ -63,11 +63,11 @@ def test_obj(recording, tmp_path):
     loaded = chart(recording.parent)
     with np.load(drawing.beside(recording.parent, "vertices.npz")) as stored:
         vertices = stored["vertices"][0]
-    path = mesh_files_obj.write_obj_arrays(
+    path = obj.write_obj_arrays(
         tmp_path / recording.name.removesuffix(".txt"),
         vertices,
         loaded.trilist,
-        style=mesh_files_obj.TBGAN,
+        style=obj.TBGAN,
         texture=np.zeros((4, 4, 3), np.uint8),
         texture_coordinates=loaded.tcoords,
     )[-1]
@@ -77,11 +77,11 @@ def test_obj(recording, tmp_path):
 @pytest.mark.golden("tbgan", "util/000000.mtl.txt")
 def test_mtl(recording, tmp_path):
     name = recording.name.removesuffix(".mtl.txt")
-    _, path, _ = mesh_files_obj.write_obj_arrays(
+    _, path, _ = obj.write_obj_arrays(
         tmp_path / f"{name}.obj",
         np.eye(3),
         [[0, 1, 2]],
-        style=mesh_files_obj.TBGAN,
+        style=obj.TBGAN,
         texture=np.zeros((4, 4, 3)),
         texture_coordinates=np.eye(3)[:, :2],
     )
@@ -220,11 +220,11 @@ def test_interpolation_files(recording, interpolated, tmp_path):
     dictionary = chart(recording.parent)
     written = set()
     for number, face in enumerate(interpolated[-1]):
-        paths = mesh_files_obj.write_obj_arrays(
+        paths = obj.write_obj_arrays(
             tmp_path / f"{number:06d}.obj",
             face.mesh.vertices,
             dictionary.trilist,
-            style=mesh_files_obj.TBGAN,
+            style=obj.TBGAN,
             texture=face.texture,
             texture_coordinates=dictionary.tcoords,
         )

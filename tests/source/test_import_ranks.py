@@ -10,8 +10,8 @@ PACKAGE = pathlib.Path(__file__).resolve().parents[2] / "tf_faces"
 RANKS = {
     "version": -1,
     "core": 0,
+    "ops": 0.5,
     "geometry": 1,
-    "ops": 1,
     "morphable": 2,
     "layers": 2,
     "data": 3,

@@ -17,8 +17,8 @@ import numpy as np
 
 from tf_faces.core import files
 from tf_faces.core.errors import InputError
-from tf_faces.geometry import mesh_files_glb
 from tf_faces.geometry.mesh import Mesh
+from tf_faces.geometry.mesh_files import glb
 from tf_faces.viz import previews
 
 # Half the size of what is shown, in metres: about that of a head.
@@ -132,7 +132,7 @@ def write_page(
 
 def _encoded(mesh: Mesh, frame: previews.Frame, scale: float, targets) -> str:
     moved = mesh.replace(vertices=(mesh.vertices - frame.center) * scale)
-    return base64.b64encode(mesh_files_glb.glb_bytes(moved, targets)).decode("ascii")
+    return base64.b64encode(glb.glb_bytes(moved, targets)).decode("ascii")
 
 
 def _asset(name: str) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 
 from tf_faces.core import files
 from tf_faces.core.errors import InputError
-from tf_faces.geometry import mesh_files_obj
+from tf_faces.geometry.mesh_files import obj
 
 
 def to_bytes(values: np.ndarray) -> np.ndarray:
@@ -129,5 +129,5 @@ def contact_sheet(
 
 def save_picture(path: files.PathLike, picture: np.ndarray) -> pathlib.Path:
     """Writes uint8 [H, W, 3] or [H, W] as .png or .jpg, atomically."""
-    mesh_files_obj.write_texture(path, picture)
+    obj.write_texture(path, picture)
     return pathlib.Path(path)

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from tf_faces.core.errors import InputError
-from tf_faces.geometry import mesh_files_glb, normals
+from tf_faces.geometry import normals
 from tf_faces.geometry.mesh import Mesh
+from tf_faces.geometry.mesh_files import glb
 from tf_faces.viz import pictures
 
 APPEARANCES = ("auto", "textured", "colors", "shaded", "normals", "depth")
@@ -99,7 +100,7 @@ def render(
         )
     frame = frame or Frame.around(mesh)
     if appearance == "textured":
-        split, sources = mesh_files_glb.split_at_seams(mesh)
+        split, sources = glb.split_at_seams(mesh)
     else:
         split, sources = mesh, np.arange(len(mesh.vertices))
     turn = rotation(yaw, pitch)

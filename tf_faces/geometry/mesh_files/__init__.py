@@ -2,9 +2,9 @@
 
 | suffix | written                                   | module                |
 |--------|-------------------------------------------|-----------------------|
-| .obj   | text, .mtl and .png beside it if textured | `mesh_files_obj`      |
-| .ply   | binary, .png beside it if textured        | `mesh_files_ply`      |
-| .glb   | one file, texture inside                  | `mesh_files_glb`      |
+| .obj   | text, .mtl and .png beside it if textured | `mesh_files.obj`      |
+| .ply   | binary, .png beside it if textured        | `mesh_files.ply`      |
+| .glb   | one file, texture inside                  | `mesh_files.glb`      |
 
 Reading trusts nothing: what a file claims is checked against its size before memory
 is taken, every index is checked, and neighbouring files are looked for by name in the
@@ -17,9 +17,9 @@ from collections.abc import Callable
 from tf_faces.core import files
 from tf_faces.core.errors import InputError
 from tf_faces.geometry.mesh import Mesh
-from tf_faces.geometry.mesh_files_glb import read_glb, write_glb
-from tf_faces.geometry.mesh_files_obj import read_obj, write_obj
-from tf_faces.geometry.mesh_files_ply import read_ply, write_ply
+from tf_faces.geometry.mesh_files.glb import read_glb, write_glb
+from tf_faces.geometry.mesh_files.obj import read_obj, write_obj
+from tf_faces.geometry.mesh_files.ply import read_ply, write_ply
 
 __all__ = [
     "SUFFIXES",

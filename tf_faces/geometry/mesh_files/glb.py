@@ -19,10 +19,11 @@ import numpy as np
 
 from tf_faces.core import files
 from tf_faces.core.errors import FormatError, InputError, missing_dependency
-from tf_faces.geometry import mesh_files_obj, normals, uv
+from tf_faces.geometry import normals, uv
 from tf_faces.geometry.mesh import Mesh
+from tf_faces.geometry.mesh_files import obj
 
-MAXIMUM_BYTES = mesh_files_obj.MAXIMUM_BYTES
+MAXIMUM_BYTES = obj.MAXIMUM_BYTES
 
 _MAGIC = 0x46546C67
 _JSON_CHUNK = 0x4E4F534A
@@ -476,9 +477,7 @@ class _Reader:
         if "bufferView" not in image:
             raise FormatError(f"{self.path}: refers to a picture outside the file.")
         _, start, length = self._view(image["bufferView"])
-        return mesh_files_obj.read_texture(
-            io.BytesIO(self.binary[start : start + length])
-        )
+        return obj.read_texture(io.BytesIO(self.binary[start : start + length]))
 
 
 def _node_matrix(node) -> np.ndarray:

@@ -6,6 +6,7 @@ Pixel and texture coordinates have their centres at integers, x right, y down.
 import numpy as np
 
 from tf_faces.core.errors import InputError
+from tf_faces.geometry import barycentric
 from tf_faces.ops.render_depth.render_depth_reference import rasterize_numpy
 
 INTERPOLATIONS = ("nearest", "bilinear")
@@ -112,9 +113,6 @@ def transfer_texture_prnet(
     Reference:
       PRNet, utils/render.py, map_texture.
     """
-    # Here: geometry has the same rank and uses this package's rasteriser.
-    from tf_faces.geometry import barycentric
-
     source_image = np.asarray(source_image, np.float64)
     seen = triangle_id >= 0
     row, column = np.nonzero(seen)

@@ -13,10 +13,10 @@ import numpy as np
 
 from tf_faces.core import files
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.geometry import mesh_files_obj
 from tf_faces.geometry.mesh import Mesh
+from tf_faces.geometry.mesh_files import obj
 
-MAXIMUM_BYTES = mesh_files_obj.MAXIMUM_BYTES
+MAXIMUM_BYTES = obj.MAXIMUM_BYTES
 # The longest polygon and the longest header that are believed.
 MAXIMUM_CORNERS = 1 << 10
 MAXIMUM_HEADER_BYTES = 1 << 16
@@ -70,7 +70,7 @@ def write_ply(
     written = []
     if has_texture and mesh.texture is not None:
         picture = path.with_suffix(".png")
-        mesh_files_obj.write_texture(picture, mesh.texture)
+        obj.write_texture(picture, mesh.texture)
         header.append(f"comment TextureFile {picture.name}")
         written.append(picture)
     header.append(f"element vertex {len(mesh.vertices)}")
@@ -375,7 +375,7 @@ def _build_mesh(path, tables, types, texture_name) -> Mesh:
     if texture_name and coordinates is not None:
         picture = path.parent / texture_name.replace("\\", "/").rsplit("/", 1)[-1]
         if picture.is_file():
-            texture = mesh_files_obj.read_texture(picture)
+            texture = obj.read_texture(picture)
     return Mesh(
         vertices=vertices,
         triangles=triangles,
