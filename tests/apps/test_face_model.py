@@ -9,12 +9,12 @@ from PIL import Image
 from tf_faces.apps import face_model
 from tf_faces.core import files
 from tf_faces.geometry import cameras, mesh_files
-from tf_faces.morphable import fitting, io, synthetic
+from tf_faces.morphable import builtin, fitting, io
 
 
 @pytest.fixture(scope="module")
 def model():
-    return synthetic.build("tiny")
+    return builtin.build("tiny")
 
 
 def run(*arguments):

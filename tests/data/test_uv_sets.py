@@ -11,12 +11,12 @@ from tf_faces.core import pickles
 from tf_faces.core.errors import InputError
 from tf_faces.data import uv_chart, uv_sets
 from tf_faces.geometry import uv
-from tf_faces.morphable import expressions, io, synthetic, uv_dictionary
+from tf_faces.morphable import builtin, expressions, io, uv_dictionary
 
 
 @pytest.fixture(scope="module")
 def model():
-    return synthetic.build("tiny")
+    return builtin.build("tiny")
 
 
 @pytest.fixture(scope="module")

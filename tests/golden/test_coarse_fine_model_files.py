@@ -5,7 +5,8 @@ import pytest
 import scipy.io
 
 from tests.golden import drawing
-from tf_faces.morphable import bfm_files, io
+from tf_faces.morphable import io
+from tf_faces.morphable.formats import bfm
 
 pytestmark = pytest.mark.golden("coarse_fine", "tiny_3dmm/*.mat")
 
@@ -82,7 +83,7 @@ def test_every_array(recording, expected):
     else:
         assert recording.name == "vertex_code.mat"
         stored = scipy.io.loadmat(recording)["vertex_code"]
-        code = bfm_files.vertex_code(model).T
+        code = bfm.vertex_code(model).T
         np.testing.assert_allclose(code, stored, rtol=0, atol=2e-7)
         np.testing.assert_array_equal(stored, expected["vertex_code"].astype("f4"))
 

@@ -5,12 +5,13 @@ import pytest
 
 from tests.golden import drawing
 from tf_faces.geometry import cameras
-from tf_faces.morphable import bfm_files, parameters, sampling
+from tf_faces.morphable import parameters, sampling
+from tf_faces.morphable.formats import bfm
 
 
 @pytest.fixture
 def model(recording):
-    return bfm_files.load_model_shape(drawing.beside(recording.parent, "tiny_3dmm"))
+    return bfm.load_model_shape(drawing.beside(recording.parent, "tiny_3dmm"))
 
 
 @pytest.mark.golden("coarse_fine", "mm_params*.npz")
@@ -39,7 +40,7 @@ def test_constrained(recording, arrays, model, kind):
     ],
 )
 def test_projected_vertices(recording, arrays, layout, name):
-    model = bfm_files.load_model_shape(
+    model = bfm.load_model_shape(
         drawing.beside(recording.parent, "tiny_3dmm"), vertex_layout=layout
     )
     pose, shape, expression = parameters.split_parameters(

@@ -5,7 +5,7 @@ import pytest
 
 from tests.golden import drawing
 from tf_faces.geometry import cameras, rotations
-from tf_faces.morphable import bfm_files
+from tf_faces.morphable.formats import bfm
 
 PIXELS = 1e-4
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.golden("coarse_fine", "mm_params*.npz")
 
 @pytest.fixture
 def model(recording):
-    return bfm_files.load_model_shape(drawing.beside(recording.parent, "tiny_3dmm"))
+    return bfm.load_model_shape(drawing.beside(recording.parent, "tiny_3dmm"))
 
 
 def projected(model, parameters, image_size):

@@ -5,7 +5,8 @@ import pytest
 import scipy.io
 
 from tests.golden import drawing
-from tf_faces.morphable import bfm_files, sampling
+from tf_faces.morphable import sampling
+from tf_faces.morphable.formats import bfm
 from tf_faces.ops import render_depth
 from tf_faces.ops.render_depth import pictures
 
@@ -37,7 +38,7 @@ def test_parameters_and_vertices(arrays, recording):
     pose, shape, expression = drawn
     # The demo unfolds the means as they are stored, but the offsets as if planar.
     model, scrambled = (
-        bfm_files.load_model_shape(
+        bfm.load_model_shape(
             drawing.beside(recording.parent, "tiny_3dmm"), vertex_layout=layout
         )
         for layout in ("interleaved", "planar")

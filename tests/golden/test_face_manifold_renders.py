@@ -10,7 +10,7 @@ from tests.golden import drawing, face_manifold_recordings
 from tf_faces.data import face_manifold_dataset as dataset
 from tf_faces.data.face_manifold import FaceCoefficients
 from tf_faces.geometry import texturing
-from tf_faces.morphable import bfm_files
+from tf_faces.morphable.formats import bfm
 from tf_faces.ops import render_depth
 from tf_faces.pipelines import face_manifold_pictures
 
@@ -26,7 +26,7 @@ def load(recording):
 
 
 def model_beside(recording):
-    return bfm_files.load_bfm(drawing.companion(recording, "bfm_small", ".mat"))
+    return bfm.load_bfm(drawing.companion(recording, "bfm_small", ".mat"))
 
 
 def close(found, expected, relative=GEOMETRY):

@@ -7,7 +7,7 @@ from PIL import Image
 
 from tests.golden import drawing
 from tf_faces.geometry import cameras, cropping, uv
-from tf_faces.morphable import bfm_files
+from tf_faces.morphable.formats import bfm
 
 RESOLUTION = 256
 MAP_TOLERANCE = 1e-3
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.golden("prnet", "posmap*.npz")
 
 @pytest.fixture
 def model(recording):
-    return bfm_files.load_bfm(drawing.companion(recording, "synthetic_bfm", ".mat"))
+    return bfm.load_bfm(drawing.companion(recording, "synthetic_bfm", ".mat"))
 
 
 @pytest.fixture

@@ -7,22 +7,25 @@ import pytest
 import scipy.io
 
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.morphable import (
-    bfm_files,
-    companion_files,
-    ddfa_files,
-    io,
+from tf_faces.morphable import builtin, io
+from tf_faces.morphable.formats import (
+    bfm,
+    ddfa,
+    lsfm,
     model_information,
-    parameter_whitening,
-    pickled_files,
-    synthetic,
     vertex_codes,
+)
+from tf_faces.morphable.formats import (
+    companions as companion_files,
+)
+from tf_faces.morphable.formats import (
+    whitening as parameter_whitening,
 )
 
 
 @pytest.fixture(scope="module")
 def model():
-    return synthetic.build("tiny").truncate(shape=50, expression=12, texture=3)
+    return builtin.build("tiny").truncate(shape=50, expression=12, texture=3)
 
 
 # --- vertex codes ------------------------------------------------------------------
@@ -30,7 +33,7 @@ def model():
 
 @pytest.mark.parametrize("name", ["vertex_code.mat", "pncc_code.mat", "ncc_code.npy"])
 def test_vertex_codes(model, tmp_path, name):
-    codes = bfm_files.vertex_code(model)
+    codes = bfm.vertex_code(model)
     vertex_codes.save(tmp_path / name, codes)
     np.testing.assert_array_equal(vertex_codes.load(tmp_path / name), codes)
     assert vertex_codes.load(tmp_path / name, model.vertex_count).shape == codes.shape
@@ -57,7 +60,7 @@ def test_damaged_codes(tmp_path, codes):
 def test_codes_written_with_models(model, tmp_path):
     io.save(tmp_path / "a" / "BFM.mat", model, "bfm")
     io.save(tmp_path / "b", model, "3ddfa")
-    codes = bfm_files.vertex_code(model)
+    codes = bfm.vertex_code(model)
     for name in ("a/pncc_code.mat", "b/vertex_code.mat"):
         np.testing.assert_array_equal(vertex_codes.load(tmp_path / name), codes)
 
@@ -120,7 +123,7 @@ def test_whitening_files(tmp_path, name):
 
 def anchors():
     rng = np.random.default_rng(1)
-    return ddfa_files.AnchorGrid(
+    return ddfa.AnchorGrid(
         rng.normal(size=(64, 3)).astype("f4"),
         rng.normal(size=(64, 3, 40)).astype("f4"),
         rng.normal(size=(64, 3, 10)).astype("f4"),
@@ -129,9 +132,7 @@ def anchors():
 
 def test_train_configs(model, tmp_path):
     folder = tmp_path / "train.configs"
-    ddfa_files.save_train_configs(
-        folder, model, whitening=whitening(), anchors=anchors()
-    )
+    ddfa.save_train_configs(folder, model, whitening=whitening(), anchors=anchors())
     n = model.vertex_count
     for name, shape, dtype in (
         ("w_shp_sim.npy", (3 * n, 40), np.float32),
@@ -145,7 +146,7 @@ def test_train_configs(model, tmp_path):
         assert (stored.shape, stored.dtype) == (shape, dtype), name
     paf = pickle.loads((folder / "Model_PAF.pkl").read_bytes())
     assert paf["w_filter"].shape == (192, 40) and paf["mu_filter"].shape == (192, 1)
-    found = ddfa_files.load_train_configs(folder)
+    found = ddfa.load_train_configs(folder)
     expected = model.truncate(shape=40, expression=10)
     for name in ("mean", "mean_expression", "shape_basis", "expression_basis",
                  "landmarks68", "triangles"):  # fmt: skip
@@ -154,7 +155,7 @@ def test_train_configs(model, tmp_path):
         )
     np.testing.assert_array_equal(found.whitening.mean, whitening().mean)
     np.testing.assert_array_equal(found.anchors.shape_basis, anchors().shape_basis)
-    np.testing.assert_array_equal(found.vertex_code, bfm_files.vertex_code(model))
+    np.testing.assert_array_equal(found.vertex_code, bfm.vertex_code(model))
     # The loader knows the folder; a conversion keeps whitening and anchors.
     loaded = io.load(folder)
     io.save(tmp_path / "copy", loaded, "3ddfa_train_configs", original=folder)
@@ -201,40 +202,40 @@ def test_train_configs_as_published(model, tmp_path):
     ],
 )
 def test_damaged_train_configs(model, tmp_path, name, value):
-    ddfa_files.save_train_configs(tmp_path, model, whitening=whitening())
+    ddfa.save_train_configs(tmp_path, model, whitening=whitening())
     if name.endswith(".pkl"):
         (tmp_path / name).write_bytes(pickle.dumps(value))
     else:
         np.save(tmp_path / name, value, allow_pickle=True)
     with pytest.raises(FormatError, match=name):
-        ddfa_files.load_train_configs(tmp_path)
+        ddfa.load_train_configs(tmp_path)
 
 
 def test_whitening_of_other_modes_is_not_written(model, tmp_path):
     with pytest.raises(InputError, match="61"):
-        ddfa_files.save_train_configs(tmp_path, model, whitening=whitening(61))
+        ddfa.save_train_configs(tmp_path, model, whitening=whitening(61))
 
 
 def test_v2_companions(model, tmp_path):
     path = tmp_path / "a" / "bfm_noneck_v3.pkl"
     n = model.vertex_count
     rng = np.random.default_rng(0)
-    companions = ddfa_files.V2Companions(
+    companions = ddfa.V2Companions(
         trimmed_vertices=rng.permutation(n + 50)[:n].astype(np.int32),
         chart=rng.random((n + 50, 2)).astype(np.float32),
         whitening=whitening(),
     )
-    ddfa_files.save_3ddfa_v2(path, model, companions)
+    ddfa.save_3ddfa_v2(path, model, companions)
     loaded = io.load(path)
     np.testing.assert_array_equal(
         loaded.texture_coordinates, companions.chart[companions.trimmed_vertices]
     )
     np.testing.assert_array_equal(
         vertex_codes.load(path.with_name("ncc_code.npy")),
-        bfm_files.vertex_code(loaded),
+        bfm.vertex_code(loaded),
     )
     io.save(tmp_path / "b" / path.name, loaded, "3ddfa_v2", original=path)
-    back = ddfa_files.load_v2_companions(tmp_path / "b", n)
+    back = ddfa.load_v2_companions(tmp_path / "b", n)
     np.testing.assert_array_equal(back.trimmed_vertices, companions.trimmed_vertices)
     np.testing.assert_array_equal(back.chart, companions.chart)
     np.testing.assert_array_equal(back.whitening.mean, companions.whitening.mean)
@@ -252,7 +253,7 @@ def test_v2_companions(model, tmp_path):
 )  # fmt: skip
 def test_damaged_v2_companions(model, tmp_path, indices):
     path = tmp_path / "bfm_noneck_v3.pkl"
-    ddfa_files.save_3ddfa_v2(path, model)
+    ddfa.save_3ddfa_v2(path, model)
     np.save(tmp_path / "indices.npy", indices)
     with pytest.raises(FormatError, match="indices.npy"):
         io.load(path)
@@ -262,15 +263,13 @@ def test_damaged_v2_companions(model, tmp_path, indices):
 
 
 def test_lsfm_files(model, tmp_path):
-    path = tmp_path / pickled_files.MEAN_MESH
+    path = tmp_path / lsfm.MEAN_MESH
     io.save(path, model.to_unit("mm"), "lsfm")
     back = io.load(tmp_path)
     np.testing.assert_allclose(back.mean, model.neutral / 1000, rtol=1e-6)
     np.testing.assert_array_equal(back.triangles, model.triangles)
     assert (back.unit, back.winding) == ("mm", "cw")
-    ids = pickled_files.load_landmark_ids(
-        tmp_path / pickled_files.LANDMARK_IDS, model.vertex_count
-    )
+    ids = lsfm.load_landmark_ids(tmp_path / lsfm.LANDMARK_IDS, model.vertex_count)
     np.testing.assert_array_equal(ids, model.landmarks68)
 
 
@@ -304,10 +303,10 @@ def test_landmark_ids(tmp_path, value, is_good):
     path = tmp_path / "all_all_all_lands_ids.pkl"
     path.write_bytes(pickle.dumps(value))
     if is_good:
-        assert pickled_files.load_landmark_ids(path, 9).tolist() == [3, 1, 2]
+        assert lsfm.load_landmark_ids(path, 9).tolist() == [3, 1, 2]
     else:
         with pytest.raises(FormatError, match="lands_ids"):
-            pickled_files.load_landmark_ids(path, 9)
+            lsfm.load_landmark_ids(path, 9)
 
 
 # --- telling what lies there -------------------------------------------------------
@@ -331,7 +330,7 @@ _ANY_MODEL = sorted({*io.SAVED_LAYOUTS} - {"ict", "ict_obj", "makehuman", "surre
 
 @pytest.mark.parametrize("layout", _ANY_MODEL)
 def test_models_without_modes(tmp_path, layout):
-    model = synthetic.build("tiny").truncate(shape=0, expression=0, texture=0)
+    model = builtin.build("tiny").truncate(shape=0, expression=0, texture=0)
     model = model.replace(texture_mean=None)
     suffixes = io.LAYOUT_SUFFIXES[layout]
     target = tmp_path / f"a{suffixes[0]}" if suffixes else tmp_path
@@ -345,14 +344,14 @@ def test_models_without_modes(tmp_path, layout):
 @pytest.mark.parametrize("layout", _ANY_MODEL)
 def test_spoilt_bytes_are_refused_or_read(tmp_path, layout):
     """No reader ends in anything but a result or an InputError."""
-    model = synthetic.build("tiny").truncate(shape=1, expression=1, texture=0)
+    model = builtin.build("tiny").truncate(shape=1, expression=1, texture=0)
     model = model.subset(np.unique(model.landmarks68)).replace(name="small")
     suffixes = io.LAYOUT_SUFFIXES[layout]
     target = tmp_path / f"a{suffixes[0]}" if suffixes else tmp_path
     original = None
     if layout == "3ddfa_train_configs":
         original = tmp_path / "source"
-        ddfa_files.save_train_configs(original, model, anchors=anchors())
+        ddfa.save_train_configs(original, model, anchors=anchors())
     io.save(target, model, layout, original=original)
     rng = np.random.default_rng(0)
     refused = 0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tf_faces.core.errors import InputError
-from tf_faces.morphable import expressions, io, sampling, synthetic, unwrapping
+from tf_faces.morphable import builtin, expressions, io, sampling, unwrapping
 from tf_faces.morphable.model import MorphableModel
 
 
@@ -107,7 +107,7 @@ def test_basic_expressions_do_what_they_are_called(data_directory, monkeypatch):
 
 
 def test_models_without_names_get_distinct_directions():
-    model = synthetic.build("tiny").replace(expression_names=None)
+    model = builtin.build("tiny").replace(expression_names=None)
     rows = expressions.basic_expressions(model)
     assert rows.shape == (7, model.expression_count) and not rows[0].any()
     np.testing.assert_allclose(np.linalg.norm(rows[1:], axis=1), 1.5, rtol=1e-5)
@@ -115,7 +115,7 @@ def test_models_without_names_get_distinct_directions():
 
 
 def test_laws():
-    model = synthetic.build("tiny")
+    model = builtin.build("tiny")
     rng = np.random.default_rng(0)
     uniform = sampling.uniform(model, "shape", rng, 2000, width=10)
     ratio = uniform / model.shape_deviations
@@ -132,7 +132,7 @@ def test_laws():
 
 
 def test_face3d_laws_repeat_the_legacy_stream():
-    model = synthetic.build("tiny")
+    model = builtin.build("tiny")
     legacy = np.random.RandomState(7)
     shape = sampling.face3d_shape(model, legacy)
     expression = sampling.face3d_expression(model, legacy)

@@ -14,21 +14,15 @@ from tf_faces.core.errors import (
     FormatError,
     InputError,
 )
-from tf_faces.morphable import (
-    bfm_files,
-    flame_rig,
-    io,
-    landmark_sets,
-    synthetic,
-    uv_dictionary,
-)
+from tf_faces.morphable import builtin, io, landmark_sets, uv_dictionary
+from tf_faces.morphable.formats import bfm, flame_rig
 from tf_faces.morphable.model import MorphableModel
 
 
 @pytest.fixture(scope="module")
 def small():
     """A small raw model in micrometres, clockwise, with everything in it."""
-    model = synthetic.build("tiny").truncate(shape=7, expression=5, texture=4)
+    model = builtin.build("tiny").truncate(shape=7, expression=5, texture=4)
     return model.replace(texture_coordinates=None, expression_range=None)
 
 
@@ -59,7 +53,7 @@ def test_face3d_layout_converts_unit_and_winding(small, tmp_path, unit, winding)
 
 
 def test_face3d_companions(small, tmp_path):
-    model = synthetic.build("tiny")
+    model = builtin.build("tiny")
     io.save(tmp_path / "BFM.mat", model, "bfm")
     back = io.load(tmp_path)
     np.testing.assert_array_equal(back.texture_coordinates, model.texture_coordinates)
@@ -161,7 +155,7 @@ def test_layouts_of_vectors_and_indices(small, tmp_path, base, layout):
         moved["tri"] = moved["tri"].astype(np.int32) - 1
     scipy.io.savemat(tmp_path / "Model_Shape.mat", moved)
     (tmp_path / "Model_tri_mouth.mat").unlink()
-    back = bfm_files.load_model_shape(tmp_path, vertex_layout=layout, index_base=base)
+    back = bfm.load_model_shape(tmp_path, vertex_layout=layout, index_base=base)
     a, b = np.ones(7) * 1e4, np.ones(5) * 0.3
     same_geometry(back.vertices(a, b), small.vertices(a, b))
     np.testing.assert_array_equal(back.triangles, small.triangles)
@@ -399,7 +393,7 @@ def test_tbgan_dictionary(tmp_path):
 
 
 def test_native_file_is_lossless(small, tmp_path):
-    model = synthetic.build("tiny").truncate(shape=5)
+    model = builtin.build("tiny").truncate(shape=5)
     io.save(tmp_path / "face.npz", model)
     back = io.load(tmp_path / "face.npz")
     import dataclasses
@@ -429,7 +423,7 @@ def test_missing_things(tmp_path, monkeypatch):
         with pytest.raises(InputError):
             io.load(name)
     with pytest.raises(InputError, match="layout"):
-        io.save(tmp_path / "x", synthetic.build("tiny"), "pdf")
+        io.save(tmp_path / "x", builtin.build("tiny"), "pdf")
 
 
 def test_saving_needs_landmarks(small, tmp_path):

@@ -5,12 +5,12 @@ import pytest
 
 from tf_faces.core.errors import InputError
 from tf_faces.geometry import cameras, rotations
-from tf_faces.morphable import fitting, synthetic
+from tf_faces.morphable import builtin, fitting
 
 
 @pytest.fixture(scope="module")
 def model():
-    return synthetic.build("tiny")
+    return builtin.build("tiny")
 
 
 def project(model, shape, expression, angles, scale=8e-4, shift=(5.0, -8.0)):

@@ -7,12 +7,13 @@ import pytest
 
 from tf_faces.core import pickle_writing
 from tf_faces.core.errors import ForbiddenPickleError, FormatError, InputError
-from tf_faces.morphable import companion_files, flame_files, synthetic
+from tf_faces.morphable import builtin
+from tf_faces.morphable.formats import companions, flame_companions
 
 
 @pytest.fixture(scope="module")
 def model():
-    return synthetic.build("tiny").truncate(shape=2, expression=2, texture=2)
+    return builtin.build("tiny").truncate(shape=2, expression=2, texture=2)
 
 
 def embedding(triangle_count, seed=0):
@@ -22,13 +23,13 @@ def embedding(triangle_count, seed=0):
         weights = rng.random((*shape, 3)).astype(np.float32)
         arrays[f"{part}_triangles"] = rng.integers(0, triangle_count, shape)
         arrays[f"{part}_weights"] = weights / weights.sum(axis=-1, keepdims=True)
-    return flame_files.LandmarkEmbedding(**arrays)
+    return flame_companions.LandmarkEmbedding(**arrays)
 
 
 def test_landmark_embedding(model, tmp_path):
     path = tmp_path / "landmark_embedding.npy"
     expected = embedding(len(model.triangles))
-    flame_files.save_landmark_embedding(path, expected)
+    flame_companions.save_landmark_embedding(path, expected)
     # As FLAME's own programs read it.
     stored = np.load(path, allow_pickle=True)[()]
     assert stored["full_lmk_faces_idx"].shape == (1, 68)
@@ -37,7 +38,7 @@ def test_landmark_embedding(model, tmp_path):
     own = tmp_path / "own.npy"
     np.save(own, stored)
     for file in (path, own):
-        back = flame_files.load_landmark_embedding(file)
+        back = flame_companions.load_landmark_embedding(file)
         assert back.parts() == ("static", "dynamic", "full")
         for name in vars(expected):
             np.testing.assert_array_equal(getattr(back, name), getattr(expected, name))
@@ -48,7 +49,7 @@ def test_landmark_embedding(model, tmp_path):
     )
     shape = expected.points("dynamic", model.neutral, model.triangles).shape
     assert shape == (79, 17, 3)
-    assert "dynamic landmarks: 79 x 17" in companion_files.describe(path)
+    assert "dynamic landmarks: 79 x 17" in companions.describe(path)
     with pytest.raises(InputError, match="triangle"):
         expected.points("full", model.neutral, model.triangles[:3])
     assert expected.vertices68(model.triangles[:3]) is None
@@ -68,11 +69,11 @@ def test_landmark_embedding(model, tmp_path):
 )
 def test_damaged_embeddings(tmp_path, changes):
     path = tmp_path / "landmark_embedding.npy"
-    flame_files.save_landmark_embedding(path, embedding(9))
+    flame_companions.save_landmark_embedding(path, embedding(9))
     stored = np.load(path, allow_pickle=True)[()]
     np.save(path, stored | changes)
     with pytest.raises(FormatError, match="landmark_embedding"):
-        flame_files.load_landmark_embedding(path)
+        flame_companions.load_landmark_embedding(path)
 
 
 def test_hostile_embedding(tmp_path):
@@ -83,14 +84,14 @@ def test_hostile_embedding(tmp_path):
     path = tmp_path / "landmark_embedding.npy"
     np.save(path, {"static_lmk_faces_idx": Evil()})
     with pytest.raises(ForbiddenPickleError):
-        flame_files.load_landmark_embedding(path)
+        flame_companions.load_landmark_embedding(path)
     assert not (tmp_path / "harm").exists()
     np.save(path, np.zeros(3))
     with pytest.raises(FormatError, match="objects"):
-        flame_files.load_landmark_embedding(path)
+        flame_companions.load_landmark_embedding(path)
     np.save(path, {"other": 1})
     with pytest.raises(FormatError, match="no landmarks"):
-        flame_files.load_landmark_embedding(path)
+        flame_companions.load_landmark_embedding(path)
 
 
 def tensor(storage_bytes, offset, size, stride):
@@ -104,7 +105,7 @@ def tensor(storage_bytes, offset, size, stride):
 
 
 def write_object_npy(path: pathlib.Path, value):
-    flame_files.save_landmark_embedding(path, embedding(9))
+    flame_companions.save_landmark_embedding(path, embedding(9))
     content = path.read_bytes()
     boxed = np.empty((), object)
     boxed[()] = value
@@ -127,11 +128,11 @@ def test_embedding_with_tensors(tmp_path):
     def read_storage(content):
         return np.frombuffer(content, "i8" if len(content) == 272 else "f8")
 
-    found = flame_files.load_landmark_embedding(path, read_storage)
+    found = flame_companions.load_landmark_embedding(path, read_storage)
     np.testing.assert_array_equal(found.dynamic_triangles, numbers)
     assert found.dynamic_weights.shape == (2, 17, 3)
     # Without a reader of storages the part is absent, the others are there.
-    assert flame_files.load_landmark_embedding(path).parts() == ("static",)
+    assert flame_companions.load_landmark_embedding(path).parts() == ("static",)
     for offset, size, stride in (
         (1, (2, 17), (17, 1)),
         (0, (2, 18), (17, 1)),
@@ -141,27 +142,27 @@ def test_embedding_with_tensors(tmp_path):
         outside = tensor(numbers.tobytes(), offset, size, stride)
         write_object_npy(path, stored | {"dynamic_lmk_faces_idx": outside})
         with pytest.raises(FormatError):
-            flame_files.load_landmark_embedding(path, read_storage)
+            flame_companions.load_landmark_embedding(path, read_storage)
 
 
 def test_texture_space(tmp_path):
     rng = np.random.default_rng(0)
-    texture = flame_files.TextureSpace(
+    texture = flame_companions.TextureSpace(
         mean=rng.random((8, 6, 3)).astype("f4"),
         basis=rng.random((8, 6, 3, 5)).astype("f4"),
         texture_coordinates=rng.random((7, 2)).astype("f4"),
         texture_triangles=rng.integers(0, 7, (4, 3)).astype(np.int32),
     )
     path = tmp_path / "FLAME_texture.npz"
-    flame_files.save_texture(path, texture)
+    flame_companions.save_texture(path, texture)
     assert set(np.load(path).files) == {"mean", "tex_dir", "vt", "ft"}
-    back = flame_files.load_texture(path)
+    back = flame_companions.load_texture(path)
     for name in vars(texture):
         np.testing.assert_array_equal(getattr(back, name), getattr(texture, name))
     picture = back.picture([1, 0, 2])
     expected = texture.mean + texture.basis[..., 0] + 2 * texture.basis[..., 2]
     np.testing.assert_allclose(picture, expected, rtol=1e-6)
-    assert "5 modes" in companion_files.describe(path)
+    assert "5 modes" in companions.describe(path)
     with pytest.raises(InputError):
         back.picture(np.ones(6))
     arrays = dict(np.load(path))
@@ -174,4 +175,4 @@ def test_texture_space(tmp_path):
     ):
         np.savez(path, **(arrays | changes))
         with pytest.raises(FormatError, match="FLAME_texture"):
-            flame_files.load_texture(path)
+            flame_companions.load_texture(path)

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from tf_faces.core.errors import InputError
-from tf_faces.morphable import reduction, synthetic
+from tf_faces.morphable import builtin, reduction
 from tf_faces.morphable.model import UNITS, MorphableModel
 
 
 @pytest.fixture(scope="module")
 def model():
-    return synthetic.build("tiny")
+    return builtin.build("tiny")
 
 
 def random_model(kind="unit", n=30):

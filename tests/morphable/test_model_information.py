@@ -5,13 +5,14 @@ import pytest
 import scipy.io
 
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.morphable import io, model_information, synthetic
-from tf_faces.morphable.model_information import ModelInformation
+from tf_faces.morphable import builtin, io
+from tf_faces.morphable.formats import model_information
+from tf_faces.morphable.formats.model_information import ModelInformation
 
 
 @pytest.fixture(scope="module")
 def model():
-    return synthetic.build("tiny").truncate(shape=50, expression=12, texture=3)
+    return builtin.build("tiny").truncate(shape=50, expression=12, texture=3)
 
 
 def full_information(n=20, m=9, seed=0):
@@ -142,7 +143,7 @@ def test_information_of_another_model(model, tmp_path):
 
 def test_information_that_is_computed(model, tmp_path):
     information = io.information(model)
-    mirror = synthetic.mirror("tiny")
+    mirror = builtin.mirror("tiny")
     first, second = information.symmetric_vertices
     np.testing.assert_array_equal(mirror[first], second)
     assert len(np.union1d(first, second)) == model.vertex_count
@@ -162,7 +163,7 @@ def test_information_that_is_computed(model, tmp_path):
 
 def test_symmetric_triangles():
     vertices = np.float32([[0, 0, 0], [1, 0, 0], [-1, 0, 0], [0, 1, 0]])
-    mesh = synthetic.build("tiny").subset(range(4)).replace(
+    mesh = builtin.build("tiny").subset(range(4)).replace(
         mean=vertices, mean_expression=None, landmarks68=None,
         triangles=[[0, 1, 3], [0, 3, 2]],
     )  # fmt: skip

@@ -10,7 +10,8 @@ from tests.morphable.test_files import flame_arrays
 from tests.morphable.test_open_heads import ict_arrays
 from tf_faces.apps import face_model
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.morphable import flame_files, flame_rig, ict_files, io, synthetic
+from tf_faces.morphable import builtin, io
+from tf_faces.morphable.formats import flame_companions, flame_rig, ict
 
 
 def same_arrays(path, other):
@@ -161,7 +162,7 @@ def test_vertices_of_a_delta(ict_path, tmp_path, line, is_good):
 
 def test_ict_published_file(data_directory, tmp_path):
     source = data_directory / "ict_facekit" / "ict_facekit.npz"
-    model = ict_files.load_npz(source)
+    model = ict.load_npz(source)
     io.save(tmp_path / "ict_facekit.npz", model, "ict", original=source)
     same_arrays(tmp_path / "ict_facekit.npz", source)
 
@@ -195,7 +196,7 @@ def test_makehuman(data_directory, tmp_path):
 
 def small_head(tmp_path):
     """A head of two parts in MakeHuman's arrays, on the built-in face."""
-    face = synthetic.build("tiny").to_unit("cm").with_winding("ccw")
+    face = builtin.build("tiny").to_unit("cm").with_winding("ccw")
     n, m = face.vertex_count, len(face.triangles)
     rng = np.random.default_rng(0)
     part = (np.arange(m) < 40).astype(np.int32)
@@ -296,7 +297,7 @@ def test_damaged_ict_arrays(ict_path, name, value):
     ],
 )
 def test_models_that_lack_something(tmp_path, layout, words):
-    model = synthetic.build("tiny")
+    model = builtin.build("tiny")
     suffixes = io.LAYOUT_SUFFIXES[layout]
     path = tmp_path / f"x{suffixes[0] if suffixes else ''}"
     with pytest.raises(InputError) as caught:
@@ -308,7 +309,7 @@ def test_models_that_lack_something(tmp_path, layout, words):
 
 @pytest.mark.parametrize("layout", io.SAVED_LAYOUTS)
 def test_paths_that_do_not_fit(tmp_path, layout):
-    model = synthetic.build("tiny")
+    model = builtin.build("tiny")
     suffixes = io.LAYOUT_SUFFIXES[layout]
     (tmp_path / "file.xyz").write_text("mine")
     with pytest.raises(InputError, match="file.xyz"):
@@ -328,11 +329,11 @@ def test_flame_with_its_rig(tmp_path):
     source.parent.mkdir()
     np.savez(source, **arrays)
     rng = np.random.default_rng(0)
-    embedding = flame_files.LandmarkEmbedding(
+    embedding = flame_companions.LandmarkEmbedding(
         full_triangles=rng.integers(0, 10, 68), full_weights=rng.random((68, 3))
     )
     beside = source.with_name("landmark_embedding.npy")
-    flame_files.save_landmark_embedding(beside, embedding)
+    flame_companions.save_landmark_embedding(beside, embedding)
     model = io.load(source)
     nearest = np.argmax(embedding.full_weights, axis=1)
     np.testing.assert_array_equal(
@@ -451,7 +452,7 @@ def test_info_of_tensors_within(tmp_path, capsys):
 def test_convert_to_more_layouts(tmp_path, layout, name):
     path = tmp_path / name
     assert run("convert", "builtin:tiny", path, "--layout", layout) == 0
-    model = synthetic.build("tiny")
+    model = builtin.build("tiny")
     back = io.load(path).to_unit("um")
     np.testing.assert_allclose(back.neutral, model.neutral, atol=0.1)
     assert run("info", path) == 0

@@ -6,11 +6,15 @@ import pytest
 from tf_faces.core.errors import (
     FormatError,
 )
-from tf_faces.morphable import (
-    bfm_files,
-    ict_files,
-    io,
-    makehuman_files,
+from tf_faces.morphable import io
+from tf_faces.morphable.formats import (
+    bfm,
+)
+from tf_faces.morphable.formats import (
+    ict as ict_files,
+)
+from tf_faces.morphable.formats import (
+    makehuman as makehuman_files,
 )
 
 
@@ -124,7 +128,7 @@ def test_open_heads(data_directory, monkeypatch):
     assert makehuman.texture_count == 13 and len(makehuman.texture_pictures) == 14
     for model in (ict, makehuman):
         assert model.unit == "cm"
-        assert bfm_files.measured_winding(model.mean, model.triangles) == "ccw"
+        assert bfm.measured_winding(model.mean, model.triangles) == "ccw"
         visible = io.opaque_part(model)
         assert visible.vertex_count < model.vertex_count
         marks = model.neutral[model.landmarks68]

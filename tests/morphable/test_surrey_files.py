@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tf_faces.core.errors import FormatError, InputError, MissingDependencyError
-from tf_faces.morphable import io, surrey_files, synthetic
+from tf_faces.morphable import builtin, io
+from tf_faces.morphable.formats import surrey
 
 _STAND_IN = """
 import numpy as np
@@ -69,7 +70,7 @@ def test_without_eos(tmp_path, monkeypatch):
     with pytest.raises(MissingDependencyError, match="pip install"):
         io.load(path)
     with pytest.raises(MissingDependencyError, match="pip install"):
-        io.save(tmp_path / "a.bin", synthetic.build("tiny"), "surrey")
+        io.save(tmp_path / "a.bin", builtin.build("tiny"), "surrey")
 
 
 def test_through_a_stand_in(tmp_path, monkeypatch):
@@ -109,10 +110,10 @@ def test_damaged_files_end_the_child_only(tmp_path, monkeypatch, changes, word):
 def test_landmark_list(tmp_path):
     path = tmp_path / "ibug_to_sfm.txt"
     path.write_text('# comment\n[landmarks]\n9 = 33 # chin\n"18" = "225"\n#1 = 2\n')
-    assert surrey_files.read_landmark_mapping(path) == {8: 33, 17: 225}
+    assert surrey.read_landmark_mapping(path) == {8: 33, 17: 225}
     path.write_text("69 = 1\n")
     with pytest.raises(FormatError):
-        surrey_files.read_landmark_mapping(path)
+        surrey.read_landmark_mapping(path)
 
 
 # --- with eos itself ---------------------------------------------------------------
@@ -120,7 +121,7 @@ def test_landmark_list(tmp_path):
 
 @pytest.fixture(scope="module")
 def model():
-    return synthetic.build("tiny").truncate(shape=6, expression=4)
+    return builtin.build("tiny").truncate(shape=6, expression=4)
 
 
 @pytest.fixture

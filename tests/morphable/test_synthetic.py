@@ -6,7 +6,8 @@ import scipy.io
 
 from tf_faces.core import files
 from tf_faces.core.errors import InputError
-from tf_faces.morphable import io, landmark_sets, synthetic, synthetic_shape
+from tf_faces.morphable import builtin, io, landmark_sets
+from tf_faces.morphable.builtin import shape as builtin_shape
 
 SIZES = ["tiny", "default", pytest.param("full", marks=pytest.mark.slow)]
 COUNTS = {
@@ -23,7 +24,7 @@ DEVIATIONS = {  # First and last identity mode.
 
 @pytest.fixture(scope="module")
 def tiny():
-    return synthetic.build("tiny")
+    return builtin.build("tiny")
 
 
 def normals(vertices, triangles):
@@ -33,7 +34,7 @@ def normals(vertices, triangles):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_sizes_frame_and_winding(size):
-    model = synthetic.build(size)
+    model = builtin.build(size)
     count, triangles, mouth = COUNTS[size]
     assert model.vertex_count == count
     assert (len(model.triangles), len(model.triangles_mouth)) == (triangles, mouth)
@@ -52,7 +53,7 @@ def test_sizes_frame_and_winding(size):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_identity_modes(size):
-    model = synthetic.build(size)
+    model = builtin.build(size)
     flat = model.shape_basis.reshape(-1, 199).astype(np.float64)
     np.testing.assert_allclose(flat.T @ flat, np.eye(199), atol=1e-6)
     first, last = DEVIATIONS[size]
@@ -77,7 +78,7 @@ def test_identity_modes(size):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_no_triangle_flips_at_three_deviations(size):
-    model = synthetic.build(size)
+    model = builtin.build(size)
     neutral = normals(model.neutral, model.full_triangles)
     step = 1 if size == "tiny" else 20
     for mode in range(0, model.shape_count, step):
@@ -92,7 +93,7 @@ def test_no_triangle_flips_at_three_deviations(size):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_expressions_do_not_fold(size):
-    model = synthetic.build(size)
+    model = builtin.build(size)
     neutral = normals(model.neutral, model.triangles)
     cases = [(name, sign) for name in model.expression_names[:12] for sign in (-1, 1)]
     cases += [("jaw_open", 3), ("upper_lip_raise", 3), ("upper_lip_raise", -3)]
@@ -111,10 +112,10 @@ def test_expressions_do_not_fold(size):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_landmarks(size):
-    model = synthetic.build(size)
+    model = builtin.build(size)
     marks = model.landmarks68
     assert len(set(marks.tolist())) == 68
-    mirrored = synthetic.mirror(size)[marks][landmark_sets.MIRROR_68]
+    mirrored = builtin.mirror(size)[marks][landmark_sets.MIRROR_68]
     np.testing.assert_array_equal(mirrored, marks)
     points = model.neutral[marks] / 1000
     # The jaw comes forward from the ear to the chin without a step back.
@@ -125,7 +126,7 @@ def test_landmarks(size):
     }.items():  # fmt: skip
         limit = 2.3 if size == "tiny" else 1.1
         assert np.linalg.norm(points[number, :2] - place) < limit, number
-    grid = synthetic_shape.make_grid(size)
+    grid = builtin_shape.make_grid(size)
     rows = marks // grid.columns
     assert (rows[61:64] == grid.lip_row).all()
     assert (rows[[48, 54, 60, 64, 65, 66, 67]] == grid.lip_row + 1).all()
@@ -147,7 +148,7 @@ def test_forgetting_the_mean_expression_is_noticed(tiny):
 
 
 def test_texture_has_dark_brows_eyes_and_red_lips():
-    model = synthetic.build("default")
+    model = builtin.build("default")
     colors = model.colors()
     points = model.neutral / 1000
 
@@ -174,7 +175,7 @@ def test_chart_is_one_to_one(tiny):
     area = edge[:, 0] * other[:, 1] - edge[:, 1] * other[:, 0]
     assert (area < 0).all()
     np.testing.assert_allclose(np.abs(area).sum() / 2, 1.0, atol=1e-4)
-    mirrored = uv[synthetic.mirror("tiny")]
+    mirrored = uv[builtin.mirror("tiny")]
     np.testing.assert_allclose(mirrored[:, 0], 1 - uv[:, 0], atol=1e-6)
 
 
@@ -202,20 +203,20 @@ def test_exported_layout(tiny, tmp_path):
 
 def test_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("TF_FACES_CACHE", str(tmp_path))
-    first = synthetic.build("tiny")
+    first = builtin.build("tiny")
     (path,) = tmp_path.iterdir()
     stamp = path.stat().st_mtime_ns
-    second = synthetic.build("tiny")
+    second = builtin.build("tiny")
     assert path.stat().st_mtime_ns == stamp
     np.testing.assert_array_equal(first.shape_basis, second.shape_basis)
     path.write_bytes(path.read_bytes()[:10000])  # Cut short: built anew.
-    third = synthetic.build("tiny")
+    third = builtin.build("tiny")
     np.testing.assert_array_equal(first.shape_basis, third.shape_basis)
     files.load_npz(path)
-    fresh = synthetic.build("tiny", cache=False)
+    fresh = builtin.build("tiny", cache=False)
     np.testing.assert_array_equal(first.texture_mean, fresh.texture_mean)
 
 
 def test_unknown_size():
     with pytest.raises(InputError, match="size"):
-        synthetic.build("huge")
+        builtin.build("huge")

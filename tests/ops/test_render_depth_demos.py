@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_faces.geometry import normals, rotations
-from tf_faces.morphable import synthetic
+from tf_faces.morphable import builtin
 from tf_faces.ops import render_depth
 
 SIZE = 64
@@ -41,7 +41,7 @@ def draw(vertices, triangles):
 
 
 def test_pose_from_a_depth_image():
-    model = synthetic.build("tiny")
+    model = builtin.build("tiny")
     vertices, triangles = face(model), tf.constant(model.triangles, tf.int32)
     truth = tf.constant([8.0, -12.0, 5.0, 1.5, -1.0, 2.0], tf.float64)
 
@@ -73,7 +73,7 @@ def test_pose_from_a_depth_image():
 
 
 def test_shape_coefficients_from_a_normal_map():
-    model = synthetic.build("tiny")
+    model = builtin.build("tiny")
     count = min(50, model.shape_basis.shape[-1])
     assert count == 50
     triangles = tf.constant(model.triangles, tf.int32)

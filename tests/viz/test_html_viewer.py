@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tf_faces.core.errors import InputError
-from tf_faces.morphable import synthetic
+from tf_faces.morphable import builtin
 from tf_faces.viz import html_viewer
 
 CHROMIUM = next(
@@ -92,7 +92,7 @@ PROBE = """
 
 @pytest.fixture(scope="module")
 def model():
-    return synthetic.build("tiny").with_winding("ccw")
+    return builtin.build("tiny").with_winding("ccw")
 
 
 def expression_targets(model, count):

@@ -39,14 +39,8 @@ from tf_faces.core import files, matlab_files
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.geometry import mesh_files, rotations
 from tf_faces.geometry.mesh import Mesh
-from tf_faces.morphable import (
-    companion_files,
-    expressions,
-    fitting,
-    io,
-    makehuman_files,
-    textured_heads,
-)
+from tf_faces.morphable import expressions, fitting, io, textured_heads
+from tf_faces.morphable.formats import companions, makehuman
 from tf_faces.morphable.model import MorphableModel
 
 _MESH_SUFFIXES = (".obj", ".ply", ".glb")
@@ -170,7 +164,7 @@ def _skin(model: MorphableModel, choice: str | None) -> np.ndarray | None:
                 "skin pictures, counted from 0."
             )
         choice = model.texture_pictures[int(choice)]
-    return makehuman_files.load_skin(choice)
+    return makehuman.load_skin(choice)
 
 
 def _face(model: MorphableModel, options) -> tuple[Mesh, np.ndarray]:
@@ -208,7 +202,7 @@ def _read_storage(content: bytes) -> np.ndarray:
 def _info(options) -> None:
     path = io.located(options.model)
     if path is not None and path.is_file():
-        text = companion_files.describe(path, _read_storage)
+        text = companions.describe(path, _read_storage)
         if text is not None:
             if options.modes:
                 raise InputError(f"--modes: {path} is no face model, but {text}.")
@@ -216,7 +210,7 @@ def _info(options) -> None:
             return
     model = io.load(options.model)
     print(model.describe())
-    beside = [] if path is None else companion_files.beside(path, _read_storage)
+    beside = [] if path is None else companions.beside(path, _read_storage)
     for name, text in beside:
         print(f"{'beside it:':<23}{name}: {text}")
     if options.modes:

@@ -14,7 +14,8 @@ import scipy.sparse
 
 from tf_faces.core.errors import InputError
 from tf_faces.geometry import uv
-from tf_faces.morphable import makehuman_files, painting, unwrapping
+from tf_faces.morphable import painting, unwrapping
+from tf_faces.morphable.formats import makehuman
 from tf_faces.morphable.model import MorphableModel
 from tf_faces.ops.render_depth.render_depth_reference import rasterize_numpy
 
@@ -89,7 +90,7 @@ def _skin_chart(model: MorphableModel):
         triangles = corners = model.full_triangles
     if "head_skin" in model.region_names:
         # The square in the middle of a skin picture.
-        width, height = makehuman_files.SKIN_WIDTH, makehuman_files.SKIN_HEIGHT
+        width, height = makehuman.SKIN_WIDTH, makehuman.SKIN_HEIGHT
         x = coordinates[:, 0] * width - (width - height) / 2
         coordinates = np.stack([x / height, coordinates[:, 1]], axis=1)
     if _SKIN_PARTS & set(model.region_names):

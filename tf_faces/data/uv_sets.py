@@ -35,7 +35,8 @@ import tqdm
 from tf_faces.core import files
 from tf_faces.core.errors import InputError
 from tf_faces.data import uv_chart
-from tf_faces.morphable import expressions, io, makehuman_files, painting
+from tf_faces.morphable import expressions, io, painting
+from tf_faces.morphable.formats import makehuman
 from tf_faces.morphable.model import MorphableModel
 from tf_faces.morphable.uv_dictionary import UvDictionary
 
@@ -66,18 +67,16 @@ def _resampled_skins(paths, chart: uv_chart.Chart) -> np.ndarray:
     """The skin pictures on the chart: float32 [skins, R, R, 3]."""
     from PIL import Image
 
-    side = makehuman_files.SKIN_HEIGHT
-    margin = (makehuman_files.SKIN_WIDTH - side) // 2
+    side = makehuman.SKIN_HEIGHT
+    margin = (makehuman.SKIN_WIDTH - side) // 2
     # Averaged down to about the map's resolution first, so that nothing aliases.
     reduced = min(side, chart.resolution * 5 // 4)
     coordinates = chart.picture_coordinates.reshape(-1, 2)
     result = []
     for path in paths:
-        square = Image.fromarray(
-            makehuman_files.load_skin(path)[:, margin : margin + side]
-        )
+        square = Image.fromarray(makehuman.load_skin(path)[:, margin : margin + side])
         square = square.resize((reduced, reduced), Image.Resampling.BOX)
-        colors = makehuman_files.sample_picture(np.asarray(square), coordinates)
+        colors = makehuman.sample_picture(np.asarray(square), coordinates)
         result.append(colors.reshape(chart.resolution, chart.resolution, 3))
     return np.stack(result).astype(np.float32)
 

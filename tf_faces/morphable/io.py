@@ -14,22 +14,22 @@ from collections.abc import Iterator
 
 from tf_faces.core import files, matlab_files
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.morphable import (
-    array_files,
-    bfm2017_files,
-    bfm_files,
-    ddfa_files,
+from tf_faces.morphable import builtin, reduction
+from tf_faces.morphable.formats import (
+    arrays,
+    bfm,
+    bfm2017,
+    ddfa,
+    flame,
     flame_rig,
-    ict_files,
+    ict,
     ict_writing,
-    makehuman_files,
+    lsfm,
+    makehuman,
     makehuman_writing,
     model_information,
-    native_files,
-    pickled_files,
-    reduction,
-    surrey_files,
-    synthetic,
+    native,
+    surrey,
 )
 from tf_faces.morphable.model import MorphableModel
 
@@ -65,19 +65,19 @@ _FLAME_IDENTITY_COUNT = 300
 # Files that are read with those of a layout, where they lie beside them.
 _READ_BESIDE = {
     "bfm": ("BFM_UV.mat", *model_information.FILE_NAMES),
-    "3ddfa": (*bfm_files.EXPRESSION_FILES, *model_information.FILE_NAMES),
-    "coarse_fine": (*bfm_files.EXPRESSION_FILES, *model_information.FILE_NAMES),
-    "3ddfa_train_configs": ddfa_files.TRAIN_CONFIGS_COMPANIONS,
-    "3ddfa_v2": ddfa_files.V2_COMPANIONS,
+    "3ddfa": (*bfm.EXPRESSION_FILES, *model_information.FILE_NAMES),
+    "coarse_fine": (*bfm.EXPRESSION_FILES, *model_information.FILE_NAMES),
+    "3ddfa_train_configs": ddfa.TRAIN_CONFIGS_COMPANIONS,
+    "3ddfa_v2": ddfa.V2_COMPANIONS,
 }
 # Files by which a folder is recognised, in this order.
 _FOLDER_MARKS = (
     *("BFM.mat", "Model_Shape.mat", "01_MorphableModel.mat", "ict_facekit.npz"),
     *("makehuman_head.npz", "bfm_noneck_v3.pkl", "bfm_noneck_v3_slim.pkl"),
-    *("sfm_shape_3448.bin", "generic_model.pkl", pickled_files.MEAN_MESH),
+    *("sfm_shape_3448.bin", "generic_model.pkl", lsfm.MEAN_MESH),
 )
 
-save_bfm = bfm_files.save_bfm
+save_bfm = bfm.save_bfm
 
 
 def data_folders() -> list[pathlib.Path]:
@@ -119,9 +119,9 @@ def load(path_or_name: files.PathLike) -> MorphableModel:
     """
     name = os.fspath(path_or_name)
     if name == "builtin":
-        return synthetic.build("default")
+        return builtin.build("default")
     if name.startswith("builtin:"):
-        return synthetic.build(name.removeprefix("builtin:"))
+        return builtin.build(name.removeprefix("builtin:"))
     if name in OPEN_MODELS:
         return load(find_open_model(name))
     path = pathlib.Path(name)
@@ -143,23 +143,23 @@ def load(path_or_name: files.PathLike) -> MorphableModel:
     if suffix == ".npz":
         return _load_npz(path)
     if suffix in (".h5", ".hdf5"):
-        return bfm2017_files.load_bfm2017(path)
+        return bfm2017.load_bfm2017(path)
     if suffix == ".pkl":
         return _load_pickle(path)
     if suffix == ".bin":
-        return surrey_files.load(path)
+        return surrey.load(path)
     raise FormatError(
         f"{path}: suffix {suffix!r}, expected .mat, .npz, .h5, .pkl, .bin or a folder."
     )
 
 
 def _load_train_configs(folder: pathlib.Path) -> MorphableModel:
-    return ddfa_files.load_train_configs(folder).model
+    return ddfa.load_train_configs(folder).model
 
 
 _FOLDER_READERS = {
     "w_shp_sim.npy": _load_train_configs,
-    "generic_neutral_mesh.obj": ict_files.load_folder,
+    "generic_neutral_mesh.obj": ict.load_folder,
 }
 
 
@@ -188,7 +188,7 @@ def information(
     Raises:
       FormatError: if a file of lists is damaged or of another model.
     """
-    computed = model_information.of_model(model, synthetic.segments(model))
+    computed = model_information.of_model(model, builtin.segments(model))
     path = None if original is None else located(original)
     if path is None:
         return computed
@@ -252,13 +252,13 @@ def save(
     if layout in _BFM_LAYOUTS:
         _save_bfm_family(path, model, layout, source)
     elif layout == "native":
-        native_files.save(path, model)
+        native.save(path, model)
     elif layout == "flame":
         _save_flame(path, model, source)
     elif layout == "surrey":
-        surrey_files.save(path, model)
+        surrey.save(path, model)
     elif layout == "lsfm":
-        pickled_files.save_lsfm_mean(path, model)
+        lsfm.save_lsfm_mean(path, model)
     elif layout == "makehuman":
         makehuman_writing.save_npz(path, model, _npz_with(source, "target_deltas"))
     else:
@@ -270,17 +270,17 @@ def _npz_with(source: pathlib.Path | None, name: str) -> pathlib.Path | None:
     """The source, if it is an .npz with such an array."""
     if source is None or source.suffix.lower() != ".npz" or not source.is_file():
         return None
-    return source if name in array_files.npz_names(source) else None
+    return source if name in arrays.npz_names(source) else None
 
 
 def _save_flame(path: pathlib.Path, model: MorphableModel, source) -> None:
     is_flame = source is not None and source.is_file() and model.name == "FLAME"
     rig = None
-    if is_flame and "J_regressor" in pickled_files.read_flame_arrays(source):
+    if is_flame and "J_regressor" in flame.read_flame_arrays(source):
         rig = flame_rig.load(source).arrays()
     if model.identity_law or model.shape_count > _FLAME_IDENTITY_COUNT:
         model = reduction.principal_components(model, _FLAME_IDENTITY_COUNT)
-    pickled_files.save_flame_npz(path, model, rig)
+    flame.save_flame_npz(path, model, rig)
     if is_flame and model.winding == "ccw":  # Else the corners' order has changed.
         embedding = source.with_name("landmark_embedding.npy")
         copy = path.with_name(embedding.name)
@@ -301,11 +301,11 @@ def _save_bfm_family(
         unit = "mm" if layout == "bfm2017" else "um"
         model = reduction.principal_components(model.to_unit(unit), 199)
     if layout == "bfm2017":
-        bfm2017_files.save_bfm2017(path, model)
+        bfm2017.save_bfm2017(path, model)
         return
     if layout == "bfm2009":
         segments = information(model, source).vertex_segments
-        bfm_files.save_bfm2009(path, model, segments)
+        bfm.save_bfm2009(path, model, segments)
         return
     folder = path.parent if LAYOUT_SUFFIXES[layout] else path
     source_folder = source
@@ -318,13 +318,13 @@ def _save_bfm_family(
 
 def _write_bfm_family(path, model, layout, source) -> None:
     if layout == "bfm":
-        bfm_files.save_bfm(path, model)
-        bfm_files.save_bfm_companions(path.parent, model)
+        bfm.save_bfm(path, model)
+        bfm.save_bfm_companions(path.parent, model)
         model_information.save_bfm_info(
             path.with_name("BFM_info.mat"), information(model, source)
         )
     elif layout == "3ddfa":
-        bfm_files.save_model_shape(path, model, system="3ddfa")
+        bfm.save_model_shape(path, model, system="3ddfa")
         known = information(model, source)
         triangles = model.with_winding("cw").triangles
         model_information.save_3ddfa(
@@ -333,8 +333,8 @@ def _write_bfm_family(path, model, layout, source) -> None:
     elif layout == "3ddfa_train_configs":
         stored = None
         if source is not None and (source / "w_shp_sim.npy").is_file():
-            stored = ddfa_files.load_train_configs(source)
-        ddfa_files.save_train_configs(
+            stored = ddfa.load_train_configs(source)
+        ddfa.save_train_configs(
             path,
             model,
             whitening=None if stored is None else stored.whitening,
@@ -343,12 +343,10 @@ def _write_bfm_family(path, model, layout, source) -> None:
     elif layout == "3ddfa_v2":
         companions = None
         if source is not None and "3DDFA_V2" in model.source:
-            companions = ddfa_files.load_v2_companions(
-                source.parent, model.vertex_count
-            )
-        ddfa_files.save_3ddfa_v2(path, model, companions)
+            companions = ddfa.load_v2_companions(source.parent, model.vertex_count)
+        ddfa.save_3ddfa_v2(path, model, companions)
     else:
-        bfm_files.save_model_shape(path, model, system=layout)
+        bfm.save_model_shape(path, model, system=layout)
 
 
 @contextlib.contextmanager
@@ -384,19 +382,17 @@ def _staged(folder: pathlib.Path, beside, source_folder) -> Iterator[pathlib.Pat
 
 def opaque_part(model: MorphableModel) -> MorphableModel:
     """Returns the model without parts that are transparent (lashes, tear film)."""
-    return model.without_regions(
-        (*ict_files.TRANSPARENT_PARTS, *makehuman_files.TRANSPARENT_PARTS)
-    )
+    return model.without_regions((*ict.TRANSPARENT_PARTS, *makehuman.TRANSPARENT_PARTS))
 
 
 def _load_mat(path: pathlib.Path) -> MorphableModel:
     found = matlab_files.names(path)
     if "model" in found:
-        return bfm_files.load_bfm(path)
+        return bfm.load_bfm(path)
     if {"shapeMU", "tl"} <= found:
-        return bfm_files.load_bfm2009(path)
+        return bfm.load_bfm2009(path)
     if "mu_shape" in found:
-        return bfm_files.load_model_shape(path)
+        return bfm.load_model_shape(path)
     raise FormatError(
         f"{path}: holds {sorted(found)}, expected 'model' (face3d), 'shapeMU' and 'tl' "
         "(BFM2009) or 'mu_shape' (3DDFA, CoarseNet)."
@@ -404,15 +400,15 @@ def _load_mat(path: pathlib.Path) -> MorphableModel:
 
 
 def _load_npz(path: pathlib.Path) -> MorphableModel:
-    names = set(array_files.npz_names(path))
-    if native_files.is_native(names):
-        return native_files.load(path)
+    names = set(arrays.npz_names(path))
+    if native.is_native(names):
+        return native.load(path)
     if {"neutral", "identity_deltas"} <= names:
-        return ict_files.load_npz(path)
+        return ict.load_npz(path)
     if {"macro_deltas", "target_deltas"} <= names:
-        return makehuman_files.load(path)
+        return makehuman.load(path)
     if {"v_template", "shapedirs"} <= names:
-        return pickled_files.load_flame(path)
+        return flame.load_flame(path)
     raise FormatError(
         f"{path}: holds {sorted(names)[:8]}, none of the known layouts of face models."
     )
@@ -422,7 +418,7 @@ def _load_pickle(path: pathlib.Path) -> MorphableModel:
     """3DDFA_V2, FLAME or a menpo mesh, told apart by the names in the pickle."""
     head = path.read_bytes()
     if b"w_shp" in head:
-        return ddfa_files.load_3ddfa_v2(path)
+        return ddfa.load_3ddfa_v2(path)
     if b"shapedirs" in head:
-        return pickled_files.load_flame(path)
-    return pickled_files.load_lsfm_mean(path)
+        return flame.load_flame(path)
+    return lsfm.load_lsfm_mean(path)

@@ -9,7 +9,8 @@ import numpy as np
 
 from tf_faces.core.errors import InputError
 from tf_faces.geometry.mesh import Mesh
-from tf_faces.morphable import makehuman_files, painting
+from tf_faces.morphable import painting
+from tf_faces.morphable.formats import makehuman
 from tf_faces.morphable.model import MorphableModel
 
 _STRIP = 8  # Rows of each added strip.
@@ -24,7 +25,7 @@ def _extended_picture(skin: np.ndarray, region_names) -> np.ndarray:
     colors = np.float32((painting.SCLERA, painting.IRIS, painting.PUPIL))
     rows = [np.tile(painting.eye_parts(degrees) @ colors, (_STRIP, 1, 1))]
     for name in region_names:
-        color = makehuman_files.PLAIN_COLORS.get(name, painting.MOUTH)
+        color = makehuman.PLAIN_COLORS.get(name, painting.MOUTH)
         rows.append(np.tile(np.float32(color), (_STRIP, width, 1)))
     return np.concatenate([skin, *rows]).astype(np.uint8)
 
@@ -39,7 +40,7 @@ def textured_mesh(
 
     Args:
       model: the MakeHuman head.
-      skin: uint8 [748, 1396, 3], see `makehuman_files.load_skin`.
+      skin: uint8 [748, 1396, 3], see `formats.makehuman.load_skin`.
       shape_coefficients, expression_coefficients: [k] each.
 
     Raises:
@@ -47,12 +48,12 @@ def textured_mesh(
     """
     if "head_skin" not in model.region_names or model.texture_triangles is None:
         raise InputError(f"{model.name!r} is not the MakeHuman head.")
-    height, width = makehuman_files.SKIN_HEIGHT, makehuman_files.SKIN_WIDTH
+    height, width = makehuman.SKIN_HEIGHT, makehuman.SKIN_WIDTH
     if skin.shape != (height, width, 3):
         raise InputError(
             f"skin must have shape [{height}, {width}, 3]. Received: {skin.shape}"
         )
-    model = model.without_regions(makehuman_files.TRANSPARENT_PARTS)
+    model = model.without_regions(makehuman.TRANSPARENT_PARTS)
     picture = _extended_picture(skin, model.region_names)
     total = picture.shape[0]
     # The skin keeps its place at the top; v counts from the bottom.

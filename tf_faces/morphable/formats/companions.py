@@ -11,16 +11,16 @@ import numpy as np
 
 from tf_faces.core import files, matlab_files, pickles
 from tf_faces.core.errors import InputError
-from tf_faces.morphable import (
-    array_files,
-    bfm_files,
-    ddfa_files,
-    flame_files,
+from tf_faces.morphable import uv_dictionary
+from tf_faces.morphable.formats import (
+    arrays,
+    bfm,
+    ddfa,
+    flame_companions,
+    lsfm,
     model_information,
-    parameter_whitening,
-    pickled_files,
-    uv_dictionary,
     vertex_codes,
+    whitening,
 )
 
 ReadStorage = Callable[[bytes], np.ndarray]
@@ -31,7 +31,7 @@ def _codes(path: pathlib.Path) -> str:
 
 
 def _anchors(path: pathlib.Path) -> str:
-    anchors = ddfa_files.load_anchors(path)
+    anchors = ddfa.load_anchors(path)
     return (
         f"{len(anchors.mean)} anchors with {anchors.shape_basis.shape[2]} identity and "
         f"{anchors.expression_basis.shape[2]} expression modes"
@@ -53,23 +53,23 @@ def _of_mat(path: pathlib.Path) -> str | None:
     if "vertex_code" in found:
         return _codes(path)
     if "UV" in found:
-        chart = bfm_files.load_bfm_chart(path, None)
+        chart = bfm.load_bfm_chart(path, None)
         return f"texture coordinates of {len(chart)} vertices"
     return model_information.load(path).describe()
 
 
 def _of_npz(path: pathlib.Path) -> str | None:
-    found = set(array_files.npz_names(path))
+    found = set(arrays.npz_names(path))
     if "tex_dir" in found:
-        return flame_files.load_texture(path).describe()
+        return flame_companions.load_texture(path).describe()
     if "tcoords_pixel_scaled" in found:
         return _dictionary(path)
     return None
 
 
 def _of_npy(path: pathlib.Path, read_storage: ReadStorage | None) -> str | None:
-    if flame_files.is_landmark_embedding(path):
-        embedding = flame_files.load_landmark_embedding(path, read_storage)
+    if flame_companions.is_landmark_embedding(path):
+        embedding = flame_companions.load_landmark_embedding(path, read_storage)
         return embedding.describe()
     array = files.load_npy(path)
     if array.ndim == 2 and array.shape[0] == 3 and array.dtype.kind == "f":
@@ -90,10 +90,10 @@ def _of_pickle(path: pathlib.Path) -> str | None:
         return None
     stored = pickles.load_pickle(path)
     if isinstance(stored, dict):
-        return parameter_whitening.load_whitening(path).describe()
+        return whitening.load_whitening(path).describe()
     if isinstance(stored, np.ndarray) and stored.ndim == 2 and 3 in stored.shape:
         return f"triangles: {stored.size // 3}"
-    count = len(pickled_files.load_landmark_ids(path))
+    count = len(lsfm.load_landmark_ids(path))
     return f"numbers of {count} vertices"
 
 
@@ -104,7 +104,7 @@ def describe(
 
     Args:
       path: any file.
-      read_storage: see `flame_files.load_landmark_embedding`.
+      read_storage: see `formats.flame_companions.load_landmark_embedding`.
 
     Raises:
       FormatError: if the file is damaged, or nothing that is known.
@@ -127,7 +127,7 @@ _NAMES = (
     *("BFM_UV.mat", "vertex_code.mat", "pncc_code.mat", "pncc_code.npy"),
     *("param_whitening.pkl", "Model_PAF.pkl", "tri.pkl", "indices.npy"),
     *("ncc_code.npy", "param_mean_std_62d_120x120.pkl", "landmark_embedding.npy"),
-    *("FLAME_texture.npz", pickled_files.LANDMARK_IDS, "512_UV_dict.pkl"),
+    *("FLAME_texture.npz", lsfm.LANDMARK_IDS, "512_UV_dict.pkl"),
 )
 
 

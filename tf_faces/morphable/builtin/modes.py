@@ -7,7 +7,7 @@ one.  Lengths are micrometres, colours 0..255.
 
 import numpy as np
 
-from tf_faces.morphable.synthetic_shape import (
+from tf_faces.morphable.builtin.shape import (
     MOUTH_HALF_WIDTH,
     Grid,
     gaussian,

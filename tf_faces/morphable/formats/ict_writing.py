@@ -1,4 +1,4 @@
-"""Writes models as ICT-FaceKit: the .npz of `ict_files`, or the folder of OBJ files.
+"""Writes models as ICT-FaceKit: the .npz of `formats.ict`, or the folder of OBJ files.
 
 The format has normally distributed identities, named blend shapes for weights in 0..1
 and no colours.  Centimetres, counter-clockwise, deviations in the modes.
@@ -10,7 +10,8 @@ import numpy as np
 
 from tf_faces.core import files
 from tf_faces.core.errors import InputError
-from tf_faces.morphable import array_files, ict_files
+from tf_faces.morphable.formats import arrays as array_files
+from tf_faces.morphable.formats import ict
 from tf_faces.morphable.model import MorphableModel
 
 # What the published file has beside the arrays of the model.
@@ -84,7 +85,7 @@ def save_npz(
     model: MorphableModel,
     original: files.PathLike | None = None,
 ) -> None:
-    """Writes the .npz of `ict_files.load_npz`; colours are not part of it.
+    """Writes the .npz of `formats.ict.load_npz`; colours are not part of it.
 
     Args:
       path: the file.
@@ -108,7 +109,7 @@ def _polygons(further: dict, *triangles: np.ndarray) -> tuple[np.ndarray, np.nda
         value = further.get(name)
         if value is None or value.dtype.kind != "i" or value.shape[1:] != (4,):
             return triangles
-        if not np.array_equal(ict_files.split_polygons(value), expected):
+        if not np.array_equal(ict.split_polygons(value), expected):
             return triangles
         found.append(value)
     return found[0], found[1]

@@ -1,10 +1,10 @@
-"""The part of `surrey_files` that runs in a process of its own.
+"""The part of `formats.surrey` that runs in a process of its own.
 
 eos reads its binary files without checking sizes against the file, so that a damaged
 one may ask for any amount of memory.  Here this ends a child with little memory, not
 the program:
 
-    python -m tf_faces.morphable.surrey_reading MODEL BLENDSHAPES OUTPUT.npz
+    python -m tf_faces.morphable.formats.surrey_reading MODEL BLENDSHAPES OUTPUT.npz
 
 BLENDSHAPES may be empty.  Errors end it with status 1 and a line on standard error.
 """

@@ -1,4 +1,4 @@
-"""Writes MakeHuman heads as the .npz of `makehuman_files`, with their skins.
+"""Writes MakeHuman heads as the .npz of `formats.makehuman`, with their skins.
 
 Only models of that kind have what the format needs: archetypes and named one-sided
 targets as identity (an `IdentityLaw` with names), and parts of the head.
@@ -10,7 +10,8 @@ import numpy as np
 
 from tf_faces.core import files
 from tf_faces.core.errors import InputError
-from tf_faces.morphable import array_files, makehuman_files
+from tf_faces.morphable.formats import arrays as array_files
+from tf_faces.morphable.formats import makehuman
 from tf_faces.morphable.model import MorphableModel
 
 # What the published file has beside the arrays of the model.
@@ -24,7 +25,7 @@ _PARTS = ("triangle_polygon", "polygon_part", "part_names")
 
 def _whole_deltas(model: MorphableModel, basis: np.ndarray, what: str) -> np.ndarray:
     """Modes [n, 3, k] in centimetres as whole hundredths: int16 [k, n, 3]."""
-    hundredths = basis.astype(np.float64) / makehuman_files.DELTA_CENTIMETRES
+    hundredths = basis.astype(np.float64) / makehuman.DELTA_CENTIMETRES
     whole = np.rint(hundredths)
     if whole.size and (
         np.abs(whole - hundredths).max() > 0.05 or np.abs(whole).max() > 32767
@@ -36,11 +37,11 @@ def _whole_deltas(model: MorphableModel, basis: np.ndarray, what: str) -> np.nda
     return np.ascontiguousarray(np.moveaxis(whole, -1, 0), np.int16)
 
 
-def _check(model: MorphableModel) -> makehuman_files.IdentityLaw:
+def _check(model: MorphableModel) -> makehuman.IdentityLaw:
     law = model.identity_law
     missing = {
         "MakeHuman's archetypes and named targets": not (
-            isinstance(law, makehuman_files.IdentityLaw)
+            isinstance(law, makehuman.IdentityLaw)
             and len(law.target_names) == law.target_count
             and law.macro_count + law.target_count == model.shape_count
         ),
@@ -57,7 +58,7 @@ def _check(model: MorphableModel) -> makehuman_files.IdentityLaw:
             f"MakeHuman's layout needs {', '.join(missing)}; {model.name!r} lacks "
             f"{', '.join(lacking)}."
         )
-    assert isinstance(law, makehuman_files.IdentityLaw)
+    assert isinstance(law, makehuman.IdentityLaw)
     return law
 
 
@@ -66,7 +67,7 @@ def save_npz(
     model: MorphableModel,
     original: files.PathLike | None = None,
 ) -> None:
-    """Writes the .npz of `makehuman_files.load`, and the skins into `skins` beside it.
+    """Writes the .npz of `formats.makehuman.load`, and the skins into `skins`.
 
     Args:
       path: the file.
@@ -98,7 +99,7 @@ def save_npz(
         "triangle_polygon": np.arange(len(model.triangles), dtype=np.int32),
         "polygon_part": model.vertex_regions[model.triangles].max(axis=1),
         "part_names": np.array(model.region_names, np.str_),
-        "target_unit_cm": np.float32(makehuman_files.DELTA_CENTIMETRES),
+        "target_unit_cm": np.float32(makehuman.DELTA_CENTIMETRES),
         "unit": np.array("centimetre"),
     }
     if original is not None:

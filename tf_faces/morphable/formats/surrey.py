@@ -18,7 +18,9 @@ import numpy as np
 
 from tf_faces.core import files
 from tf_faces.core.errors import FormatError, InputError, MissingDependencyError
-from tf_faces.morphable import array_files, bfm_files, reduction
+from tf_faces.morphable import reduction
+from tf_faces.morphable.formats import arrays as array_files
+from tf_faces.morphable.formats import bfm
 from tf_faces.morphable.model import MorphableModel
 
 # More than any model takes.
@@ -68,7 +70,7 @@ def _read_arrays(path: pathlib.Path, blendshapes: str) -> dict[str, np.ndarray]:
         raise _missing()
     with tempfile.TemporaryDirectory() as folder:
         output = pathlib.Path(folder) / "arrays.npz"
-        command = [sys.executable, "-m", "tf_faces.morphable.surrey_reading"]
+        command = [sys.executable, "-m", "tf_faces.morphable.formats.surrey_reading"]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
         try:
             done = subprocess.run(
@@ -116,7 +118,7 @@ def load(path: files.PathLike) -> MorphableModel:
     beside = path.with_name(path.name.replace("sfm_shape", "expression_blendshapes"))
     has_blendshapes = beside != path and beside.is_file()
     arrays = _read_arrays(path, str(beside) if has_blendshapes else "")
-    mean = bfm_files.mean_vertices(arrays["mean"], path, "mean")
+    mean = bfm.mean_vertices(arrays["mean"], path, "mean")
     n = len(mean)
     fields: dict[str, Any] = {"shape_basis": _part(arrays, path, "basis", n)}
     fields["shape_deviations"] = _deviations(
@@ -127,18 +129,16 @@ def load(path: files.PathLike) -> MorphableModel:
         fields["expression_names"] = tuple(str(x) for x in arrays["blendshape_names"])
         fields["expression_range"] = (0.0, 1.0)
     elif "expression_basis" in arrays:
-        moved = bfm_files.mean_vertices(
-            arrays["expression_mean"], path, "expression_mean"
-        )
+        moved = bfm.mean_vertices(arrays["expression_mean"], path, "expression_mean")
         basis = _part(arrays, path, "expression_basis", n)
         fields["mean_expression"], fields["expression_basis"] = moved, basis
         fields["expression_deviations"] = _deviations(
             arrays, path, "expression_variances", basis.shape[2]
         )
-    triangles = bfm_files.index_triangles(arrays["triangles"], n, path, "triangles", 0)
+    triangles = bfm.index_triangles(arrays["triangles"], n, path, "triangles", 0)
     coordinates = arrays["texture_coordinates"]
     if coordinates.ndim == 2 and coordinates.shape[1] == 2:
-        corners = bfm_files.index_triangles(
+        corners = bfm.index_triangles(
             arrays["texture_triangles"], len(coordinates), path, "texture triangles", 0
         )
         is_by_corners = len(corners) == len(triangles) and len(corners)
@@ -162,7 +162,7 @@ def load(path: files.PathLike) -> MorphableModel:
             triangles=triangles,
             landmarks68=landmarks,
             unit="mm",
-            winding=bfm_files.measured_winding(mean, triangles),
+            winding=bfm.measured_winding(mean, triangles),
             coefficient_kind="unit",
             name="Surrey Face Model" if is_surrey else path.stem,
             source=f"{path.name}, read by eos",

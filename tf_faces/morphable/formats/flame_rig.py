@@ -11,7 +11,7 @@ import numpy as np
 from tf_faces.core import files
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.geometry import rotations
-from tf_faces.morphable import pickled_files
+from tf_faces.morphable.formats import flame
 
 JOINTS = ("global", "neck", "jaw", "left_eye", "right_eye")
 
@@ -33,7 +33,7 @@ class FlameRig:
     weights: np.ndarray
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The rig under FLAME's keys, for `pickled_files.save_flame_npz`."""
+        """The rig under FLAME's keys, for `formats.flame.save_flame_npz`."""
         joints = np.arange(len(self.parents))
         # The root's parent is stored as 2^32 - 1.
         parents = np.where(self.parents < 0, 2**32 - 1, self.parents)
@@ -83,7 +83,7 @@ def load(path: files.PathLike) -> FlameRig:
     Raises:
       FormatError: if the file has no rig or parents that are no tree.
     """
-    arrays = pickled_files.read_flame_arrays(path)
+    arrays = flame.read_flame_arrays(path)
     if "J_regressor" not in arrays:
         raise FormatError(f"{path}: has no J_regressor, so no joints.")
     if not len(arrays["J_regressor"]):

@@ -23,7 +23,7 @@ import numpy as np
 
 from tf_faces.core import files, matlab_files
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.morphable import bfm_files
+from tf_faces.morphable.formats import bfm
 from tf_faces.morphable.model import MorphableModel
 
 SEGMENTS = ("nose", "eye", "mouth", "rest")
@@ -469,7 +469,7 @@ def save_bfm_info(path: files.PathLike, information: ModelInformation) -> None:
     }
     if not fields:
         raise InputError(f"{path}: nothing is known about the model, nothing to write.")
-    bfm_files.save_mat(path, {"model_info": fields})
+    bfm.save_mat(path, {"model_info": fields})
 
 
 def save_3ddfa(folder: files.PathLike, information: ModelInformation) -> None:
@@ -489,4 +489,4 @@ def save_3ddfa(folder: files.PathLike, information: ModelInformation) -> None:
         if "kpt_ind" in variables:
             variables["keypoints"] = variables.pop("kpt_ind")
         if variables:
-            bfm_files.save_mat(folder / file, variables)
+            bfm.save_mat(folder / file, variables)

@@ -27,7 +27,7 @@ import numpy as np
 
 from tf_faces.core import files, pickle_writing, pickles
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.morphable import array_files
+from tf_faces.morphable.formats import arrays as array_files
 
 _PARTS = ("static", "dynamic", "full")
 _STORAGE = ("torch.storage", "_load_from_bytes")

@@ -10,12 +10,12 @@ import numpy as np
 
 from tf_faces.core import files
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.morphable import synthetic_modes, synthetic_shape
+from tf_faces.morphable.builtin import modes, shape
 from tf_faces.morphable.model import MorphableModel
 
-SIZES = tuple(synthetic_shape.GRIDS)
+SIZES = tuple(shape.GRIDS)
 
-_SOURCE = "tf_faces.morphable.synthetic, made by code"
+_SOURCE = "tf_faces.morphable.builtin, made by code"
 
 # Changes whenever the face changes, so that no older cached build is taken for it.
 _REVISION = 1
@@ -28,11 +28,11 @@ _ARRAYS = (
 
 
 def _build_arrays(size: str) -> dict[str, np.ndarray]:
-    grid = synthetic_shape.make_grid(size)
-    triangles, triangles_mouth = synthetic_shape.make_triangles(grid)
-    shape_basis, shape_deviations = synthetic_modes.make_identity_modes(grid)
-    expression_basis, mean_expression = synthetic_modes.make_expression_modes(grid)
-    mean, texture_basis, texture_deviations = synthetic_modes.make_texture(grid)
+    grid = shape.make_grid(size)
+    triangles, triangles_mouth = shape.make_triangles(grid)
+    shape_basis, shape_deviations = modes.make_identity_modes(grid)
+    expression_basis, mean_expression = modes.make_expression_modes(grid)
+    mean, texture_basis, texture_deviations = modes.make_texture(grid)
     return {
         # Loaders add the mean expression back; the sum is the neutral, closed mouth.
         "mean": (1000.0 * grid.vertices - mean_expression).astype(np.float32),
@@ -45,10 +45,8 @@ def _build_arrays(size: str) -> dict[str, np.ndarray]:
         "texture_basis": texture_basis,
         "texture_deviations": texture_deviations,
         "triangles_mouth": triangles_mouth,
-        "landmarks68": synthetic_shape.make_landmarks(grid),
-        "texture_coordinates": synthetic_shape.make_texture_coordinates(grid).astype(
-            np.float32
-        ),
+        "landmarks68": shape.make_landmarks(grid),
+        "texture_coordinates": shape.make_texture_coordinates(grid).astype(np.float32),
     }
 
 
@@ -79,7 +77,7 @@ def build(size: str = "default", *, cache: bool = True) -> MorphableModel:
             files.write_npz(path, compress=False, **arrays)
     return MorphableModel(
         **arrays,
-        expression_names=synthetic_modes.EXPRESSION_NAMES,
+        expression_names=modes.EXPRESSION_NAMES,
         expression_range=(-1.0, 1.0),
         unit="um",
         winding="cw",
@@ -92,7 +90,7 @@ def build(size: str = "default", *, cache: bool = True) -> MorphableModel:
 
 def mirror(size: str) -> np.ndarray:
     """Returns the vertex on the other side for every vertex: int32 [n]."""
-    return synthetic_shape.make_grid(size).mirror
+    return shape.make_grid(size).mirror
 
 
 def segments(model: MorphableModel) -> np.ndarray | None:
@@ -107,7 +105,7 @@ def segments(model: MorphableModel) -> np.ndarray | None:
     size = model.name.removeprefix("built-in face (").removesuffix(")")
     if size not in SIZES or model.source != _SOURCE:
         return None
-    rows, columns = synthetic_shape.GRIDS[size]
+    rows, columns = shape.GRIDS[size]
     if model.vertex_count != rows * columns:
         return None
     x, y, _ = model.to_unit("mm").neutral.T

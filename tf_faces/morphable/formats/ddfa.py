@@ -25,14 +25,18 @@ import numpy as np
 
 from tf_faces.core import files, matlab_files, pickles
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.morphable import (
-    array_files,
-    bfm_files,
-    parameter_whitening,
+from tf_faces.morphable.formats import (
+    arrays as array_files,
+)
+from tf_faces.morphable.formats import (
+    bfm,
     vertex_codes,
 )
+from tf_faces.morphable.formats import (
+    whitening as parameter_whitening,
+)
+from tf_faces.morphable.formats.whitening import ParameterWhitening
 from tf_faces.morphable.model import MorphableModel
-from tf_faces.morphable.parameter_whitening import ParameterWhitening
 
 # What is read beside the models.
 TRAIN_CONFIGS_COMPANIONS = (
@@ -114,7 +118,7 @@ def _load_triangles(folder: pathlib.Path, vertex_count: int) -> np.ndarray | Non
             stored = matlab_files.load(path, ["tri"])
             if "tri" not in stored:
                 raise FormatError(f"{path}: lacks the variable 'tri'.")
-            return bfm_files.index_triangles(stored["tri"], vertex_count, path, "tri")
+            return bfm.index_triangles(stored["tri"], vertex_count, path, "tri")
     return None
 
 
@@ -131,14 +135,14 @@ def load_anchors(path: files.PathLike) -> AnchorGrid:
     )
     size = len(mean)
     arrays = [
-        bfm_files.interleaved(
+        bfm.interleaved(
             array_files.require_numbers(stored.get(name), path, name, (size, None)),
             path,
             name,
         )
         for name in ("w_filter", "w_exp_filter")
     ]
-    return AnchorGrid(bfm_files.mean_vertices(mean, path, "mu_filter"), *arrays)
+    return AnchorGrid(bfm.mean_vertices(mean, path, "mu_filter"), *arrays)
 
 
 def save_anchors(path: files.PathLike, anchors: AnchorGrid) -> None:
@@ -146,9 +150,9 @@ def save_anchors(path: files.PathLike, anchors: AnchorGrid) -> None:
     array_files.write_pickle(
         path,
         {
-            "mu_filter": bfm_files.flat_columns(anchors.mean),
-            "w_filter": bfm_files.flat_columns(anchors.shape_basis),
-            "w_exp_filter": bfm_files.flat_columns(anchors.expression_basis),
+            "mu_filter": bfm.flat_columns(anchors.mean),
+            "w_filter": bfm.flat_columns(anchors.shape_basis),
+            "w_exp_filter": bfm.flat_columns(anchors.expression_basis),
         },
     )
 
@@ -164,7 +168,7 @@ def load_train_configs(folder: files.PathLike) -> TrainConfigs:
       FormatError: naming the file that is damaged.
     """
     folder = files.require_directory(folder)
-    mean = bfm_files.mean_vertices(
+    mean = bfm.mean_vertices(
         _load_npy(folder, "u_shp.npy"), folder / "u_shp.npy", "the mean shape"
     )
     n = len(mean)
@@ -178,7 +182,7 @@ def load_train_configs(folder: files.PathLike) -> TrainConfigs:
         stored = array_files.require_numbers(
             _load_npy(folder, file), path, file, (3 * n, columns)
         )
-        arrays[name] = bfm_files.interleaved(stored, path, file)
+        arrays[name] = bfm.interleaved(stored, path, file)
     arrays["mean_expression"] = arrays["mean_expression"][:, :, 0]
     path = folder / "keypoints_sim.npy"
     landmarks = _landmarks(_load_npy(folder, path.name), path, path.name, n)
@@ -189,12 +193,12 @@ def load_train_configs(folder: files.PathLike) -> TrainConfigs:
         triangles=triangles if has_triangles else np.zeros((0, 3), np.int32),
         landmarks68=landmarks,
         unit="um",
-        winding=bfm_files.measured_winding(mean, triangles) if has_triangles else "cw",
+        winding=bfm.measured_winding(mean, triangles) if has_triangles else "cw",
         coefficient_kind="raw",
         name=folder.name,
         source="a folder train.configs of 3DDFA"
         + ("" if has_triangles else ", without triangles"),
-        licence=bfm_files.RESTRICTED,
+        licence=bfm.RESTRICTED,
         **arrays,
     )
     whitening, anchors, code = None, None, None
@@ -231,7 +235,7 @@ def save_train_configs(
       InputError: if the model has no landmarks, or the whitening another length.
     """
     folder = pathlib.Path(folder)
-    model = bfm_files.bfm_form(model, "train.configs of 3DDFA")
+    model = bfm.bfm_form(model, "train.configs of 3DDFA")
     model = model.truncate(
         shape=parameter_whitening.SHAPE_COUNT,
         expression=parameter_whitening.EXPRESSION_COUNT,
@@ -248,12 +252,12 @@ def save_train_configs(
         ("w_shp_sim.npy", model.shape_basis),
         ("w_exp_sim.npy", model.expression_basis),
     ):
-        array_files.write_npy(folder / name, bfm_files.flat_columns(values))
+        array_files.write_npy(folder / name, bfm.flat_columns(values))
     array_files.write_npy(folder / "keypoints_sim.npy", _flat_landmarks(model))
-    vertex_codes.save(folder / "pncc_code.npy", bfm_files.vertex_code(model))
+    vertex_codes.save(folder / "pncc_code.npy", bfm.vertex_code(model))
     if len(model.triangles):
         numbers = model.triangles.T.astype(np.float64) + 1
-        bfm_files.save_mat(folder / "tri.mat", {"tri": numbers})
+        bfm.save_mat(folder / "tri.mat", {"tri": numbers})
     if whitening is not None:
         parameter_whitening.save_whitening(folder / "param_whitening.pkl", whitening)
     if anchors is not None:
@@ -312,9 +316,7 @@ def load_v2_companions(folder: files.PathLike, vertex_count: int) -> V2Companion
         code = vertex_codes.load(folder / "ncc_code.npy", vertex_count)
     path = folder / "BFM_UV.mat"
     if path.is_file():
-        chart = bfm_files.load_bfm_chart(
-            path, vertex_count if trimmed is None else None
-        )
+        chart = bfm.load_bfm_chart(path, vertex_count if trimmed is None else None)
         if trimmed is not None and trimmed.max(initial=0) >= len(chart):
             raise FormatError(
                 f"{folder / 'indices.npy'}: refers to vertex {trimmed.max()}, "
@@ -337,7 +339,7 @@ def load_3ddfa_v2(path: files.PathLike) -> MorphableModel:
     """
     path = pathlib.Path(path)
     stored = parameter_whitening.load_table(path)
-    mean = bfm_files.mean_vertices(
+    mean = bfm.mean_vertices(
         array_files.require_numbers(stored.get("u"), path, "u", (None, 1)), path, "u"
     )
     n = len(mean)
@@ -349,27 +351,27 @@ def load_3ddfa_v2(path: files.PathLike) -> MorphableModel:
     )
     beside = path.with_name("tri.pkl")
     if beside.is_file():
-        triangles = bfm_files.index_triangles(
+        triangles = bfm.index_triangles(
             pickles.load_pickled_array(beside), n, beside, "tri", 0
         )
     else:
         triangles = array_files.require_numbers(
             stored.get("tri"), path, "tri", (None, None)
         )
-        triangles = bfm_files.index_triangles(triangles, n, path, "tri", None)
+        triangles = bfm.index_triangles(triangles, n, path, "tri", None)
     return MorphableModel(
         mean=mean,
         triangles=triangles,
-        shape_basis=bfm_files.interleaved(shape, path, "w_shp"),
-        expression_basis=bfm_files.interleaved(expression, path, "w_exp"),
+        shape_basis=bfm.interleaved(shape, path, "w_shp"),
+        expression_basis=bfm.interleaved(expression, path, "w_exp"),
         landmarks68=_landmarks(stored.get("keypoints"), path, "keypoints", n),
         texture_coordinates=load_v2_companions(path.parent, n).texture_coordinates,
         unit="um",
-        winding=bfm_files.measured_winding(mean, triangles),
+        winding=bfm.measured_winding(mean, triangles),
         coefficient_kind="raw",
         name=path.stem,
         source=f"{path.name} in the layout of 3DDFA_V2",
-        licence=bfm_files.RESTRICTED,
+        licence=bfm.RESTRICTED,
     )
 
 
@@ -395,19 +397,19 @@ def save_3ddfa_v2(
             f"companions of {len(trimmed)} vertices, expected the "
             f"{model.vertex_count} of {model.name!r}."
         )
-    model = bfm_files.bfm_form(model, "3DDFA_V2's pickle")
+    model = bfm.bfm_form(model, "3DDFA_V2's pickle")
     triangles = model.triangles.T.astype(np.int32)
     stored = {
         # u holds mean shape and mean expression together.
-        "u": bfm_files.flat_columns(model.neutral),
-        "w_shp": bfm_files.flat_columns(model.shape_basis),
-        "w_exp": bfm_files.flat_columns(model.expression_basis),
+        "u": bfm.flat_columns(model.neutral),
+        "w_shp": bfm.flat_columns(model.shape_basis),
+        "w_exp": bfm.flat_columns(model.expression_basis),
         "keypoints": _flat_landmarks(model),
         "tri": triangles,
     }
     array_files.write_pickle(path, stored)
     array_files.write_pickle(path.with_name("tri.pkl"), triangles)
-    code = bfm_files.vertex_code(model.replace(mean=model.neutral))
+    code = bfm.vertex_code(model.replace(mean=model.neutral))
     vertex_codes.save(path.with_name("ncc_code.npy"), code)
     chart = companions.chart
     if trimmed is not None:
@@ -416,7 +418,7 @@ def save_3ddfa_v2(
         chart = model.texture_coordinates
     if chart is not None:
         stored = {"UV": chart.astype(np.float64)}
-        bfm_files.save_mat(path.with_name("BFM_UV.mat"), stored)
+        bfm.save_mat(path.with_name("BFM_UV.mat"), stored)
     if companions.whitening is not None:
         parameter_whitening.save_whitening(
             path.with_name("param_mean_std_62d_120x120.pkl"), companions.whitening

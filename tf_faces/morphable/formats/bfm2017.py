@@ -11,7 +11,7 @@ import numpy as np
 
 from tf_faces.core import files
 from tf_faces.core.errors import FormatError
-from tf_faces.morphable import bfm_files
+from tf_faces.morphable.formats import bfm
 from tf_faces.morphable.model import UNITS, MorphableModel
 
 
@@ -47,8 +47,8 @@ def load_bfm2017(path: files.PathLike) -> MorphableModel:
         if isinstance(error, FormatError):
             raise
         raise FormatError(f"{path}: not a readable HDF5 file ({error}).") from error
-    mean = bfm_files.mean_vertices(arrays["shape/model/mean"], path, "shape/model/mean")
-    triangles = bfm_files.index_triangles(
+    mean = bfm.mean_vertices(arrays["shape/model/mean"], path, "shape/model/mean")
+    triangles = bfm.index_triangles(
         arrays["shape/representer/cells"], len(mean), path, "cells", base=0
     )
     fields: dict[str, Any] = {}
@@ -59,14 +59,12 @@ def load_bfm2017(path: files.PathLike) -> MorphableModel:
     ):
         if f"{group}/model/mean" not in arrays:
             continue
-        values = (
-            bfm_files.mean_vertices(arrays[f"{group}/model/mean"], path, group) * scale
-        )
+        values = bfm.mean_vertices(arrays[f"{group}/model/mean"], path, group) * scale
         if kind == "expression":
             fields["mean_expression"] = values
         elif kind == "texture":
             fields["texture_mean"] = values
-        basis = bfm_files.interleaved(arrays[f"{group}/model/pcaBasis"], path, group)
+        basis = bfm.interleaved(arrays[f"{group}/model/pcaBasis"], path, group)
         fields[f"{kind}_basis"] = basis * np.float32(scale)
         variance = arrays[f"{group}/model/pcaVariance"].reshape(-1)
         if (variance < 0).any():
@@ -77,11 +75,11 @@ def load_bfm2017(path: files.PathLike) -> MorphableModel:
         triangles=triangles,
         landmarks68=_json_landmarks(text, mean),
         unit="mm",
-        winding=bfm_files.measured_winding(mean, triangles),
+        winding=bfm.measured_winding(mean, triangles),
         coefficient_kind="unit",
         name=path.stem,
         source=f"{path.name}, Basel Face Model 2017/2019",
-        licence=bfm_files.RESTRICTED,
+        licence=bfm.RESTRICTED,
         **fields,
     )
 
@@ -110,7 +108,7 @@ def save_bfm2017(path: files.PathLike, model: MorphableModel) -> None:
     """
     import h5py
 
-    model = bfm_files.with_modes(model.with_winding("ccw"))
+    model = bfm.with_modes(model.with_winding("ccw"))
     factor = np.float32(UNITS[model.unit] / UNITS["mm"])
     parts = {
         "shape": (model.mean, model.shape_basis, "shape", factor),
@@ -134,7 +132,7 @@ def save_bfm2017(path: files.PathLike, model: MorphableModel) -> None:
             model_group["mean"] = (mean * scale).reshape(-1)
             # Coefficients stay those of normal law: what a raw coefficient of one
             # deviation does, a unit coefficient of one does here.
-            model_group["pcaBasis"] = bfm_files.flat_columns(basis) * scale
+            model_group["pcaBasis"] = bfm.flat_columns(basis) * scale
             model_group["pcaVariance"] = deviations**2
             model_group["noiseVariance"] = 0.0
         archive["shape/representer/points"] = (model.neutral * factor).T

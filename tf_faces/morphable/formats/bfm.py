@@ -23,7 +23,8 @@ import numpy as np
 
 from tf_faces.core import files, matlab_files
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.morphable import array_files, landmark_sets
+from tf_faces.morphable import landmark_sets
+from tf_faces.morphable.formats import arrays as array_files
 from tf_faces.morphable.model import MorphableModel
 
 RESTRICTED = "as the file's provider grants; models derived from BFM are restricted"

@@ -1,7 +1,7 @@
 """The colours of projected normalised coordinate codes (PNCC): read and written.
 
 A vertex's code is its place in the mean shape, scaled to 0..1 along each axis; see
-`bfm_files.vertex_code`.  The files are `vertex_code.mat` and `pncc_code.mat` (3DDFA,
+`formats.bfm.vertex_code`.  The files are `vertex_code.mat` and `pncc_code.mat` (3DDFA,
 face3d), `pncc_code.npy` (3DDFA) and `ncc_code.npy` (3DDFA_V2), all of shape [3, n].
 """
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from tf_faces.core import files, matlab_files
 from tf_faces.core.errors import FormatError
-from tf_faces.morphable import array_files, bfm_files
+from tf_faces.morphable.formats import arrays, bfm
 
 # Rounding of the published files stays far below this.
 _MARGIN = 1e-3
@@ -56,6 +56,6 @@ def save(path: files.PathLike, codes: np.ndarray) -> None:
     """Writes codes [n, 3] as .mat (`vertex_code`) or .npy, by suffix."""
     rows = np.ascontiguousarray(codes.T, np.float32)
     if pathlib.Path(path).suffix.lower() == ".npy":
-        array_files.write_npy(path, rows)
+        arrays.write_npy(path, rows)
     else:
-        bfm_files.save_mat(path, {"vertex_code": rows})
+        bfm.save_mat(path, {"vertex_code": rows})

@@ -14,7 +14,7 @@ import numpy as np
 
 from tf_faces.core import files, pickles
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.morphable import array_files
+from tf_faces.morphable.formats import arrays as array_files
 
 POSE_COUNT = 12
 # Modes that 3DDFA keeps.

@@ -1,0 +1,1 @@
+"""Readers and writers of face model files, one module a layout."""
