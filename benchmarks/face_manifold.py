@@ -56,9 +56,9 @@ def measure_networks() -> None:
 def measure_pictures(model_name: str) -> None:
     import numpy as np
 
-    from tf_faces.data import face_manifold_models as face_models
     from tf_faces.geometry import cameras, lighting, normals
     from tf_faces.morphable import io
+    from tf_faces.morphable import raw_form as face_models
     from tf_faces.ops import render_depth
     from tf_faces.pipelines import face_manifold_pictures as pictures
 
@@ -124,9 +124,9 @@ def measure_pictures(model_name: str) -> None:
 
 def measure_commands(model_name: str, count: int) -> None:
     from tf_faces.convert import face_manifold as convert
-    from tf_faces.data import face_manifold_models as face_models
     from tf_faces.models.face_manifold import denoisers
     from tf_faces.models.face_manifold.config import DenoiserConfig
+    from tf_faces.morphable import raw_form as face_models
 
     model = face_models.load(model_name)
     lengths = {"shape": model.shape_count, "expression": model.expression_count}

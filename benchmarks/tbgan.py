@@ -72,7 +72,7 @@ def in_turn(
 
 def write_images(directory: pathlib.Path, count: int, resolution: int) -> None:
     """Writes a record set of smooth random maps with seven labels."""
-    from tf_faces.data import dataset_writer
+    from tf_faces.data.record_sets import writer
 
     generator = np.random.default_rng(0)
     labels = generator.normal(size=(count, 7)).astype(np.float32)
@@ -82,8 +82,8 @@ def write_images(directory: pathlib.Path, count: int, resolution: int) -> None:
         scale = resolution // 4
         return np.kron(coarse, np.ones((1, scale, scale))).astype(np.float32)
 
-    samples = dataset_writer.Samples(range(count), load, (9,), labels)
-    dataset_writer.write_record_set(directory, samples, processes=1)
+    samples = writer.Samples(range(count), load, (9,), labels)
+    writer.write_record_set(directory, samples, processes=1)
 
 
 class _Observed:

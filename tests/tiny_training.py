@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tf_faces.data import records
+from tf_faces.data.record_sets import frames as record_frames
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -46,7 +46,10 @@ def make_data(
     level = resolution
     while level >= 4:
         name = f"{folder.name}-r{level.bit_length() - 1:02d}.tfrecords"
-        frames = [records.encode_frame(records.encode_image(image)) for image in images]
+        frames = [
+            record_frames.encode_frame(record_frames.encode_image(image))
+            for image in images
+        ]
         (folder / name).write_bytes(b"".join(frames))
         images = images.reshape(count, channels, level // 2, 2, level // 2, 2)
         images = images.mean(axis=(3, 5), dtype=np.float32)

@@ -3,10 +3,10 @@ import pytest
 
 from tests.apps.face_manifold_commands import save_mat
 from tf_faces.convert import face_manifold as convert
-from tf_faces.data import face_manifold_tables as tables
-from tf_faces.data.face_manifold import FaceCoefficients
+from tf_faces.data import coefficient_tables as tables
 from tf_faces.models.face_manifold import denoisers
 from tf_faces.models.face_manifold.config import DenoiserConfig
+from tf_faces.morphable.coefficients import FaceCoefficients
 
 
 @pytest.fixture(scope="module")

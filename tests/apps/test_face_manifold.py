@@ -10,7 +10,7 @@ import pytest
 from tests.apps.face_manifold_commands import MODEL, fails, run, save_mat
 from tf_faces.apps import face_manifold as program
 from tf_faces.convert import face_manifold as convert
-from tf_faces.data import face_manifold_tables as tables
+from tf_faces.data import coefficient_tables as tables
 from tf_faces.models.face_manifold import denoisers
 from tf_faces.models.face_manifold.config import DenoiserConfig
 

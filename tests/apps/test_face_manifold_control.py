@@ -8,7 +8,7 @@ import numpy as np
 from tests.apps.face_manifold_commands import MODEL, fails, run
 from tf_faces.apps import face_manifold as program
 from tf_faces.convert import face_manifold as convert
-from tf_faces.data import face_manifold_tables as tables
+from tf_faces.data import coefficient_tables as tables
 
 
 def test_complete(workshop, tmp_path, capfd):
@@ -24,9 +24,9 @@ def test_complete(workshop, tmp_path, capfd):
     ]
     assert run(workshop, *common, "--fix", "0=2,7=-1") == 0
     found = tables.read(tmp_path / "o/outputs.pkl").shape
-    from tf_faces.data import face_manifold_models
+    from tf_faces.morphable import raw_form
 
-    spread = face_manifold_models.load("builtin:tiny").shape_deviations
+    spread = raw_form.load("builtin:tiny").shape_deviations
     np.testing.assert_allclose(found[:, 0], 2 * spread[0], rtol=1e-6)
     np.testing.assert_allclose(found[:, 7], -spread[7], rtol=1e-6)
     assert np.ptp(found[:, 1]) > 0

@@ -121,7 +121,7 @@ def test_units_are_compared_on_corrupted_faces():
 
 
 def _trained_for(unit, faces):
-    from tf_faces.data import face_manifold_samplers as samplers
+    from tf_faces.data.face_manifold import samplers
     from tf_faces.training import face_manifold_step as steps
 
     denoiser = denoisers.Denoiser(DenoiserConfig("shape", 64, unit), seed=0)

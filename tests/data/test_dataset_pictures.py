@@ -9,7 +9,7 @@ import PIL.Image
 import pytest
 
 from tf_faces.apps import dataset_tool
-from tf_faces.data import dataset_reader
+from tf_faces.data.record_sets import reader
 
 
 def _run(command, destination, *arguments):
@@ -17,7 +17,7 @@ def _run(command, destination, *arguments):
         [command, str(destination), *map(str, arguments), "--processes=1"]
     )
     assert status == 0
-    record_set = dataset_reader.RecordSet(destination)
+    record_set = reader.RecordSet(destination)
     return np.stack(list(record_set.images())), record_set.labels
 
 
@@ -168,7 +168,7 @@ def test_lsun(tmp_path):
             [*map(str, arguments), f"--processes={processes}", "--overwrite"]
         )
         assert status == 0
-        record_set = dataset_reader.RecordSet(tmp_path / "set")
+        record_set = reader.RecordSet(tmp_path / "set")
         assert record_set.shape == (3, 16, 16) and record_set.count == 3
         assert dataset_tool.main(["verify", str(tmp_path / "set")]) == 0
     square = PIL.Image.fromarray(pixels).crop((10, 0, 50, 40))

@@ -14,7 +14,7 @@ import pytest
 
 from tests.data import coupled_source
 from tf_faces.apps import dataset_tool
-from tf_faces.data import dataset_coupled, dataset_reader, records
+from tf_faces.data.record_sets import coupled, frames, reader
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -48,7 +48,7 @@ def test_coupled_set(source, tmp_path, capsys):
         "manifest.json",
     ]
     assert os.listdir(tmp_path / "out") == ["faces"]
-    record_set = dataset_reader.RecordSet(destination)
+    record_set = reader.RecordSet(destination)
     keys = np.array([f"face{number:03d}" for number in range(5)])
     order = np.arange(5)
     np.random.RandomState(123).shuffle(order)
@@ -93,7 +93,7 @@ def test_labels_are_optional(source, tmp_path):
     arguments = coupled_source.arguments(source, tmp_path / "faces")
     arguments = [a for a in arguments if not a.startswith(("--labels", "--paths"))]
     assert dataset_tool.main(arguments) == 0
-    assert dataset_reader.RecordSet(tmp_path / "faces").label_size == 0
+    assert reader.RecordSet(tmp_path / "faces").label_size == 0
 
 
 def test_pairing_is_by_name_and_compressed_pickles_are_read(source, tmp_path):
@@ -104,7 +104,7 @@ def test_pairing_is_by_name_and_compressed_pickles_are_read(source, tmp_path):
     plain.unlink()
     arguments = coupled_source.arguments(source, tmp_path / "faces")
     assert dataset_tool.main([*arguments, "--shuffle=0"]) == 0
-    images = list(dataset_reader.RecordSet(tmp_path / "faces").images())
+    images = list(reader.RecordSet(tmp_path / "faces").images())
     np.testing.assert_array_equal(images[1][3:6], expected)
 
 
@@ -194,9 +194,9 @@ def test_second_part_leaves_out_what_has_no_label(source, tmp_path, capsys):
     ]
     assert dataset_tool.main(arguments) == 0
     assert "Left out 1 shape maps" in capsys.readouterr().err
-    record_set = dataset_reader.RecordSet(tmp_path / "faces")
+    record_set = reader.RecordSet(tmp_path / "faces")
     assert record_set.count == 7
-    expected = dataset_coupled.load_map(nested / "shape" / "8" / "8.1.pkl")
+    expected = coupled.load_map(nested / "shape" / "8" / "8.1.pkl")
     np.testing.assert_array_equal(list(record_set.images())[6][3:6], expected)
     (nested / "normals" / "8" / "8.1.pkl").unlink()
     _refused(capsys, [*arguments, "--overwrite"], "8.1.pkl", "normals map")
@@ -405,7 +405,7 @@ def test_verify_exchanged_labels(faces, capsys):
 def test_verify_foreign_small_images(faces, capsys):
     path = faces / "faces-r02.tfrecords"
     image = np.zeros((9, 4, 4), np.float32)
-    frame = records.encode_frame(records.encode_image(image))
+    frame = frames.encode_frame(frames.encode_image(image))
     path.write_bytes(frame + path.read_bytes()[len(frame) :])
     _refused(capsys, ["verify", faces], "faces-r02.tfrecords, record 0", "reduced")
 

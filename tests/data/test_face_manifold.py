@@ -10,9 +10,10 @@ import scipy.io
 from tf_faces.core import pickle_writing
 from tf_faces.core.errors import ForbiddenPickleError, FormatError, InputError
 from tf_faces.core.pickle_writing import Build, Call, Global, New
-from tf_faces.data import face_manifold, face_manifold_pandas
-from tf_faces.data import face_manifold_tables as tables
-from tf_faces.data.face_manifold import FaceCoefficients
+from tf_faces.data import coefficient_pickles, fitted_faces
+from tf_faces.data import coefficient_tables as tables
+from tf_faces.morphable import coefficients
+from tf_faces.morphable.coefficients import FaceCoefficients
 
 
 def _faces(count=5, seed=0, names=True):
@@ -47,20 +48,20 @@ def test_mat_files_in_order_of_their_names(tmp_path):
         stored[name] = _save(tmp_path / name)
     _save(tmp_path / "landmarks/a/10_pts.mat", Shape_Para=None)
     (tmp_path / "notes.txt").write_text("not a face")
-    found = face_manifold.read_mat_folder(tmp_path)
+    found = fitted_faces.read_mat_folder(tmp_path)
     assert found.faces.names == ("a/10", "b/2", "c") and not found.skipped
     for row, name in enumerate(found.faces.names):
         np.testing.assert_array_equal(
             found.faces.shape[row], stored[f"{name}.mat"]["Shape_Para"][:, 0]
         )
     assert found.faces.texture.shape == (3, 199) and not found.faces.texture.any()
-    part = face_manifold.read_mat_folder(tmp_path, selection=slice(1, 9))
+    part = fitted_faces.read_mat_folder(tmp_path, selection=slice(1, 9))
     assert part.faces.names == ("b/2", "c")
 
 
 def test_an_expression_of_zeros_is_stored_as_bytes(tmp_path):
     _save(tmp_path / "zero.mat", Exp_Para=np.zeros((29, 1), np.uint8))
-    _, expression = face_manifold.read_mat_file(tmp_path / "zero.mat")
+    _, expression = fitted_faces.read_mat_file(tmp_path / "zero.mat")
     assert expression.dtype == np.float64 and not expression.any()
 
 
@@ -78,14 +79,14 @@ def test_a_bad_file_is_counted_or_fatal(tmp_path, changes, message):
     for number in range(3):
         _save(tmp_path / f"good{number}.mat")
     _save(tmp_path / "bad.mat", **changes)
-    found = face_manifold.read_mat_folder(tmp_path)
+    found = fitted_faces.read_mat_folder(tmp_path)
     assert len(found.faces) == 3
     ((name, reason),) = found.skipped
     assert name == "bad.mat"
     with pytest.raises(FormatError, match=message):
-        face_manifold.read_mat_folder(tmp_path, strict=True)
+        fitted_faces.read_mat_folder(tmp_path, strict=True)
     with pytest.raises(FormatError) as caught:
-        face_manifold.read_mat_file(tmp_path / "bad.mat")
+        fitted_faces.read_mat_file(tmp_path / "bad.mat")
     assert str(caught.value) == reason
 
 
@@ -94,18 +95,18 @@ def test_damaged_and_huge_mat_files(tmp_path, monkeypatch):
     (tmp_path / "cut.mat").write_bytes((tmp_path / "good.mat").read_bytes()[:200])
     (tmp_path / "text.mat").write_text("hello")
     (tmp_path / "empty.mat").write_bytes(b"")
-    found = face_manifold.read_mat_folder(tmp_path)
+    found = fitted_faces.read_mat_folder(tmp_path)
     assert len(found.faces) == 1 and len(found.skipped) == 3
-    monkeypatch.setattr(face_manifold, "_LARGEST_MAT_BYTES", 100)
+    monkeypatch.setattr(fitted_faces, "_LARGEST_MAT_BYTES", 100)
     with pytest.raises(InputError, match="none of the 4 .mat files"):
-        face_manifold.read_mat_folder(tmp_path)
+        fitted_faces.read_mat_folder(tmp_path)
 
 
 def test_folders_without_faces(tmp_path):
     with pytest.raises(InputError, match="found no .mat file"):
-        face_manifold.read_mat_folder(tmp_path)
+        fitted_faces.read_mat_folder(tmp_path)
     with pytest.raises(InputError, match="no such folder"):
-        face_manifold.read_mat_folder(tmp_path / "missing")
+        fitted_faces.read_mat_folder(tmp_path / "missing")
 
 
 def test_other_lengths(tmp_path):
@@ -114,7 +115,7 @@ def test_other_lengths(tmp_path):
         Shape_Para=np.zeros((40, 1)),
         Exp_Para=np.zeros((10, 1)),
     )
-    found = face_manifold.read_mat_folder(
+    found = fitted_faces.read_mat_folder(
         tmp_path, shape_length=40, expression_length=10
     )
     assert found.faces.shape.shape == (1, 40)
@@ -125,10 +126,10 @@ def test_other_lengths(tmp_path):
 
 def test_selecting_and_joining():
     faces = _faces()
-    joined = face_manifold.concatenate([faces.take([3, 1]), faces.take(slice(0, 1))])
+    joined = coefficients.concatenate([faces.take([3, 1]), faces.take(slice(0, 1))])
     assert joined.names == ("face 3", "face 1", "face 0")
     np.testing.assert_array_equal(joined.group("texture"), faces.texture[[3, 1, 0]])
-    mixed = face_manifold.concatenate([faces, _faces(names=False)])
+    mixed = coefficients.concatenate([faces, _faces(names=False)])
     assert mixed.names is None and len(mixed) == 10
     with pytest.raises(InputError, match="group must be"):
         faces.group("sp")
@@ -152,7 +153,7 @@ def test_tables_round_trip(tmp_path, suffix):
     path = tmp_path / f"table{suffix}"
     tables.write(path, faces)
     again = tables.read(path)
-    for group in face_manifold.GROUPS:
+    for group in coefficients.GROUPS:
         np.testing.assert_array_equal(again.group(group), faces.group(group))
         assert again.group(group).dtype == faces.group(group).dtype
     assert again.names == (None if suffix == ".pkl" else faces.names)
@@ -248,7 +249,7 @@ def test_pandas_itself_agrees(tmp_path):
 def _newer_table(faces, columns):
     """A table in the layout of pandas 1.3 and later, put together by hand."""
     cells = np.empty((3, len(faces)), object)
-    for place, group in enumerate(face_manifold.GROUPS):
+    for place, group in enumerate(coefficients.GROUPS):
         for row, values in enumerate(faces.group(group)):
             cells[place, row] = pickle_writing.array(values[:, None])
     block = Call(
@@ -305,7 +306,7 @@ def test_newer_layouts(tmp_path, labels):
     path = tmp_path / "new.pkl"
     path.write_bytes(pickle_writing.dumps(_newer_table(faces, columns), protocol=3))
     again = tables.read(path)
-    for group in face_manifold.GROUPS:
+    for group in coefficients.GROUPS:
         np.testing.assert_array_equal(again.group(group), faces.group(group))
 
 
@@ -334,15 +335,15 @@ def test_pickles_of_something_else(tmp_path, value):
 def test_columns_are_checked():
     good = {"sp": [np.zeros((3, 1))] * 2, "ep": [np.zeros((2, 1))] * 2}
     with pytest.raises(FormatError, match="t: lacks the column 'tp'"):
-        face_manifold_pandas.from_columns(good, "t")
+        coefficient_pickles.from_columns(good, "t")
     wrong = {**good, "tp": [np.zeros((2, 1)), np.zeros((3, 1))]}
     with pytest.raises(FormatError, match="tp of row 1 has 3 numbers, expected 2"):
-        face_manifold_pandas.from_columns(wrong, "t")
+        coefficient_pickles.from_columns(wrong, "t")
     wrong = {**good, "tp": ["a", "b"]}
     with pytest.raises(FormatError, match="tp of row 0 holds no array of numbers"):
-        face_manifold_pandas.from_columns(wrong, "t")
+        coefficient_pickles.from_columns(wrong, "t")
     with pytest.raises(FormatError, match="without rows"):
-        face_manifold_pandas.from_columns({"sp": [], "ep": [], "tp": []}, "t")
+        coefficient_pickles.from_columns({"sp": [], "ep": [], "tp": []}, "t")
 
 
 def test_flipped_bytes_never_crash(tmp_path):

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.data import face_manifold_dataset as dataset
-from tf_faces.data import face_manifold_models as face_models
-from tf_faces.data import face_manifold_samplers as samplers
+from tf_faces.data.face_manifold import dataset, samplers
+from tf_faces.morphable import raw_form as face_models
 
 
 def _faces(count=12, length=29):

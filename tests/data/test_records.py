@@ -9,7 +9,8 @@ import tensorflow as tf
 from hypothesis import given, strategies
 
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.data import checksums, records
+from tf_faces.data.record_sets import checksums
+from tf_faces.data.record_sets import frames as record_frames
 
 
 def _image(side=8, channels=3, dtype=np.float32, seed=0):
@@ -20,7 +21,10 @@ def _image(side=8, channels=3, dtype=np.float32, seed=0):
 
 
 def _write(path, images):
-    frames = [records.encode_frame(records.encode_image(image)) for image in images]
+    frames = [
+        record_frames.encode_frame(record_frames.encode_image(image))
+        for image in images
+    ]
     path.write_bytes(b"".join(frames))
     return len(frames[0])
 
@@ -64,7 +68,7 @@ def test_we_read_what_tensorflow_writes(tmp_path):
             example.features.feature["shape"].int64_list.value.extend(image.shape)
             example.features.feature["data"].bytes_list.value.append(image.tobytes())
             writer.write(example.SerializeToString())
-    with records.RecordFile(path) as opened:
+    with record_frames.RecordFile(path) as opened:
         assert len(opened) == 4
         for found, image in zip(opened, images, strict=True):
             np.testing.assert_array_equal(found, image)
@@ -82,7 +86,7 @@ SIZES = {
 def test_record_sizes(channels, dtype):
     for exponent, size in enumerate(SIZES[channels, dtype], start=2):
         image = np.zeros((channels, 2**exponent, 2**exponent), dtype)
-        frame = records.encode_frame(records.encode_image(image))
+        frame = record_frames.encode_frame(record_frames.encode_image(image))
         assert len(frame) == size, 2**exponent
 
 
@@ -98,17 +102,17 @@ def test_unpacked_shape_and_unknown_fields_are_read():
     data = field(1, field(1, b"data") + field(2, field(1, field(1, bytes(range(16))))))
     other = field(1, field(1, b"more") + field(2, field(1, field(1, b"x"))))
     payload = field(1, other + shape + data) + varint_field(7, 1)
-    record = records.parse_example(payload)
+    record = record_frames.parse_example(payload)
     assert record.shape == (1, 4, 4)
-    assert records.decode(record).dtype == np.uint8
-    assert records.decode(record).ravel().tolist() == list(range(16))
+    assert record_frames.decode(record).dtype == np.uint8
+    assert record_frames.decode(record).ravel().tolist() == list(range(16))
 
 
 def test_wrong_image_is_refused():
     with pytest.raises(InputError, match=r"float64"):
-        records.encode_image(np.zeros((3, 4, 4)))
+        record_frames.encode_image(np.zeros((3, 4, 4)))
     with pytest.raises(InputError, match=r"shape=\(4, 4\)"):
-        records.encode_image(np.zeros((4, 4), np.uint8))
+        record_frames.encode_image(np.zeros((4, 4), np.uint8))
 
 
 # --- damage ---------------------------------------------------------------------------
@@ -116,7 +120,7 @@ def test_wrong_image_is_refused():
 
 def test_missing_file(tmp_path):
     with pytest.raises(InputError, match="a.tfrecords: no such TFRecord file"):
-        records.RecordFile(tmp_path / "a.tfrecords")
+        record_frames.RecordFile(tmp_path / "a.tfrecords")
 
 
 @pytest.mark.parametrize("cut", [1, 4, 5, 100, 200, 247 - 11])
@@ -125,7 +129,7 @@ def test_truncation_names_file_and_record(tmp_path, cut):
     _write(path, [_image(4) for _ in range(3)])
     path.write_bytes(path.read_bytes()[:-cut])
     with pytest.raises(FormatError, match=r"a\.tfrecords, record 2: truncated"):
-        records.RecordFile(path)
+        record_frames.RecordFile(path)
 
 
 def test_flipped_byte_names_file_and_record(tmp_path):
@@ -134,7 +138,7 @@ def test_flipped_byte_names_file_and_record(tmp_path):
     content = bytearray(path.read_bytes())
     content[size + 100] ^= 1
     path.write_bytes(content)
-    with records.RecordFile(path) as opened:
+    with record_frames.RecordFile(path) as opened:
         opened.image(0)
         opened.image(2)
         with pytest.raises(FormatError, match=r"a\.tfrecords, record 1: .*checksum"):
@@ -148,7 +152,7 @@ def test_flipped_length_names_file_and_record(tmp_path):
     content[size + 1] ^= 1
     path.write_bytes(content)
     with pytest.raises(FormatError, match=r"a\.tfrecords, record 1: the length"):
-        records.RecordFile(path)
+        record_frames.RecordFile(path)
 
 
 def test_huge_length_is_refused(tmp_path):
@@ -156,13 +160,13 @@ def test_huge_length_is_refused(tmp_path):
     checksum = struct.pack("<I", checksums.mask(checksums.crc32c(length)))
     (tmp_path / "a.tfrecords").write_bytes(length + checksum + bytes(100))
     with pytest.raises(FormatError, match=r"record 0: 1152921504606846976 bytes"):
-        records.RecordFile(tmp_path / "a.tfrecords")
+        record_frames.RecordFile(tmp_path / "a.tfrecords")
 
 
 def test_empty_file(tmp_path):
     (tmp_path / "a.tfrecords").write_bytes(b"")
     with pytest.raises(FormatError, match="an empty file"):
-        records.read_first(tmp_path / "a.tfrecords")
+        record_frames.read_first(tmp_path / "a.tfrecords")
 
 
 @pytest.mark.parametrize(
@@ -176,34 +180,36 @@ def test_empty_file(tmp_path):
 )
 def test_contradicting_example(shape, data, message):
     with pytest.raises(FormatError, match=message):
-        records.parse_example(records.encode_example(shape, data), "x, record 5")
+        record_frames.parse_example(
+            record_frames.encode_example(shape, data), "x, record 5"
+        )
 
 
 def test_example_without_feature():
     example = tf.train.Example()
     example.features.feature["data"].bytes_list.value.append(b"abc")
     with pytest.raises(FormatError, match="no feature 'shape'"):
-        records.parse_example(example.SerializeToString())
+        record_frames.parse_example(example.SerializeToString())
     example.features.feature["shape"].bytes_list.value.append(b"abc")
     with pytest.raises(FormatError, match="no int64_list"):
-        records.parse_example(example.SerializeToString())
+        record_frames.parse_example(example.SerializeToString())
 
 
 @given(strategies.binary(max_size=200))
 def test_random_bytes_never_crash(content):
     try:
-        records.parse_example(content)
+        record_frames.parse_example(content)
     except FormatError as error:
         assert str(error).startswith("record: found")
 
 
 @given(strategies.data())
 def test_damaged_examples_never_crash(data):
-    payload = bytearray(records.encode_image(np.zeros((1, 4, 4), np.uint8)))
+    payload = bytearray(record_frames.encode_image(np.zeros((1, 4, 4), np.uint8)))
     place = data.draw(strategies.integers(0, len(payload) - 1))
     payload[place] = data.draw(strategies.integers(0, 255))
     try:
-        record = records.parse_example(bytes(payload))
+        record = record_frames.parse_example(bytes(payload))
     except FormatError:
         return
-    assert records.decode(record).shape == record.shape
+    assert record_frames.decode(record).shape == record.shape

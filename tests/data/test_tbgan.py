@@ -11,7 +11,8 @@ import pytest
 import tensorflow as tf
 
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.data import dataset_reader, dataset_writer, tbgan
+from tf_faces.data import tbgan
+from tf_faces.data.record_sets import reader, writer
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -28,10 +29,8 @@ def _make_set(folder, count=11, side=16, channels=9, dtype=np.float32, labels=7)
         for number in range(count)
     ]
     rows = np.arange(count * labels, dtype=np.float32).reshape(count, labels)
-    samples = dataset_writer.Samples(
-        images, _take, (channels,), rows if labels else None
-    )
-    dataset_writer.write_record_set(folder, samples, processes=1)
+    samples = writer.Samples(images, _take, (channels,), rows if labels else None)
+    writer.write_record_set(folder, samples, processes=1)
     return folder
 
 
@@ -291,12 +290,12 @@ def test_wrong_pipeline_arguments(faces, arguments):
 
 
 def test_record_of_another_shape_is_named(tmp_path):
-    from tf_faces.data import records
+    from tf_faces.data.record_sets import frames
 
     folder = _make_set(tmp_path / "faces")
     path = folder / "faces-r04.tfrecords"
     image = np.zeros((36, 8, 8), np.float32)  # As many bytes, another shape.
-    frame = records.encode_frame(records.encode_image(image))
+    frame = frames.encode_frame(frames.encode_image(image))
     assert len(frame) == path.stat().st_size // 11
     path.write_bytes(path.read_bytes()[: -len(frame)] + frame)
     for memory_mb in (0, 256):
@@ -310,7 +309,7 @@ def test_record_of_another_shape_is_named(tmp_path):
 
 
 def test_reader_names_the_level(faces):
-    record_set = dataset_reader.RecordSet(faces)
+    record_set = reader.RecordSet(faces)
     with pytest.raises(InputError, match=r"0\.\.2\. Received: 3"):
         record_set.image_shape(3)
 

@@ -10,12 +10,12 @@ from tests.export import strangers
 from tf_faces.apps import export as program
 from tf_faces.convert import face_manifold as convert
 from tf_faces.core.errors import InputError
-from tf_faces.data import face_manifold_models as face_models
-from tf_faces.data import face_manifold_samplers as samplers
+from tf_faces.data.face_manifold import samplers
 from tf_faces.export import face_manifold as export_face_manifold
 from tf_faces.export import saved_model, warmup
 from tf_faces.models.face_manifold import denoisers
 from tf_faces.models.face_manifold.config import DenoiserConfig
+from tf_faces.morphable import raw_form as face_models
 from tf_faces.pipelines import face_manifold as pipeline
 
 # Runs without this package: loads, calls each signature, stores what came out.

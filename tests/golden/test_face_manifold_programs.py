@@ -14,9 +14,9 @@ from tests.golden import drawing
 from tests.golden import face_manifold_recordings as recordings
 from tf_faces.apps import face_manifold as program
 from tf_faces.convert import torch
-from tf_faces.data import face_manifold_tables as tables
-from tf_faces.data.face_manifold import FaceCoefficients
+from tf_faces.data import coefficient_tables as tables
 from tf_faces.morphable import io
+from tf_faces.morphable.coefficients import FaceCoefficients
 from tf_faces.pipelines import face_manifold_pictures as pictures
 
 DRAW_TOLERANCE = 1e-9  # Of the largest.

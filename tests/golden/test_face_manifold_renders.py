@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from tests.golden import drawing, face_manifold_recordings
-from tf_faces.data import face_manifold_dataset as dataset
-from tf_faces.data.face_manifold import FaceCoefficients
+from tf_faces.data.face_manifold import dataset
 from tf_faces.geometry import texturing
+from tf_faces.morphable.coefficients import FaceCoefficients
 from tf_faces.morphable.formats import bfm
 from tf_faces.ops import render_depth
 from tf_faces.pipelines import face_manifold_pictures

@@ -8,8 +8,7 @@ import pytest
 from tests.golden import drawing
 from tests.golden import face_manifold_recordings as recordings
 from tf_faces.core import matlab_files
-from tf_faces.data import face_manifold_dataset as dataset
-from tf_faces.data import face_manifold_samplers as samplers
+from tf_faces.data.face_manifold import dataset, samplers
 
 DRAW_TOLERANCE = 1e-6  # Of the largest; replays with NumPy 2 are exact.
 REPLAY_TOLERANCE = 1e-9

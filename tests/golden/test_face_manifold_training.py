@@ -10,7 +10,7 @@ from tests.golden import drawing
 from tests.golden import face_manifold_recordings as recordings
 from tf_faces.convert import face_manifold as convert
 from tf_faces.core import runs
-from tf_faces.data import face_manifold_dataset as dataset
+from tf_faces.data.face_manifold import dataset
 from tf_faces.models.face_manifold import denoisers
 from tf_faces.models.face_manifold.config import DenoiserConfig
 from tf_faces.training import face_manifold as training

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 from tests.golden import drawing
-from tf_faces.data import (
-    dataset_coupled,
-    dataset_inspect,
-    dataset_reader,
-    dataset_writer,
-    records,
-    tbgan,
+from tf_faces.data import tbgan
+from tf_faces.data.record_sets import (
+    coupled,
+    inspection,
+    reader,
+    writer,
+)
+from tf_faces.data.record_sets import (
+    frames as record_frames,
 )
 
 
@@ -38,14 +40,14 @@ def _compare_sets(written: pathlib.Path, recorded: pathlib.Path) -> None:
             np.testing.assert_array_equal(np.load(ours), stored)
             continue
         assert ours.stat().st_size == path.stat().st_size
-        with records.RecordFile(ours) as a, records.RecordFile(path) as b:
+        with record_frames.RecordFile(ours) as a, record_frames.RecordFile(path) as b:
             assert len(a) == len(b)
             for number in range(len(b)):
                 assert a.record(number).shape == b.record(number).shape
                 assert a.image(number).dtype == b.image(number).dtype
                 np.testing.assert_array_equal(a.image(number), b.image(number))
                 record = b.record(number)
-                again = records.encode_example(
+                again = record_frames.encode_example(
                     record.shape,
                     bytes(record.data),
                     shape_first=_has_shape_first(b.payload(number)),
@@ -65,7 +67,7 @@ def test_read(recording):
     name = recording.parent.name
     decoded = np.load(drawing.beside(recording.parents[1], "decoded.npz"))
     meta = _orders(recording)[f"{name}_meta"]
-    record_set = dataset_reader.RecordSet(recording.parent)
+    record_set = reader.RecordSet(recording.parent)
     assert list(record_set.shape) == meta["shape"]
     assert record_set.resolution == meta["resolution"]
     assert record_set.resolution_log2 == meta["resolution_log2"]
@@ -95,7 +97,7 @@ def test_read(recording):
 @pytest.mark.golden("tbgan", "tfrecords/*/*-r02.tfrecords")
 def test_verify(recording):
     """The recorded sets are whole: framing, checksums, reduced sizes."""
-    dataset_inspect.verify(dataset_reader.RecordSet(recording.parent))
+    inspection.verify(reader.RecordSet(recording.parent))
 
 
 @pytest.mark.golden("tbgan", "tfrecords/sizes.json")
@@ -105,8 +107,8 @@ def test_sizes(recording):
         path = recording.parent / name
         assert path.stat().st_size == size
         if path.suffix == ".tfrecords":
-            with records.RecordFile(path) as opened:
-                frames = opened.lengths + records.FRAME_OVERHEAD
+            with record_frames.RecordFile(path) as opened:
+                frames = opened.lengths + record_frames.FRAME_OVERHEAD
             assert frames.sum() == size
     found = {
         str(path.relative_to(recording.parent))
@@ -121,7 +123,7 @@ def test_orders(recording):
     orders = json.loads(recording.read_text())
     for name, order in orders.items():
         if isinstance(order, list):
-            assert dataset_writer.shuffled_order(len(order)).tolist() == order, name
+            assert writer.shuffled_order(len(order)).tolist() == order, name
 
 
 @pytest.mark.golden("tbgan", "tfrecords/coupled*/*-r02.tfrecords")
@@ -131,15 +133,15 @@ def test_write_coupled(recording, processes, tmp_path):
     name = recording.parent.name
     source = drawing.beside(recording.parents[1], "source")
     labels = source / "Prepare_dataset"
-    samples = dataset_coupled.from_pkl_img_norm(
-        dataset_coupled.CoupledSource(
+    samples = coupled.from_pkl_img_norm(
+        coupled.CoupledSource(
             source / "data" / "tex",
             source / "data" / "shp",
             source / "data" / "nor",
             labels / "results_mein3d.pkl",
             labels / "paths_mein3d.pkl",
         ),
-        dataset_coupled.CoupledSource(
+        coupled.CoupledSource(
             source / "3dmd_crop" / "texture",
             source / "3dmd_crop" / "shape",
             source / "3dmd_crop" / "normals",
@@ -154,7 +156,7 @@ def test_write_coupled(recording, processes, tmp_path):
         if key.startswith("coupled_order")
     ]
     assert [len(samples.items)] == [len(value) for value in order]
-    dataset_writer.write_record_set(tmp_path / name, samples, processes=processes)
+    writer.write_record_set(tmp_path / name, samples, processes=processes)
     _compare_sets(tmp_path / name, recording.parent)
 
 
@@ -192,9 +194,9 @@ def test_write_drawn(recording, tmp_path):
         labels[order] = decoded[f"{name}/labels"]
         assert set(labels.ravel()) == {0, 1} and (labels.sum(axis=1) == 1).all()
     channels = (images[0].shape[0],)
-    samples = dataset_writer.Samples(images, _take, channels, labels)
-    shuffled = samples.in_order(dataset_writer.shuffled_order(len(images)))
-    dataset_writer.write_record_set(tmp_path / name, shuffled, processes=1)
+    samples = writer.Samples(images, _take, channels, labels)
+    shuffled = samples.in_order(writer.shuffled_order(len(images)))
+    writer.write_record_set(tmp_path / name, shuffled, processes=1)
     _compare_sets(tmp_path / name, recording.parent)
 
 
@@ -206,17 +208,17 @@ def test_write_from_pickles(recording, tmp_path):
     for index, image in enumerate(_drawn(recording)):
         path = tmp_path / "maps" / f"map{index:03d}.pkl"
         path.write_bytes(pickle.dumps(image, protocol=2))
-    samples = dataset_coupled.from_pkl(tmp_path / "maps")
-    dataset_writer.write_record_set(tmp_path / name, samples, processes=1)
+    samples = coupled.from_pkl(tmp_path / "maps")
+    writer.write_record_set(tmp_path / name, samples, processes=1)
     _compare_sets(tmp_path / name, recording.parent)
 
 
 @pytest.mark.golden("tbgan", "tfrecords/*/*-r04.tfrecords")
 def test_features_in_the_other_order(recording, tmp_path):
     """Files with `shape` before `data` read the same."""
-    with records.RecordFile(recording) as opened:
+    with record_frames.RecordFile(recording) as opened:
         payloads = [
-            records.encode_example(
+            record_frames.encode_example(
                 opened.record(n).shape,
                 bytes(opened.record(n).data),
                 shape_first=not _has_shape_first(opened.payload(n)),
@@ -225,8 +227,8 @@ def test_features_in_the_other_order(recording, tmp_path):
         ]
         images = list(opened)
     path = tmp_path / "other.tfrecords"
-    path.write_bytes(b"".join(map(records.encode_frame, payloads)))
+    path.write_bytes(b"".join(map(record_frames.encode_frame, payloads)))
     assert path.stat().st_size == recording.stat().st_size
-    with records.RecordFile(path) as other:
+    with record_frames.RecordFile(path) as other:
         for a, b in zip(other, images, strict=True):
             np.testing.assert_array_equal(a, b)

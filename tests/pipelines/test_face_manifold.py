@@ -6,13 +6,13 @@ import scipy.io
 from PIL import Image
 
 from tf_faces.core.errors import InputError
-from tf_faces.data import face_manifold as coefficients
-from tf_faces.data import face_manifold_models as face_models
-from tf_faces.data.face_manifold import FaceCoefficients
+from tf_faces.data import fitted_faces
 from tf_faces.geometry import cameras, lighting, normals
 from tf_faces.models.face_manifold import denoisers
 from tf_faces.models.face_manifold.config import DenoiserConfig
-from tf_faces.morphable import io
+from tf_faces.morphable import coefficients, io
+from tf_faces.morphable import raw_form as face_models
+from tf_faces.morphable.coefficients import FaceCoefficients
 from tf_faces.pipelines import face_manifold as pipeline
 from tf_faces.pipelines import face_manifold_files as face_files
 from tf_faces.pipelines import face_manifold_measures as measures
@@ -413,7 +413,7 @@ def test_ground_truth_is_exact(tmp_path, model, faces):
         assert stored["pt2d"].shape == (2, 68) and stored["roi"].shape == (1, 4)
         assert stored["Illum_Para"].shape == (1, 10)
         assert stored["Color_Para"].shape == (1, 7)
-    again = coefficients.read_mat_folder(tmp_path / "set")
+    again = fitted_faces.read_mat_folder(tmp_path / "set")
     np.testing.assert_allclose(again.faces.expression, faces.expression)
 
 

@@ -10,8 +10,8 @@ import configs
 from tf_faces.convert import face_manifold as convert
 from tf_faces.core import runs
 from tf_faces.core.errors import InputError
-from tf_faces.data import face_manifold_tables as tables
-from tf_faces.data.face_manifold import FaceCoefficients
+from tf_faces.data import coefficient_tables as tables
+from tf_faces.morphable.coefficients import FaceCoefficients
 from tf_faces.training import checkpoints, loop
 from tf_faces.training import face_manifold as training
 from tf_faces.training import face_manifold_step as steps

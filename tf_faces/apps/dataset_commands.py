@@ -20,10 +20,10 @@ def _progress(iterable: Iterable, total: int, what: str) -> Iterable:
 
 def _write(options: argparse.Namespace, make_samples: Callable) -> None:
     """Checks the destination first, then lists the samples, then writes them."""
-    from tf_faces.data import dataset_folder, dataset_writer
+    from tf_faces.data.record_sets import folder, writer
 
-    dataset_folder.check_destination(options.tfrecord_dir, options.overwrite)
-    manifest = dataset_writer.write_record_set(
+    folder.check_destination(options.tfrecord_dir, options.overwrite)
+    manifest = writer.write_record_set(
         options.tfrecord_dir,
         make_samples(),
         processes=options.processes,
@@ -40,9 +40,9 @@ def _write(options: argparse.Namespace, make_samples: Callable) -> None:
 
 def create_from_pkl_img_norm(options: argparse.Namespace) -> None:
     from tf_faces.core.errors import InputError
-    from tf_faces.data import dataset_coupled
+    from tf_faces.data.record_sets import coupled
 
-    source = dataset_coupled.CoupledSource(
+    source = coupled.CoupledSource(
         options.texture_dir,
         options.shape_dir,
         options.normals_dir,
@@ -61,7 +61,7 @@ def create_from_pkl_img_norm(options: argparse.Namespace) -> None:
                 "The second part needs all of --second_texture_dir, --second_shape_dir "
                 "and --second_normals_dir."
             )
-        second = dataset_coupled.CoupledSource(
+        second = coupled.CoupledSource(
             *folders, options.second_labels, options.second_paths
         )
     elif options.second_labels or options.second_paths:
@@ -71,99 +71,95 @@ def create_from_pkl_img_norm(options: argparse.Namespace) -> None:
         )
     _write(
         options,
-        lambda: dataset_coupled.from_pkl_img_norm(source, second, options.shuffle),
+        lambda: coupled.from_pkl_img_norm(source, second, options.shuffle),
     )
 
 
 def create_from_pkl_img(options: argparse.Namespace) -> None:
-    from tf_faces.data import dataset_coupled
+    from tf_faces.data.record_sets import coupled
 
     _write(
         options,
-        lambda: dataset_coupled.from_pkl_img(
+        lambda: coupled.from_pkl_img(
             options.image_dir, options.pickle_dir, options.shuffle
         ),
     )
 
 
 def create_from_pkl(options: argparse.Namespace) -> None:
-    from tf_faces.data import dataset_coupled
+    from tf_faces.data.record_sets import coupled
 
-    _write(
-        options, lambda: dataset_coupled.from_pkl(options.image_dir, options.shuffle)
-    )
+    _write(options, lambda: coupled.from_pkl(options.image_dir, options.shuffle))
 
 
 def create_from_images(options: argparse.Namespace) -> None:
-    from tf_faces.data import dataset_pictures
+    from tf_faces.data.record_sets import pictures
 
     _write(
         options,
-        lambda: dataset_pictures.from_images(options.image_dir, options.shuffle),
+        lambda: pictures.from_images(options.image_dir, options.shuffle),
     )
 
 
 def create_from_hdf5(options: argparse.Namespace) -> None:
-    from tf_faces.data import dataset_pictures
+    from tf_faces.data.record_sets import pictures
 
     _write(
         options,
-        lambda: dataset_pictures.from_hdf5(options.hdf5_filename, options.shuffle),
+        lambda: pictures.from_hdf5(options.hdf5_filename, options.shuffle),
     )
 
 
 def create_mnist(options: argparse.Namespace) -> None:
-    from tf_faces.data import dataset_pictures
+    from tf_faces.data.record_sets import pictures
 
-    _write(options, lambda: dataset_pictures.mnist(options.mnist_dir))
+    _write(options, lambda: pictures.mnist(options.mnist_dir))
 
 
 def create_mnistrgb(options: argparse.Namespace) -> None:
-    from tf_faces.data import dataset_pictures
+    from tf_faces.data.record_sets import pictures
 
     _write(
         options,
-        lambda: dataset_pictures.mnistrgb(
+        lambda: pictures.mnistrgb(
             options.mnist_dir, options.num_images, options.random_seed
         ),
     )
 
 
 def create_cifar10(options: argparse.Namespace) -> None:
-    from tf_faces.data import dataset_pictures
+    from tf_faces.data.record_sets import pictures
 
-    _write(options, lambda: dataset_pictures.cifar10(options.cifar10_dir))
+    _write(options, lambda: pictures.cifar10(options.cifar10_dir))
 
 
 def create_cifar100(options: argparse.Namespace) -> None:
-    from tf_faces.data import dataset_pictures
+    from tf_faces.data.record_sets import pictures
 
-    _write(options, lambda: dataset_pictures.cifar100(options.cifar100_dir))
+    _write(options, lambda: pictures.cifar100(options.cifar100_dir))
 
 
 def create_svhn(options: argparse.Namespace) -> None:
-    from tf_faces.data import dataset_pictures
+    from tf_faces.data.record_sets import pictures
 
-    _write(options, lambda: dataset_pictures.svhn(options.svhn_dir))
+    _write(options, lambda: pictures.svhn(options.svhn_dir))
 
 
 def create_lsun(options: argparse.Namespace) -> None:
-    from tf_faces.data import dataset_pictures
+    from tf_faces.data.record_sets import pictures
 
     _write(
         options,
-        lambda: dataset_pictures.lsun(
-            options.lmdb_dir, options.resolution, options.max_images
-        ),
+        lambda: pictures.lsun(options.lmdb_dir, options.resolution, options.max_images),
     )
 
 
 def create_celeba(options: argparse.Namespace) -> None:
-    from tf_faces.data import dataset_pictures
+    from tf_faces.data.record_sets import pictures
 
     _write(
         options,
-        lambda: dataset_pictures.celeba(options.celeba_dir, options.cx, options.cy),
+        lambda: pictures.celeba(options.celeba_dir, options.cx, options.cy),
     )
 
 
@@ -190,11 +186,12 @@ def make_uv_set(options: argparse.Namespace) -> None:
 
 def display(options: argparse.Namespace) -> None:
     from tf_faces.apps import dataset_display
-    from tf_faces.data import dataset_inspect, dataset_reader, images
+    from tf_faces.data import images
+    from tf_faces.data.record_sets import inspection, reader
 
-    record_set = dataset_reader.RecordSet(options.tfrecord_dir)
+    record_set = reader.RecordSet(options.tfrecord_dir)
     if options.output is not None:
-        sheet = dataset_inspect.contact_sheet(record_set, options.start, options.count)
+        sheet = inspection.contact_sheet(record_set, options.start, options.count)
         images.save_image(sheet, options.output, (0, 255))
         print(f"{options.output}: images {options.start} and following.")
         return
@@ -209,27 +206,27 @@ def display(options: argparse.Namespace) -> None:
             image = record_set.checked_image(opened, number)
             print(number, dataset_display.label_text(record_set.labels[number]))
             print(
-                dataset_display.terminal_picture(dataset_inspect.side_by_side(image)),
+                dataset_display.terminal_picture(inspection.side_by_side(image)),
                 flush=True,
             )
 
 
 def extract(options: argparse.Namespace) -> None:
-    from tf_faces.data import dataset_inspect, dataset_reader
+    from tf_faces.data.record_sets import inspection, reader
 
-    record_set = dataset_reader.RecordSet(options.tfrecord_dir)
-    count = dataset_inspect.extract(
+    record_set = reader.RecordSet(options.tfrecord_dir)
+    count = inspection.extract(
         record_set, options.output_dir, options.arrays, _progress
     )
     print(f"{options.output_dir}: extracted {count} images.")
 
 
 def compare(options: argparse.Namespace) -> None:
-    from tf_faces.data import dataset_inspect, dataset_reader
+    from tf_faces.data.record_sets import inspection, reader
 
-    first = dataset_reader.RecordSet(options.tfrecord_dir_a)
-    second = dataset_reader.RecordSet(options.tfrecord_dir_b)
-    outcome = dataset_inspect.compare(first, second, options.ignore_labels, _progress)
+    first = reader.RecordSet(options.tfrecord_dir_a)
+    second = reader.RecordSet(options.tfrecord_dir_b)
+    outcome = inspection.compare(first, second, options.ignore_labels, _progress)
     for number in outcome.different_images:
         print(f"Image {number} is different")
     for number in outcome.different_labels:
@@ -247,17 +244,23 @@ def compare(options: argparse.Namespace) -> None:
 
 
 def verify(options: argparse.Namespace) -> None:
-    from tf_faces.data import dataset_inspect, dataset_manifest, dataset_reader
+    from tf_faces.data.record_sets import (
+        inspection,
+        reader,
+    )
+    from tf_faces.data.record_sets import (
+        manifest as record_manifest,
+    )
 
-    record_set = dataset_reader.RecordSet(options.tfrecord_dir)
-    dataset_inspect.verify(record_set, _progress)
+    record_set = reader.RecordSet(options.tfrecord_dir)
+    inspection.verify(record_set, _progress)
     remark = "as in its manifest"
     if record_set.manifest is None:
-        remark = f"without {dataset_manifest.FILE_NAME}"
+        remark = f"without {record_manifest.FILE_NAME}"
         if options.write_manifest:
-            manifest = dataset_inspect.make_manifest(record_set)
-            dataset_manifest.write(record_set.directory, manifest)
-            remark = f"{dataset_manifest.FILE_NAME} written"
+            manifest = inspection.make_manifest(record_set)
+            record_manifest.write(record_set.directory, manifest)
+            remark = f"{record_manifest.FILE_NAME} written"
     print(
         f"{options.tfrecord_dir}: whole, {record_set.count} images of "
         f"{list(record_set.shape)} {record_set.dtype}, {record_set.label_size} label "

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 
-from tf_faces.data import dataset_inspect, dataset_reader
+from tf_faces.data.record_sets import inspection, reader
 
 
 def label_text(label: np.ndarray) -> str:
@@ -42,7 +42,7 @@ def has_window() -> bool:
     return PIL.ImageTk is not None
 
 
-def show_window(record_set: dataset_reader.RecordSet, start: int) -> None:
+def show_window(record_set: reader.RecordSet, start: int) -> None:
     """Shows images one by one: SPACE or ENTER for the next one, ESC to stop."""
     import tkinter
 
@@ -65,7 +65,7 @@ def show_window(record_set: dataset_reader.RecordSet, start: int) -> None:
         if number is None:
             root.destroy()
             return
-        picture = dataset_inspect.side_by_side(record_set.checked_image(opened, number))
+        picture = inspection.side_by_side(record_set.checked_image(opened, number))
         zoom = max(1, 256 // picture.shape[0])
         photo = PIL.ImageTk.PhotoImage(
             PIL.Image.fromarray(picture.repeat(zoom, axis=0).repeat(zoom, axis=1))

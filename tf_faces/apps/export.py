@@ -127,8 +127,8 @@ def _export_tbgan(options, folder, output) -> pathlib.Path:
 def _export_face_manifold(options, folder, output) -> pathlib.Path:
     from tf_faces.apps import face_manifold_common as common
     from tf_faces.convert import face_manifold as weights
-    from tf_faces.data import face_manifold_models as face_models
     from tf_faces.export import face_manifold as export_face_manifold
+    from tf_faces.morphable import raw_form as face_models
     from tf_faces.pipelines import face_manifold
 
     model = face_models.load(options.face_model) if options.face_model else None

@@ -12,10 +12,10 @@ import tqdm
 
 from tf_faces.convert import face_manifold as weights
 from tf_faces.core.errors import InputError
-from tf_faces.data import face_manifold_models as face_models
-from tf_faces.data import face_manifold_tables as tables
-from tf_faces.data.face_manifold import FaceCoefficients
+from tf_faces.data import coefficient_tables as tables
 from tf_faces.models.face_manifold import denoisers
+from tf_faces.morphable import raw_form as face_models
+from tf_faces.morphable.coefficients import FaceCoefficients
 from tf_faces.morphable.model import MorphableModel
 from tf_faces.pipelines import face_manifold as pipeline
 from tf_faces.pipelines import face_manifold_files as face_files

@@ -14,11 +14,11 @@ from tf_faces.apps import face_manifold_common as common
 from tf_faces.convert import face_manifold as weights
 from tf_faces.core import files, seeding
 from tf_faces.core.errors import InputError
-from tf_faces.data import face_manifold_models as face_models
-from tf_faces.data import face_manifold_samplers as samplers
-from tf_faces.data import face_manifold_tables as tables
-from tf_faces.data.face_manifold import FaceCoefficients
+from tf_faces.data import coefficient_tables as tables
+from tf_faces.data.face_manifold import samplers
 from tf_faces.morphable import expressions
+from tf_faces.morphable import raw_form as face_models
+from tf_faces.morphable.coefficients import FaceCoefficients
 from tf_faces.pipelines import face_manifold as pipeline
 from tf_faces.pipelines import face_manifold_measures as measures
 

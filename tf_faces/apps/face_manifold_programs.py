@@ -11,10 +11,9 @@ import numpy as np
 from tf_faces.apps import face_manifold_common as common
 from tf_faces.core import files, seeding
 from tf_faces.core.errors import InputError, missing_dependency
-from tf_faces.data import face_manifold
-from tf_faces.data import face_manifold_dataset as dataset
-from tf_faces.data import face_manifold_samplers as samplers
-from tf_faces.data.face_manifold import FaceCoefficients
+from tf_faces.data import fitted_faces
+from tf_faces.data.face_manifold import dataset, samplers
+from tf_faces.morphable.coefficients import FaceCoefficients
 from tf_faces.pipelines import face_manifold as pipeline
 from tf_faces.pipelines import face_manifold_files as face_files
 from tf_faces.pipelines import face_manifold_measures as measures
@@ -145,7 +144,7 @@ def _test_faces(options: argparse.Namespace) -> tuple[FaceCoefficients, int]:
     path = pathlib.Path(options.data)
     whole = None
     if path.is_dir():
-        total = len(face_manifold.list_mat_files(path))
+        total = len(fitted_faces.list_mat_files(path))
     else:
         whole = common.read_faces(options.data)
         total = len(whole)
@@ -157,7 +156,7 @@ def _test_faces(options: argparse.Namespace) -> tuple[FaceCoefficients, int]:
         )
     chosen = slice(first, first + options.size)
     if whole is None:
-        found = face_manifold.read_mat_folder(
+        found = fitted_faces.read_mat_folder(
             path, strict=options.strict, selection=chosen
         )
         common.report_skipped(options.data, found.skipped)
@@ -302,7 +301,7 @@ def scatter(options: argparse.Namespace) -> None:
     path = pathlib.Path(options.data)
     selection = slice(0, options.size)
     if path.is_dir():
-        found = face_manifold.read_mat_folder(
+        found = fitted_faces.read_mat_folder(
             path, strict=options.strict, selection=selection
         )
         common.report_skipped(options.data, found.skipped)

@@ -19,7 +19,7 @@ import numpy as np
 from tf_faces.convert import torch
 from tf_faces.core import files
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.data import face_manifold_samplers as samplers
+from tf_faces.data.face_manifold import samplers
 from tf_faces.models.face_manifold import denoisers
 from tf_faces.models.face_manifold.config import DenoiserConfig
 

@@ -26,7 +26,9 @@ import tensorflow as tf
 
 from tf_faces.core import files, seeding
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.data import dataset_reader, images, records
+from tf_faces.data import images
+from tf_faces.data.record_sets import frames as record_frames
+from tf_faces.data.record_sets import reader
 
 _MEBIBYTE = 1 << 20
 _MOST_PREFETCHED = 16
@@ -72,7 +74,7 @@ def record_numbers(
 
 
 def _describe(
-    image_set: dataset_reader.ImageSet, dynamic_range: tuple[float, float]
+    image_set: reader.ImageSet, dynamic_range: tuple[float, float]
 ) -> list[str]:
     low, high = dynamic_range
     return [
@@ -82,7 +84,7 @@ def _describe(
     ]
 
 
-class TfrecordDataset(dataset_reader.RecordSet):
+class TfrecordDataset(reader.RecordSet):
     """A record set on disk as training data.
 
     Attributes:
@@ -97,7 +99,7 @@ class TfrecordDataset(dataset_reader.RecordSet):
         *,
         resolution: int | None = None,
         label_file: files.PathLike | None = None,
-        max_label_size: dataset_reader.LabelSize = 0,
+        max_label_size: reader.LabelSize = 0,
         dtype: str | np.dtype | None = None,
         dynamic_range: Sequence[float] | None = None,
         shuffle_mb: float = 4096,
@@ -270,12 +272,12 @@ def _from_memory(stored: np.ndarray) -> _ImageReader:
 
 
 def _from_disk(
-    opened: records.RecordFile, shape: tuple[int, int, int], dtype: np.dtype
+    opened: record_frames.RecordFile, shape: tuple[int, int, int], dtype: np.dtype
 ) -> _ImageReader:
     """Reads single records by their place in the file, inside TensorFlow's graph."""
     path = str(opened.path)
     with tf.device("CPU"):
-        starts = tf.constant(opened.offsets - records.HEADER_BYTES)
+        starts = tf.constant(opened.offsets - record_frames.HEADER_BYTES)
     schema = {
         "shape": tf.io.FixedLenFeature([3], tf.int64),
         "data": tf.io.FixedLenFeature([], tf.string),
@@ -308,7 +310,7 @@ def _from_disk(
     return read
 
 
-class SyntheticDataset(dataset_reader.ImageSet):
+class SyntheticDataset(reader.ImageSet):
     """All-zero images and labels, for timing without a disk."""
 
     def __init__(

@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from tf_faces.core import files
 from tf_faces.core.errors import InputError
-from tf_faces.data import face_manifold_samplers as samplers
+from tf_faces.data.face_manifold import samplers
 from tf_faces.export import saved_model
 from tf_faces.models.face_manifold import denoisers
 from tf_faces.morphable.model import MorphableModel
@@ -207,7 +207,7 @@ def export(
     Args:
       manifold: one denoiser or two.
       directory: the folder around the versions.
-      model: face model in `data.face_manifold_models.coefficient_model` form; adds
+      model: face model in `raw_form.coefficient_model` form; adds
         `generate` and `vertices`, and its bases to the file.
       warmup: add one request for each signature.
 

@@ -11,9 +11,9 @@ from collections.abc import Callable
 import numpy as np
 
 from tf_faces.core.errors import InputError
-from tf_faces.data import face_manifold_samplers as samplers
-from tf_faces.data.face_manifold import FaceCoefficients
+from tf_faces.data.face_manifold import samplers
 from tf_faces.models.face_manifold import denoisers
+from tf_faces.morphable.coefficients import FaceCoefficients
 from tf_faces.morphable.model import MorphableModel
 
 MODES = {

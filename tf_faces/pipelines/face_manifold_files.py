@@ -10,9 +10,9 @@ import numpy as np
 
 from tf_faces.core import files, machine
 from tf_faces.core.errors import InputError
-from tf_faces.data.face_manifold import FaceCoefficients
 from tf_faces.geometry import mesh_files
 from tf_faces.morphable import expressions, io
+from tf_faces.morphable.coefficients import FaceCoefficients
 from tf_faces.morphable.model import MorphableModel
 from tf_faces.pipelines import face_manifold_pictures as pictures
 

@@ -10,9 +10,9 @@ import dataclasses
 import numpy as np
 
 from tf_faces.core.errors import InputError
-from tf_faces.data.face_manifold import FaceCoefficients
 from tf_faces.geometry import cameras, lighting, rotations, similarity
 from tf_faces.morphable import io
+from tf_faces.morphable.coefficients import FaceCoefficients
 from tf_faces.morphable.model import MorphableModel
 from tf_faces.ops import render_depth
 

@@ -33,11 +33,11 @@ import tqdm
 
 from tf_faces.core import files, machine, seeding
 from tf_faces.core.errors import InputError
-from tf_faces.data import face_manifold_models as face_models
-from tf_faces.data import face_manifold_tables as tables
-from tf_faces.data.face_manifold import FaceCoefficients
+from tf_faces.data import coefficient_tables as tables
 from tf_faces.geometry import cameras, lighting, rotations
 from tf_faces.morphable import io as morphable_io
+from tf_faces.morphable import raw_form as face_models
+from tf_faces.morphable.coefficients import FaceCoefficients
 from tf_faces.morphable.model import MorphableModel
 from tf_faces.pipelines import face_manifold_pictures as pictures
 

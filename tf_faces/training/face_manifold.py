@@ -21,7 +21,7 @@ import tensorflow as tf
 from tf_faces.convert import face_manifold as weights
 from tf_faces.core import files, runs, seeding
 from tf_faces.core.errors import InputError
-from tf_faces.data import face_manifold_dataset as dataset
+from tf_faces.data.face_manifold import dataset
 from tf_faces.models.face_manifold import denoisers
 from tf_faces.models.face_manifold.config import DenoiserConfig
 from tf_faces.training import checkpoints, distribution, logging, loop

@@ -6,10 +6,10 @@ import ml_collections
 import numpy as np
 
 from tf_faces.core.errors import InputError
-from tf_faces.data import face_manifold_dataset as dataset
-from tf_faces.data import face_manifold_models as face_models
-from tf_faces.data import face_manifold_tables as tables
-from tf_faces.data.face_manifold import FaceCoefficients
+from tf_faces.data import coefficient_tables as tables
+from tf_faces.data.face_manifold import dataset
+from tf_faces.morphable import raw_form as face_models
+from tf_faces.morphable.coefficients import FaceCoefficients
 
 
 def open_data(

@@ -11,7 +11,9 @@ import shutil
 import ml_collections
 
 from tf_faces.core import files
-from tf_faces.data import dataset_coupled, dataset_folder, dataset_writer, uv_sets
+from tf_faces.data import uv_sets
+from tf_faces.data.record_sets import coupled, writer
+from tf_faces.data.record_sets import folder as record_folder
 
 # Consecutive samples that share an identity, so that expressions vary on one face.
 _EXPRESSIONS_PER_SUBJECT = 4
@@ -27,7 +29,7 @@ def uv_dictionary(config: ml_collections.ConfigDict) -> pathlib.Path | None:
     """Returns the UV dictionary that belongs to the data, or None if there is none."""
     directory = pathlib.Path(config.data_dir) / (config.dataset.tfrecord_dir or "")
     for folder in (directory, source_directory(config)):
-        path = folder / dataset_folder.UV_DICTIONARY
+        path = folder / record_folder.UV_DICTIONARY
         if path.is_file():
             return path
     return None
@@ -70,8 +72,8 @@ def build(config: ml_collections.ConfigDict) -> None:
         expressions_per_subject=_EXPRESSIONS_PER_SUBJECT,
     )
     print(f"Exporting them to {directory}...", flush=True)
-    samples = dataset_coupled.from_pkl_img_norm(
-        dataset_coupled.CoupledSource(
+    samples = coupled.from_pkl_img_norm(
+        coupled.CoupledSource(
             source / "texture",
             source / "shape",
             source / "normals",
@@ -79,4 +81,4 @@ def build(config: ml_collections.ConfigDict) -> None:
             paths=source / "paths.pkl",
         )
     )
-    dataset_writer.write_record_set(directory, samples, processes=1, progress=True)
+    writer.write_record_set(directory, samples, processes=1, progress=True)

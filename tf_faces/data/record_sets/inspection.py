@@ -15,12 +15,9 @@ import numpy as np
 
 from tf_faces.core import files
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.data import (
-    dataset_manifest,
-    dataset_reader,
-    dataset_workers,
-    images,
-)
+from tf_faces.data import images
+from tf_faces.data.record_sets import manifest as record_manifest
+from tf_faces.data.record_sets import reader, workers
 
 # Wraps an iterable with a progress bar: (iterable, total, what) -> iterable.
 Progress = Callable[[Iterable, int, str], Iterable]
@@ -56,7 +53,7 @@ def side_by_side(image: np.ndarray) -> np.ndarray:
 
 
 def contact_sheet(
-    record_set: dataset_reader.RecordSet,
+    record_set: reader.RecordSet,
     start: int,
     count: int,
     level_of_detail: int = 0,
@@ -80,7 +77,7 @@ def contact_sheet(
 
 
 def extract(
-    record_set: dataset_reader.RecordSet,
+    record_set: reader.RecordSet,
     directory: files.PathLike,
     arrays: bool = False,
     progress: Progress = no_progress,
@@ -135,8 +132,8 @@ class Comparison:
 
 
 def compare(
-    first: dataset_reader.RecordSet,
-    second: dataset_reader.RecordSet,
+    first: reader.RecordSet,
+    second: reader.RecordSet,
     ignore_labels: bool = False,
     progress: Progress = no_progress,
 ) -> Comparison:
@@ -162,7 +159,7 @@ def compare(
 # --- verify ---------------------------------------------------------------------------
 
 
-def _check_against_manifest(record_set: dataset_reader.RecordSet) -> None:
+def _check_against_manifest(record_set: reader.RecordSet) -> None:
     manifest = record_set.manifest
     if manifest is None:
         return
@@ -170,19 +167,19 @@ def _check_against_manifest(record_set: dataset_reader.RecordSet) -> None:
     if manifest.shape != record_set.shape or manifest.data_type != record_set.dtype:
         raise FormatError(
             f"{directory}: the records hold {record_set.dtype} "
-            f"{list(record_set.shape)}, {dataset_manifest.FILE_NAME} says "
+            f"{list(record_set.shape)}, {record_manifest.FILE_NAME} says "
             f"{manifest.data_type} {list(manifest.shape)}."
         )
     listed = {shard.file for shard in manifest.shards}
     for path in record_set.paths:
         if path.name not in listed:
-            raise FormatError(f"{path}: not listed in {dataset_manifest.FILE_NAME}.")
+            raise FormatError(f"{path}: not listed in {record_manifest.FILE_NAME}.")
     for shard in (*manifest.shards, *([manifest.labels] if manifest.labels else [])):
         path = directory / shard.file
         found = files.sha256(path)
         if found != shard.sha256:
             raise FormatError(
-                f"{path}: found the SHA-256 {found}, {dataset_manifest.FILE_NAME} says "
+                f"{path}: found the SHA-256 {found}, {record_manifest.FILE_NAME} says "
                 f"{shard.sha256}."
             )
 
@@ -196,15 +193,13 @@ def _check_values(path: pathlib.Path, number: int, image: np.ndarray) -> None:
 
 
 def _numbered_levels(
-    record_set: dataset_reader.RecordSet,
+    record_set: reader.RecordSet,
 ) -> Iterator[tuple[int, tuple[np.ndarray, ...]]]:
     levels = [record_set.images(level) for level in range(len(record_set.paths))]
     return enumerate(zip(*levels, strict=True))
 
 
-def verify(
-    record_set: dataset_reader.RecordSet, progress: Progress = no_progress
-) -> None:
+def verify(record_set: reader.RecordSet, progress: Progress = no_progress) -> None:
     """Checks a whole set: inventory, framing, checksums, schema, values, sizes.
 
     Every smaller image must be what the exporter makes of the largest one.
@@ -218,7 +213,7 @@ def verify(
     for number, levels in numbered:
         for path, image in zip(record_set.paths, levels, strict=True):
             _check_values(path, number, image)
-        expected = dataset_workers.image_pyramid(levels[0])
+        expected = workers.image_pyramid(levels[0])
         for path, image, wanted in zip(record_set.paths, levels, expected, strict=True):
             if not np.array_equal(image, wanted):
                 raise FormatError(
@@ -235,15 +230,15 @@ def verify(
 
 
 def make_manifest(
-    record_set: dataset_reader.RecordSet,
-) -> dataset_manifest.Manifest:
+    record_set: reader.RecordSet,
+) -> record_manifest.Manifest:
     """Returns the inventory of a set, for sets that were written without one."""
 
     def shard(
         path: pathlib.Path, shape: tuple[int, ...], count: int
-    ) -> dataset_manifest.Shard:
+    ) -> record_manifest.Shard:
         size = path.stat().st_size
-        return dataset_manifest.Shard(path.name, shape, count, size, files.sha256(path))
+        return record_manifest.Shard(path.name, shape, count, size, files.sha256(path))
 
     shards = []
     for level, path in enumerate(record_set.paths):
@@ -252,7 +247,7 @@ def make_manifest(
     label_shard = None
     for path in sorted(record_set.directory.glob("*.labels"))[:1]:
         label_shard = shard(path, record_set.labels.shape, record_set.count)
-    return dataset_manifest.Manifest(
+    return record_manifest.Manifest(
         shape=record_set.shape,
         data_type=str(record_set.dtype),
         count=record_set.count,

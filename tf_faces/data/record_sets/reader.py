@@ -14,7 +14,8 @@ import numpy as np
 
 from tf_faces.core import files
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.data import dataset_manifest, records
+from tf_faces.data.record_sets import frames
+from tf_faces.data.record_sets import manifest as record_manifest
 
 LabelSize = int | Literal["full"]
 
@@ -110,7 +111,7 @@ class RecordSet(ImageSet):
           FormatError: if files are missing, damaged, or contradict each other.
         """
         self.directory = files.require_directory(directory, "record set")
-        self.manifest = dataset_manifest.read(self.directory)
+        self.manifest = record_manifest.read(self.directory)
         if self.manifest is not None:
             self._check_sizes(self.manifest)
         self.paths = self._find_files(resolution)
@@ -120,24 +121,24 @@ class RecordSet(ImageSet):
                 f"{np.dtype(dtype)}."
             )
         # The quickest file to walk over tells the number of images.
-        with records.RecordFile(self.paths[-1]) as smallest:
+        with frames.RecordFile(self.paths[-1]) as smallest:
             count = len(smallest)
         if self.manifest is not None and self.manifest.count != count:
             raise FormatError(
                 f"{self.paths[-1]}: found {count} records, "
-                f"{dataset_manifest.FILE_NAME} says {self.manifest.count}."
+                f"{record_manifest.FILE_NAME} says {self.manifest.count}."
             )
         self.labels = self._read_labels(label_file, max_label_size, count)
 
-    def _check_sizes(self, manifest: dataset_manifest.Manifest) -> None:
+    def _check_sizes(self, manifest: record_manifest.Manifest) -> None:
         try:
-            dataset_manifest.check_sizes(self.directory, manifest)
+            record_manifest.check_sizes(self.directory, manifest)
         except FormatError:
             # A truncated file is better named with the record where it ends.
             for shard in manifest.shards:
                 path = self.directory / shard.file
                 if path.is_file():
-                    records.RecordFile(path).close()
+                    frames.RecordFile(path).close()
             raise
 
     def _find_files(self, resolution: int | None) -> list[pathlib.Path]:
@@ -145,14 +146,14 @@ class RecordSet(ImageSet):
         found: dict[tuple[int, int, int], pathlib.Path] = {}
         types: dict[pathlib.Path, np.dtype] = {}
         for path in sorted(self.directory.glob("*.tfrecords")):
-            record, _ = records.read_first(path)
+            record, _ = frames.read_first(path)
             if record.shape in found:
                 raise FormatError(
                     f"{path}: images of {record.shape}, the same as in "
                     f"{found[record.shape].name}; expected one file a resolution."
                 )
             found[record.shape] = path
-            types[path] = records.data_type(record)
+            types[path] = frames.data_type(record)
         if not found:
             raise InputError(
                 f"{self.directory}: found no *.tfrecords files, expected a record set "
@@ -225,14 +226,14 @@ class RecordSet(ImageSet):
         labels = labels if size == "full" else labels[:, :size]
         return labels.astype(np.float32)
 
-    def open(self, level_of_detail: int) -> records.RecordFile:
+    def open(self, level_of_detail: int) -> frames.RecordFile:
         """Opens the file of one level.
 
         Raises:
           FormatError: if it is truncated or has another number of records than the
             other files.
         """
-        opened = records.RecordFile(self.paths[level_of_detail])
+        opened = frames.RecordFile(self.paths[level_of_detail])
         if len(opened) != self.count:
             raise FormatError(
                 f"{opened.path}: found {len(opened)} records, expected {self.count} "
@@ -240,7 +241,7 @@ class RecordSet(ImageSet):
             )
         return opened
 
-    def checked_image(self, opened: records.RecordFile, number: int) -> np.ndarray:
+    def checked_image(self, opened: frames.RecordFile, number: int) -> np.ndarray:
         """Reads one image [C, H, W] and compares its form with the set's.
 
         Args:

@@ -7,7 +7,7 @@
 | `.parquet` | one row a face, fixed-size lists `sp`, `ep`, `tp`, text `name`   |
 | `.pkl`     | the pandas pickle of the original programs (read restrictedly)   |
 
-A folder is read as `.mat` files (`tf_faces.data.face_manifold.read_mat_folder`).
+A folder is read as `.mat` files (`tf_faces.data.fitted_faces.read_mat_folder`).
 """
 
 import pathlib
@@ -16,10 +16,10 @@ import numpy as np
 
 from tf_faces.core import files
 from tf_faces.core.errors import FormatError, InputError, missing_dependency
-from tf_faces.data import face_manifold, face_manifold_pandas
-from tf_faces.data.face_manifold import FaceCoefficients
+from tf_faces.data import coefficient_pickles, fitted_faces
+from tf_faces.morphable.coefficients import FaceCoefficients
 
-COLUMNS = face_manifold_pandas.COLUMNS
+COLUMNS = coefficient_pickles.COLUMNS
 SUFFIXES = (".npz", ".parquet", ".pkl")
 
 
@@ -40,7 +40,7 @@ def read(path: files.PathLike) -> FaceCoefficients:
     """
     suffix = _suffix(path)
     if suffix == ".pkl":
-        return face_manifold_pandas.read(path)
+        return coefficient_pickles.read(path)
     return _read_npz(path) if suffix == ".npz" else _read_parquet(path)
 
 
@@ -48,7 +48,7 @@ def write(path: files.PathLike, faces: FaceCoefficients) -> None:
     """Writes a table atomically, in the format of the suffix."""
     suffix = _suffix(path)
     if suffix == ".pkl":
-        face_manifold_pandas.write(path, faces)
+        coefficient_pickles.write(path, faces)
     elif suffix == ".npz":
         arrays = {name: faces.group(group) for name, group in COLUMNS.items()}
         if faces.names is not None:
@@ -58,11 +58,11 @@ def write(path: files.PathLike, faces: FaceCoefficients) -> None:
         _write_parquet(path, faces)
 
 
-def read_any(path: files.PathLike, *, strict: bool = False) -> face_manifold.MatFolder:
+def read_any(path: files.PathLike, *, strict: bool = False) -> fitted_faces.MatFolder:
     """Reads a table, or a folder of `.mat` files with the count of bad ones."""
     if pathlib.Path(path).is_dir():
-        return face_manifold.read_mat_folder(path, strict=strict)
-    return face_manifold.MatFolder(read(path), ())
+        return fitted_faces.read_mat_folder(path, strict=strict)
+    return fitted_faces.MatFolder(read(path), ())
 
 
 def _assembled(arrays, names, source: str) -> FaceCoefficients:

@@ -19,7 +19,9 @@ import numpy as np
 
 from tf_faces.core import files, pickles
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.data import dataset_folder, dataset_writer, images
+from tf_faces.data import images
+from tf_faces.data.record_sets import folder as record_folder
+from tf_faces.data.record_sets import writer
 
 TEXTURE_SUFFIXES = (".png",)
 ARRAY_SUFFIXES = (".pkl", ".pkl.gz")
@@ -313,7 +315,7 @@ def find_coupled_by_subject(
 
 def from_pkl_img_norm(
     source: CoupledSource, second: CoupledSource | None = None, shuffle: bool = True
-) -> dataset_writer.Samples:
+) -> writer.Samples:
     """Returns coupled samples of 9 channels: texture, shape, normals.
 
     Args:
@@ -341,16 +343,14 @@ def from_pkl_img_norm(
                     f"{labels.shape[1]} as in {source.labels}."
                 )
             labels = np.concatenate([labels, more_labels])
-    samples = dataset_writer.Samples(
-        items, load_coupled, (9,), labels, _companions(source)
-    )
-    return samples.in_order(dataset_writer.shuffled_order(len(items), shuffle))
+    samples = writer.Samples(items, load_coupled, (9,), labels, _companions(source))
+    return samples.in_order(writer.shuffled_order(len(items), shuffle))
 
 
 def _companions(source: CoupledSource) -> tuple[pathlib.Path, ...]:
     """The UV dictionary, where it lies beside the folder of shape maps."""
     path = pathlib.Path(source.shape_directory).absolute().parent
-    path = path / dataset_folder.UV_DICTIONARY
+    path = path / record_folder.UV_DICTIONARY
     return (path,) if path.is_file() else ()
 
 
@@ -358,19 +358,17 @@ def from_pkl_img(
     texture_directory: files.PathLike,
     shape_directory: files.PathLike,
     shuffle: bool = True,
-) -> dataset_writer.Samples:
+) -> writer.Samples:
     """Returns samples of 6 channels: texture, shape; paired by base name."""
     source = CoupledSource(texture_directory, shape_directory)
     items, _ = find_coupled(source)
-    samples = dataset_writer.Samples(
-        items, load_coupled, (6,), companions=_companions(source)
-    )
-    return samples.in_order(dataset_writer.shuffled_order(len(items), shuffle))
+    samples = writer.Samples(items, load_coupled, (6,), companions=_companions(source))
+    return samples.in_order(writer.shuffled_order(len(items), shuffle))
 
 
-def from_pkl(directory: files.PathLike, shuffle: bool = True) -> dataset_writer.Samples:
+def from_pkl(directory: files.PathLike, shuffle: bool = True) -> writer.Samples:
     """Returns samples of pickled arrays [1 or 3, R, R], sorted by name."""
     paths = list(_files_by_key(directory, ARRAY_SUFFIXES).values())
     load = functools.partial(load_map, channels=(1, 3))
-    samples = dataset_writer.Samples(paths, load, (1, 3))
-    return samples.in_order(dataset_writer.shuffled_order(len(paths), shuffle))
+    samples = writer.Samples(paths, load, (1, 3))
+    return samples.in_order(writer.shuffled_order(len(paths), shuffle))

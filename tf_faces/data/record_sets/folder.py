@@ -10,13 +10,13 @@ from collections.abc import Iterator
 
 from tf_faces.core import files
 from tf_faces.core.errors import InputError, TfFacesError
-from tf_faces.data import dataset_manifest
+from tf_faces.data.record_sets import manifest
 
 # How shape maps become meshes again: written by `uv_sets` beside its maps, copied to
 # record sets of them.
 UV_DICTIONARY = "uv_dictionary.npz"
 
-_MEMBERS = (re.escape(dataset_manifest.FILE_NAME), re.escape(UV_DICTIONARY))
+_MEMBERS = (re.escape(manifest.FILE_NAME), re.escape(UV_DICTIONARY))
 _MEMBER = re.compile("|".join((r".*\.tfrecords", r".*\.labels", *_MEMBERS)))
 
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from tf_faces.core import machine
 from tf_faces.core.errors import InputError, TfFacesError
-from tf_faces.data import records
+from tf_faces.data.record_sets import frames as record_frames
 
 # Tasks waiting per worker; more would only delay Ctrl-C.
 _TASKS_PER_WORKER = 3
@@ -124,7 +124,9 @@ class _Placer:
                 f"{name_of(item)}: {image.dtype} {list(image.shape)}, expected "
                 f"{layout.data_type} {list(layout.shape)} as in the first image."
             )
-        return [records.image_frame_parts(level) for level in image_pyramid(image)]
+        return [
+            record_frames.image_frame_parts(level) for level in image_pyramid(image)
+        ]
 
     def close(self) -> None:
         for descriptor in self._descriptors:

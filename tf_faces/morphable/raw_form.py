@@ -12,8 +12,8 @@ import numpy as np
 
 from tf_faces.core import files, matlab_files, seeding
 from tf_faces.core.errors import InputError
-from tf_faces.data.face_manifold import FaceCoefficients
 from tf_faces.morphable import io, reduction
+from tf_faces.morphable.coefficients import FaceCoefficients
 from tf_faces.morphable.model import MorphableModel
 
 # How far a column product may be from the identity's for columns to count as

@@ -29,7 +29,7 @@ import numpy as np
 
 from tf_faces.core import files
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.data import checksums
+from tf_faces.data.record_sets import checksums
 
 FRAME_OVERHEAD = 16  # Length, its checksum, the checksum of the payload.
 HEADER_BYTES = 12  # Those of them before the payload.

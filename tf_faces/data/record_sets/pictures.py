@@ -20,7 +20,8 @@ import numpy as np
 
 from tf_faces.core import errors, files, pickles
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.data import dataset_writer, images
+from tf_faces.data import images
+from tf_faces.data.record_sets import writer
 
 _MNIST_IMAGES = "train-images-idx3-ubyte.gz"
 _MNIST_LABELS = "train-labels-idx1-ubyte.gz"
@@ -44,15 +45,15 @@ class _TakeImage:
 
 def _from_array(
     array: np.ndarray, labels: np.ndarray | None, shuffle: bool, what: str
-) -> dataset_writer.Samples:
+) -> writer.Samples:
     if labels is not None and len(labels) != len(array):
         raise FormatError(
             f"{what}: {len(labels)} labels for {len(array)} images, expected as many."
         )
-    samples = dataset_writer.Samples(
+    samples = writer.Samples(
         range(len(array)), _TakeImage(np.ascontiguousarray(array)), (1, 3), labels
     )
-    return samples.in_order(dataset_writer.shuffled_order(len(array), shuffle))
+    return samples.in_order(writer.shuffled_order(len(array), shuffle))
 
 
 # --- folders of pictures ------------------------------------------------------------
@@ -64,16 +65,14 @@ def load_picture(path: str) -> np.ndarray:
     return picture[np.newaxis] if picture.ndim == 2 else picture.transpose(2, 0, 1)
 
 
-def from_images(
-    directory: files.PathLike, shuffle: bool = True
-) -> dataset_writer.Samples:
+def from_images(directory: files.PathLike, shuffle: bool = True) -> writer.Samples:
     """Returns all pictures of a folder, sorted by name; RGB or grey, no labels."""
     directory = files.require_directory(directory)
     paths = sorted(glob.glob(os.path.join(glob.escape(str(directory)), "*")))
     if not paths:
         raise InputError(f"{directory}: the folder is empty, expected pictures.")
-    samples = dataset_writer.Samples(paths, load_picture, (1, 3))
-    return samples.in_order(dataset_writer.shuffled_order(len(paths), shuffle))
+    samples = writer.Samples(paths, load_picture, (1, 3))
+    return samples.in_order(writer.shuffled_order(len(paths), shuffle))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,9 +92,7 @@ class _CropCeleba:
         return picture[:, self.cy - 64 : self.cy + 64, self.cx - 64 : self.cx + 64]
 
 
-def celeba(
-    directory: files.PathLike, cx: int = 89, cy: int = 121
-) -> dataset_writer.Samples:
+def celeba(directory: files.PathLike, cx: int = 89, cy: int = 121) -> writer.Samples:
     """Returns the pictures of `img_align_celeba_png`, cropped to 128 x 128."""
     if not (64 <= cx <= 178 - 64 and 64 <= cy <= 218 - 64):
         raise InputError(
@@ -106,8 +103,8 @@ def celeba(
     paths = sorted(str(path) for path in folder.glob("*.png"))
     if not paths:
         raise InputError(f"{folder}: found no *.png files.")
-    samples = dataset_writer.Samples(paths, _CropCeleba(cx, cy), (3,))
-    return samples.in_order(dataset_writer.shuffled_order(len(paths)))
+    samples = writer.Samples(paths, _CropCeleba(cx, cy), (3,))
+    return samples.in_order(writer.shuffled_order(len(paths)))
 
 
 # --- MNIST --------------------------------------------------------------------------
@@ -136,7 +133,7 @@ def _mnist_digits(directory: files.PathLike) -> np.ndarray:
     return np.pad(pixels.reshape(-1, 1, 28, 28), ((0, 0), (0, 0), (2, 2), (2, 2)))
 
 
-def mnist(directory: files.PathLike) -> dataset_writer.Samples:
+def mnist(directory: files.PathLike) -> writer.Samples:
     """Returns the MNIST digits, padded to 32 x 32, shuffled, with one-hot labels."""
     path = pathlib.Path(directory) / _MNIST_LABELS
     labels = np.frombuffer(_inflate(path), np.uint8)[8:]
@@ -155,16 +152,14 @@ class _StackDigits:
 
 def mnistrgb(
     directory: files.PathLike, num_images: int = 1_000_000, random_seed: int = 123
-) -> dataset_writer.Samples:
+) -> writer.Samples:
     """Returns images whose three channels are random MNIST digits; no labels."""
     if num_images < 1:
         raise InputError(f"--num_images: found {num_images}, expected at least 1.")
     digits = _mnist_digits(directory)
     generator = np.random.RandomState(random_seed)
     items = generator.randint(len(digits), size=(num_images, 3))
-    return dataset_writer.Samples(
-        list(map(tuple, items.tolist())), _StackDigits(digits), (3,)
-    )
+    return writer.Samples(list(map(tuple, items.tolist())), _StackDigits(digits), (3,))
 
 
 # --- CIFAR, SVHN ----------------------------------------------------------------------
@@ -197,28 +192,26 @@ def _pickled(
     return pixels, classes
 
 
-def _from_pickles(
-    paths: list[pathlib.Path], keys: tuple[Any, Any]
-) -> dataset_writer.Samples:
+def _from_pickles(paths: list[pathlib.Path], keys: tuple[Any, Any]) -> writer.Samples:
     parts = [_pickled(path, keys) for path in paths]
     pixels = np.concatenate([part[0] for part in parts])
     classes = np.concatenate([part[1] for part in parts])
     return _from_array(pixels, _one_hot(classes), True, str(paths[0].parent))
 
 
-def cifar10(directory: files.PathLike) -> dataset_writer.Samples:
+def cifar10(directory: files.PathLike) -> writer.Samples:
     """Returns CIFAR-10 (files data_batch_1 to 5), shuffled, with one-hot labels."""
     folder = pathlib.Path(directory)
     paths = [folder / f"data_batch_{number}" for number in range(1, 6)]
     return _from_pickles(paths, ("data", "labels"))
 
 
-def cifar100(directory: files.PathLike) -> dataset_writer.Samples:
+def cifar100(directory: files.PathLike) -> writer.Samples:
     """Returns CIFAR-100 (file train, fine labels), shuffled, with one-hot labels."""
     return _from_pickles([pathlib.Path(directory) / "train"], ("data", "fine_labels"))
 
 
-def svhn(directory: files.PathLike) -> dataset_writer.Samples:
+def svhn(directory: files.PathLike) -> writer.Samples:
     """Returns SVHN (files train_1.pkl to 3), shuffled, with one-hot labels."""
     folder = pathlib.Path(directory)
     paths = [folder / f"train_{number}.pkl" for number in range(1, 4)]
@@ -277,7 +270,7 @@ def _open_lmdb(directory: str):
 
 def lsun(
     directory: files.PathLike, resolution: int = 256, max_images: int | None = None
-) -> dataset_writer.Samples:
+) -> writer.Samples:
     """Returns the pictures of an LSUN database in its order; no labels.
 
     The central square of each is resized with Lanczos' filter.
@@ -289,7 +282,7 @@ def lsun(
     finally:
         environment.close()
     load = _LsunPicture(str(directory), resolution)
-    return dataset_writer.Samples(keys[:max_images], load, (3,))
+    return writer.Samples(keys[:max_images], load, (3,))
 
 
 # --- HDF5 -----------------------------------------------------------------------------
@@ -314,7 +307,7 @@ class _Hdf5Image:
         return self._array[item]
 
 
-def from_hdf5(path: files.PathLike, shuffle: bool = True) -> dataset_writer.Samples:
+def from_hdf5(path: files.PathLike, shuffle: bool = True) -> writer.Samples:
     """Returns the images of a legacy HDF5 archive.
 
     Among the data sets whose name starts with `data` the one with the largest last
@@ -350,7 +343,5 @@ def from_hdf5(path: files.PathLike, shuffle: bool = True) -> dataset_writer.Samp
                 f"{label_path}: an array of shape {list(labels.shape)}, expected "
                 f"[{count}, label size]."
             )
-    samples = dataset_writer.Samples(
-        range(count), _Hdf5Image(str(path), name), (1, 3), labels
-    )
-    return samples.in_order(dataset_writer.shuffled_order(count, shuffle))
+    samples = writer.Samples(range(count), _Hdf5Image(str(path), name), (1, 3), labels)
+    return samples.in_order(writer.shuffled_order(count, shuffle))

@@ -13,7 +13,7 @@ import numpy as np
 from tf_faces.core import files, pickle_writing, pickles
 from tf_faces.core.errors import FormatError
 from tf_faces.core.pickle_writing import Build, Call, Global, New
-from tf_faces.data.face_manifold import FaceCoefficients
+from tf_faces.morphable.coefficients import FaceCoefficients
 
 COLUMNS = {"sp": "shape", "ep": "expression", "tp": "texture"}
 

@@ -21,11 +21,13 @@ import tqdm
 
 from tf_faces.core import files
 from tf_faces.core.errors import InputError, TfFacesError
-from tf_faces.data import (
-    dataset_folder,
-    dataset_manifest,
-    dataset_workers,
-    records,
+from tf_faces.data.record_sets import (
+    folder,
+    frames,
+    workers,
+)
+from tf_faces.data.record_sets import (
+    manifest as record_manifest,
 )
 
 # Bytes of records handed to a worker at once: enough to hide the way there and back,
@@ -72,10 +74,10 @@ def check_image(
         raise InputError(
             f"{where}: {width} x {height} pixels, expected a square picture."
         )
-    if height < 4 or height & (height - 1) or height > records.MAXIMUM_SIDE:
+    if height < 4 or height & (height - 1) or height > frames.MAXIMUM_SIDE:
         raise InputError(
             f"{where}: resolution {height}, expected a power of two from 4 to "
-            f"{records.MAXIMUM_SIDE}."
+            f"{frames.MAXIMUM_SIDE}."
         )
 
 
@@ -96,7 +98,7 @@ class Samples:
     """
 
     items: Sequence[Any]
-    load: dataset_workers.LoadImage
+    load: workers.LoadImage
     channels: tuple[int, ...]
     labels: np.ndarray | None = None
     companions: tuple[pathlib.Path, ...] = ()
@@ -117,7 +119,7 @@ def write_record_set(
     processes: int | None = None,
     overwrite: bool = False,
     progress: bool = False,
-) -> dataset_manifest.Manifest:
+) -> record_manifest.Manifest:
     """Writes a record set, its labels and its manifest.
 
     Args:
@@ -142,12 +144,12 @@ def write_record_set(
         raise InputError(f"{directory}: no images to write, expected at least one.")
     if processes is not None and processes < 1:
         raise InputError(f"--processes: found {processes}, expected at least 1.")
-    dataset_folder.check_destination(directory, overwrite)
+    folder.check_destination(directory, overwrite)
     first = _first_image(samples)
-    levels = dataset_workers.image_pyramid(first)
+    levels = workers.image_pyramid(first)
     if samples.labels is not None:
         _check_labels(samples)
-    with dataset_folder.new_directory(directory, overwrite) as staging:
+    with folder.new_directory(directory, overwrite) as staging:
         name = directory.name
         paths = [
             staging / f"{name}-r{level.shape[1].bit_length() - 1:02d}.tfrecords"
@@ -155,19 +157,17 @@ def write_record_set(
         ]
         for path in paths:
             path.touch()
-        layout = dataset_workers.Layout(
+        layout = workers.Layout(
             paths=tuple(str(path) for path in paths),
             frame_bytes=tuple(
-                len(records.encode_image(level)) + records.FRAME_OVERHEAD
+                len(frames.encode_image(level)) + frames.FRAME_OVERHEAD
                 for level in levels
             ),
             shape=first.shape,  # type: ignore[arg-type]
             data_type=str(first.dtype),
             load=samples.load,
         )
-        dataset_folder.require_room(
-            directory, sum(layout.frame_bytes) * len(samples.items)
-        )
+        folder.require_room(directory, sum(layout.frame_bytes) * len(samples.items))
         kept, digests = _write_images(layout, samples.items, processes, progress)
         count = int(kept.sum())
         labels = None
@@ -179,14 +179,14 @@ def write_record_set(
         )
         for path in samples.companions:
             shutil.copyfile(path, staging / path.name)
-        manifest = dataset_manifest.Manifest(
+        manifest = record_manifest.Manifest(
             shape=layout.shape,
             data_type=layout.data_type,
             count=count,
             shards=shards,
             labels=labels,
         )
-        dataset_manifest.write(staging, manifest)
+        record_manifest.write(staging, manifest)
     return manifest
 
 
@@ -194,8 +194,8 @@ def _first_image(samples: Samples) -> np.ndarray:
     for item in samples.items:
         image = samples.load(item)
         if image is not None:
-            image = dataset_workers.as_stored(image)
-            check_image(image, samples.channels, dataset_workers.name_of(item))
+            image = workers.as_stored(image)
+            check_image(image, samples.channels, workers.name_of(item))
             return image
     raise InputError(
         f"None of {len(samples.items)} images could be read, expected at least one."
@@ -213,13 +213,13 @@ def _check_labels(samples: Samples) -> None:
     bad = np.flatnonzero(~np.isfinite(labels).all(axis=1))
     if len(bad):
         raise InputError(
-            f"{dataset_workers.name_of(samples.items[bad[0]])}: its label holds a NaN "
+            f"{workers.name_of(samples.items[bad[0]])}: its label holds a NaN "
             "or an infinite number, expected finite ones."
         )
 
 
 def _write_images(
-    layout: dataset_workers.Layout,
+    layout: workers.Layout,
     items: Sequence[Any],
     processes: int | None,
     progress: bool,
@@ -233,12 +233,10 @@ def _write_images(
     size = _BYTES_PER_TASK // sum(layout.frame_bytes)
     size = max(1, min(size, _MOST_IMAGES_PER_TASK))
     tasks = [slots[start : start + size] for start in range(0, len(slots), size)]
-    processes = min(
-        processes or dataset_workers.default_processes(len(items)), len(tasks)
-    )
+    processes = min(processes or workers.default_processes(len(items)), len(tasks))
     outcomes: list[bool] = []
     # The workers first: the bar starts a thread, and a fork is safe only before.
-    following = dataset_workers.place_all(layout, tasks, processes)
+    following = workers.place_all(layout, tasks, processes)
     outcome: list[bool] | None = next(following)
     with (
         contextlib.closing(following),
@@ -263,7 +261,7 @@ def _write_images(
 class _Digests:
     """SHA-256 of files that grow, computed while other processes prepare more."""
 
-    def __init__(self, layout: dataset_workers.Layout):
+    def __init__(self, layout: workers.Layout):
         self._sizes = layout.frame_bytes
         self._digests = [hashlib.sha256() for _ in layout.paths]
         self._streams = [open(path, "rb", buffering=0) for path in layout.paths]
@@ -309,17 +307,17 @@ def _close_gaps(path: str, size: int, kept: np.ndarray) -> None:
 
 def _shard(
     path: pathlib.Path, shape: tuple[int, ...], count: int, digest: str
-) -> dataset_manifest.Shard:
+) -> record_manifest.Shard:
     """Makes a finished file permanent and describes it."""
     with open(path, "rb") as stream:
         os.fsync(stream.fileno())
         size = os.fstat(stream.fileno()).st_size
-    return dataset_manifest.Shard(path.name, shape, count, size, digest)
+    return record_manifest.Shard(path.name, shape, count, size, digest)
 
 
 def _write_labels(
     directory: pathlib.Path, name: str, labels: np.ndarray
-) -> dataset_manifest.Shard:
+) -> record_manifest.Shard:
     path = directory / f"{name}-rxx.labels"
     with open(path, "wb") as stream:  # `np.save` would append .npy to a name.
         np.save(stream, labels.astype(np.float32))

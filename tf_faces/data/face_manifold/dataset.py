@@ -19,7 +19,7 @@ import tqdm
 
 from tf_faces.core import files, seeding
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.data import face_manifold_samplers as samplers
+from tf_faces.data.face_manifold import samplers
 
 FORMATS = ("shards", "npy")
 ROLES = ("noisy", "labels")

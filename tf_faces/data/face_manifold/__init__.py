@@ -1,0 +1,1 @@
+"""Training data of Face Manifold: samplers, corrupted pairs."""

@@ -1,0 +1,1 @@
+"""Multi-resolution TFRecord sets: frames on disk, writing, reading, checking."""
