@@ -57,14 +57,13 @@ def measure_pictures(model_name: str) -> None:
     import numpy as np
 
     from tf_faces.geometry import cameras, lighting, normals
-    from tf_faces.morphable import io
-    from tf_faces.morphable import raw_form as face_models
+    from tf_faces.morphable import io, raw_form
     from tf_faces.ops import render_depth
-    from tf_faces.pipelines import face_manifold_pictures as pictures
+    from tf_faces.viz import painter as pictures
 
-    model = io.opaque_part(face_models.load(model_name)).with_winding("cw")
+    model = io.opaque_part(raw_form.load(model_name)).with_winding("cw")
     count = pictures.FACES_A_PIECE
-    faces = face_models.draw_faces(model, count, 0)
+    faces = raw_form.draw_faces(model, count, 0)
     view = pictures.View()
     painter = pictures.Painter(model)
     lamps = np.float32(lighting.FACE_MANIFOLD_LIGHT_POSITIONS)
@@ -126,9 +125,9 @@ def measure_commands(model_name: str, count: int) -> None:
     from tf_faces.convert import face_manifold as convert
     from tf_faces.models.face_manifold import denoisers
     from tf_faces.models.face_manifold.config import DenoiserConfig
-    from tf_faces.morphable import raw_form as face_models
+    from tf_faces.morphable import raw_form
 
-    model = face_models.load(model_name)
+    model = raw_form.load(model_name)
     lengths = {"shape": model.shape_count, "expression": model.expression_count}
     environment = {k: v for k, v in os.environ.items() if k not in _ONE_THREAD}
     environment["PYTHONPATH"] = str(ROOT)

@@ -3,7 +3,7 @@ import pytest
 
 from tests.apps.face_manifold_commands import save_mat
 from tf_faces.convert import face_manifold as convert
-from tf_faces.data import coefficient_tables as tables
+from tf_faces.data import coefficient_tables
 from tf_faces.models.face_manifold import denoisers
 from tf_faces.models.face_manifold.config import DenoiserConfig
 from tf_faces.morphable.coefficients import FaceCoefficients
@@ -23,7 +23,7 @@ def workshop(tmp_path_factory):
     faces = FaceCoefficients(
         rng.standard_normal((12, 199)) * 3e4, rng.standard_normal((12, 29)) * 0.4
     )
-    tables.write(folder / "faces.npz", faces)
+    coefficient_tables.write(folder / "faces.npz", faces)
     (folder / "mats").mkdir()
     for row in range(12):
         save_mat(folder / "mats" / f"f{row:02d}.mat", faces, row)

@@ -10,7 +10,7 @@ import pytest
 from tests.apps.face_manifold_commands import MODEL, fails, run, save_mat
 from tf_faces.apps import face_manifold as program
 from tf_faces.convert import face_manifold as convert
-from tf_faces.data import coefficient_tables as tables
+from tf_faces.data import coefficient_tables
 from tf_faces.models.face_manifold import denoisers
 from tf_faces.models.face_manifold.config import DenoiserConfig
 
@@ -76,8 +76,8 @@ def test_denoise(workshop, tmp_path, form, capfd):
         == 0
     )
     assert [path.name for path in target.iterdir()] == [f"outputs.{form}"]
-    found = tables.read(target / f"outputs.{form}")
-    faces = tables.read(workshop / "faces.npz")
+    found = coefficient_tables.read(target / f"outputs.{form}")
+    faces = coefficient_tables.read(workshop / "faces.npz")
     weights = workshop / "trained_models/shape/epoch_10.npz"
     expected = convert.load(weights).denoise(faces.shape)
     np.testing.assert_allclose(found.shape, expected, rtol=1e-5)
@@ -102,7 +102,9 @@ def test_another_epoch_and_unit(workshop, tmp_path, capfd):
         == 0
     )
     assert run(workshop, *common, "-save_folder", tmp_path / "c", "--epoch", 3) == 0
-    a, b, c = (tables.read(tmp_path / name / "outputs.pkl").shape for name in "abc")
+    a, b, c = (
+        coefficient_tables.read(tmp_path / name / "outputs.pkl").shape for name in "abc"
+    )
     np.testing.assert_array_equal(a, b)
     assert not np.allclose(a, c, rtol=1e-3)
     capfd.readouterr()
@@ -111,7 +113,7 @@ def test_another_epoch_and_unit(workshop, tmp_path, capfd):
 
 
 def test_a_run_folder_gives_its_final_weights(workshop, tmp_path):
-    faces = tables.read(workshop / "faces.npz")
+    faces = coefficient_tables.read(workshop / "faces.npz")
     denoiser = denoisers.Denoiser(DenoiserConfig("shape", 199, 1e5), seed=7)
     folder = tmp_path / "run"
     (folder / "shape").mkdir(parents=True)
@@ -124,7 +126,7 @@ def test_a_run_folder_gives_its_final_weights(workshop, tmp_path):
         arguments = ["denoise", "-mode", "shape", "-path", workshop / "faces.npz"]
         arguments += ["-save_folder", target, "--trained-models", folder, *extra]
         assert program.main([str(word) for word in arguments]) == 0
-        found.append(tables.read(target / "outputs.pkl").shape)
+        found.append(coefficient_tables.read(target / "outputs.pkl").shape)
     np.testing.assert_allclose(found[0], denoiser.denoise(faces.shape), rtol=1e-5)
     np.testing.assert_allclose(
         found[1], convert.load(original).denoise(faces.shape), rtol=1e-5
@@ -144,7 +146,7 @@ def test_folders_and_pictures(workshop, tmp_path, capfd):
 def test_one_bad_file_among_many(workshop, tmp_path, capfd):
     mats = tmp_path / "mats"
     mats.mkdir()
-    faces = tables.read(workshop / "faces.npz")
+    faces = coefficient_tables.read(workshop / "faces.npz")
     for row in range(5):
         save_mat(mats / f"{row}.mat", faces, row)
     save_mat(mats / "3.mat", faces, 3, Shape_Para=None)
@@ -153,7 +155,7 @@ def test_one_bad_file_among_many(workshop, tmp_path, capfd):
     captured = capfd.readouterr()
     assert "3.mat: lacks the variable Shape_Para" in captured.err
     assert "1 bad files were left out" in captured.err
-    assert len(tables.read(tmp_path / "out/outputs.pkl")) == 4
+    assert len(coefficient_tables.read(tmp_path / "out/outputs.pkl")) == 4
     status = run(workshop, *common, "--strict")
     fails(capfd, status, "3.mat: lacks the variable Shape_Para")
 
@@ -310,7 +312,9 @@ def test_draws_differ_by_seed_only(workshop, tmp_path):
             tmp_path / name,
         )
         assert status == 0
-        found.append(tables.read(tmp_path / name / "shape/inputs.pkl").shape)
+        found.append(
+            coefficient_tables.read(tmp_path / name / "shape/inputs.pkl").shape
+        )
     np.testing.assert_array_equal(found[0], found[1])
     assert not np.array_equal(found[0], found[2])
 
@@ -364,7 +368,7 @@ def test_given_expressions(workshop, tmp_path, capfd):
     common = ["create-synthetic", "-size", 5, "--render", "none", "--output", out]
     options = [*common, *MODEL, "--expressions"]
     assert run(workshop, *options, "smile=1; 3=0.5") == 0
-    found = tables.read(out / "network_output/outputs.pkl").expression
+    found = coefficient_tables.read(out / "network_output/outputs.pkl").expression
     assert (np.count_nonzero(found, axis=1) == 1).all()
     np.testing.assert_array_equal(found[0], found[2])
     np.testing.assert_array_equal(found[1, 3], 0.5)
@@ -426,8 +430,8 @@ def test_scatter(workshop, tmp_path, method):
     assert float(traces["normal"]["ratio_to_normal"]) == 1
     assert float(traces["uniform"]["ratio_to_normal"]) > 4
     inside = out / "shape/model_output_on_uniform"
-    before = tables.read(inside / "labels.pkl").shape
-    after = tables.read(inside / "labels_out.pkl").shape
+    before = coefficient_tables.read(inside / "labels.pkl").shape
+    after = coefficient_tables.read(inside / "labels_out.pkl").shape
     # What is plotted as the network's output is the network's output.
     weights = workshop / "trained_models/shape/epoch_10.npz"
     np.testing.assert_allclose(after, convert.load(weights).denoise(before), rtol=1e-4)

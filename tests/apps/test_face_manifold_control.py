@@ -8,7 +8,7 @@ import numpy as np
 from tests.apps.face_manifold_commands import MODEL, fails, run
 from tf_faces.apps import face_manifold as program
 from tf_faces.convert import face_manifold as convert
-from tf_faces.data import coefficient_tables as tables
+from tf_faces.data import coefficient_tables
 
 
 def test_complete(workshop, tmp_path, capfd):
@@ -23,7 +23,7 @@ def test_complete(workshop, tmp_path, capfd):
         "none",
     ]
     assert run(workshop, *common, "--fix", "0=2,7=-1") == 0
-    found = tables.read(tmp_path / "o/outputs.pkl").shape
+    found = coefficient_tables.read(tmp_path / "o/outputs.pkl").shape
     from tf_faces.morphable import raw_form
 
     spread = raw_form.load("builtin:tiny").shape_deviations
@@ -56,8 +56,8 @@ def test_interpolate(workshop, tmp_path, capfd):
         "npz",
     ]
     assert run(workshop, *common, "--rows", 2, 5, "--steps", 4) == 0
-    walk = tables.read(tmp_path / "o/outputs.npz")
-    faces = tables.read(workshop / "faces.npz")
+    walk = coefficient_tables.read(tmp_path / "o/outputs.npz")
+    faces = coefficient_tables.read(workshop / "faces.npz")
     for row, face in ((0, 2), (-1, 5)):
         np.testing.assert_allclose(
             walk.shape[row], faces.shape[face], rtol=1e-4, atol=1
@@ -95,4 +95,4 @@ def test_convert(workshop, tmp_path, capfd):
     table = tmp_path / "t.npz"
     options = ["convert", str(workshop / "mats"), str(table), "--what", "table"]
     assert program.main(options) == 0
-    assert tables.read(table).names[0] == "f00"
+    assert coefficient_tables.read(table).names[0] == "f00"

@@ -10,8 +10,7 @@ import scipy.io
 from tf_faces.core import pickle_writing
 from tf_faces.core.errors import ForbiddenPickleError, FormatError, InputError
 from tf_faces.core.pickle_writing import Build, Call, Global, New
-from tf_faces.data import coefficient_pickles, fitted_faces
-from tf_faces.data import coefficient_tables as tables
+from tf_faces.data import coefficient_pickles, coefficient_tables, fitted_faces
 from tf_faces.morphable import coefficients
 from tf_faces.morphable.coefficients import FaceCoefficients
 
@@ -151,8 +150,8 @@ def test_tables_round_trip(tmp_path, suffix):
         pytest.importorskip("pyarrow")
     faces = _faces(7)
     path = tmp_path / f"table{suffix}"
-    tables.write(path, faces)
-    again = tables.read(path)
+    coefficient_tables.write(path, faces)
+    again = coefficient_tables.read(path)
     for group in coefficients.GROUPS:
         np.testing.assert_array_equal(again.group(group), faces.group(group))
         assert again.group(group).dtype == faces.group(group).dtype
@@ -166,9 +165,9 @@ def test_tables_without_finite_numbers_are_refused(tmp_path, suffix):
     faces = _faces(3)
     faces.expression[2, 5] = np.inf
     path = tmp_path / f"table{suffix}"
-    tables.write(path, faces)
+    coefficient_tables.write(path, faces)
     with pytest.raises(FormatError, match="expression coefficients of face 2"):
-        tables.read(path)
+        coefficient_tables.read(path)
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".parquet", ".pkl"])
@@ -177,37 +176,37 @@ def test_damaged_tables_are_named(tmp_path, suffix):
         pytest.importorskip("pyarrow")
     path = tmp_path / f"table{suffix}"
     with pytest.raises(InputError, match="no such"):
-        tables.read(path)
-    tables.write(path, _faces(3))
+        coefficient_tables.read(path)
+    coefficient_tables.write(path, _faces(3))
     content = path.read_bytes()
     for damaged in (content[: len(content) // 2], b"", b"hello" * 10):
         path.write_bytes(damaged)
         with pytest.raises(FormatError, match=path.name):
-            tables.read(path)
+            coefficient_tables.read(path)
 
 
 def test_other_suffixes(tmp_path):
     with pytest.raises(InputError, match=r"table.csv: expected one of.*\.npz"):
-        tables.read(tmp_path / "table.csv")
+        coefficient_tables.read(tmp_path / "table.csv")
     with pytest.raises(InputError, match=r"expected one of.*\.npz"):
-        tables.write(tmp_path / "table", _faces())
+        coefficient_tables.write(tmp_path / "table", _faces())
 
 
 def test_missing_columns(tmp_path):
     np.savez(tmp_path / "a.npz", sp=np.zeros((2, 199)))
     with pytest.raises(FormatError, match="a.npz: lacks the array 'ep'"):
-        tables.read(tmp_path / "a.npz")
+        coefficient_tables.read(tmp_path / "a.npz")
     np.savez(tmp_path / "b.npz", sp=np.zeros((2, 199)), ep=np.zeros(29))
     with pytest.raises(FormatError, match=r"ep has shape \[29\]"):
-        tables.read(tmp_path / "b.npz")
+        coefficient_tables.read(tmp_path / "b.npz")
     np.savez(tmp_path / "c.npz", sp=np.zeros((2, 199)), ep=np.zeros((3, 29)))
     with pytest.raises(FormatError, match="c.npz"):
-        tables.read(tmp_path / "c.npz")
+        coefficient_tables.read(tmp_path / "c.npz")
     np.savez(tmp_path / "d.npz", sp=np.zeros((2, 199)), ep=np.zeros((2, 29)))
-    assert tables.read(tmp_path / "d.npz").texture.shape == (2, 199)
+    assert coefficient_tables.read(tmp_path / "d.npz").texture.shape == (2, 199)
     np.savez(tmp_path / "e.npz", sp=np.array([{}]), ep=np.zeros((1, 29)))
     with pytest.raises(FormatError, match="e.npz"):
-        tables.read(tmp_path / "e.npz")
+        coefficient_tables.read(tmp_path / "e.npz")
 
 
 def test_parquet_of_other_programs(tmp_path):
@@ -217,15 +216,15 @@ def test_parquet_of_other_programs(tmp_path):
     columns = {"sp": [[1.0, 2.0], [3.0, 4.0]], "ep": [[0.5], [0.25]]}
     path = tmp_path / "lists.parquet"
     parquet.write_table(pyarrow.table(columns), path)
-    np.testing.assert_array_equal(tables.read(path).shape, [[1, 2], [3, 4]])
+    np.testing.assert_array_equal(coefficient_tables.read(path).shape, [[1, 2], [3, 4]])
     columns["ep"] = [[0.5], [0.25, 1.0]]
     parquet.write_table(pyarrow.table(columns), path)
     with pytest.raises(FormatError, match="ep is not a column of lists of equal"):
-        tables.read(path)
+        coefficient_tables.read(path)
     del columns["ep"]
     parquet.write_table(pyarrow.table(columns), path)
     with pytest.raises(FormatError, match="lacks the column 'ep'"):
-        tables.read(path)
+        coefficient_tables.read(path)
 
 
 # --- pickled tables of pandas ---------------------------------------------------------
@@ -235,14 +234,14 @@ def test_pandas_itself_agrees(tmp_path):
     pandas = pytest.importorskip("pandas")
     faces = _faces(4)
     path = tmp_path / "ours.pkl"
-    tables.write(path, faces)
+    coefficient_tables.write(path, faces)
     frame = pandas.read_pickle(path)
     assert list(frame.columns) == ["sp", "ep", "tp"] and len(frame) == 4
     for row in range(4):
         assert frame.loc[row, "sp"].shape == (199, 1)
         np.testing.assert_array_equal(frame.loc[row, "ep"][:, 0], faces.expression[row])
     frame.to_pickle(tmp_path / "theirs.pkl")
-    again = tables.read(tmp_path / "theirs.pkl")
+    again = coefficient_tables.read(tmp_path / "theirs.pkl")
     np.testing.assert_array_equal(again.texture, faces.texture)
 
 
@@ -305,7 +304,7 @@ def test_newer_layouts(tmp_path, labels):
     columns = _index(names if labels == "objects" else _arrow_strings())
     path = tmp_path / "new.pkl"
     path.write_bytes(pickle_writing.dumps(_newer_table(faces, columns), protocol=3))
-    again = tables.read(path)
+    again = coefficient_tables.read(path)
     for group in coefficients.GROUPS:
         np.testing.assert_array_equal(again.group(group), faces.group(group))
 
@@ -320,7 +319,7 @@ def test_a_table_that_means_harm(tmp_path, monkeypatch):
     path = tmp_path / "evil.pkl"
     path.write_bytes(pickle.dumps({"sp": [_Harm()]}))
     with pytest.raises(ForbiddenPickleError, match="evil.pkl.*posix.mkdir"):
-        tables.read(path)
+        coefficient_tables.read(path)
     assert not (tmp_path / "harm").exists()
 
 
@@ -329,7 +328,7 @@ def test_pickles_of_something_else(tmp_path, value):
     path = tmp_path / "other.pkl"
     path.write_bytes(pickle.dumps(value))
     with pytest.raises(FormatError, match="other.pkl: not a pickled pandas table"):
-        tables.read(path)
+        coefficient_tables.read(path)
 
 
 def test_columns_are_checked():
@@ -348,13 +347,13 @@ def test_columns_are_checked():
 
 def test_flipped_bytes_never_crash(tmp_path):
     path = tmp_path / "t.pkl"
-    tables.write(path, _faces(2))
+    coefficient_tables.write(path, _faces(2))
     content = path.read_bytes()
     rng = np.random.default_rng(0)
     for position in rng.choice(len(content), 120, replace=False):
         flipped = bytes([content[position] ^ (1 << rng.integers(8))])
         path.write_bytes(content[:position] + flipped + content[position + 1 :])
         try:
-            assert len(tables.read(path)) == 2
+            assert len(coefficient_tables.read(path)) == 2
         except InputError as error:
             assert "t.pkl" in str(error)

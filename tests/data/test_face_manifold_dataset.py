@@ -7,7 +7,7 @@ import pytest
 
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data.face_manifold import dataset, samplers
-from tf_faces.morphable import raw_form as face_models
+from tf_faces.morphable import raw_form
 
 
 def _faces(count=12, length=29):
@@ -194,7 +194,7 @@ def test_fresh_rows_are_functions_of_seed_epoch_and_batch():
 
 
 def test_bfm_like_models_stay_as_they_are():
-    model = face_models.load("builtin:tiny")
+    model = raw_form.load("builtin:tiny")
     assert (model.unit, model.winding, model.coefficient_kind) == ("um", "cw", "raw")
     basis = model.shape_basis.reshape(-1, model.shape_count).astype(np.float64)
     np.testing.assert_allclose(basis.T @ basis, np.eye(199), atol=1e-3)
@@ -204,7 +204,7 @@ def test_unit_models_become_orthonormal_with_the_same_faces(data_directory):
     from tf_faces.morphable import io
 
     source = io.load(data_directory / "ict_facekit" / "ict_facekit.npz")
-    model = face_models.coefficient_model(source)
+    model = raw_form.coefficient_model(source)
     assert (model.unit, model.winding, model.coefficient_kind) == ("um", "cw", "raw")
     basis = model.shape_basis.reshape(-1, model.shape_count).astype(np.float64)
     np.testing.assert_allclose(basis.T @ basis, np.eye(100), atol=1e-3)
@@ -213,14 +213,14 @@ def test_unit_models_become_orthonormal_with_the_same_faces(data_directory):
     ours = np.square(model.shape_basis[rows] * model.shape_deviations).sum(axis=2)
     theirs = np.square(source.to_unit("um").shape_basis[rows]).sum(axis=2)
     np.testing.assert_allclose(ours, theirs, rtol=2e-3)
-    faces = face_models.draw_faces(model, 50, 0)
+    faces = raw_form.draw_faces(model, 50, 0)
     assert faces.expression.shape == (50, 53)
     assert faces.texture.shape == (50, model.texture_count)
 
 
 def test_drawn_faces_are_the_same_for_every_count():
-    model = face_models.load("builtin:tiny")
-    few, many = (face_models.draw_faces(model, count, 3) for count in (4, 40))
+    model = raw_form.load("builtin:tiny")
+    few, many = (raw_form.draw_faces(model, count, 3) for count in (4, 40))
     np.testing.assert_array_equal(few.shape, many.shape[:4])
     with pytest.raises(InputError, match="at least 1"):
-        face_models.draw_faces(model, 0, 3)
+        raw_form.draw_faces(model, 0, 3)

@@ -10,12 +10,12 @@ from tests.export import strangers
 from tf_faces.apps import export as program
 from tf_faces.convert import face_manifold as convert
 from tf_faces.core.errors import InputError
-from tf_faces.data.face_manifold import samplers
+from tf_faces.data.face_manifold import random_faces, samplers
 from tf_faces.export import face_manifold as export_face_manifold
 from tf_faces.export import saved_model, warmup
 from tf_faces.models.face_manifold import denoisers
 from tf_faces.models.face_manifold.config import DenoiserConfig
-from tf_faces.morphable import raw_form as face_models
+from tf_faces.morphable import raw_form
 from tf_faces.pipelines import face_manifold as pipeline
 
 # Runs without this package: loads, calls each signature, stores what came out.
@@ -44,7 +44,7 @@ assert not wrong, wrong
 
 @pytest.fixture(scope="module")
 def model():
-    return face_models.load("builtin:tiny")
+    return raw_form.load("builtin:tiny")
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def manifold(model):
 
 def test_a_process_without_the_package_gets_the_same(manifold, model, tmp_path):
     path = export_face_manifold.export(manifold, tmp_path / "faces", model=model)
-    faces = face_models.draw_faces(model, 5, 0)
+    faces = raw_form.draw_faces(model, 5, 0)
     inputs = {
         "shape": faces.shape.astype(np.float32),
         "expression": faces.expression.astype(np.float32),
@@ -102,7 +102,7 @@ def test_random_faces_fill_the_box_before_the_network(model, group, tmp_path):
     found = draw(
         seed=tf.constant(5, tf.int64), count=tf.constant(4000), width=tf.constant(6.0)
     )
-    deviations = pipeline.SamplingDeviations.of_model(model)
+    deviations = random_faces.SamplingDeviations.of_model(model)
     for name in ("shape", "expression"):
         spread = samplers.sampling_deviations(name, deviations.group(name))
         drawn = found[name].numpy() / spread

@@ -11,7 +11,8 @@ from tf_faces.core.errors import InputError, TfFacesError
 from tf_faces.export import saved_model, warmup
 from tf_faces.export import tbgan as export_tbgan
 from tf_faces.models import tbgan as networks
-from tf_faces.pipelines import tbgan, tbgan_maps
+from tf_faces.pipelines import tbgan
+from tf_faces.pipelines.tbgan import maps
 
 # Runs without this package: loads, calls both signatures, stores what came out.
 STRANGER = """
@@ -48,7 +49,7 @@ def make_pipeline(label_size=7, channels=9, dtype="float32"):
             dtype=dtype,
         )
     )
-    dictionary = tbgan_maps.grid_dictionary(32) if channels > 3 else None
+    dictionary = maps.grid_dictionary(32) if channels > 3 else None
     return tbgan.TbganPipeline.from_generator(generator, 0.25, dictionary=dictionary)
 
 

@@ -14,10 +14,10 @@ from tests.golden import drawing
 from tests.golden import face_manifold_recordings as recordings
 from tf_faces.apps import face_manifold as program
 from tf_faces.convert import torch
-from tf_faces.data import coefficient_tables as tables
+from tf_faces.data import coefficient_tables
 from tf_faces.morphable import io
 from tf_faces.morphable.coefficients import FaceCoefficients
-from tf_faces.pipelines import face_manifold_pictures as pictures
+from tf_faces.viz import painter
 
 DRAW_TOLERANCE = 1e-9  # Of the largest.
 FLOAT32_DRAW_TOLERANCE = 2e-7
@@ -121,7 +121,7 @@ def _run(command, recording, report, more=()):
 
 
 def _compare_table(path, arrays, prefix, projected=()):
-    faces = tables.read(path)
+    faces = coefficient_tables.read(path)
     names = [name for name in arrays.files if name.startswith(f"{prefix}/")]
     assert names
     for name in names:
@@ -241,9 +241,11 @@ def test_scatter(recording, workshop, monkeypatch, capfd):
             prefix = f"scatter{size}/{net}"
             place = base / group
             sets = {
-                "normal": tables.read(place / "normal/labels.pkl"),
+                "normal": coefficient_tables.read(place / "normal/labels.pkl"),
                 # The original saves its input here, and again as its output.
-                "uniform": tables.read(place / "model_output_on_uniform/labels.pkl"),
+                "uniform": coefficient_tables.read(
+                    place / "model_output_on_uniform/labels.pkl"
+                ),
             }
             real = recordings.synthetic_faces(recordings.tag(recording), range(size))
             values = {name: faces.group(group) for name, faces in sets.items()}
@@ -277,7 +279,9 @@ def test_scatter(recording, workshop, monkeypatch, capfd):
             # The original's flaw, and that it is mended: what it calls the network's
             # output is the input; ours is the network's.
             assert report[f"scatter{size}_{net}_labels_out_equals_labels"]
-            output = tables.read(place / "model_output_on_uniform/labels_out.pkl")
+            output = coefficient_tables.read(
+                place / "model_output_on_uniform/labels_out.pkl"
+            )
             assert not np.allclose(output.group(group), values["uniform"])
             with Image.open(place / f"fig{size}.png") as drawing:
                 assert drawing.size == (2560, 1920)
@@ -311,7 +315,7 @@ def _assert_picture(ours, expected, what):
 
 
 def _render(model, faces):
-    return pictures.to_bytes(pictures.render(model, faces).images)[0]
+    return painter.to_bytes(painter.render(model, faces).images)[0]
 
 
 @pytest.mark.golden("face_manifold", "cli_renders*.npz")
@@ -360,7 +364,7 @@ def test_sample_pictures_of_a_dataset(recording, tmp_path, monkeypatch, capfd):
     count = int(arrays["n_files"])
     shapes, expressions = recordings.synthetic_faces(tag, range(count))
     monkeypatch.chdir(tmp_path)
-    tables.write("faces.npz", FaceCoefficients(shapes, expressions))
+    coefficient_tables.write("faces.npz", FaceCoefficients(shapes, expressions))
     names = []
     for net, group in recordings.GROUPS.items():
         seed = str(report[net]["seed"])

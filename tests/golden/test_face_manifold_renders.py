@@ -12,7 +12,7 @@ from tf_faces.geometry import texturing
 from tf_faces.morphable.coefficients import FaceCoefficients
 from tf_faces.morphable.formats import bfm
 from tf_faces.ops import render_depth
-from tf_faces.pipelines import face_manifold_pictures
+from tf_faces.viz import painter
 
 GEOMETRY = 1e-5
 IMAGE = 1e-4
@@ -81,14 +81,14 @@ def test_textures(recording, interpolation):
 def views(arrays):
     """The recording's pictures and how they were taken."""
     height, width, _ = arrays["img/angled.jpg"].shape
-    angled = face_manifold_pictures.View(
+    angled = painter.View(
         height=height,
         width=width,
         scale=0.001,
         angles=tuple(arrays["angles"]),
         translation=(10.0, -20.0, 0.0),
     )
-    plain = face_manifold_pictures.View()
+    plain = painter.View()
     return {
         "img/default.jpg": (plain, True),
         "img/angled.jpg": (angled, True),
@@ -104,7 +104,7 @@ def test_pictures(recording):
     for name, (view, textured) in views(arrays).items():
         tp = arrays["tp"].T if textured else np.zeros_like(arrays["tp"].T)
         faces = FaceCoefficients(arrays["sp"].T, arrays["ep"].T, tp)
-        drawn = face_manifold_pictures.render(model, faces, view, precision="float64")
+        drawn = painter.render(model, faces, view, precision="float64")
         mostly(drawn.images[0], arrays[name], IMAGE, SHARE)
 
 
@@ -113,8 +113,8 @@ def byte_picture(model, shape, expression, textures=None):
     if textures is None:
         textures = np.zeros(model.texture_count)
     faces = FaceCoefficients(shape[None], expression[None], textures[None])
-    drawn = face_manifold_pictures.render(model, faces, precision="float64")
-    return face_manifold_pictures.to_bytes(drawn.images)[0]
+    drawn = painter.render(model, faces, precision="float64")
+    return painter.to_bytes(drawn.images)[0]
 
 
 @pytest.mark.golden("face_manifold", "dataset_sample_renders*.npz")

@@ -12,7 +12,8 @@ from tf_faces.data import images
 from tf_faces.geometry.mesh_files import obj
 from tf_faces.models import tbgan as networks
 from tf_faces.morphable import uv_dictionary
-from tf_faces.pipelines import tbgan, tbgan_maps
+from tf_faces.pipelines import tbgan
+from tf_faces.pipelines.tbgan import maps as tbgan_maps
 
 
 def chart(folder):

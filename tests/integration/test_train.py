@@ -8,7 +8,7 @@ import pytest
 
 from tests import tiny_training
 from tf_faces.apps import train
-from tf_faces.pipelines import tbgan_maps
+from tf_faces.pipelines.tbgan import maps
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +145,7 @@ def test_meshes_of_own_data(capsys, data, tmp_path, with_dictionary):
     shutil.copytree(data, copy)
     (copy / "uv_dictionary.npz").unlink(missing_ok=True)
     if with_dictionary:
-        tbgan_maps.grid_dictionary(16).save(copy / "uv_dictionary.npz")
+        maps.grid_dictionary(16).save(copy / "uv_dictionary.npz")
     arguments = tiny_training.command(
         copy,
         tmp_path / "results",

@@ -6,23 +6,22 @@ import scipy.io
 from PIL import Image
 
 from tf_faces.core.errors import InputError
-from tf_faces.data import fitted_faces
+from tf_faces.data import fitted_faces, picture_sets
+from tf_faces.data.face_manifold import random_faces
 from tf_faces.geometry import cameras, lighting, normals
+from tf_faces.metrics import diversity
 from tf_faces.models.face_manifold import denoisers
 from tf_faces.models.face_manifold.config import DenoiserConfig
-from tf_faces.morphable import coefficients, io
-from tf_faces.morphable import raw_form as face_models
+from tf_faces.morphable import coefficients, io, raw_form
 from tf_faces.morphable.coefficients import FaceCoefficients
 from tf_faces.pipelines import face_manifold as pipeline
-from tf_faces.pipelines import face_manifold_files as face_files
-from tf_faces.pipelines import face_manifold_measures as measures
-from tf_faces.pipelines import face_manifold_pictures as pictures
-from tf_faces.pipelines import face_manifold_set as picture_set
+from tf_faces.pipelines.face_manifold import files as face_files
+from tf_faces.viz import painter as pictures
 
 
 @pytest.fixture(scope="module")
 def model():
-    return face_models.load("builtin:tiny")
+    return raw_form.load("builtin:tiny")
 
 
 @pytest.fixture(scope="module")
@@ -35,14 +34,14 @@ def manifold():
 
 @pytest.fixture(scope="module")
 def faces(model):
-    return face_models.draw_faces(model, 6, 0)
+    return raw_form.draw_faces(model, 6, 0)
 
 
 # --- denoising and control ------------------------------------------------------------
 
 
 def test_only_the_groups_of_the_mode_change(manifold, faces):
-    for mode, groups in pipeline.MODES.items():
+    for mode, groups in random_faces.MODES.items():
         found = manifold.denoise(faces, mode)
         for group in coefficients.GROUPS:
             same = np.array_equal(found.group(group), faces.group(group))
@@ -106,9 +105,9 @@ def test_interpolation_begins_and_ends_at_the_faces(manifold, faces):
 
 
 def test_random_faces_follow_the_mode(model):
-    deviations = pipeline.SamplingDeviations.of_model(model)
+    deviations = random_faces.SamplingDeviations.of_model(model)
     rng = np.random.default_rng(0)
-    found = pipeline.uniform_faces(rng, deviations, 4000, "shape", 6, 6)
+    found = random_faces.uniform_faces(rng, deviations, 4000, "shape", 6, 6)
     spread = np.asarray(deviations.shape, np.float64)
     assert np.abs(found.shape / spread).max() <= 3
     np.testing.assert_allclose(found.shape.std(axis=0) / spread, np.sqrt(3), rtol=0.1)
@@ -116,7 +115,7 @@ def test_random_faces_follow_the_mode(model):
     largest = deviations.texture / deviations.texture.max()
     np.testing.assert_allclose(found.texture.std(axis=0), 2 * largest, rtol=0.1)
     with pytest.raises(InputError, match="shape range"):
-        pipeline.uniform_faces(rng, deviations, 4, "shape", -1)
+        random_faces.uniform_faces(rng, deviations, 4, "shape", -1)
 
 
 # --- measures -------------------------------------------------------------------------
@@ -126,13 +125,13 @@ def test_nearest_is_the_nearest():
     rng = np.random.default_rng(0)
     queries, references = rng.standard_normal((50, 4)), rng.standard_normal((30, 4))
     expected = np.linalg.norm(queries[:, None] - references, axis=2).min(axis=1)
-    np.testing.assert_allclose(measures.nearest(queries, references), expected)
-    assert measures.nearest(references, references).max() == 0
+    np.testing.assert_allclose(diversity.nearest(queries, references), expected)
+    assert diversity.nearest(references, references).max() == 0
 
 
 def test_vertex_metric_is_the_distance_of_the_meshes(model, faces):
     for group in ("shape", "expression"):
-        metric = measures.vertex_metric(model, group)
+        metric = diversity.vertex_metric(model, group)
         values = faces.group(group)
         a, b = (model.vertices(**{f"{group}_coefficients": values[i]}) for i in (0, 1))
         expected = np.sqrt(np.square(a - b).sum(axis=1).mean()) / 1000
@@ -147,15 +146,15 @@ def test_mahalanobis_of_a_known_law():
     probe = rng.standard_normal((100, 3)) @ mixing.T * 2
     inverse = np.linalg.inv(mixing @ mixing.T)
     expected = np.sqrt(np.einsum("ni,ij,nj->n", probe - 5, inverse, probe - 5))
-    np.testing.assert_allclose(measures.mahalanobis(probe, real), expected, rtol=0.05)
+    np.testing.assert_allclose(diversity.mahalanobis(probe, real), expected, rtol=0.05)
 
 
 def test_covariance_is_shrunk_where_faces_are_few():
     rng = np.random.default_rng(0)
     few = rng.standard_normal((20, 40))
-    _, covariance = measures.shrunk_covariance(few)
+    _, covariance = diversity.shrunk_covariance(few)
     assert np.linalg.eigvalsh(covariance).min() > 0.01
-    assert np.isfinite(measures.mahalanobis(few, few)).all()
+    assert np.isfinite(diversity.mahalanobis(few, few)).all()
 
 
 def test_measures_tell_sets_apart(model):
@@ -165,9 +164,9 @@ def test_measures_tell_sets_apart(model):
         rng.standard_normal((300, len(spread))) * spread * scale
         for scale in (1, 1, 1, 0.3, 3)
     )
-    metric = measures.vertex_metric(model, "shape")
+    metric = diversity.vertex_metric(model, "shape")
     found = {
-        name: measures.measure(values, real, unseen, metric)
+        name: diversity.measure(values, real, unseen, metric)
         for name, values in {"like": like, "narrow": narrow, "wide": wide}.items()
     }
     assert found["like"].trace_ratio == pytest.approx(1, abs=0.15)
@@ -178,29 +177,29 @@ def test_measures_tell_sets_apart(model):
     assert found["narrow"].specificity < found["like"].specificity
     assert found["like"].specificity < found["wide"].specificity
     assert found["like"].generalisation < found["wide"].generalisation
-    text = measures.table(found)
-    assert text.splitlines()[0].split() == ["set", *measures.COLUMNS]
+    text = diversity.table(found)
+    assert text.splitlines()[0].split() == ["set", *diversity.COLUMNS]
     assert len(text.splitlines()) == 4
     with pytest.raises(InputError, match="at least 2 faces"):
-        measures.trace(real[:1])
+        diversity.trace(real[:1])
 
 
 def test_plane_is_that_of_scikit_learn():
     decomposition = pytest.importorskip("sklearn.decomposition")
     values = np.random.default_rng(0).standard_normal((40, 6)) * [9, 5, 1, 1, 1, 1]
-    ours = measures.on_plane(values, measures.principal_plane(values))
+    ours = diversity.on_plane(values, diversity.principal_plane(values))
     theirs = decomposition.PCA(2, svd_solver="full").fit_transform(values)
     np.testing.assert_allclose(np.abs(ours), np.abs(theirs), rtol=1e-9, atol=1e-9)
-    _, directions = measures.principal_plane(values)
+    _, directions = diversity.principal_plane(values)
     assert (directions.max(axis=1) >= -directions.min(axis=1)).all()
 
 
-@pytest.mark.parametrize("method", measures.EMBEDDINGS)
+@pytest.mark.parametrize("method", diversity.EMBEDDINGS)
 def test_embeddings(method):
     pytest.importorskip("sklearn")
     rng = np.random.default_rng(0)
     sets = {"a": rng.standard_normal((12, 5)), "b": rng.standard_normal((9, 5)) + 30}
-    placed = measures.embed(sets, method)
+    placed = diversity.embed(sets, method)
     assert {name: values.shape for name, values in placed.items()} == {
         "a": (12, 2),
         "b": (9, 2),
@@ -208,7 +207,7 @@ def test_embeddings(method):
     if method == "pca":
         assert abs(placed["a"][:, 0].mean() - placed["b"][:, 0].mean()) > 30
     with pytest.raises(InputError, match="method must be"):
-        measures.embed(sets, "umap")
+        diversity.embed(sets, "umap")
 
 
 # --- pictures -------------------------------------------------------------------------
@@ -372,11 +371,11 @@ def test_wrong_lines_of_a_list_are_named(tmp_path, model):
 
 
 def _write_set(folder, faces, workers=1, **options):
-    return picture_set.write_set(
+    return picture_sets.write_set(
         folder,
         "builtin:tiny",
         faces.replace(names=None),
-        picture_set.PictureOptions(size=64, **options),
+        picture_sets.PictureOptions(size=64, **options),
         workers=workers,
     )
 
@@ -396,7 +395,7 @@ def test_ground_truth_is_exact(tmp_path, model, faces):
         np.testing.assert_allclose(stored["pt2d"].T, points[:, :2], atol=1e-2)
         np.testing.assert_allclose(stored["pt3d_68"].T, points, atol=1e-2)
         with Image.open(tmp_path / "set/depth" / f"{name}.png") as picture:
-            depth = picture_set.depth_from_bytes(np.array(picture))
+            depth = picture_sets.depth_from_bytes(np.array(picture))
         with Image.open(tmp_path / "set/masks" / f"{name}.png") as picture:
             mask = np.array(picture) == 255
         np.testing.assert_array_equal(mask, ~np.isnan(depth))
@@ -407,7 +406,7 @@ def test_ground_truth_is_exact(tmp_path, model, faces):
         column, line = np.rint(points[visible, :2]).astype(int).T
         seen = mask[line, column]
         behind = depth[line, column][seen] - points[visible, 2][seen]
-        assert behind.max() < picture_set._VISIBLE_WITHIN + 0.1
+        assert behind.max() < picture_sets._VISIBLE_WITHIN + 0.1
         with Image.open(tmp_path / "set/synthetic" / f"{name}.jpg") as picture:
             assert picture.size == (64, 64)
         assert stored["pt2d"].shape == (2, 68) and stored["roi"].shape == (1, 4)
@@ -422,9 +421,9 @@ def test_depth_pictures_hold_any_depth_of_a_face(size):
     depth = np.linspace(-size, 0.999 * size, size * 8).reshape(8, size)
     mask = np.ones_like(depth, bool)
     mask[2] = False
-    stored = picture_set.depth_to_bytes(depth, mask)
+    stored = picture_sets.depth_to_bytes(depth, mask)
     assert stored.dtype == np.uint16
-    found = picture_set.depth_from_bytes(stored)
+    found = picture_sets.depth_from_bytes(stored)
     np.testing.assert_array_equal(np.isnan(found), ~mask)
     np.testing.assert_allclose(found[mask], depth[mask], atol=0.51 * size / 2**14)
 
@@ -443,9 +442,9 @@ def test_an_interrupted_set_goes_on(tmp_path, faces):
     for name, content in before.items():
         if not name.endswith(".mat"):  # These hold the time of writing.
             assert after[name] == content, name
-    stored = picture_set.stored_faces(folder)
+    stored = picture_sets.stored_faces(folder)
     np.testing.assert_array_equal(stored.shape, faces.shape)
-    assert picture_set.stored_faces(tmp_path) is None
+    assert picture_sets.stored_faces(tmp_path) is None
 
 
 def test_sets_are_not_mixed(tmp_path, faces):
@@ -460,14 +459,14 @@ def test_sets_are_not_mixed(tmp_path, faces):
     with pytest.raises(InputError, match="not empty"):
         _write_set(tmp_path / "full", faces)
     with pytest.raises(InputError, match="size must be"):
-        picture_set.PictureOptions(size=4)
+        picture_sets.PictureOptions(size=4)
     with pytest.raises(InputError, match="yaw must be"):
-        picture_set.PictureOptions(yaw=200)
+        picture_sets.PictureOptions(yaw=200)
 
 
 @pytest.mark.slow
 def test_several_processes_draw_the_same(tmp_path, model):
-    faces = face_models.draw_faces(model, 40, 0)
+    faces = raw_form.draw_faces(model, 40, 0)
     _write_set(tmp_path / "one", faces)
     _write_set(tmp_path / "two", faces, workers=2)
     for path in sorted((tmp_path / "one").rglob("*.png")):
@@ -481,8 +480,8 @@ def test_several_processes_draw_the_same(tmp_path, model):
 
 def test_faces_can_come_from_any_model(tmp_path, data_directory):
     source = io.load(data_directory / "ict_facekit" / "ict_facekit.npz")
-    model = face_models.coefficient_model(source)
-    faces = face_models.draw_faces(model, 1, 0)
+    model = raw_form.coefficient_model(source)
+    faces = raw_form.draw_faces(model, 1, 0)
     rendering = pictures.render(model, faces, pictures.View().resized(96))
     assert 0.1 < rendering.mask.mean() < 0.9
 

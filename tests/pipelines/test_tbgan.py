@@ -5,7 +5,9 @@ import pytest
 
 from tf_faces.core.errors import InputError
 from tf_faces.models import tbgan as networks
-from tf_faces.pipelines import tbgan, tbgan_maps, tbgan_sources
+from tf_faces.pipelines import tbgan
+from tf_faces.pipelines.tbgan import maps as tbgan_maps
+from tf_faces.pipelines.tbgan import sources
 from tf_faces.training import checkpoints
 
 OPTIONS = {"fmap_base": 32, "fmap_max": 4, "lod_sep": 4}
@@ -198,4 +200,4 @@ def test_missing_things_are_named(run_folder, tmp_path):
     with pytest.raises(InputError, match="UV dictionary"):
         tbgan.open_pipeline(str(run), dictionary=tmp_path / "no.npz")
     with pytest.raises(InputError, match="saved_model.pb"):
-        tbgan_sources.newest_version(tmp_path)
+        sources.newest_version(tmp_path)

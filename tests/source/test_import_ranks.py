@@ -7,24 +7,22 @@ import pathlib
 import pytest
 
 PACKAGE = pathlib.Path(__file__).resolve().parents[2] / "tf_faces"
-RANKS = {
-    "version": -1,
-    "core": 0,
-    "ops": 0.5,
-    "geometry": 1,
-    "morphable": 2,
-    "layers": 2,
-    "data": 3,
-    "models": 3,
-    "losses": 3,
-    "metrics": 3,
-    "training": 4,
-    "pipelines": 4,
-    "convert": 4,
-    "export": 5,
-    "viz": 5,
-    "apps": 6,
-}
+# In the order in which they carry each other; a pair of brackets is one rank.
+ORDER = (
+    ("version",),
+    ("core",),
+    ("ops",),
+    ("geometry",),
+    ("morphable", "layers"),
+    ("viz",),
+    ("data", "models", "losses", "metrics"),
+    ("convert",),
+    ("training",),
+    ("pipelines",),
+    ("export",),
+    ("apps",),
+)
+RANKS = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
 STRANGERS = {"data", "models", "losses", "metrics"}
 STEMS = {"tbgan", "coarse_fine", "prnet", "face_manifold", "parface"}
 

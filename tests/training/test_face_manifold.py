@@ -10,7 +10,7 @@ import configs
 from tf_faces.convert import face_manifold as convert
 from tf_faces.core import runs
 from tf_faces.core.errors import InputError
-from tf_faces.data import coefficient_tables as tables
+from tf_faces.data import coefficient_tables
 from tf_faces.morphable.coefficients import FaceCoefficients
 from tf_faces.training import checkpoints, loop
 from tf_faces.training import face_manifold as training
@@ -195,7 +195,7 @@ def test_faces_from_files_and_pairs(tmp_path):
     faces = FaceCoefficients(
         rng.standard_normal((30, 199)), rng.standard_normal((30, 29))
     )
-    tables.write(tmp_path / "faces.npz", faces)
+    coefficient_tables.write(tmp_path / "faces.npz", faces)
     config = _config(
         f"data_dir={tmp_path / 'faces.npz'}", "data.source=faces", "data.test_faces=6"
     )

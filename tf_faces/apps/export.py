@@ -128,10 +128,10 @@ def _export_face_manifold(options, folder, output) -> pathlib.Path:
     from tf_faces.apps import face_manifold_common as common
     from tf_faces.convert import face_manifold as weights
     from tf_faces.export import face_manifold as export_face_manifold
-    from tf_faces.morphable import raw_form as face_models
+    from tf_faces.morphable import raw_form
     from tf_faces.pipelines import face_manifold
 
-    model = face_models.load(options.face_model) if options.face_model else None
+    model = raw_form.load(options.face_model) if options.face_model else None
     lengths = common.model_lengths(model) if model is not None else {}
     found = {
         group: common.load_denoiser(

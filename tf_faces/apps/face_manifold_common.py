@@ -12,19 +12,20 @@ import tqdm
 
 from tf_faces.convert import face_manifold as weights
 from tf_faces.core.errors import InputError
-from tf_faces.data import coefficient_tables as tables
+from tf_faces.data import coefficient_tables
+from tf_faces.data.face_manifold import random_faces
 from tf_faces.models.face_manifold import denoisers
-from tf_faces.morphable import raw_form as face_models
+from tf_faces.morphable import raw_form
 from tf_faces.morphable.coefficients import FaceCoefficients
 from tf_faces.morphable.model import MorphableModel
 from tf_faces.pipelines import face_manifold as pipeline
-from tf_faces.pipelines import face_manifold_files as face_files
-from tf_faces.pipelines import face_manifold_pictures as pictures
+from tf_faces.pipelines.face_manifold import files as face_files
+from tf_faces.viz import painter
 
 
 def load_model(options: argparse.Namespace) -> MorphableModel:
     """The face model that --model names."""
-    return face_models.load(options.model)
+    return raw_form.load(options.model)
 
 
 def load_manifold(
@@ -67,11 +68,11 @@ def load_denoiser(
 
 def sampling_deviations(
     options: argparse.Namespace, model: MorphableModel
-) -> pipeline.SamplingDeviations:
+) -> random_faces.SamplingDeviations:
     """What random faces are drawn with; under --faithful in the file's precision."""
-    found = pipeline.SamplingDeviations.of_model(model)
+    found = random_faces.SamplingDeviations.of_model(model)
     if getattr(options, "faithful", False):
-        texture = face_models.stored_texture_deviations(options.model)
+        texture = raw_form.stored_texture_deviations(options.model)
         if texture is not None and len(texture) == len(found.texture):
             found = dataclasses.replace(found, texture=texture)
     return found
@@ -95,7 +96,7 @@ def projection_options(options: argparse.Namespace) -> dict[str, Any]:
 
 def read_faces(path: str, strict: bool = False) -> FaceCoefficients:
     """Reads a table or a folder of `.mat` files, and reports the files left out."""
-    found = tables.read_any(path, strict=strict)
+    found = coefficient_tables.read_any(path, strict=strict)
     report_skipped(path, found.skipped)
     return found.faces
 
@@ -118,7 +119,7 @@ def write_rendered(
     """Writes what --render asks for, with a progress bar."""
     if options.render == "none":
         return
-    view = pictures.View().resized(options.picture_size)
+    view = painter.View().resized(options.picture_size)
     rule = "face3d" if getattr(options, "faithful", False) else "top_left"
     with tqdm.tqdm(
         total=sum(len(one.faces) for one in sets),
@@ -137,7 +138,7 @@ def write_table(
 ) -> pathlib.Path:
     """Writes a table in the form that --table asks for."""
     path = directory / f"{name}.{options.table}"
-    tables.write(path, faces)
+    coefficient_tables.write(path, faces)
     return path
 
 

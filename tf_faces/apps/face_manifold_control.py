@@ -14,13 +14,11 @@ from tf_faces.apps import face_manifold_common as common
 from tf_faces.convert import face_manifold as weights
 from tf_faces.core import files, seeding
 from tf_faces.core.errors import InputError
-from tf_faces.data import coefficient_tables as tables
-from tf_faces.data.face_manifold import samplers
-from tf_faces.morphable import expressions
-from tf_faces.morphable import raw_form as face_models
+from tf_faces.data import coefficient_tables
+from tf_faces.data.face_manifold import random_faces, samplers
+from tf_faces.metrics import diversity
+from tf_faces.morphable import expressions, raw_form
 from tf_faces.morphable.coefficients import FaceCoefficients
-from tf_faces.pipelines import face_manifold as pipeline
-from tf_faces.pipelines import face_manifold_measures as measures
 
 _ENTRY = re.compile(r"^([^=]+)=([^=]+)$")
 
@@ -73,12 +71,14 @@ def parse_fixed(text: str, group: str, model) -> tuple[np.ndarray, np.ndarray]:
 def complete(options: argparse.Namespace) -> None:
     """Fixes some coefficients of random faces and completes the others."""
     model = common.load_model(options)
-    (group,) = pipeline.groups_of(options.mode)
+    (group,) = random_faces.groups_of(options.mode)
     known, fixed = parse_fixed(options.fix, group, model)
     manifold = common.load_manifold(options, (group,), common.model_lengths(model))
     rng = np.random.default_rng(options.seed)
     deviations = common.sampling_deviations(options, model)
-    starts = pipeline.normal_faces(rng, deviations, options.size, texture_variance=0.0)
+    starts = random_faces.normal_faces(
+        rng, deviations, options.size, texture_variance=0.0
+    )
     other = "expression" if group == "shape" else "shape"
     # Only the group under study varies, so that the pictures show what it does.
     starts = starts.replace(**{other: np.zeros_like(starts.group(other))})
@@ -107,7 +107,7 @@ def interpolate(options: argparse.Namespace) -> None:
                 f"--rows: found {row}, but {options.path} has the rows 0 to "
                 f"{len(faces) - 1}."
             )
-    groups = pipeline.groups_of(options.mode)
+    groups = random_faces.groups_of(options.mode)
     manifold = common.load_manifold(options, groups, common.lengths_of(faces))
     first, second = options.rows
     way = np.linspace(0, 1, max(options.steps, 2))[:, None]
@@ -139,14 +139,14 @@ def evaluate(options: argparse.Namespace) -> None:
             f"--held-out: found {options.held_out}, expected a part between 0 and 1."
         )
     model = common.load_model(options)
-    groups = pipeline.groups_of(options.mode)
+    groups = random_faces.groups_of(options.mode)
     manifold = common.load_manifold(options, groups, common.model_lengths(model))
     if options.data:
         real = common.read_faces(options.data, options.strict)
         source = options.data
     else:
         count = int(options.size / (1 - options.held_out)) + 1
-        real = face_models.draw_faces(model, count, options.seed + 1)
+        real = raw_form.draw_faces(model, count, options.seed + 1)
         source = f"faces drawn from {options.model}"
     shuffle = seeding.numpy_generator(options.seed, "held-out faces")
     order = shuffle.permutation(len(real))
@@ -161,18 +161,18 @@ def evaluate(options: argparse.Namespace) -> None:
     rng = np.random.default_rng(options.seed)
     results = {}
     for group in groups:
-        uniform = pipeline.uniform_faces(
+        uniform = random_faces.uniform_faces(
             rng, deviations, options.size, group, options.range, options.range, 0.0
         )
         sets = {
-            "normal": pipeline.normal_faces(rng, deviations, options.size, 0.0),
+            "normal": random_faces.normal_faces(rng, deviations, options.size, 0.0),
             "uniform": uniform,
             "generated": manifold.denoise(
                 uniform, group, **common.projection_options(options)
             ),
             "held-out real": held_out,
         }
-        metric = measures.vertex_metric(model, group)
+        metric = diversity.vertex_metric(model, group)
         known, unseen = real.group(group), held_out.group(group)
         if known.shape[1] != len(metric):
             raise InputError(
@@ -180,7 +180,7 @@ def evaluate(options: argparse.Namespace) -> None:
                 f"face model {model.name!r} has {len(metric)}."
             )
         measured = {
-            name: measures.measure(
+            name: diversity.measure(
                 faces.group(group),
                 known,
                 # A real face is not compared with itself.
@@ -190,9 +190,9 @@ def evaluate(options: argparse.Namespace) -> None:
             for name, faces in sets.items()
         }
         rebuilt = manifold.project(group, unseen)
-        reconstruction = measures.reconstruction(unseen, rebuilt, metric)
+        reconstruction = diversity.reconstruction(unseen, rebuilt, metric)
         print(f"{group}: {len(real)} real faces ({source}), {len(held_out)} held out")
-        print(measures.table(measured))
+        print(diversity.table(measured))
         print(
             f"held-out real faces through the network: {reconstruction:.5g} mm off "
             "(generalisation of the network)\n"
@@ -211,10 +211,10 @@ def _write_measures(folder: pathlib.Path, results) -> None:
     files.write_json(folder / "measures.json", results)
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(("group", "set", *measures.COLUMNS))
+    writer.writerow(("group", "set", *diversity.COLUMNS))
     for group, found in results.items():
         for name, values in found["sets"].items():
-            writer.writerow((group, name, *(values[key] for key in measures.COLUMNS)))
+            writer.writerow((group, name, *(values[key] for key in diversity.COLUMNS)))
     files.write_text(folder / "measures.csv", stream.getvalue())
     print(f"{folder / 'measures.csv'}")
 
@@ -226,7 +226,7 @@ def convert(options: argparse.Namespace) -> None:
     """Converts weights or tables."""
     if options.what == "table":
         faces = common.read_faces(options.source, options.strict)
-        tables.write(options.target, faces)
+        coefficient_tables.write(options.target, faces)
         print(f"{options.target}: {len(faces)} faces.")
         return
     with warnings.catch_warnings():

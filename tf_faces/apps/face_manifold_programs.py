@@ -11,14 +11,13 @@ import numpy as np
 from tf_faces.apps import face_manifold_common as common
 from tf_faces.core import files, seeding
 from tf_faces.core.errors import InputError, missing_dependency
-from tf_faces.data import fitted_faces
-from tf_faces.data.face_manifold import dataset, samplers
+from tf_faces.data import fitted_faces, picture_sets
+from tf_faces.data.face_manifold import dataset, random_faces, samplers
+from tf_faces.metrics import diversity
 from tf_faces.morphable.coefficients import FaceCoefficients
 from tf_faces.pipelines import face_manifold as pipeline
-from tf_faces.pipelines import face_manifold_files as face_files
-from tf_faces.pipelines import face_manifold_measures as measures
-from tf_faces.pipelines import face_manifold_pictures as pictures
-from tf_faces.pipelines import face_manifold_set as picture_set
+from tf_faces.pipelines.face_manifold import files as face_files
+from tf_faces.viz import painter
 
 # Faces at the end of a folder that the test program takes by default.
 _LAST_FACES = 100
@@ -35,7 +34,7 @@ def generate_dataset(options: argparse.Namespace) -> None:
     """Writes dataset_shape and dataset_expression, and sample pictures."""
     if options.samples < 0:
         raise InputError(f"--samples: found {options.samples}, expected at least 0.")
-    groups = pipeline.groups_of(options.mode)
+    groups = random_faces.groups_of(options.mode)
     output = pathlib.Path(options.output)
     for group in groups:
         target = output / dataset.FOLDERS[group]
@@ -78,7 +77,7 @@ def _draw_samples(options, model, faces, folder, recipe, available) -> None:
     train = dataset.read_pairs(folder, recipe.group, "train")
     rows = np.arange(count) * recipe.copies
     plain = faces.take(slice(0, count))
-    view = pictures.View()
+    view = painter.View()
     for role in ("labels", "noisy"):
         shown = plain.replace(**{recipe.group: np.asarray(getattr(train, role)[rows])})
         stems = [f"{row}_{role.removesuffix('s')}" for row in range(count)]
@@ -92,7 +91,7 @@ def _draw_samples(options, model, faces, folder, recipe, available) -> None:
 
 def test(options: argparse.Namespace) -> None:
     """Corrupts, denoises and draws some of the last faces of a folder."""
-    groups = pipeline.groups_of(options.mode)
+    groups = random_faces.groups_of(options.mode)
     faces, first = _test_faces(options)
     manifold = common.load_manifold(options, groups, common.lengths_of(faces))
     sigmas = _sigmas(options)
@@ -102,7 +101,7 @@ def test(options: argparse.Namespace) -> None:
         def corrupt(group, vector):
             return draws.corrupt(vector, sigmas[group])[0]
 
-        noisy = pipeline.corrupt_faces(faces, options.mode, corrupt)
+        noisy = random_faces.corrupt_faces(faces, options.mode, corrupt)
     else:
         rng = np.random.default_rng(options.seed)
         noisy = faces.replace(
@@ -179,7 +178,7 @@ def _test_faces(options: argparse.Namespace) -> tuple[FaceCoefficients, int]:
 def denoise(options: argparse.Namespace) -> None:
     """Denoises a table and draws the result if asked to."""
     faces = common.read_faces(options.path, options.strict)
-    groups = pipeline.groups_of(options.mode)
+    groups = random_faces.groups_of(options.mode)
     manifold = common.load_manifold(options, groups, common.lengths_of(faces))
     denoised = manifold.denoise(
         faces, options.mode, **common.projection_options(options)
@@ -222,7 +221,7 @@ def create_synthetic(options: argparse.Namespace) -> None:
 
 
 def _manifold_for(options, model) -> pipeline.FaceManifold:
-    groups = pipeline.groups_of(options.mode)
+    groups = random_faces.groups_of(options.mode)
     if options.expressions:
         # Given expressions are taken as they are.
         groups = tuple(group for group in groups if group != "expression")
@@ -234,9 +233,9 @@ def _random_faces(options, model) -> FaceCoefficients:
     arguments = (options.size, options.mode, options.shape_range, options.exp_range)
     if options.faithful:
         draws = samplers.OriginalDraws(options.seed)
-        return pipeline.original_uniform_faces(draws, deviations, *arguments)
+        return random_faces.original_uniform_faces(draws, deviations, *arguments)
     rng = np.random.default_rng(options.seed)
-    return pipeline.uniform_faces(rng, deviations, *arguments)
+    return random_faces.uniform_faces(rng, deviations, *arguments)
 
 
 def _generated(options, model, manifold, noisy) -> FaceCoefficients:
@@ -245,7 +244,7 @@ def _generated(options, model, manifold, noisy) -> FaceCoefficients:
         listed = face_files.read_expressions(model, options.expressions)
         chosen = listed[np.arange(len(noisy)) % len(listed)]
         noisy = noisy.replace(expression=chosen)
-        if "shape" not in pipeline.groups_of(mode):
+        if "shape" not in random_faces.groups_of(mode):
             return noisy
         mode = "shape"
     return manifold.denoise(noisy, mode, **common.projection_options(options))
@@ -261,16 +260,16 @@ def _create_picture_set(options: argparse.Namespace) -> None:
             *("shape_unit", "exp_unit", "passes", "blend"),
         )
     }
-    faces = picture_set.stored_faces(output)
+    faces = picture_sets.stored_faces(output)
     if faces is None:
         model = common.load_model(options)
         manifold = _manifold_for(options, model)
         faces = _generated(options, model, manifold, _random_faces(options, model))
-    written = picture_set.write_set(
+    written = picture_sets.write_set(
         output,
         options.model,
         faces,
-        picture_set.PictureOptions(
+        picture_sets.PictureOptions(
             size=options.picture_size,
             yaw=options.yaw,
             pitch=options.pitch,
@@ -313,22 +312,22 @@ def scatter(options: argparse.Namespace) -> None:
             f"{options.data}: found {len(real)} face, expected at least 2 to compare."
         )
     model = common.load_model(options)
-    groups = pipeline.groups_of(options.mode)
+    groups = random_faces.groups_of(options.mode)
     manifold = common.load_manifold(options, groups, common.model_lengths(model))
     deviations = common.sampling_deviations(options, model)
     draws = samplers.OriginalDraws(options.seed)
     for group in groups:
         print(f"Plotting scatter diagram for {group} parameters...", flush=True)
         if options.faithful:
-            uniform, normal = pipeline.original_scatter_faces(
+            uniform, normal = random_faces.original_scatter_faces(
                 draws, deviations, options.size, group, options.range
             )
         else:
             rng = seeding.numpy_generator(options.seed, f"scatter {group}")
-            uniform = pipeline.uniform_faces(
+            uniform = random_faces.uniform_faces(
                 rng, deviations, options.size, group, options.range, options.range
             )
-            normal = pipeline.normal_faces(rng, deviations, options.size)
+            normal = random_faces.normal_faces(rng, deviations, options.size)
         generated = manifold.denoise(
             uniform, group, **common.projection_options(options)
         )
@@ -357,7 +356,7 @@ def _write_scatter(options, group, sets, figure, model) -> None:
             f"{options.data}: its faces have {vectors['real'].shape[1]} {group} "
             f"coefficients, the face model {model.name!r} {vectors['normal'].shape[1]}."
         )
-    traces = {name: measures.trace(values) for name, values in vectors.items()}
+    traces = {name: diversity.trace(values) for name, values in vectors.items()}
     print(
         "Normal: ", traces["normal"], " Realistic: ", traces["real"],
         " Generated: ", traces["generated"], " Uniform: ", traces["uniform"],
@@ -401,12 +400,12 @@ def _write_scatter(options, group, sets, figure, model) -> None:
 def _placed(options, vectors) -> dict[str, np.ndarray]:
     """Where each face is on the plane: {set: [N, 2]}."""
     if options.method != "pca":
-        return measures.embed(vectors, options.method, options.seed)
+        return diversity.embed(vectors, options.method, options.seed)
     # As in the original: the plane of normal, uniform and real faces.
-    plane = measures.principal_plane(
+    plane = diversity.principal_plane(
         np.concatenate([vectors[name] for name in ("normal", "uniform", "real")])
     )
-    return {name: measures.on_plane(values, plane) for name, values in vectors.items()}
+    return {name: diversity.on_plane(values, plane) for name, values in vectors.items()}
 
 
 def _scatter_csv(placed, header) -> str:

@@ -22,13 +22,13 @@ import tensorflow as tf
 
 from tf_faces.core import files
 from tf_faces.core.errors import InputError
-from tf_faces.data.face_manifold import samplers
+from tf_faces.data.face_manifold import random_faces, samplers
 from tf_faces.export import saved_model
 from tf_faces.models.face_manifold import denoisers
 from tf_faces.morphable.model import MorphableModel
 from tf_faces.pipelines import face_manifold as pipeline
 
-GROUPS = pipeline.MODES["both"]
+GROUPS = random_faces.MODES["both"]
 # In assets.extra: int32 [T, 3], 0-based, wound as the model's.
 TRIANGLES = "triangles.npy"
 
@@ -67,7 +67,7 @@ class FaceManifoldFunctions:
             self._take_model(model)
 
     def _take_model(self, model: MorphableModel) -> None:
-        deviations = pipeline.SamplingDeviations.of_model(model)
+        deviations = random_faces.SamplingDeviations.of_model(model)
         for group in GROUPS:
             found = samplers.sampling_deviations(group, deviations.group(group))
             expected = self._lengths.get(group, len(found))

@@ -6,9 +6,9 @@ import ml_collections
 import numpy as np
 
 from tf_faces.core.errors import InputError
-from tf_faces.data import coefficient_tables as tables
+from tf_faces.data import coefficient_tables
 from tf_faces.data.face_manifold import dataset
-from tf_faces.morphable import raw_form as face_models
+from tf_faces.morphable import raw_form
 from tf_faces.morphable.coefficients import FaceCoefficients
 
 
@@ -30,12 +30,12 @@ def open_data(
             for group in config.groups
         }
     if options.source == "model":
-        model = face_models.load(options.model)
-        faces = face_models.draw_faces(
+        model = raw_form.load(options.model)
+        faces = raw_form.draw_faces(
             model, options.faces + options.test_faces, config.random_seed
         )
     elif options.source == "faces":
-        found = tables.read_any(config.data_dir, strict=options.strict)
+        found = coefficient_tables.read_any(config.data_dir, strict=options.strict)
         faces = found.faces
         for name, reason in found.skipped:
             print(f"Left out {name}: {reason}")

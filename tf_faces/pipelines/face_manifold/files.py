@@ -14,7 +14,7 @@ from tf_faces.geometry import mesh_files
 from tf_faces.morphable import expressions, io
 from tf_faces.morphable.coefficients import FaceCoefficients
 from tf_faces.morphable.model import MorphableModel
-from tf_faces.pipelines import face_manifold_pictures as pictures
+from tf_faces.viz import painter as pictures
 
 FORMS = ("images", "obj", "ply", "glb")
 # What the original's picture library writes JPEG files with.

@@ -1,7 +1,7 @@
 """From a trained TBGAN to textured faces: latents and labels -> UV maps -> meshes.
 
 The shape map is smoothed, looked up at the chart's places, and joined with the chart's
-triangles (`pipelines.tbgan_maps` has the arithmetic).
+triangles (`pipelines.tbgan.maps` has the arithmetic).
 
 Labels are what the network is fed.  Networks whose losses took a softmax of the stored
 labels (TBGAN's default) are used to flat probabilities: `TbganPipeline.labels_for` does
@@ -18,7 +18,8 @@ from tf_faces.core import files, runs
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.geometry.mesh import Mesh
 from tf_faces.morphable.uv_dictionary import UvDictionary
-from tf_faces.pipelines import tbgan_maps, tbgan_sources
+from tf_faces.pipelines.tbgan import maps as tbgan_maps
+from tf_faces.pipelines.tbgan import sources
 
 Network = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -168,15 +169,13 @@ class TbganPipeline:
         cls, snapshot, *, dictionary: files.PathLike | None = None
     ) -> "TbganPipeline":
         """Of a `training.checkpoints.Snapshot`; `dictionary` as in `from_run`."""
-        generator = tbgan_sources.load_generator(snapshot)
+        generator = sources.load_generator(snapshot)
         level = float(generator.level_of_detail.numpy())
         losses = snapshot.configuration.get("G_loss", {})
         return cls.from_generator(
             generator,
             level,
-            dictionary=tbgan_sources.find_dictionary(
-                dictionary, snapshot, generator.config
-            ),
+            dictionary=sources.find_dictionary(dictionary, snapshot, generator.config),
             label_softmax=bool(losses.get("label_softmax", True)),
             source=str(snapshot.path),
         )
@@ -198,7 +197,7 @@ class TbganPipeline:
         """
         import tensorflow as tf
 
-        path = tbgan_sources.newest_version(directory)
+        path = sources.newest_version(directory)
         card = files.read_json(path / "assets.extra" / "model_card.json")
         try:
             network = {
@@ -228,7 +227,7 @@ class TbganPipeline:
         return cls(
             run,
             **network,
-            dictionary=tbgan_sources.open_dictionary(dictionary, network["resolution"]),
+            dictionary=sources.open_dictionary(dictionary, network["resolution"]),
             label_softmax=bool(card.get("label_softmax", True)),
             level_of_detail=float(card.get("level_of_detail", 0.0)),
             source=str(path),
@@ -432,7 +431,7 @@ def open_pipeline(
     from tf_faces.training import checkpoints
 
     path = pathlib.Path(source)
-    if path.is_dir() and tbgan_sources.is_export(path):
+    if path.is_dir() and sources.is_export(path):
         return TbganPipeline.from_export(path, dictionary=dictionary)
     if path.is_dir() and (path / "manifest.json").is_file():
         return TbganPipeline.from_snapshot(

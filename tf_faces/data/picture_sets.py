@@ -33,13 +33,13 @@ import tqdm
 
 from tf_faces.core import files, machine, seeding
 from tf_faces.core.errors import InputError
-from tf_faces.data import coefficient_tables as tables
+from tf_faces.data import coefficient_tables
 from tf_faces.geometry import cameras, lighting, rotations
 from tf_faces.morphable import io as morphable_io
-from tf_faces.morphable import raw_form as face_models
+from tf_faces.morphable import raw_form
 from tf_faces.morphable.coefficients import FaceCoefficients
 from tf_faces.morphable.model import MorphableModel
-from tf_faces.pipelines import face_manifold_pictures as pictures
+from tf_faces.viz import painter as pictures
 
 _FORMAT = "tf_faces face_manifold picture set 2"
 _FACES_A_TASK = 32
@@ -271,7 +271,7 @@ class _Worker:
         self.folder = pathlib.Path(folder)
         loaded = _visible_model(model)
         self.painter = pictures.Painter(loaded, with_mouth=True)
-        self.faces = tables.read(self.folder / "coefficients.npz")
+        self.faces = coefficient_tables.read(self.folder / "coefficients.npz")
         self.options = options
         self.implementation = implementation
 
@@ -308,7 +308,7 @@ def _run_task(numbers: np.ndarray) -> int:
 
 def _visible_model(path_or_name: str) -> MorphableModel:
     """Loads a face model with 68 landmarks, without what is transparent."""
-    model = morphable_io.opaque_part(face_models.load(path_or_name))
+    model = morphable_io.opaque_part(raw_form.load(path_or_name))
     if model.landmarks68 is None:
         raise InputError(
             f"the face model {model.name!r} has no 68 landmarks, which pt2d needs."
@@ -345,7 +345,7 @@ def stored_faces(directory: files.PathLike) -> FaceCoefficients | None:
     directory = pathlib.Path(directory)
     if not (directory / "set.json").is_file():
         return None
-    return tables.read(directory / "coefficients.npz")
+    return coefficient_tables.read(directory / "coefficients.npz")
 
 
 def _prepare(
@@ -370,7 +370,7 @@ def _prepare(
                 f"{directory}: holds a set made with other options; expected the same, "
                 "or another folder."
             )
-        earlier = tables.read(directory / "coefficients.npz")
+        earlier = coefficient_tables.read(directory / "coefficients.npz")
         if not np.array_equal(earlier.shape, faces.shape) or not np.array_equal(
             earlier.expression, faces.expression
         ):
@@ -383,7 +383,7 @@ def _prepare(
         raise InputError(f"{directory}: is not empty, expected a free folder.")
     for name in ("synthetic", "depth", "masks") if options.maps else ("synthetic",):
         (directory / name).mkdir(parents=True, exist_ok=True)
-    tables.write(directory / "coefficients.npz", faces)
+    coefficient_tables.write(directory / "coefficients.npz", faces)
     files.write_json(stored, recipe)
 
 

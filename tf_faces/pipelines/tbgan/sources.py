@@ -8,7 +8,7 @@ from tf_faces.core import files
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.morphable import uv_dictionary as uv_dictionaries
 from tf_faces.morphable.uv_dictionary import UvDictionary
-from tf_faces.pipelines import tbgan_maps
+from tf_faces.pipelines.tbgan import maps
 
 
 def load_generator(snapshot):
@@ -60,7 +60,7 @@ def open_dictionary(
     if dictionary is None:
         return None
     if str(dictionary) == "grid":
-        return tbgan_maps.grid_dictionary(resolution)
+        return maps.grid_dictionary(resolution)
     return uv_dictionaries.load(files.require_file(dictionary, "UV dictionary"))
 
 

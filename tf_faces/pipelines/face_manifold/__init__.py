@@ -1,0 +1,5 @@
+"""Faces in, plausible faces out."""
+
+from tf_faces.pipelines.face_manifold.manifold import MODE_FOLDERS, FaceManifold
+
+__all__ = ["MODE_FOLDERS", "FaceManifold"]

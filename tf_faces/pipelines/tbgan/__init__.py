@@ -1,0 +1,5 @@
+"""Latents in, coupled maps and meshes out."""
+
+from tf_faces.pipelines.tbgan.sampler import TbganPipeline, card_fields, open_pipeline
+
+__all__ = ["TbganPipeline", "card_fields", "open_pipeline"]
