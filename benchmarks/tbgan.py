@@ -149,7 +149,7 @@ def make_plain(system, minibatch: int):
     import tensorflow as tf
 
     from benchmarks import plain_tbgan
-    from tf_faces.training import tbgan_step
+    from tf_faces.training.tbgan import step as tbgan_step
 
     step = plain_tbgan.Step(system.generator, system.discriminator)
     all_labels = tf.constant(system.dataset.labels)

@@ -23,7 +23,7 @@ import ml_collections
 
 from tf_faces.core import files
 from tf_faces.core.errors import InputError
-from tf_faces.training import schedules
+from tf_faces.training.tbgan import schedule
 
 PRESETS: dict[str, dict[str, Any]] = {
     "v1-1gpu": {
@@ -291,7 +291,7 @@ def base_config() -> ml_collections.ConfigDict:
                 "D_lrate_base": 0.001,
                 "D_lrate_dict": {},
                 "tick_kimg_base": 160.0,
-                "tick_kimg_dict": dict(schedules.TICK_KIMG),
+                "tick_kimg_dict": dict(schedule.TICK_KIMG),
             },
             "train": {
                 "total_kimg": 15000.0,

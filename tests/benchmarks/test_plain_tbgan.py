@@ -6,8 +6,9 @@ import tensorflow as tf
 
 from benchmarks import plain_tbgan
 from tf_faces.models import tbgan
-from tf_faces.training import ema, tbgan_step
-from tf_faces.training.adam import Adam
+from tf_faces.training.tbgan import average as moving_average
+from tf_faces.training.tbgan import step as tbgan_step
+from tf_faces.training.tbgan.adam import Adam
 
 COUNT = 8
 RATE = 0.001
@@ -27,7 +28,7 @@ def make_networks(resolution=32):
     generator = tbgan.Generator(tbgan.GeneratorConfig(**common))
     discriminator = tbgan.Discriminator(tbgan.DiscriminatorConfig(**common))
     average = tbgan.Generator(generator.config)
-    ema.copy(average, generator)
+    moving_average.copy(average, generator)
     return generator, discriminator, average
 
 

@@ -122,7 +122,7 @@ def test_units_are_compared_on_corrupted_faces():
 
 def _trained_for(unit, faces):
     from tf_faces.data.face_manifold import samplers
-    from tf_faces.training import face_manifold_step as steps
+    from tf_faces.training.face_manifold import step as steps
 
     denoiser = denoisers.Denoiser(DenoiserConfig("shape", 64, unit), seed=0)
     optimizer = steps.make_optimizer(

@@ -14,8 +14,8 @@ from tf_faces.data.face_manifold import dataset
 from tf_faces.models.face_manifold import denoisers
 from tf_faces.models.face_manifold.config import DenoiserConfig
 from tf_faces.training import face_manifold as training
-from tf_faces.training import face_manifold_step as steps
 from tf_faces.training import loop
+from tf_faces.training.face_manifold import step as steps
 
 LOSS_TOLERANCE = 5e-5  # Relative; seen 6e-6.
 GRADIENT_TOLERANCE = 1e-5  # Of the tensor's largest; seen 7e-7.

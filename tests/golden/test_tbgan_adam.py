@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_faces.training.adam import Adam
+from tf_faces.training.tbgan.adam import Adam
 
 
 @pytest.mark.golden("tbgan", "adam*.npz")

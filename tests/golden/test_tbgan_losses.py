@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from tests.golden import drawing, tbgan_networks
 from tf_faces.models import tbgan
-from tf_faces.training import tbgan_step
-from tf_faces.training.adam import Adam
+from tf_faces.training.tbgan import step
+from tf_faces.training.tbgan.adam import Adam
 
 
 def original_array(terms, options, label_size):
@@ -39,12 +39,8 @@ def test_losses_and_gradients(recording):
     generator, discriminator = tbgan_networks.make_networks(config, name)
     settings = generator.config
     count = config["N"]
-    d_options = tbgan_step.LossOptions(
-        label_softmax=not config["pggan"], **config["D_loss"]
-    )
-    g_options = tbgan_step.LossOptions(
-        label_softmax=not config["pggan"], **config["G_loss"]
-    )
+    d_options = step.LossOptions(label_softmax=not config["pggan"], **config["D_loss"])
+    g_options = step.LossOptions(label_softmax=not config["pggan"], **config["G_loss"])
     latents_g = drawing.normal(f"{name}/latents_G", (count, settings.latent_size))
     latents_d = drawing.normal(f"{name}/latents_D", (count, settings.latent_size))
     mixing = drawing.uniform(f"{name}/mixing", (count, 1, 1, 1))
@@ -75,7 +71,7 @@ def test_losses_and_gradients(recording):
         # All that the networks see of full-resolution images at this level.
         named = discriminator.trainables_by_name()
         with tf.GradientTape() as tape:
-            terms = tbgan_step.discriminator_losses(
+            terms = step.discriminator_losses(
                 generator,
                 discriminator,
                 optimizer,
@@ -97,7 +93,7 @@ def test_losses_and_gradients(recording):
         }
         named = generator.trainables_by_name()
         with tf.GradientTape() as tape:
-            g_terms = tbgan_step.generator_losses(
+            g_terms = step.generator_losses(
                 generator,
                 discriminator,
                 tf.constant(latents_g),
@@ -144,9 +140,7 @@ def test_losses_and_gradients(recording):
             scores, logits = discriminator(
                 generator(
                     latents_g,
-                    tbgan_step.probabilities(
-                        tf.constant(arrays["labels_G"]), g_options
-                    ),
+                    step.probabilities(tf.constant(arrays["labels_G"]), g_options),
                     lod,
                 ),
                 lod,

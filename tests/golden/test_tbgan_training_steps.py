@@ -6,8 +6,9 @@ import tensorflow as tf
 
 from tests.golden import drawing, tbgan_networks
 from tf_faces.models import tbgan
-from tf_faces.training import ema, tbgan_step
-from tf_faces.training.adam import Adam
+from tf_faces.training.tbgan import average as moving_average
+from tf_faces.training.tbgan import step as tbgan_step
+from tf_faces.training.tbgan.adam import Adam
 
 
 @pytest.mark.golden("tbgan", "train_*.npz")
@@ -17,7 +18,7 @@ def test_training_iterations(recording):
     name = tbgan_networks.fixture_name(recording)
     generator, discriminator = tbgan_networks.make_networks(config, name)
     average = tbgan.Generator(generator.config)
-    ema.copy(average, generator)
+    moving_average.copy(average, generator)
     settings = generator.config
     count, steps = config["N"], config["steps"]
     level = tbgan.split_level_of_detail(config["lod"])

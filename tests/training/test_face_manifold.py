@@ -14,7 +14,7 @@ from tf_faces.data import coefficient_tables
 from tf_faces.morphable.coefficients import FaceCoefficients
 from tf_faces.training import checkpoints, loop
 from tf_faces.training import face_manifold as training
-from tf_faces.training import face_manifold_step as steps
+from tf_faces.training.face_manifold import step as steps
 
 
 def _config(*assignments, preset="smoke"):

@@ -10,7 +10,16 @@ from PIL import Image
 import configs
 from tests import tiny_training
 from tf_faces.core.errors import InputError
-from tf_faces.training import loop, schedules, tbgan, tbgan_data, tbgan_pictures
+from tf_faces.training import loop, tbgan
+from tf_faces.training.tbgan import (
+    builtin_data,
+)
+from tf_faces.training.tbgan import (
+    schedule as schedules,
+)
+from tf_faces.training.tbgan import (
+    sheets as picture_sheets,
+)
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +160,7 @@ def test_half_precision_looks_for_its_scale(data):
     ("size", "expected"), [("4k", (32, 32)), ("1080p", (32, 32)), ("5x2", (5, 2))]
 )
 def test_grid_sizes(size, expected):
-    assert tbgan_pictures._grid_size(size, 16) == expected
+    assert picture_sheets._grid_size(size, 16) == expected
 
 
 def test_sheets_are_the_same_after_a_restart(data, tmp_path):
@@ -188,7 +197,7 @@ def test_rows_follow_classes_where_labels_are_one_hot():
 
             return contextlib.nullcontext()
 
-    _, labels = tbgan_pictures._choose_reals(OneHot(), 4, 3, by_class=True)
+    _, labels = picture_sheets._choose_reals(OneHot(), 4, 3, by_class=True)
     classes = labels.argmax(1).reshape(3, 4)
     np.testing.assert_array_equal(classes[:2], [[0] * 4, [1] * 4])
     assert set(classes[2]) <= {0, 1}  # bounded tries: takes what comes
@@ -206,7 +215,7 @@ def test_built_in_data(tmp_path, preset, monkeypatch):
     config.data_dir = str(tmp_path / "datasets")
     config.dataset.build_count = 6
     config.dataset.build_resolution = 32
-    assert not tbgan_data.is_built(config)
+    assert not builtin_data.is_built(config)
     assert not tbgan.prepare_data(config, dry_run=True)
     assert not (tmp_path / "datasets").exists()
     assert "32x32" in tbgan.plan(config, None)
@@ -214,12 +223,12 @@ def test_built_in_data(tmp_path, preset, monkeypatch):
     dataset = tbgan.open_dataset(config)
     assert (dataset.resolution, dataset.num_channels, dataset.label_size) == (32, 9, 7)
     assert dataset.count == 6
-    assert tbgan_data.uv_dictionary(config).is_file()
+    assert builtin_data.uv_dictionary(config).is_file()
 
     def forbidden(*_, **__):
         raise AssertionError("made twice")
 
-    monkeypatch.setattr(tbgan_data, "build", forbidden)
+    monkeypatch.setattr(builtin_data, "build", forbidden)
     assert tbgan.prepare_data(config)
 
 

@@ -15,7 +15,9 @@ import tensorflow as tf
 import configs
 from tests import tiny_training
 from tf_faces.models import tbgan as networks
-from tf_faces.training import adam, distribution, loop, tbgan, tbgan_step
+from tf_faces.training import distribution, loop, tbgan
+from tf_faces.training.tbgan import adam
+from tf_faces.training.tbgan import step as tbgan_step
 
 RATE = 0.05
 STEPS = 2

@@ -17,8 +17,8 @@ import tensorflow as tf
 from tf_faces.layers import resampling
 from tf_faces.losses import adversarial
 from tf_faces.models import tbgan as networks
-from tf_faces.training import ema
-from tf_faces.training.adam import Adam
+from tf_faces.training.tbgan import average as moving_average
+from tf_faces.training.tbgan.adam import Adam
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,7 +181,7 @@ def set_level(model, level: networks.LevelOfDetail) -> None:
     """Stores the level of detail in a network, where snapshots keep it."""
     fraction = 0.0 if level.fraction is None else level.fraction
     value = tf.cast(level.floor, tf.float32) + fraction
-    ema.local_variable(model.level_of_detail).assign(value)
+    moving_average.local_variable(model.level_of_detail).assign(value)
 
 
 def discriminator_step(
@@ -227,7 +227,7 @@ def discriminator_step(
 
     terms, gradients = _gradients(discriminator, level, evaluate, optimizer)
     report = optimizer.apply(gradients, learning_rate)
-    ema.update(average, generator, smoothing)
+    moving_average.update(average, generator, smoothing)
     means = {
         tag: tf.reduce_mean(value) for tag, value in terms.items() if tag != "loss"
     }

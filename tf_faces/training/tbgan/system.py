@@ -30,17 +30,18 @@ from tf_faces.core import runs, seeding
 from tf_faces.core.errors import InputError
 from tf_faces.data import tbgan as data
 from tf_faces.models import tbgan as networks
-from tf_faces.training import (
+from tf_faces.training import checkpoints, distribution, logging, loop
+from tf_faces.training.tbgan import (
     adam,
-    checkpoints,
-    distribution,
-    ema,
-    logging,
-    loop,
-    schedules,
-    tbgan_data,
-    tbgan_pictures,
-    tbgan_step,
+    average,
+    builtin_data,
+    sheets,
+)
+from tf_faces.training.tbgan import (
+    schedule as schedules,
+)
+from tf_faces.training.tbgan import (
+    step as tbgan_step,
 )
 
 # Options that a resumed run may change, because they do not alter the training itself.
@@ -127,7 +128,7 @@ def prepare_data(config: ml_collections.ConfigDict, dry_run: bool = False) -> bo
     Returns:
       Whether the data set is there now; False only under `dry_run`.
     """
-    if config.dataset.build_count == 0 or tbgan_data.is_built(config):
+    if config.dataset.build_count == 0 or builtin_data.is_built(config):
         return True
     if dry_run:
         print(
@@ -135,7 +136,7 @@ def prepare_data(config: ml_collections.ConfigDict, dry_run: bool = False) -> bo
             f"there yet: {config.dataset.build_count} faces would be made."
         )
         return False
-    tbgan_data.build(config)
+    builtin_data.build(config)
     return True
 
 
@@ -236,7 +237,7 @@ class TbganSystem:
                     {**common, **_network_options(config.D)}
                 )
             )
-            ema.copy(self.average, self.generator)
+            average.copy(self.average, self.generator)
             self.generator_optimizer = adam.Adam(
                 self.generator.trainables_by_name(), "TrainG", **config.G_opt.to_dict()
             )
@@ -254,7 +255,7 @@ class TbganSystem:
         self._reader: _Reader | None = None
         self._steps: dict[tuple, Any] = {}
         self._names: dict[bool, tuple[str, ...]] = {}
-        self._sheets: tbgan_pictures.Sheets | None = None
+        self._sheets: sheets.Sheets | None = None
         self._graph: tf.Graph | None = None
         self._graph_taken = False
         self._all_labels = tf.constant(dataset.labels)
@@ -482,14 +483,14 @@ class TbganSystem:
         assert self._sheets is not None, "set_up_grid comes first"
         if progress.images == 0:
             self._sheets.save_reals(run.path)
-            tbgan_data.keep_uv_dictionary(self.config, run.path)
+            builtin_data.keep_uv_dictionary(self.config, run.path)
         # Before training the level of detail is 0, as in the original.
         level = self._values.level_of_detail if self._values else 0.0
         self._sheets.save_fakes(run.path, progress.images, level)
 
     def set_up_grid(self) -> None:
         """Chooses what the sheets of pictures show."""
-        self._sheets = tbgan_pictures.Sheets(self.config, self.dataset, self.average)
+        self._sheets = sheets.Sheets(self.config, self.dataset, self.average)
 
     def layer_table(self, name: str, network) -> list[str]:
         """Returns the lines of a network's table in log.txt."""
