@@ -1,4 +1,4 @@
-from tf_faces.apps import face_manifold
+from tf_faces.apps.face_manifold import options
 
 if __name__ == "__main__":
-    raise SystemExit(face_manifold.main())
+    raise SystemExit(options.main())

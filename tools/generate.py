@@ -1,4 +1,4 @@
-from tf_faces.apps import generate
+from tf_faces.apps.tbgan import generate
 
 if __name__ == "__main__":
     raise SystemExit(generate.main())

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from tf_faces.apps import export, generate
+from tf_faces.apps import export
+from tf_faces.apps.tbgan import generate
 from tf_faces.geometry import mesh_files
 from tf_faces.models import tbgan as networks
 from tf_faces.training import checkpoints

@@ -6,6 +6,7 @@ After a change of a help text: `python -m tests.apps.test_help` writes them anew
 import argparse
 import contextlib
 import importlib
+import inspect
 import io
 import os
 import pathlib
@@ -29,9 +30,18 @@ def commands(parser: argparse.ArgumentParser) -> list[str]:
     ]
 
 
+def application(program: str):
+    """The module of `tf_faces.apps` that a tool calls."""
+    if program == "train":
+        return importlib.import_module("tf_faces.apps.train")
+    tool = importlib.import_module(f"tools.{program}")
+    (found,) = (value for value in vars(tool).values() if inspect.ismodule(value))
+    return found
+
+
 def help_text(program: str) -> str:
     """What `PROGRAM --help` prints, then `PROGRAM COMMAND --help` for all of them."""
-    app = importlib.import_module(f"tf_faces.apps.{program}")
+    app = application(program)
     calls: list[list[str]] = [["--help"]]
     if hasattr(app, "_parser"):
         calls += [[name, "--help"] for name in commands(app._parser())]

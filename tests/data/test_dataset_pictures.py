@@ -8,7 +8,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from tf_faces.apps import dataset_tool
+from tf_faces.apps.tbgan import dataset_tool
 from tf_faces.data.record_sets import reader
 
 

@@ -13,7 +13,7 @@ import PIL.Image
 import pytest
 
 from tests.data import coupled_source
-from tf_faces.apps import dataset_tool
+from tf_faces.apps.tbgan import dataset_tool
 from tf_faces.data.record_sets import coupled, frames, reader
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -446,7 +446,7 @@ def test_tool_starts_without_tensorflow(tmp_path):
     arguments = coupled_source.arguments(source, tmp_path / "faces")
     code = (
         "import sys\n"
-        "from tf_faces.apps import dataset_tool\n"
+        "from tf_faces.apps.tbgan import dataset_tool\n"
         f"status = dataset_tool.main({arguments!r})\n"
         f"status += dataset_tool.main(['verify', {str(tmp_path / 'faces')!r}])\n"
         "assert not {'tensorflow', 'keras', 'scipy'} & set(sys.modules)\n"

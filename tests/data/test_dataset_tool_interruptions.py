@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.data import coupled_source
-from tf_faces.apps import dataset_tool
+from tf_faces.apps.tbgan import dataset_tool
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 

@@ -19,7 +19,7 @@ The three lines of a tool:
     if __name__ == "__main__":
         raise SystemExit(dataset_tool.main())
 
-with, in `tf_faces.apps.dataset_tool`,
+with, in `tf_faces.apps.tbgan.dataset_tool`,
 
     def main(arguments: Sequence[str] | None = None) -> int:
         return entry.run(_main, arguments)

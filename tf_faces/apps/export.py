@@ -125,7 +125,7 @@ def _export_tbgan(options, folder, output) -> pathlib.Path:
 
 
 def _export_face_manifold(options, folder, output) -> pathlib.Path:
-    from tf_faces.apps import face_manifold_common as common
+    from tf_faces.apps.face_manifold import common
     from tf_faces.convert import face_manifold as weights
     from tf_faces.export import face_manifold as export_face_manifold
     from tf_faces.morphable import raw_form

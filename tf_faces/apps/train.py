@@ -85,10 +85,10 @@ def _main(arguments: list[str]) -> int:
             log.write(f"Error: {' '.join(str(error).split())}\n")
             raise
     if finished is not None:
-        from tf_faces.apps import training_results
+        from tf_faces.apps.tbgan import results
 
         # To the terminal only: log.txt ends as the original's.
-        return training_results.present(*finished)
+        return results.present(*finished)
     return 0
 
 

@@ -185,7 +185,7 @@ def make_uv_set(options: argparse.Namespace) -> None:
 
 
 def display(options: argparse.Namespace) -> None:
-    from tf_faces.apps import dataset_display
+    from tf_faces.apps.tbgan import dataset_display
     from tf_faces.data import images
     from tf_faces.data.record_sets import inspection, reader
 

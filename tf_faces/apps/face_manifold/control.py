@@ -10,7 +10,7 @@ import warnings
 
 import numpy as np
 
-from tf_faces.apps import face_manifold_common as common
+from tf_faces.apps.face_manifold import common
 from tf_faces.convert import face_manifold as weights
 from tf_faces.core import files, seeding
 from tf_faces.core.errors import InputError

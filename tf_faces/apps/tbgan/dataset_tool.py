@@ -3,7 +3,8 @@
 import argparse
 from collections.abc import Callable, Sequence
 
-from tf_faces.apps import dataset_commands, entry
+from tf_faces.apps import entry
+from tf_faces.apps.tbgan import dataset_commands
 
 _EPILOG = """\
 examples:

@@ -228,7 +228,7 @@ def _add_generate_dataset(commands) -> None:
         commands,
         "generate-dataset",
         "corrupted copies of faces, for training",
-        _lazy("face_manifold_programs", "generate_dataset"),
+        _lazy("face_manifold.programs", "generate_dataset"),
     )
     _add_data(parser)
     _add_mode(parser, "both")
@@ -258,7 +258,7 @@ def _add_test(commands) -> None:
         commands,
         "test",
         "corrupts real faces, denoises them, and draws all three",
-        _lazy("face_manifold_programs", "test"),
+        _lazy("face_manifold.programs", "test"),
     )
     _add_data(parser)
     _add_mode(parser, "shape")
@@ -288,7 +288,7 @@ def _add_denoise(commands) -> None:
         commands,
         "denoise",
         "denoises a table of faces",
-        _lazy("face_manifold_programs", "denoise"),
+        _lazy("face_manifold.programs", "denoise"),
     )
     _add_mode(parser, "shape")
     parser.add_argument("-path", "--path", required=True, help="table, or .mat folder")
@@ -313,7 +313,7 @@ def _add_create_synthetic(commands) -> None:
         commands,
         "create-synthetic",
         "random faces, brought to the manifold",
-        _lazy("face_manifold_programs", "create_synthetic"),
+        _lazy("face_manifold.programs", "create_synthetic"),
     )
     _add_mode(parser, "both")
     parser.add_argument("-size", "--size", type=count, default=50, help="faces")
@@ -360,7 +360,7 @@ def _add_scatter(commands) -> None:
         commands,
         "scatter",
         "normal, uniform, real and generated faces on a plane, and their traces",
-        _lazy("face_manifold_programs", "scatter"),
+        _lazy("face_manifold.programs", "scatter"),
     )
     _add_data(parser)
     _add_mode(parser, "both")
@@ -393,7 +393,7 @@ def _add_complete(commands) -> None:
         commands,
         "complete",
         "fixes some coefficients and lets the network find the others",
-        _lazy("face_manifold_control", "complete"),
+        _lazy("face_manifold.control", "complete"),
     )
     parser.add_argument(
         "--mode", choices=("shape", "exp", "expression"), default="shape"
@@ -419,7 +419,7 @@ def _add_interpolate(commands) -> None:
         commands,
         "interpolate",
         "walks from one face to another along the manifold",
-        _lazy("face_manifold_control", "interpolate"),
+        _lazy("face_manifold.control", "interpolate"),
     )
     _add_mode(parser, "both")
     parser.add_argument("--path", required=True, help="table, or .mat folder")
@@ -444,7 +444,7 @@ def _add_evaluate(commands) -> None:
         commands,
         "evaluate",
         "diversity and plausibility of generated faces in one table",
-        _lazy("face_manifold_control", "evaluate"),
+        _lazy("face_manifold.control", "evaluate"),
     )
     _add_data(parser, required=False)
     _add_mode(parser, "both")
@@ -466,7 +466,7 @@ def _add_convert(commands) -> None:
         commands,
         "convert",
         "weights (.pkl, .pt, .npz) or tables (.pkl, .npz, .parquet) to another form",
-        _lazy("face_manifold_control", "convert"),
+        _lazy("face_manifold.control", "convert"),
     )
     parser.add_argument("source", help="file, or a folder of .mat files")
     parser.add_argument("target", help="file; its suffix decides the form")

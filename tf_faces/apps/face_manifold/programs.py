@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 
-from tf_faces.apps import face_manifold_common as common
+from tf_faces.apps.face_manifold import common
 from tf_faces.core import files, seeding
 from tf_faces.core.errors import InputError, missing_dependency
 from tf_faces.data import fitted_faces, picture_sets

@@ -21,7 +21,7 @@ def present(run: runs.RunFolder, config: ml_collections.ConfigDict) -> int:
             f"tools/generate.py {run.path} --uv_dictionary FILE makes them."
         )
     elif finish.get("samples"):
-        from tf_faces.apps import generate
+        from tf_faces.apps.tbgan import generate
 
         arguments = [str(run.path), "--output", str(run.path / "faces")]
         arguments += ["--count", str(finish.samples)]

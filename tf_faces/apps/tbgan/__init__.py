@@ -1,0 +1,1 @@
+"""Programs of TBGAN and of its record sets."""
