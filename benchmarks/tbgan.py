@@ -111,11 +111,11 @@ class _Observed:
 
 def make_system(directory, arguments, resolution: int, from_memory: bool, xla=False):
     """Makes the training system of one variant; returns (iterate, system, data set)."""
-    import configs
+    from tf_faces.core import configuration
     from tf_faces.data import tbgan as data
     from tf_faces.training import distribution, loop, tbgan
 
-    config = configs.load("tbgan", "v2-1gpu")
+    config = configuration.load("tbgan", "v2-1gpu")
     options = [
         *(f"{scope}.fmap_base={arguments.fmap_base}" for scope in "GD"),
         *(f"{scope}.fmap_max={arguments.fmap_max}" for scope in "GD"),
@@ -127,7 +127,7 @@ def make_system(directory, arguments, resolution: int, from_memory: bool, xla=Fa
         "train.minibatch_repeats=1",
         f"xla={xla}",
     ]
-    configs.override(config, options)
+    configuration.override(config, options)
     dataset = data.TfrecordDataset(
         directory, max_label_size="full", memory_mb=0, seed=config.random_seed
     )

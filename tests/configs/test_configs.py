@@ -5,33 +5,35 @@ import json
 
 import pytest
 
-import configs
-from configs import tbgan
+from tf_faces.configs import tbgan
+from tf_faces.core import configuration
 from tf_faces.core.errors import InputError
 
 
-@pytest.mark.parametrize("preset", sorted(tbgan.PRESETS))
-@pytest.mark.parametrize("modifier", ["none", *sorted(tbgan.MODIFIERS)])
+@pytest.mark.parametrize("preset", sorted(tbgan.PRESETS.presets))
+@pytest.mark.parametrize("modifier", ["none", *sorted(tbgan.PRESETS.modifiers)])
 def test_every_combination_resolves(preset, modifier):
-    config = configs.load("tbgan", f"{preset}+{modifier}")
+    config = configuration.load("tbgan", f"{preset}+{modifier}")
     assert config.is_locked
-    plain = configs.load("tbgan", preset)
+    plain = configuration.load("tbgan", preset)
     changed = config.to_dict() != plain.to_dict()
     assert changed == (modifier != "none")  # at least the description tells
 
 
 def test_description_follows_the_original():
-    config = configs.load("tbgan", "v2-4gpus+VERBOSE")
+    config = configuration.load("tbgan", "v2-4gpus+VERBOSE")
     assert config.desc == "pgan-{dataset}-preset-v2-4gpus-VERBOSE"
-    both = [configs.load("tbgan", f"v2-1gpu+{a}+{b}").desc
+    both = [configuration.load("tbgan", f"v2-1gpu+{a}+{b}").desc
             for a, b in itertools.permutations(["HIST", "fp32"])]  # fmt: skip
     assert both == ["pgan-{dataset}-preset-v2-1gpu-fp32-HIST"] * 2
 
 
 def test_presets_share_no_state():
-    first = configs.load("tbgan", "v2-4gpus")
-    configs.override(first, ["sched.minibatch_dict.4=1", "train.drange_net=[0,1]"])
-    second = configs.load("tbgan", "v2-4gpus")
+    first = configuration.load("tbgan", "v2-4gpus")
+    configuration.override(
+        first, ["sched.minibatch_dict.4=1", "train.drange_net=[0,1]"]
+    )
+    second = configuration.load("tbgan", "v2-4gpus")
     assert second.sched.minibatch_dict[4] == 512
     assert list(second.train.drange_net) == [-1, 1]
 
@@ -51,7 +53,9 @@ def test_presets_share_no_state():
     ],
 )
 def test_overrides(assignment, path, value):
-    config = configs.override(configs.load("tbgan", "v2-1gpu"), [assignment])
+    config = configuration.override(
+        configuration.load("tbgan", "v2-1gpu"), [assignment]
+    )
     node = config
     for part in path.split("."):
         node = node[part]
@@ -60,11 +64,13 @@ def test_overrides(assignment, path, value):
 
 
 def test_tables_are_replaced_or_extended():
-    config = configs.load("tbgan", "v2-1gpu")
-    configs.override(config, ["sched.minibatch_dict={4: 2}", "sched.G_lrate_dict.8=1"])
+    config = configuration.load("tbgan", "v2-1gpu")
+    configuration.override(
+        config, ["sched.minibatch_dict={4: 2}", "sched.G_lrate_dict.8=1"]
+    )
     assert config.sched.minibatch_dict.to_dict() == {4: 2}
     assert config.sched.G_lrate_dict.to_dict() == {1024: 0.0015, 8: 1}
-    configs.override(config, ["sched.minibatch_dict={}"])
+    configuration.override(config, ["sched.minibatch_dict={}"])
     assert config.sched.minibatch_dict.to_dict() == {}
 
 
@@ -88,7 +94,7 @@ def test_tables_are_replaced_or_extended():
 )
 def test_wrong_overrides_are_named(assignment, sentence):
     with pytest.raises(InputError, match=sentence):
-        configs.override(configs.load("tbgan", "v2-1gpu"), [assignment])
+        configuration.override(configuration.load("tbgan", "v2-1gpu"), [assignment])
 
 
 @pytest.mark.parametrize(
@@ -103,18 +109,20 @@ def test_wrong_overrides_are_named(assignment, sentence):
 )
 def test_wrong_presets_are_named(preset, sentence):
     with pytest.raises(InputError, match=sentence):
-        configs.load("tbgan", preset)
+        configuration.load("tbgan", preset)
 
 
 def test_unknown_system():
     with pytest.raises(InputError, match="--model: found 'nerf'"):
-        configs.load("nerf", "v2-1gpu")
+        configuration.load("nerf", "v2-1gpu")
 
 
 @pytest.mark.parametrize("preset", ["v2-4gpus+fp16", "demo"])
 def test_json_round_trip(preset):
-    config = configs.load("tbgan", preset)
-    back = configs.from_json("tbgan", json.loads(json.dumps(config.to_dict())))
+    config = configuration.load("tbgan", preset)
+    back = configuration.presets("tbgan").from_json(
+        json.loads(json.dumps(config.to_dict()))
+    )
     assert back.to_dict() == config.to_dict()
     assert back.is_locked
 
@@ -125,9 +133,9 @@ def make_data(folder):
 
 
 def finalized(data_dir, preset="v2-1gpu"):
-    config = configs.load("tbgan", preset)
+    config = configuration.load("tbgan", preset)
     config.data_dir = str(data_dir)
-    configs.finalize("tbgan", config)
+    configuration.finalize(config)
     return config
 
 

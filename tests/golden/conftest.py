@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tests.golden import prnet_face
+from tests.golden.prnet import face as prnet_face
 
 
 @pytest.fixture

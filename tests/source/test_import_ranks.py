@@ -11,6 +11,7 @@ PACKAGE = pathlib.Path(__file__).resolve().parents[2] / "tf_faces"
 ORDER = (
     ("version",),
     ("core",),
+    ("configs",),
     ("ops",),
     ("geometry",),
     ("morphable", "layers"),

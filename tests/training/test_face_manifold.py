@@ -6,9 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-import configs
 from tf_faces.convert import face_manifold as convert
-from tf_faces.core import runs
+from tf_faces.core import configuration, runs
 from tf_faces.core.errors import InputError
 from tf_faces.data import coefficient_tables
 from tf_faces.morphable.coefficients import FaceCoefficients
@@ -18,8 +17,8 @@ from tf_faces.training.face_manifold import step as steps
 
 
 def _config(*assignments, preset="smoke"):
-    config = configs.load("face_manifold", preset)
-    configs.override(config, assignments)
+    config = configuration.load("face_manifold", preset)
+    configuration.override(config, assignments)
     return config
 
 
@@ -225,8 +224,8 @@ def test_wrong_options(assignment, message):
 
 
 def test_presets():
-    module = configs.module("face_manifold")
-    for name in module.PRESETS:
+    module = configuration.presets("face_manifold")
+    for name in module.presets:
         config = module.get_config(name)
         assert config.desc == f"face_manifold-{name}"
     both = module.get_config("both+ict+thorough")

@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-import configs
 from tests import tiny_training
+from tf_faces.core import configuration
 from tf_faces.core.errors import InputError
 from tf_faces.training import loop, tbgan
 from tf_faces.training.tbgan import (
@@ -28,11 +28,11 @@ def data(tmp_path_factory):
 
 
 def make_config(data, *settings):
-    config = configs.load("tbgan", "v2-1gpu")
+    config = configuration.load("tbgan", "v2-1gpu")
     tiny = [argument.removeprefix("--config.") for argument in tiny_training.TINY[1:]]
-    configs.override(config, [*tiny, *settings])
+    configuration.override(config, [*tiny, *settings])
     config.data_dir = str(data)
-    configs.finalize("tbgan", config)
+    configuration.finalize(config)
     return config
 
 
@@ -121,10 +121,10 @@ def test_mirroring_pictures_is_allowed(tmp_path):
 
 
 def test_synthetic_data_trains():
-    config = configs.load("tbgan", "v2-1gpu+syn1024rgb+singletrunk")
+    config = configuration.load("tbgan", "v2-1gpu+syn1024rgb+singletrunk")
     tiny = [argument.removeprefix("--config.") for argument in tiny_training.TINY[1:]]
-    configs.override(config, [*tiny, "dataset.resolution=16"])
-    configs.finalize("tbgan", config)
+    configuration.override(config, [*tiny, "dataset.resolution=16"])
+    configuration.finalize(config)
     system = tbgan.TbganSystem(
         config, tf.distribute.get_strategy(), tbgan.open_dataset(config)
     )
@@ -133,7 +133,7 @@ def test_synthetic_data_trains():
 
 
 def test_half_precision_looks_for_its_scale(data):
-    half = configs.load("tbgan", "v2-1gpu+fp16")
+    half = configuration.load("tbgan", "v2-1gpu+fp16")
     settings = [f"{net}.dtype=float16" for net in "GD"]
     settings += [f"{net}_opt.use_loss_scaling=true" for net in "GD"]
     assert half.G.dtype == "float16" and half.G_opt.use_loss_scaling
@@ -211,7 +211,7 @@ def test_too_many_replicas_for_a_minibatch():
 
 @pytest.mark.parametrize("preset", ["demo", "smoke"])
 def test_built_in_data(tmp_path, preset, monkeypatch):
-    config = configs.load("tbgan", preset)
+    config = configuration.load("tbgan", preset)
     config.data_dir = str(tmp_path / "datasets")
     config.dataset.build_count = 6
     config.dataset.build_resolution = 32
@@ -234,7 +234,7 @@ def test_built_in_data(tmp_path, preset, monkeypatch):
 
 def test_plan_names_every_phase():
     schedule = dataclasses.replace(
-        tbgan.make_schedule(configs.load("tbgan", "v2-4gpus"), 9), replicas=4
+        tbgan.make_schedule(configuration.load("tbgan", "v2-4gpus"), 9), replicas=4
     )
     lines = schedules.describe(schedule, 16000)
     assert sum("fading in" in line for line in lines) == 7

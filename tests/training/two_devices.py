@@ -12,8 +12,8 @@ os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 import numpy as np
 import tensorflow as tf
 
-import configs
 from tests import tiny_training
+from tf_faces.core import configuration
 from tf_faces.models import tbgan as networks
 from tf_faces.training import distribution, loop, tbgan
 from tf_faces.training.tbgan import adam
@@ -114,16 +114,16 @@ def values_of(models):
 
 def train_system(strategy, data):
     """Two iterations of the whole training system, without minibatch statistics."""
-    config = configs.load("tbgan", "v2-1gpu")
+    config = configuration.load("tbgan", "v2-1gpu")
     settings = [
         argument.removeprefix("--config.") for argument in tiny_training.TINY[1:]
     ]
     settings += ["D.mbstd_group_size=1", f"sched.G_lrate_base={RATE}"]
     settings += [f"sched.D_lrate_base={RATE}", "sched.lod_initial_resolution=8"]
-    configs.override(config, settings)
+    configuration.override(config, settings)
     config.num_gpus = strategy.num_replicas_in_sync
     config.data_dir = str(data)
-    configs.finalize("tbgan", config)
+    configuration.finalize(config)
     tf.keras.utils.set_random_seed(3)
     system = tbgan.TbganSystem(config, strategy, tbgan.open_dataset(config))
     with strategy.scope():

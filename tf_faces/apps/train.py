@@ -25,9 +25,8 @@ from collections.abc import Iterator, Sequence
 import ml_collections
 from absl import flags
 
-import configs
 from tf_faces.apps import entry
-from tf_faces.core import runs
+from tf_faces.core import configuration, runs, stems
 from tf_faces.core.errors import InputError, Terminated
 
 # Flags that set one field of the configuration.
@@ -124,8 +123,6 @@ def _parse(arguments: list[str]) -> tuple[flags.FlagValues, list[str]]:
 
 
 def _help_text(options: flags.FlagValues) -> str:
-    from configs import tbgan
-
     lines = [__doc__.strip(), "", "Flags:"]
     for name in sorted(options):
         if name in ("h",):
@@ -135,14 +132,19 @@ def _help_text(options: flags.FlagValues) -> str:
     lines += [
         "  --config.a.b=V  Another value for any option of the configuration.",
         "",
-        "Presets of tbgan:",
-        textwrap.fill(", ".join(tbgan.PRESETS), 78, initial_indent="  ",
-                      subsequent_indent="  "),
-        "Modifiers of tbgan:",
-        textwrap.fill(", ".join(tbgan.MODIFIERS), 78, initial_indent="  ",
-                      subsequent_indent="  "),
-        "Systems: " + ", ".join(configs.stems()),
-    ]  # fmt: skip
+    ]
+    for stem in stems.STEMS:
+        known = configuration.presets(stem)
+        for title, names in (
+            ("Presets", known.presets),
+            ("Modifiers", known.modifiers),
+        ):
+            lines.append(f"{title} of {stem}:")
+            lines.append(
+                textwrap.fill(
+                    ", ".join(names), 78, initial_indent="  ", subsequent_indent="  "
+                )
+            )
     return "\n".join(lines)
 
 
@@ -197,34 +199,36 @@ def _resolve(
     options: flags.FlagValues, overrides: list[str]
 ) -> tuple[str, ml_collections.ConfigDict, runs.RunFolder | None]:
     """Returns the system, its configuration, and the run that is resumed or None."""
-    stem = options.model or "tbgan"
+    stem = options.model or stems.STEMS[0]
     run = None
     if options.preset is None and options.resume is None:
+        known = ", ".join(configuration.presets(stem).presets)
         raise InputError(
-            "--preset: not given, expected one of "
-            f"{', '.join(configs.module(stem).PRESETS)}; see python train.py --help."
+            f"--preset: not given, expected one of {known}; see python train.py --help."
         )
     if options.preset is None:
         # Everything is as it was when the run began.
         run = runs.RunFolder.locate(options.result_dir or "results", options.resume)
         stored = run.read_config()
-        stem = stored.pop("model", stem)
+        stem = stored.get("model", stem)
         if options.model not in (None, stem):
             raise InputError(
                 f"--model: found {options.model}, but {run.path} trains {stem}."
             )
-        config = configs.from_json(stem, stored)
+        config = configuration.presets(stem).from_json(stored)
     else:
-        config = configs.load(stem, "+".join([options.preset, *options.modifiers]))
+        config = configuration.load(
+            stem, "+".join([options.preset, *options.modifiers])
+        )
     for flag, field in _CONFIG_FLAGS.items():
         value = getattr(options, flag)
         if value is not None:
             if field not in config:
                 raise InputError(f"--{flag}: {stem} has no such option.")
             config[field] = value
-    configs.override(config, overrides)
+    configuration.override(config, overrides)
     if options.preset is not None:
-        configs.finalize(stem, config)
+        configuration.finalize(config)
         if options.resume is not None:
             run = runs.RunFolder.locate(config.result_dir, options.resume, config.desc)
     return stem, config, run

@@ -179,7 +179,7 @@ def loop_options(config: ml_collections.ConfigDict) -> loop.Options:
         keep_snapshots=train.keep_snapshots,
         nonfinite_policy=train.nonfinite_policy,
         restore_limit=train.restore_limit,
-        configuration={"model": "face_manifold", **config.to_dict()},
+        configuration=config.to_dict(),
         free_configuration=FREE_ON_RESUME,
     )
 

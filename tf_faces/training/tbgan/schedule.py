@@ -8,6 +8,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 
+from tf_faces.configs.tbgan import TICK_KIMG
 from tf_faces.core.errors import InputError
 
 
@@ -33,12 +34,6 @@ class ScheduleValues:
     generator_learning_rate: float
     discriminator_learning_rate: float
     tick_kimg: float
-
-
-# Thousands of images a tick, by resolution.
-TICK_KIMG = {
-    4: 160, 8: 140, 16: 120, 32: 100, 64: 80, 128: 60, 256: 40, 512: 20, 1024: 10,
-}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.golden import drawing
-from tests.golden import face_manifold_recordings as recordings
+from tests.golden.face_manifold import recordings
 from tf_faces.core import matlab_files
 from tf_faces.data.face_manifold import dataset, samplers
 

@@ -15,17 +15,21 @@ A preset string is one preset and any number of modifiers: `v2-4gpus+fp32+VERBOS
 Names of options are the originals'; tables are by resolution.
 """
 
-import copy
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import ml_collections
 
-from tf_faces.core import files
+from tf_faces.core import configuration, files
 from tf_faces.core.errors import InputError
-from tf_faces.training.tbgan import schedule
 
-PRESETS: dict[str, dict[str, Any]] = {
+# Thousands of images a tick, by resolution.
+TICK_KIMG = {
+    4: 160, 8: 140, 16: 120, 32: 100, 64: 80, 128: 60, 256: 40, 512: 20, 1024: 10,
+}  # fmt: skip
+
+_PRESETS: dict[str, dict[str, Any]] = {
     "v1-1gpu": {
         "num_gpus": 1,
         "sched.minibatch_base": 16,
@@ -129,7 +133,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 # Applied in this order, whatever the order in the preset string; fp32 and fp16 exclude
 # each other, as do BENCHMARK, BENCHMARK0 and nogrowing.
-MODIFIERS: dict[str, dict[str, Any]] = {
+_MODIFIERS: dict[str, dict[str, Any]] = {
     "syn1024rgb": {
         "dataset.kind": "synthetic",
         "dataset.tfrecord_dir": "",
@@ -206,7 +210,7 @@ _EXCLUSIVE = (
     ("grandom", "grpc"),
 )
 # Parts of the description that come before the preset's name, as in config.py.
-_BEFORE_PRESET = (
+_NAMED_FIRST = (
     "syn1024rgb", "cond", "cond1", "nocond", "g1080p", "g4k", "grandom", "grpc",
 )  # fmt: skip
 
@@ -215,6 +219,7 @@ def base_config() -> ml_collections.ConfigDict:
     """Returns TBGAN's defaults, before any preset."""
     return ml_collections.ConfigDict(
         {
+            "model": "tbgan",
             "desc": "",
             "data_dir": "",
             "result_dir": "results",
@@ -291,7 +296,7 @@ def base_config() -> ml_collections.ConfigDict:
                 "D_lrate_base": 0.001,
                 "D_lrate_dict": {},
                 "tick_kimg_base": 160.0,
-                "tick_kimg_dict": dict(schedule.TICK_KIMG),
+                "tick_kimg_dict": dict(TICK_KIMG),
             },
             "train": {
                 "total_kimg": 15000.0,
@@ -328,46 +333,11 @@ def _optimizer() -> dict[str, Any]:
     }
 
 
-def get_config(preset: str = "v2-4gpus") -> ml_collections.ConfigDict:
-    """Returns the locked configuration of a preset string.
-
-    `desc` holds "{dataset}" where the data set's name belongs.
-
-    Raises:
-      InputError: if the preset or a modifier is unknown, or modifiers contradict.
-    """
-    name, *modifiers = preset.split("+")
-    if name not in PRESETS:
-        raise InputError(
-            f"--preset: found {name!r}, expected one of {', '.join(PRESETS)}."
-        )
-    modifiers = [modifier for modifier in modifiers if modifier != "none"]
-    for modifier in modifiers:
-        if modifier not in MODIFIERS:
-            raise InputError(
-                f"--preset: unknown modifier {modifier!r}, expected one of "
-                f"{', '.join(MODIFIERS)}."
-            )
-    for group in _EXCLUSIVE:
-        chosen = [modifier for modifier in group if modifier in modifiers]
-        if len(chosen) > 1:
-            raise InputError(
-                f"--preset: {' and '.join(chosen)} contradict each other, expected at "
-                "most one of them."
-            )
-    config = base_config()
-    ordered = [modifier for modifier in MODIFIERS if modifier in modifiers]
-    # kimg600 sets defaults, which presets may replace.
-    if "kimg600" in ordered:
-        _apply(config, MODIFIERS["kimg600"])
-    _apply(config, PRESETS[name])
-    for modifier in ordered:
-        if modifier != "kimg600":
-            _apply(config, MODIFIERS[modifier])
-    before = [modifier for modifier in ordered if modifier in _BEFORE_PRESET]
-    after = [modifier for modifier in ordered if modifier not in _BEFORE_PRESET]
-    config.desc = "-".join(["pgan-{dataset}", *before, "preset", name, *after])
-    return config.lock()
+def _describe(name: str, modifiers: Sequence[str]) -> str:
+    """As config.py of the originals; "{dataset}" stands for the data set's name."""
+    first = [modifier for modifier in modifiers if modifier in _NAMED_FIRST]
+    rest = [modifier for modifier in modifiers if modifier not in _NAMED_FIRST]
+    return "-".join(["pgan-{dataset}", *first, "preset", name, *rest])
 
 
 def finalize(config: ml_collections.ConfigDict) -> None:
@@ -410,15 +380,25 @@ def finalize(config: ml_collections.ConfigDict) -> None:
     config.desc = config.desc.replace("{dataset}", name)
 
 
-def _apply(config: ml_collections.ConfigDict, changes: dict[str, Any]) -> None:
-    for path, value in changes.items():
-        *parents, leaf = path.split(".")
-        node = config
-        for parent in parents:
-            node = node[parent]
-        assert leaf in node, path
-        value = copy.deepcopy(value)
-        if isinstance(value, dict):
-            value = ml_collections.ConfigDict(value)
-        with node.ignore_type():
-            node[leaf] = value
+PRESETS = configuration.Presets(
+    "tbgan",
+    base_config,
+    _PRESETS,
+    _MODIFIERS,
+    exclusive=_EXCLUSIVE,
+    before_preset=("kimg600",),
+    tables=frozenset(
+        {
+            "sched.minibatch_dict",
+            "sched.max_minibatch_per_gpu",
+            "sched.G_lrate_dict",
+            "sched.D_lrate_dict",
+            "sched.tick_kimg_dict",
+        }
+    ),
+    default="v2-4gpus",
+    describe=_describe,
+    finalize=finalize,
+)
+
+get_config = PRESETS.get_config

@@ -24,11 +24,11 @@ from typing import Any
 
 import ml_collections
 
-from tf_faces.core.errors import InputError
+from tf_faces.core import configuration
 
 GROUPS = ("shape", "expression")
 
-PRESETS: dict[str, dict[str, Any]] = {
+_PRESETS: dict[str, dict[str, Any]] = {
     "shape": {"groups": ("shape",)},
     "expression": {"groups": ("expression",)},
     "both": {"groups": GROUPS},
@@ -47,7 +47,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 
-MODIFIERS: dict[str, dict[str, Any]] = {
+_MODIFIERS: dict[str, dict[str, Any]] = {
     "builtin": {"data.source": "model", "data.model": "builtin"},
     "ict": {"data.source": "model", "data.model": "ict"},
     "fresh": {"data.source": "faces"},
@@ -58,13 +58,14 @@ MODIFIERS: dict[str, dict[str, Any]] = {
     },
     "torch2": {"train.adam": "torch2"},
 }
-_EXCLUSIVE = ({"builtin", "ict", "fresh"},)
+_EXCLUSIVE = (("builtin", "ict", "fresh"),)
 
 
 def base_config() -> ml_collections.ConfigDict:
     """Returns the original's settings."""
     return ml_collections.ConfigDict(
         {
+            "model": "face_manifold",
             "desc": "",
             # Folder of generate-dataset (source "pairs"), or a table or folder of .mat
             # files (source "faces").
@@ -134,34 +135,13 @@ def base_config() -> ml_collections.ConfigDict:
     )
 
 
-def get_config(preset: str = "both") -> ml_collections.ConfigDict:
-    """Returns the locked configuration of a preset string.
+PRESETS = configuration.Presets(
+    "face_manifold",
+    base_config,
+    _PRESETS,
+    _MODIFIERS,
+    exclusive=_EXCLUSIVE,
+    default="both",
+)
 
-    Raises:
-      InputError: if the preset or a modifier is unknown, or modifiers contradict.
-    """
-    name, *modifiers = preset.split("+")
-    if name not in PRESETS:
-        raise InputError(
-            f"--preset: found {name!r}, expected one of {', '.join(PRESETS)}."
-        )
-    for modifier in modifiers:
-        if modifier not in MODIFIERS:
-            raise InputError(
-                f"--preset: unknown modifier {modifier!r}, expected one of "
-                f"{', '.join(MODIFIERS)}."
-            )
-    for group in _EXCLUSIVE:
-        chosen = [modifier for modifier in modifiers if modifier in group]
-        if len(chosen) > 1:
-            raise InputError(
-                f"--preset: {' and '.join(chosen)} contradict each other, expected at "
-                "most one of them."
-            )
-    config = base_config()
-    with config.ignore_type():
-        for changes in (PRESETS[name], *(MODIFIERS[entry] for entry in modifiers)):
-            for path, value in changes.items():
-                config.update_from_flattened_dict({path: value})
-    config.desc = "-".join(["face_manifold", name, *modifiers])
-    return config.lock()
+get_config = PRESETS.get_config

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.golden import drawing, tbgan_networks
+from tests.golden import drawing
+from tests.golden.tbgan import networks as tbgan_networks
 from tf_faces.models import tbgan
 from tf_faces.training.tbgan import average as moving_average
 from tf_faces.training.tbgan import step as tbgan_step

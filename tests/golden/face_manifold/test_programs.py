@@ -11,7 +11,7 @@ import scipy.io
 from PIL import Image
 
 from tests.golden import drawing
-from tests.golden import face_manifold_recordings as recordings
+from tests.golden.face_manifold import recordings
 from tf_faces.apps import face_manifold as program
 from tf_faces.convert import torch
 from tf_faces.data import coefficient_tables

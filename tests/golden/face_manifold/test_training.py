@@ -5,11 +5,10 @@ import json
 import numpy as np
 import pytest
 
-import configs
 from tests.golden import drawing
-from tests.golden import face_manifold_recordings as recordings
+from tests.golden.face_manifold import recordings
 from tf_faces.convert import face_manifold as convert
-from tf_faces.core import runs
+from tf_faces.core import configuration, runs
 from tf_faces.data.face_manifold import dataset
 from tf_faces.models.face_manifold import denoisers
 from tf_faces.models.face_manifold.config import DenoiserConfig
@@ -127,8 +126,8 @@ def test_training_program(recording, tmp_path, monkeypatch, capfd):
     net, tag = recordings.net(recording), recordings.tag(recording)
     group = recordings.GROUPS[net]
     epochs = int(arrays["epochs"])
-    config = configs.load("face_manifold", f"{group}+torch2")
-    configs.override(config, [f"{group}.epochs={epochs}"])
+    config = configuration.load("face_manifold", f"{group}+torch2")
+    configuration.override(config, [f"{group}.epochs={epochs}"])
     # The preset is the original's: these must not need to be set.
     assert config[group].batch == int(arrays["batch"])
     assert config[group].unit == (1e5 if net == "shape" else 1.0)

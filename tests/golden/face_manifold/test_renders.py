@@ -6,7 +6,8 @@ import re
 import numpy as np
 import pytest
 
-from tests.golden import drawing, face_manifold_recordings
+from tests.golden import drawing
+from tests.golden.face_manifold import recordings as face_manifold_recordings
 from tf_faces.data.face_manifold import dataset
 from tf_faces.geometry import texturing
 from tf_faces.morphable.coefficients import FaceCoefficients

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from tests.golden import prnet_face
+from tests.golden.prnet import face as prnet_face
 from tf_faces.ops import render_depth
 
 # Of the largest: computed in float64, stored as float32.

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-import configs
+from tf_faces.core import configuration
 from tf_faces.training import tbgan
 
 
@@ -27,7 +27,7 @@ def test_schedule(recording):
             preset.append(table["mode"])
         if table["kimg_defaults"] == "pggan":
             preset.append("kimg600")
-        config = configs.load("tbgan", "+".join(preset))
+        config = configuration.load("tbgan", "+".join(preset))
         schedule = tbgan.make_schedule(config, table["resolution_log2"])
         assert table["rows"]
         for row in table["rows"]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.golden import drawing
-from tests.golden import face_manifold_recordings as recordings
+from tests.golden.face_manifold import recordings
 from tf_faces.convert import face_manifold as convert
 from tf_faces.convert import torch
 from tf_faces.models.face_manifold import denoisers, pooling

@@ -6,7 +6,8 @@ import re
 import numpy as np
 import pytest
 
-from tests.golden import drawing, tbgan_networks
+from tests.golden import drawing
+from tests.golden.tbgan import networks as tbgan_networks
 from tf_faces.core import pickles
 from tf_faces.data import images
 from tf_faces.geometry.mesh_files import obj

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tests.golden import drawing, tbgan_networks
+from tests.golden import drawing
+from tests.golden.tbgan import networks as tbgan_networks
 from tf_faces.layers import resampling
 
 
