@@ -121,7 +121,7 @@ def test_weights_are_kept_by_the_originals_rule(tmp_path):
     for epoch, loss in enumerate([3.0, 5.0, 4.0, 4.0], 1):
         trainee.epoch = epoch
         trainee.losses.append(loss)
-        system.save_pictures(run, loop.Progress())
+        system.write_results(run, loop.Progress())
         kept.append((run.path / f"shape/epoch_{epoch}.pkl").is_file())
     # The first, and those below the epoch before (not below the best so far).
     assert kept == [True, False, True, False]

@@ -7,7 +7,7 @@ from tf_faces.core import seeding
 from tf_faces.training import loop
 
 
-class Toy:
+class Toy(loop.System):
     """Adds a random vector in every iteration.
 
     Attributes:
@@ -52,7 +52,12 @@ class Toy:
             self.minibatch,
             [
                 loop.Measurements(("Loss/toy",), tf.stack([loss]), self.minibatch),
-                loop.Measurements(("Toy/overflow_frequency",), np.zeros(1), 1),
+                loop.Measurements(
+                    ("Toy/overflow_frequency",),
+                    np.zeros(1),
+                    1,
+                    {"Toy/overflow_frequency": "Toy"},
+                ),
             ],
         )
 
@@ -65,14 +70,9 @@ class Toy:
     def tick_scalars(self, progress):
         return {"Progress/lod": 0.0}
 
-    def histograms(self):
-        return {}
-
-    def save_pictures(self, run, progress):
+    def write_results(self, run, progress):
         self.pictures.append(progress.images)
-
-    def graph(self):
-        return None
+        return {}
 
     def overflow_expected(self):
         return self.overflow

@@ -7,6 +7,7 @@ values left out, event files with plain scalar and histogram values.
 
 import dataclasses
 import functools
+import io
 import math
 import pathlib
 import socket
@@ -15,6 +16,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,6 +160,15 @@ class EventWriter:
             summary.value.add(tag=name, histo=_histogram(np.asarray(array)))
         self._put(tf.compat.v1.Event(wall_time=time.time(), step=step, summary=summary))
 
+    def write_pictures(self, step: int, pictures: Mapping[str, pathlib.Path]) -> None:
+        """Writes picture files, {tag: path}, made smaller where they are large."""
+        for tag, path in pictures.items():
+            summary = tf.compat.v1.Summary()
+            summary.value.add(tag=tag, image=_picture(path))
+            self._put(
+                tf.compat.v1.Event(wall_time=time.time(), step=step, summary=summary)
+            )
+
     def write_graph(self, graph: tf.Graph) -> None:
         """Writes a graph for TensorBoard's graph page."""
         self._put(
@@ -188,6 +199,21 @@ class EventWriter:
         self._writer.write(header.SerializeToString())
         if self._first_step > 0:
             self.restart(self._first_step)
+
+
+def _picture(path: pathlib.Path):
+    """Returns TensorFlow's image message of a picture file."""
+    with Image.open(path) as stored:
+        picture = stored.convert("RGB")
+    picture.thumbnail((_LARGEST_PICTURE, _LARGEST_PICTURE))
+    encoded = io.BytesIO()
+    picture.save(encoded, "PNG")
+    return tf.compat.v1.Summary.Image(
+        height=picture.height,
+        width=picture.width,
+        colorspace=3,
+        encoded_image_string=encoded.getvalue(),
+    )
 
 
 @functools.cache
@@ -228,6 +254,9 @@ def _histogram(values: np.ndarray):
         previous = index
     return histogram
 
+
+# Longest side of a picture in event files: every sheet of a run is in them.
+_LARGEST_PICTURE = 1600
 
 # Column widths of the layer tables in log.txt.
 _TABLE_WIDTHS = (28, 12, 24, 24)

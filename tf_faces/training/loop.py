@@ -5,8 +5,7 @@ TensorBoard, stats.jsonl, pictures on time, snapshots with complete state, resum
 time accounting across restarts, the policy for non-finite numbers, and a clean save
 on SIGTERM or Ctrl-C.  Progress is counted in images (samples).
 
-A system provides an object with the methods of `System` (below); nothing else is
-asked of it.  The whole use is
+A system derives from `System` (below); nothing else is asked of it.  The whole use is
 
     run = runs.RunFolder.create("results", "face_manifold-smoke")
     with run.lock():
@@ -23,15 +22,17 @@ report, and leaves non-finite values out (`tfutil.autosummary` of the Progressiv
 code).
 """
 
+import abc
 import contextlib
 import dataclasses
 import math
+import pathlib
 import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -82,12 +83,15 @@ class Measurements:
       values: [len(names)] float tensor or array, means over the iteration.
       weight: components behind each mean (usually the minibatch size, or 1); one
         number, or one a name.
+      overflows: {tag among `names`: what it counts the overflows of}; a positive value
+        means that this gradient was not finite and its step left out.
       images: value of `Progress.images` that belongs to them, for messages.
     """
 
     names: tuple[str, ...]
     values: Any
     weight: float | Sequence[float] = 1.0
+    overflows: Mapping[str, str] = dataclasses.field(default_factory=dict)
     images: int = 0
 
 
@@ -104,9 +108,10 @@ class Iteration:
     measurements: Sequence[Measurements] = ()
 
 
-class System(Protocol):
-    """A trainable system, as the loop sees it."""
+class System(abc.ABC):
+    """A trainable system, as the loop sees it; most methods have a default."""
 
+    @abc.abstractmethod
     def variables(self) -> Mapping[str, Mapping[str, Any]]:
         """All TensorFlow state, as {group: {name: variable}}.
 
@@ -116,35 +121,58 @@ class System(Protocol):
         must be built).  Every group becomes one file of a snapshot.
         """
 
-    def host_state(self) -> dict[str, Any]:
-        """All other state, as JSON values: data position, phase, generators."""
-
-    def restore_host_state(self, state: Mapping[str, Any]) -> None:
-        """Takes back what `host_state` gave (called after the variables were set)."""
-
+    @abc.abstractmethod
     def iterate(self, progress: Progress) -> Iteration:
         """Trains for one iteration; does not change `progress`."""
 
-    def tick_images(self, progress: Progress) -> int:
+    def host_state(self) -> dict[str, Any]:
+        """All other state, as JSON values: data position, phase, generators."""
+        return {}
+
+    def restore_host_state(self, state: Mapping[str, Any]) -> None:
+        """Takes back what `host_state` gave (called after the variables were set)."""
+        if state:
+            raise InputError(
+                f"the snapshot holds host state ({', '.join(state)}), expected none "
+                f"for {type(self).__name__}."
+            )
+
+    def tick_images(self, progress: Progress) -> float:
         """Returns the length of the current tick in images."""
+        return 1000
 
     def status_fields(self, progress: Progress) -> Sequence[str]:
         """Returns the fields between `kimg` and `time` of the status line."""
+        return ()
 
     def tick_scalars(self, progress: Progress) -> Mapping[str, float]:
         """Returns scalars that are read once a tick (`Progress/lod`)."""
+        return {}
 
     def histograms(self) -> Mapping[str, np.ndarray]:
-        """Returns arrays to be recorded as histograms this tick, {} for none."""
+        """Returns arrays to be recorded as histograms this tick."""
+        return {}
 
-    def save_pictures(self, run: runs.RunFolder, progress: Progress) -> None:
-        """Writes the pictures of this moment into the run folder."""
+    def write_results(
+        self, run: runs.RunFolder, progress: Progress
+    ) -> Mapping[str, pathlib.Path]:
+        """Writes what this moment has to show into the run folder.
+
+        Called before the first iteration, then every `picture_ticks` and at the end.
+
+        Returns:
+          The pictures among it that TensorBoard shows too, {tag: file}; a tag is the
+          same every time.
+        """
+        return {}
 
     def graph(self) -> Any:
         """Returns a tf.Graph to be recorded now, or None."""
+        return None
 
     def overflow_expected(self) -> bool:
         """True if non-finite gradients are normal (dynamic loss scaling)."""
+        return False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -244,14 +272,16 @@ class _Loop:
             self._restore()
         (self.run.path / "_training-done.txt").unlink(missing_ok=True)
         self.run.write_config(self.options.configuration)
+        pictures: Mapping[str, pathlib.Path] = {}
         if self.progress.images == 0:
-            self.system.save_pictures(self.run, self.progress)
+            pictures = self.system.write_results(self.run, self.progress)
         self.run.rewind_stats(self.progress.images)
         print("Training...", flush=True)
         with (
             logging.EventWriter(self.run.path, self.progress.images) as events,
             _termination() as termination,
         ):
+            events.write_pictures(self.progress.images, pictures)
             self._start_clock(first=True)
             while self.progress.images < self.options.total_images:
                 try:
@@ -318,18 +348,19 @@ class _Loop:
                 measured.names, values, weights, strict=True
             ):
                 if self.options.nonfinite_policy != "skip":
-                    self._check(name, float(value), measured.images)
+                    self._check(name, float(value), measured)
                 self.averages.add(name, float(value), float(weight))
 
-    def _check(self, name: str, value: float, images: int) -> None:
+    def _check(self, name: str, value: float, measured: Measurements) -> None:
         if self.system.overflow_expected():
             return
-        if name.endswith("/overflow_frequency") and value > 0:
-            quantity = f"The gradient of {name.removesuffix('/overflow_frequency')} is"
+        if name in measured.overflows and value > 0:
+            quantity = f"The gradient of {measured.overflows[name]} is"
         elif not math.isfinite(value):
             quantity = f"{name} is {value},"
         else:
             return
+        images = measured.images
         newest = checkpoints.newest(self.run.snapshots)
         raise NonFiniteError(
             f"{quantity} not finite, seen at step {images} images "
@@ -372,7 +403,8 @@ class _Loop:
             {"images": progress.images, "iterations": progress.iterations, **scalars}
         )
         if done or progress.tick % options.picture_ticks == 0:
-            system.save_pictures(self.run, progress)
+            pictures = system.write_results(self.run, progress)
+            events.write_pictures(progress.images, pictures)
         progress.tick_start_images = progress.images
         progress.tick_seconds = 0.0
         progress.maintenance_seconds = 0.0

@@ -10,6 +10,7 @@ well), `loss.npy`, `validation_error.npy`, `loss.png`, `val_error.png`.
 """
 
 import math
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,8 +38,8 @@ FREE_ON_RESUME = (
 )
 
 
-class FaceManifoldSystem:
-    """One or two denoisers, trained one after the other (`loop.System`)."""
+class FaceManifoldSystem(loop.System):
+    """One or two denoisers, trained one after the other."""
 
     def __init__(
         self,
@@ -134,24 +135,14 @@ class FaceManifoldSystem:
             scalars[f"Test/{group}_error"] = trainee.test_error
         return scalars
 
-    def histograms(self) -> dict[str, np.ndarray]:
-        """None."""
-        return {}
-
-    def graph(self) -> None:
-        """None."""
-        return
-
-    def overflow_expected(self) -> bool:
-        """Never: everything is float32."""
-        return False
-
-    def save_pictures(self, run: runs.RunFolder, progress: loop.Progress) -> None:
+    def write_results(
+        self, run: runs.RunFolder, progress: loop.Progress
+    ) -> dict[str, pathlib.Path]:
         """Writes the weights that the rule keeps, and the curves so far."""
         del progress
         trainee = self._last
         if not trainee.epoch or trainee.position:
-            return
+            return {}
         folder = run.path / trainee.group
         if trainee.keeps_weights():
             stem = folder / f"epoch_{trainee.epoch}"
@@ -163,7 +154,7 @@ class FaceManifoldSystem:
             weights.save(folder / "best.npz", trainee.denoiser)
         if trainee.finished:
             weights.save(folder / "final.npz", trainee.denoiser)
-        save_curves(folder, trainee)
+        return save_curves(folder, trainee)
 
 
 # --- what the training program asks for -----------------------------------------------

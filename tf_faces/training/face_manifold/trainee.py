@@ -224,8 +224,12 @@ class Trainee:
         self._pending = []
 
 
-def save_curves(folder: pathlib.Path, trainee: Trainee) -> None:
-    """Writes loss.npy, validation_error.npy and, with matplotlib, their pictures."""
+def save_curves(folder: pathlib.Path, trainee: Trainee) -> dict[str, pathlib.Path]:
+    """Writes loss.npy, validation_error.npy and, with matplotlib, their pictures.
+
+    Returns:
+      The pictures, {tag: file}: of a finished training, none before.
+    """
     curves = {
         "loss": (trainee.losses, "loss.png", " Loss", "Loss"),
         "validation_error": (
@@ -240,13 +244,14 @@ def save_curves(folder: pathlib.Path, trainee: Trainee) -> None:
             with open(temporary, "wb") as stream:
                 np.save(stream, np.array(values, np.float64))
     if not trainee.finished:
-        return
+        return {}
     try:
         from matplotlib import figure
     except ImportError:
         print("matplotlib is not installed: no loss.png and val_error.png.")
-        return
-    for values, file_name, title, label in curves.values():
+        return {}
+    written = {}
+    for name, (values, file_name, title, label) in curves.items():
         drawing = figure.Figure()
         axes = drawing.add_subplot()
         axes.plot(np.arange(1, len(values) + 1), values)
@@ -255,3 +260,5 @@ def save_curves(folder: pathlib.Path, trainee: Trainee) -> None:
         axes.set_ylabel(label)
         with files.atomic_path(folder / file_name) as temporary:
             drawing.savefig(temporary, format="png")
+        written[f"{trainee.group}/{name}"] = folder / file_name
+    return written

@@ -77,6 +77,11 @@ class Adam:
         return keras.Variable(value, trainable=False, dtype="float32", name=name)
 
     @property
+    def overflow_tag(self) -> str:
+        """Tag of the number in `apply`'s report that is 1 where a step was left out."""
+        return f"{self.name}/overflow_frequency"
+
+    @property
     def variables(self) -> list[keras.Variable]:
         """The whole state."""
         scalars = [self._beta1_power, self._beta2_power]
@@ -143,7 +148,7 @@ class Adam:
         )
         report = {
             f"{self.name}/learning_rate": tf.cast(learning_rate, tf.float32),
-            f"{self.name}/overflow_frequency": 1.0 - tf.cast(finite, tf.float32),
+            self.overflow_tag: 1.0 - tf.cast(finite, tf.float32),
         }
         if self._scale_log2 is not None:
             before = tf.identity(tf.convert_to_tensor(self._scale_log2.value))

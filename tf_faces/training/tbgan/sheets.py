@@ -5,6 +5,7 @@ Reference: `setup_snapshot_image_grid` of train.py in TBGAN and the Progressive 
 
 import math
 import pathlib
+from collections.abc import Sequence
 
 import ml_collections
 import numpy as np
@@ -56,18 +57,23 @@ class Sheets:
             tuple[int, bool], tf.types.experimental.ConcreteFunction
         ] = {}
 
-    def save_reals(self, folder: pathlib.Path) -> None:
-        """Writes reals.png, with _shp and _nor for coupled maps."""
+    def save_reals(self, folder: pathlib.Path) -> dict[str, pathlib.Path]:
+        """Writes reals.png, with _shp and _nor for coupled maps; {tag: file}."""
         path = folder / "reals.png"
-        pictures.save_image_grid(self._reals, path, self._range_data, self._size)
+        return _tagged(
+            "reals",
+            pictures.save_image_grid(self._reals, path, self._range_data, self._size),
+        )
 
     def save_fakes(
         self, folder: pathlib.Path, images: int, level_of_detail: float
-    ) -> None:
-        """Writes fakes%06d.png, numbered by thousands of images."""
+    ) -> dict[str, pathlib.Path]:
+        """Writes fakes%06d.png, numbered by thousands of images; {tag: file}."""
         fakes = self._sample(level_of_detail)
         path = folder / f"fakes{images // 1000:06d}.png"
-        pictures.save_image_grid(fakes, path, self._range_net, self._size)
+        return _tagged(
+            "fakes", pictures.save_image_grid(fakes, path, self._range_net, self._size)
+        )
 
     def _sample(self, level_of_detail: float) -> np.ndarray:
         """Returns Gs' images [N, resolution, resolution, channels] float32."""
@@ -107,6 +113,14 @@ class Sheets:
             # this one is on purpose, once a level.
             self._samplers[key] = sampler.get_concrete_function()
         return self._samplers[key]
+
+
+def _tagged(name: str, written: Sequence[pathlib.Path]) -> dict[str, pathlib.Path]:
+    """Tags of a sheet's files: the name with the suffix of the modality."""
+    return {
+        f"{name}{suffix}": path
+        for suffix, path in zip(pictures.MODALITY_SUFFIXES, written, strict=False)
+    }
 
 
 def _choose_reals(dataset, columns: int, rows: int, by_class: bool):

@@ -190,8 +190,8 @@ def build(config: ml_collections.ConfigDict) -> "TbganSystem":
     return system
 
 
-class TbganSystem:
-    """TBGAN as the training loop sees it (`loop.System`).
+class TbganSystem(loop.System):
+    """TBGAN as the training loop sees it.
 
     Attributes:
       generator, discriminator, average: G, D and Gs.
@@ -419,9 +419,13 @@ class TbganSystem:
 
     def _measurements(self, minibatch: int, with_generator: bool, values):
         """Splits a step's numbers: losses count by sample, the others by step."""
-        return [
-            loop.Measurements(self._names[with_generator], values, float(minibatch))
-        ]
+        names = self._names[with_generator]
+        overflows = {
+            optimizer.overflow_tag: optimizer.name
+            for optimizer in (self.discriminator_optimizer, self.generator_optimizer)
+            if optimizer.overflow_tag in names
+        }
+        return [loop.Measurements(names, values, float(minibatch), overflows)]
 
     def _next_minibatch(self, floor: int, minibatch: int):
         reader = self._reader
@@ -478,15 +482,18 @@ class TbganSystem:
         config = self.config
         return config.G_opt.use_loss_scaling or config.D_opt.use_loss_scaling
 
-    def save_pictures(self, run: runs.RunFolder, progress: loop.Progress) -> None:
+    def write_results(
+        self, run: runs.RunFolder, progress: loop.Progress
+    ) -> dict[str, pathlib.Path]:
         """Writes reals.png (at the start) and fakes%06d.png, with _shp and _nor."""
         assert self._sheets is not None, "set_up_grid comes first"
+        written = {}
         if progress.images == 0:
-            self._sheets.save_reals(run.path)
+            written |= self._sheets.save_reals(run.path)
             builtin_data.keep_uv_dictionary(self.config, run.path)
         # Before training the level of detail is 0, as in the original.
         level = self._values.level_of_detail if self._values else 0.0
-        self._sheets.save_fakes(run.path, progress.images, level)
+        return written | self._sheets.save_fakes(run.path, progress.images, level)
 
     def set_up_grid(self) -> None:
         """Chooses what the sheets of pictures show."""
