@@ -2,7 +2,7 @@
 
 import scipy.io
 
-from tf_faces.apps import face_manifold as program
+from tf_faces.apps.face_manifold import options as program
 
 MODEL = ["--model", "builtin:tiny"]
 

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from tf_faces.apps import arguments as options_of
 from tf_faces.apps import entry
 from tf_faces.core.errors import InputError, Terminated, TfFacesError
 
@@ -63,7 +64,7 @@ def test_a_reader_that_has_gone_is_no_news(capsys, monkeypatch):
 
 def test_parser_mistakes_are_sentences(capsys):
     def program(arguments):
-        parser = entry.ArgumentParser(prog="tool")
+        parser = options_of.ArgumentParser(prog="tool")
         parser.add_argument("--count", type=int)
         parser.parse_args(arguments)
 

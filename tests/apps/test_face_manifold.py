@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tests.apps.face_manifold_commands import MODEL, fails, run, save_mat
-from tf_faces.apps import face_manifold as program
+from tf_faces.apps import arguments
+from tf_faces.apps.face_manifold import options as program
 from tf_faces.convert import face_manifold as convert
 from tf_faces.data import coefficient_tables
 from tf_faces.models.face_manifold import denoisers
@@ -31,7 +32,7 @@ def test_help(capfd):
 
 @pytest.mark.parametrize("text", ["True", "true", "yes", "1", "False", "no", "0"])
 def test_booleans_are_booleans(text):
-    assert program.boolean(text) == (text in ("True", "true", "yes", "1"))
+    assert arguments.boolean(text) == (text in ("True", "true", "yes", "1"))
 
 
 @pytest.mark.parametrize(
@@ -263,7 +264,7 @@ def test_generate_dataset(workshop, tmp_path, capfd):
     capfd.readouterr()
     fails(capfd, program.main([*common, "--test-faces", "4"]), "exists already")
     status = program.main([*common[:-1], str(tmp_path / "other")])
-    fails(capfd, status, "found 12 faces", "600", "--test-faces")
+    fails(capfd, status, "found 12 faces", "600", "--test_faces")
 
 
 # --- test -----------------------------------------------------------------------------

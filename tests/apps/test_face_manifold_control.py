@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 
 from tests.apps.face_manifold_commands import MODEL, fails, run
-from tf_faces.apps import face_manifold as program
+from tf_faces.apps.face_manifold import options as program
 from tf_faces.convert import face_manifold as convert
 from tf_faces.data import coefficient_tables
 
@@ -79,7 +79,7 @@ def test_evaluate(workshop, tmp_path, capfd):
     capfd.readouterr()
     for part in ("0", "1", "0.01"):
         status = run(workshop, *common, "--data", workshop / "mats", "--held-out", part)
-        fails(capfd, status, "held out" if part == "0.01" else "--held-out")
+        fails(capfd, status, "held out" if part == "0.01" else "--held_out")
 
 
 def test_convert(workshop, tmp_path, capfd):

@@ -25,35 +25,17 @@ with, in `tf_faces.apps.tbgan.dataset_tool`,
         return entry.run(_main, arguments)
 """
 
-import argparse
 import errno
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import NoReturn
 
-from tf_faces.core.errors import InputError, TfFacesError
+from tf_faces.core.errors import TfFacesError
 
 Program = Callable[[list[str]], int | None]
 
 INTERRUPTED = 130
-
-
-class ArgumentParser(argparse.ArgumentParser):
-    """argparse's parser with mistakes reported as one `InputError` sentence."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message[0].upper()}{message[1:]}; see {self.prog} --help.")
-
-
-class DefaultsFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Adds the default to the help of every option that has one worth telling."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        if action.default is None or action.default is False or not action.help:
-            return action.help
-        return super()._get_help_string(action)
 
 
 def run(program: Program, arguments: Sequence[str] | None = None) -> int:

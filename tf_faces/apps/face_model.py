@@ -28,12 +28,14 @@ Examples:
 """
 
 import argparse
+import functools
 import pathlib
 import tempfile
 from collections.abc import Sequence
 
 import numpy as np
 
+from tf_faces.apps import arguments as options_of
 from tf_faces.apps import entry
 from tf_faces.core import files, matlab_files
 from tf_faces.core.errors import FormatError, InputError
@@ -48,14 +50,14 @@ _LAYOUT_OF_SUFFIX = {".npz": "native", ".mat": "bfm", ".h5": "bfm2017"}
 _LAYOUT_OF_SUFFIX |= {".hdf5": "bfm2017", ".pkl": "3ddfa_v2", ".bin": "surrey"}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Runs the program and returns its exit status (see `tf_faces.apps.entry`)."""
-    return entry.run(_main, arguments)
+    return entry.run(functools.partial(_main, prog=prog), arguments)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = entry.ArgumentParser(
-        prog="face_model.py",
+def _parser(prog: str | None = None) -> argparse.ArgumentParser:
+    parser = options_of.ArgumentParser(
+        prog=prog,
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -123,8 +125,8 @@ def _face_options(parser) -> None:
     )
 
 
-def _main(arguments: list[str]) -> None:
-    options = _parser().parse_args(arguments)
+def _main(arguments: list[str], prog: str | None = None) -> None:
+    options = _parser(prog).parse_args(arguments)
     options.function(options)
 
 

@@ -1,33 +1,26 @@
-"""Trains a system: python train.py --preset NAME [options]
+"""Trains a system by a preset or a recipe."""
 
-Examples:
-  python train.py --preset demo
-      makes the built-in faces, trains on them in minutes, shows the results
-  python train.py --preset v2-4gpus --data_dir datasets/mine
-      trains TBGAN on four GPUs, one replica each
-  python train.py --preset v2-4gpus+fp16+VERBOSE --data_dir datasets/mine
-      the same in half precision with longer ticks
-  python train.py --preset v2-1gpu --data_dir datasets/mine --config.G.fmap_base=4096
-      any option of the configuration can be given another value
-  python train.py --resume
-      goes on with the newest run; --resume=7 or --resume=results/007-... names one
-  python train.py --preset v2-8gpus --data_dir datasets/mine --devices=cpu:8 --dry_run
-      shows what would be done, and does nothing
-"""
-
+import argparse
 import contextlib
-import importlib
+import functools
 import signal
 import textwrap
 import time
 from collections.abc import Iterator, Sequence
 
 import ml_collections
-from absl import flags
 
+from tf_faces.apps import arguments as options_of
 from tf_faces.apps import entry
 from tf_faces.core import configuration, runs, stems
 from tf_faces.core.errors import InputError, Terminated
+
+_EXAMPLES = """\
+  tf-faces train --config=my_recipe.py
+      a recipe: a file of yours that names a preset and its differences
+  tf-faces train --resume
+      goes on with the newest run; --resume=7 or --resume=results/007-... names one
+"""
 
 # Flags that set one field of the configuration.
 _CONFIG_FLAGS = {
@@ -38,44 +31,84 @@ _CONFIG_FLAGS = {
     "deterministic": "deterministic",
     "xla": "xla",
 }
+_WRAPPING = {"width": 86, "initial_indent": "  ", "subsequent_indent": "  "}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Runs the program and returns its exit status (see `tf_faces.apps.entry`)."""
-    return entry.run(_main, arguments)
+    return entry.run(functools.partial(_main, prog=prog), arguments)
 
 
-def _define_flags() -> flags.FlagValues:
-    values = flags.FlagValues()
+def _parser(prog: str | None = None) -> options_of.ArgumentParser:
+    parser = options_of.ArgumentParser(
+        prog=prog,
+        description=__doc__,
+        epilog=_epilog(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--preset", help="preset, with modifiers: NAME+MODIFIER+...")
+    add(
+        "--modifiers",
+        type=options_of.names,
+        default=[],
+        help="more of them: MODIFIER,...",
+    )
+    add(
+        "--model",
+        choices=stems.STEMS,
+        help=f"system to train: {', '.join(stems.STEMS)} (default: the first)",
+    )
+    add(
+        "--config",
+        metavar="FILE",
+        help="recipe, instead of --preset; --config.a.b=VALUE gives any option of the "
+        "configuration another value",
+    )
+    add("--data_dir", help="the data set's folder, or the one around it")
+    add("--result_dir", help="where run folders are made (results)")
+    add(
+        "--resume",
+        nargs="?",
+        const="newest",
+        metavar="RUN",
+        help="go on with a run: alone the newest, or a number, or a folder",
+    )
+    add("--seed", type=options_of.index, help="of weights, data order and latents")
+    add(
+        "--devices",
+        help="auto, gpu:N, or cpu:N (N logical devices on the processor)",
+    )
+    options_of.add_switch(
+        parser, "deterministic", "same numbers on every run, at some speed"
+    )
+    options_of.add_switch(
+        parser, "xla", "compile the training step with XLA (one device)"
+    )
+    add("--dry_run", action="store_true", help="show the resolved plan and stop")
+    return parser
 
-    def define(kind, name, default, text, **keywords):
-        getattr(flags, f"DEFINE_{kind}")(
-            name, default, text, flag_values=values, **keywords
-        )
 
-    define("string", "preset", None, "Preset, with modifiers: v2-4gpus+fp32+VERBOSE.")
-    define("list", "modifiers", [], "More modifiers: fp32,VERBOSE.")
-    define("string", "model", None, "System to train (default tbgan).")
-    define("string", "data_dir", None, "The data set's folder, or the one around it.")
-    define("string", "result_dir", None, "Where run folders are made (results).")
-    define("string", "resume", None,
-           "Go on with a run: alone the newest, or a number, or a folder.")  # fmt: skip
-    define("integer", "seed", None, "Seed of weights, data order and latents.")
-    define("string", "devices", None,
-           "auto, gpu:N, or cpu:N (N logical devices on the processor).")  # fmt: skip
-    define("bool", "deterministic", None, "Same numbers on every run, at some speed.")
-    define("bool", "xla", None, "Compile the training step with XLA (one device).")
-    define("bool", "dry_run", False, "Show the resolved plan and stop.")
-    define("bool", "help", False, "Show this text.", short_name="h")
-    return values
+def _epilog() -> str:
+    """Presets and modifiers of all systems, then examples."""
+    lines, examples = [], ""
+    for stem in stems.STEMS:
+        known = configuration.presets(stem)
+        examples += known.examples
+        for title, names in (
+            ("presets", known.presets),
+            ("modifiers", known.modifiers),
+        ):
+            if names:
+                lines.append(f"{title} of {stem}:")
+                lines.append(textwrap.fill(", ".join(names), **_WRAPPING))
+    return "\n".join([*lines, "", "examples:", examples + _EXAMPLES])
 
 
-def _main(arguments: list[str]) -> int:
+def _main(arguments: list[str], prog: str | None = None) -> int:
     started = time.monotonic()
-    options, overrides = _parse(arguments)
-    if options.help:
-        print(_help_text(options))
-        return 0
+    overrides, rest = _split_overrides(arguments)
+    options = _parser(prog).parse_args(rest)
     with runs.OutputLog() as log, _terminable():
         try:
             finished = _train(options, overrides, log, started)
@@ -84,15 +117,13 @@ def _main(arguments: list[str]) -> int:
             log.write(f"Error: {' '.join(str(error).split())}\n")
             raise
     if finished is not None:
-        from tf_faces.apps.tbgan import results
-
         # To the terminal only: log.txt ends as the original's.
-        return results.present(*finished)
+        _present(*finished)
     return 0
 
 
-def _parse(arguments: list[str]) -> tuple[flags.FlagValues, list[str]]:
-    """Splits off --config.a.b=value and parses the rest."""
+def _split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Splits off --config.a.b=value."""
     overrides: list[str] = []
     rest: list[str] = []
     pending = list(arguments)
@@ -104,69 +135,27 @@ def _parse(arguments: list[str]) -> tuple[flags.FlagValues, list[str]]:
             if "=" not in assignment and pending:
                 assignment += "=" + pending.pop(0)
             overrides.append(assignment)
-        elif argument in ("--resume", "-resume"):
-            takes_value = bool(pending) and not pending[0].startswith("-")
-            rest.append(f"--resume={pending.pop(0) if takes_value else 'newest'}")
         else:
             rest.append(argument)
-    values = _define_flags()
-    try:
-        extra = values(["train.py", *rest])[1:]
-    except flags.Error as error:
-        raise InputError(f"{error}; see python train.py --help.") from error
-    if extra:
-        raise InputError(
-            f"Found the argument {extra[0]!r}, expected flags only; "
-            "see python train.py --help."
-        )
-    return values, overrides
-
-
-def _help_text(options: flags.FlagValues) -> str:
-    lines = [__doc__.strip(), "", "Flags:"]
-    for name in sorted(options):
-        if name in ("h",):
-            continue
-        text = options[name].help or ""
-        lines.append(f"  --{name:<15}{text}")
-    lines += [
-        "  --config.a.b=V  Another value for any option of the configuration.",
-        "",
-    ]
-    for stem in stems.STEMS:
-        known = configuration.presets(stem)
-        for title, names in (
-            ("Presets", known.presets),
-            ("Modifiers", known.modifiers),
-        ):
-            lines.append(f"{title} of {stem}:")
-            lines.append(
-                textwrap.fill(
-                    ", ".join(names), 78, initial_indent="  ", subsequent_indent="  "
-                )
-            )
-    return "\n".join(lines)
+    return overrides, rest
 
 
 def _train(
-    options: flags.FlagValues,
+    options: argparse.Namespace,
     overrides: list[str],
     log: runs.OutputLog,
     started: float,
 ) -> tuple[runs.RunFolder, ml_collections.ConfigDict] | None:
     """Trains; returns the finished run and its configuration, None for a dry run."""
-    stem, config, run = _resolve(options, overrides)
-    trainer = importlib.import_module(f"tf_faces.training.{stem}")
+    config, run = _resolve(options, overrides)
     print("Initializing TensorFlow...", flush=True)
-    if config.get("deterministic"):
+    trainer = stems.stage("training", config.model)
+    if config.deterministic:
         from tf_faces.core import seeding
 
         seeding.make_deterministic()
-    ready = True
-    if hasattr(trainer, "prepare_data"):
-        ready = trainer.prepare_data(config, dry_run=options.dry_run)
     system = None
-    if ready:
+    if trainer.prepare_data(config, dry_run=options.dry_run):
         with config.unlocked():
             system = trainer.build(config)
     if options.dry_run or system is None:
@@ -195,43 +184,70 @@ def _train(
     return run, config
 
 
+def _present(run: runs.RunFolder, config: ml_collections.ConfigDict) -> None:
+    """Shows what the training left behind."""
+    if config.model in stems.with_stage("apps", "results"):
+        stems.stage("apps", config.model, "results").present(run, config)
+    print(f"Curves:   tensorboard --logdir {run.path.parent}", flush=True)
+
+
 def _resolve(
-    options: flags.FlagValues, overrides: list[str]
-) -> tuple[str, ml_collections.ConfigDict, runs.RunFolder | None]:
-    """Returns the system, its configuration, and the run that is resumed or None."""
-    stem = options.model or stems.STEMS[0]
+    options: argparse.Namespace, overrides: list[str]
+) -> tuple[ml_collections.ConfigDict, runs.RunFolder | None]:
+    """Returns the configuration, and the run that is resumed or None."""
     run = None
-    if options.preset is None and options.resume is None:
-        known = ", ".join(configuration.presets(stem).presets)
-        raise InputError(
-            f"--preset: not given, expected one of {known}; see python train.py --help."
-        )
-    if options.preset is None:
+    if options.config is not None:
+        config = _of_recipe(options)
+    elif options.preset is not None:
+        preset = "+".join([options.preset, *options.modifiers])
+        config = configuration.load(options.model or stems.STEMS[0], preset)
+    elif options.resume is not None:
         # Everything is as it was when the run began.
         run = runs.RunFolder.locate(options.result_dir or "results", options.resume)
-        stored = run.read_config()
-        stem = stored.get("model", stem)
-        if options.model not in (None, stem):
-            raise InputError(
-                f"--model: found {options.model}, but {run.path} trains {stem}."
-            )
-        config = configuration.presets(stem).from_json(stored)
+        config = _stored(options, run)
     else:
-        config = configuration.load(
-            stem, "+".join([options.preset, *options.modifiers])
+        known = configuration.presets(options.model or stems.STEMS[0]).presets
+        raise InputError(
+            f"--preset: not given, expected one of {', '.join(known)}; "
+            "see tf-faces train --help."
         )
     for flag, field in _CONFIG_FLAGS.items():
         value = getattr(options, flag)
         if value is not None:
-            if field not in config:
-                raise InputError(f"--{flag}: {stem} has no such option.")
             config[field] = value
     configuration.override(config, overrides)
-    if options.preset is not None:
+    if run is None:
         configuration.finalize(config)
         if options.resume is not None:
             run = runs.RunFolder.locate(config.result_dir, options.resume, config.desc)
-    return stem, config, run
+    return config, run
+
+
+def _of_recipe(options: argparse.Namespace) -> ml_collections.ConfigDict:
+    if options.preset is not None or options.modifiers:
+        raise InputError(
+            f"--config={options.config}: found with --preset or --modifiers, expected "
+            "one of them: a recipe names its preset."
+        )
+    config = configuration.read_recipe(options.config)
+    if options.model not in (None, config.model):
+        raise InputError(
+            f"--model: found {options.model}, but {options.config} trains "
+            f"{config.model}."
+        )
+    return config
+
+
+def _stored(
+    options: argparse.Namespace, run: runs.RunFolder
+) -> ml_collections.ConfigDict:
+    stored = run.read_config()
+    stem = stored.get("model", stems.STEMS[0])
+    if options.model not in (None, stem):
+        raise InputError(
+            f"--model: found {options.model}, but {run.path} trains {stem}."
+        )
+    return configuration.presets(stem).from_json(stored)
 
 
 @contextlib.contextmanager

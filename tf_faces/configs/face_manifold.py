@@ -142,6 +142,10 @@ PRESETS = configuration.Presets(
     _MODIFIERS,
     exclusive=_EXCLUSIVE,
     default="both",
+    examples="""\
+  tf-faces train --model=face_manifold --preset both+builtin
+      both denoisers of the built-in face model
+""",
 )
 
 get_config = PRESETS.get_config

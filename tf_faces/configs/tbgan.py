@@ -399,6 +399,18 @@ PRESETS = configuration.Presets(
     default="v2-4gpus",
     describe=_describe,
     finalize=finalize,
+    examples="""\
+  tf-faces train --preset demo
+      makes the built-in faces, trains on them in minutes, shows the results
+  tf-faces train --preset v2-4gpus --data_dir datasets/mine
+      trains TBGAN on four GPUs, one replica each
+  tf-faces train --preset v2-4gpus+fp16+VERBOSE --data_dir datasets/mine
+      the same in half precision with longer ticks
+  tf-faces train --preset v2-1gpu --data_dir datasets/mine --config.G.fmap_base=4096
+      any option of the configuration can be given another value
+  tf-faces train --preset v2-8gpus --data_dir datasets/mine --devices=cpu:8 --dry_run
+      shows what would be done, and does nothing
+""",
 )
 
 get_config = PRESETS.get_config

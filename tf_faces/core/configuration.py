@@ -52,6 +52,7 @@ class Presets:
       describe: (preset, modifiers) -> `desc`, the name of run folders.
       finalize: fills in, in place, what follows from flags and files, such as the data
         set's name; raises `InputError`.
+      examples: command lines for the help text, each with a line that explains it.
     """
 
     stem: str
@@ -64,6 +65,7 @@ class Presets:
     default: str | None = None
     describe: Callable[[str, Sequence[str]], str] | None = None
     finalize: Callable[[ml_collections.ConfigDict], None] | None = None
+    examples: str = ""
 
     def get_config(self, preset: str | None = None) -> ml_collections.ConfigDict:
         """Returns the locked configuration of a preset string.

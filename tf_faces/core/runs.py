@@ -23,7 +23,7 @@ import pathlib
 import platform
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, TextIO
 
 from tf_faces import version
@@ -96,6 +96,18 @@ class RunFolder:
                 "expected exactly one."
             )
         return cls(matching[0])
+
+    @property
+    def model(self) -> str | None:
+        """The system that the run trains, as its configuration says; None without."""
+        if not (self.path / "config.json").is_file():
+            return None
+        return self.read_config().get("model")
+
+    @property
+    def has_snapshot(self) -> bool:
+        """Whether training has left a state behind."""
+        return any(self.snapshots.glob("*/manifest.json"))
 
     @property
     def snapshots(self) -> pathlib.Path:
@@ -175,6 +187,41 @@ class RunFolder:
             self.path / "stats.jsonl",
             "".join(json.dumps(record, sort_keys=True) + "\n" for record in kept),
         )
+
+
+def newest_usable(
+    result_directory: files.PathLike, models: Collection[str]
+) -> tuple[RunFolder, list[str]]:
+    """Finds the newest run of certain systems that has a snapshot.
+
+    Args:
+      result_directory: where runs lie.
+      models: the systems.
+
+    Returns:
+      The run, and for every newer one that was passed over a sentence why.
+
+    Raises:
+      InputError: if there is none, naming the runs that cannot be used.
+    """
+    passed = []
+    result_directory = pathlib.Path(result_directory)
+    if result_directory.is_dir():
+        numbered = [path for path in result_directory.iterdir() if path.is_dir()]
+        numbered = [path for path in numbered if _number_of(path.name) >= 0]
+        for path in sorted(numbered, key=lambda path: -_number_of(path.name)):
+            run = RunFolder(path)
+            if run.model not in models:
+                passed.append(f"{path} is a run of {run.model or 'an unknown system'}")
+            elif not run.has_snapshot:
+                passed.append(f"{path} has no snapshot yet")
+            else:
+                return run, passed
+    reasons = f" ({'; '.join(passed[:5])})" if passed else ""
+    raise InputError(
+        f"{result_directory}: found no run of {' or '.join(models)} with a snapshot"
+        f"{reasons}; train.py makes one."
+    )
 
 
 @contextlib.contextmanager

@@ -17,26 +17,33 @@ STEMS = (
 )
 
 
-def stage(room: str, stem: str) -> types.ModuleType:
-    """Returns a system's module of a room, `tf_faces.<room>.<stem>`.
+def stage(room: str, stem: str, *parts: str) -> types.ModuleType:
+    """Returns a system's module of a room, `tf_faces.<room>.<stem>[.<part>...]`.
 
     Args:
       room: "configs", "training", "export", "apps", ...
       stem: one of `STEMS`.
+      *parts: modules below it.
 
     Raises:
       InputError: if there is no such system.
-      ImportError: if the system has nothing in that room, or that fails to import.
+      ImportError: if the system has nothing there, or that fails to import.
     """
     if stem not in STEMS:
-        raise InputError(
-            f"--model: found {stem!r}, expected one of {', '.join(STEMS)}."
-        )
-    return importlib.import_module(f"tf_faces.{room}.{stem}")
+        known = ", ".join(STEMS)
+        raise InputError(f"--model: found {stem!r}, expected one of {known}.")
+    return importlib.import_module(".".join(["tf_faces", room, stem, *parts]))
 
 
-def with_stage(room: str) -> tuple[str, ...]:
-    """Returns the systems that have something in a room, without importing it."""
-    return tuple(
-        stem for stem in STEMS if importlib.util.find_spec(f"tf_faces.{room}.{stem}")
-    )
+def with_stage(room: str, *parts: str) -> tuple[str, ...]:
+    """Returns the systems that have such a module, in the order of `STEMS`."""
+    return tuple(stem for stem in STEMS if _exists(room, stem, *parts))
+
+
+def _exists(*names: str) -> bool:
+    module = "tf_faces"
+    for name in names:
+        module = f"{module}.{name}"
+        if importlib.util.find_spec(module) is None:
+            return False
+    return True

@@ -270,6 +270,12 @@ class _Loop:
     def train(self, resume: bool) -> Progress:
         if resume:
             self._restore()
+            if self.progress.images >= self.options.total_images:
+                print(
+                    f"{self.run.path} is finished: {self.progress.images} of "
+                    f"{self.options.total_images} images were shown.",
+                    flush=True,
+                )
         (self.run.path / "_training-done.txt").unlink(missing_ok=True)
         self.run.write_config(self.options.configuration)
         pictures: Mapping[str, pathlib.Path] = {}

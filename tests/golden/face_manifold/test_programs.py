@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.golden import drawing
 from tests.golden.face_manifold import recordings
-from tf_faces.apps import face_manifold as program
+from tf_faces.apps.face_manifold import options as program
 from tf_faces.convert import torch
 from tf_faces.data import coefficient_tables
 from tf_faces.morphable import io

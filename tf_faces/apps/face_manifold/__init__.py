@@ -1,5 +1,9 @@
 """Programs of Face Manifold."""
 
-from tf_faces.apps.face_manifold.options import boolean, main
-
-__all__ = ["boolean", "main"]
+# Names of `tf-faces`: the module below and what it does.
+PROGRAMS = {
+    "face-manifold": (
+        "options",
+        "corrupted training sets, denoising, synthetic faces and their measures",
+    ),
+}

@@ -1,10 +1,12 @@
 """What the commands of the face_manifold program share."""
 
 import argparse
+import contextlib
 import dataclasses
 import pathlib
 import sys
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -53,9 +55,16 @@ def load_denoiser(
     path: pathlib.Path, group: str, unit: float | None, length: int | None
 ) -> denoisers.Denoiser:
     """Loads weights; a unit that seems wrong is one line on standard error."""
+    with unit_warnings_as_lines():
+        return weights.load(path, group, unit=unit, length=length)
+
+
+@contextlib.contextmanager
+def unit_warnings_as_lines() -> Iterator[None]:
+    """Turns warnings of units that seem wrong into lines on standard error."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        denoiser = weights.load(path, group, unit=unit, length=length)
+        yield
     for warning in caught:
         if issubclass(warning.category, weights.UnitWarning):
             print(f"Warning: {warning.message}", file=sys.stderr)
@@ -63,7 +72,6 @@ def load_denoiser(
             warnings.warn_explicit(
                 warning.message, warning.category, warning.filename, warning.lineno
             )
-    return denoiser
 
 
 def sampling_deviations(
@@ -84,8 +92,8 @@ def _find_weights(options: argparse.Namespace, group: str) -> pathlib.Path:
     except InputError as error:
         short = {"shape": "shape", "expression": "exp"}[group]
         raise InputError(
-            f"{str(error).removesuffix('.')}; --epoch, --trained-models or "
-            f"--{short}-weights names another."
+            f"{str(error).removesuffix('.')}; --epoch, --trained_models or "
+            f"--{short}_weights names another."
         ) from error
 
 

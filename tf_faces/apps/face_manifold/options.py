@@ -1,9 +1,18 @@
 """face_manifold: data sets, denoising, synthetic faces and their measures."""
 
 import argparse
+import functools
 from collections.abc import Sequence
 
 from tf_faces.apps import entry
+from tf_faces.apps.arguments import (
+    ArgumentParser,
+    DefaultsFormatter,
+    boolean,
+    count,
+    finite,
+    not_negative,
+)
 from tf_faces.core import machine
 
 # Everything else is imported by the command that needs it: --help is instant.
@@ -11,68 +20,36 @@ from tf_faces.core import machine
 _EPILOG = """\
 examples:
   # Faces fitted to photographs -> a training set -> denoisers:
-  face_manifold.py generate-dataset --data AFLW2000_AND_300W
-  train.py --model=face_manifold --preset both
-  face_manifold.py test --mode both --data AFLW2000_AND_300W
+  tf-faces face-manifold generate-dataset --data AFLW2000_AND_300W
+  tf-faces train --model=face_manifold --preset both
+  tf-faces face-manifold test --mode both --data AFLW2000_AND_300W
 
   # 10000 plausible faces, and pictures of them with exact landmarks and depth:
-  face_manifold.py create-synthetic --size 10000 --render none
-  face_manifold.py create-synthetic --size 1000 --layout 300w-lp --output faces
+  tf-faces face-manifold create-synthetic --size 10000 --render none
+  tf-faces face-manifold create-synthetic --size 1000 --layout 300w-lp --output faces
 
   # How diverse and how plausible:
-  face_manifold.py evaluate --data AFLW2000_AND_300W
+  tf-faces face-manifold evaluate --data AFLW2000_AND_300W
 
 The options of the original programs work as they were written there (-mode, -size,
 -sigma_shape, ...).  Weights are looked for in trained_models/<group>/epoch_<n>.pkl, as
-the original has them, in a run folder of train.py, or where --shape-weights says.
+the original has them, in a run folder of train.py, or where --shape_weights says.
 """
 
 _MODES = ("shape", "exp", "expression", "both")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Runs the program; returns its exit status."""
-    return entry.run(_main, arguments)
+    return entry.run(functools.partial(_main, prog=prog), arguments)
 
 
-def _main(arguments: list[str]) -> int | None:
+def _main(arguments: list[str], prog: str | None = None) -> int | None:
     if not arguments:
         arguments = ["--help"]
-    options = _parser().parse_args(arguments)
+    options = _parser(prog).parse_args(arguments)
     machine.keep_freed_memory(shared_by_threads=True)
     return options.function(options)
-
-
-def boolean(text: str) -> bool:
-    """Reads a truth value as text (the original takes any text for true)."""
-    lowered = text.lower()
-    if lowered not in ("true", "false", "yes", "no", "1", "0"):
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected true or false")
-    return lowered in ("true", "yes", "1")
-
-
-def finite(text: str) -> float:
-    """Reads a finite number."""
-    value = float(text)
-    if not abs(value) < float("inf"):
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected a finite number")
-    return value
-
-
-def not_negative(text: str) -> float:
-    """Reads a finite number of at least 0."""
-    value = finite(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected at least 0")
-    return value
-
-
-def count(text: str) -> int:
-    """Reads a whole number of at least 1."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected at least 1")
-    return value
 
 
 def epoch(text: str) -> str:
@@ -93,9 +70,9 @@ def _lazy(module: str, name: str):
     return command
 
 
-def _parser() -> entry.ArgumentParser:
-    parser = entry.ArgumentParser(
-        prog="face_manifold.py",
+def _parser(prog: str | None = None) -> ArgumentParser:
+    parser = ArgumentParser(
+        prog=prog,
         description=__doc__,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -121,7 +98,7 @@ def _command(commands, name: str, text: str, function) -> argparse.ArgumentParse
         name,
         help=text,
         description=text,
-        formatter_class=entry.DefaultsFormatter,
+        formatter_class=DefaultsFormatter,
     )
     parser.set_defaults(function=function)
     return parser
@@ -148,7 +125,7 @@ def _add_model(parser) -> None:
 def _add_weights(parser) -> None:
     group = parser.add_argument_group("weights")
     group.add_argument(
-        "--trained-models",
+        "--trained_models",
         default="trained_models",
         help="folder with shape/ and expression/: the original's, or a run folder",
     )
@@ -160,10 +137,10 @@ def _add_weights(parser) -> None:
     )
     for name, group_name in (("shape", "shape"), ("exp", "expression")):
         group.add_argument(
-            f"--{name}-weights", help=f"file of the {group_name} denoiser instead"
+            f"--{name}_weights", help=f"file of the {group_name} denoiser instead"
         )
         group.add_argument(
-            f"--{name}-unit",
+            f"--{name}_unit",
             type=not_negative,
             help=f"unit of the {group_name} denoiser's coefficients; default: as "
             "stored, or 1 for PyTorch files (1e4 suits the original's released shape "
@@ -207,7 +184,10 @@ def _add_rendering(parser, default: str) -> None:
         help="what is written of each face",
     )
     parser.add_argument(
-        "--picture-size", type=count, default=256, help="pixels of a picture's side"
+        "--picture_size",
+        type=count,
+        default=256,
+        help="pixels of a picture's side",
     )
 
 
@@ -235,13 +215,16 @@ def _add_generate_dataset(commands) -> None:
     parser.add_argument("--output", default="dataset_generation", help="folder")
     parser.add_argument("--copies", type=count, help="of each face (100 and 50)")
     parser.add_argument(
-        "--sigma-shape", type=not_negative, default=500_000.0, help="noise, raw"
+        "--sigma_shape",
+        type=not_negative,
+        default=500_000.0,
+        help="noise, raw",
     )
     parser.add_argument(
-        "--sigma-exp", type=not_negative, default=2.0, help="noise, raw"
+        "--sigma_exp", type=not_negative, default=2.0, help="noise, raw"
     )
     parser.add_argument(
-        "--test-faces", type=int, default=600, help="last faces kept for testing"
+        "--test_faces", type=int, default=600, help="last faces kept for testing"
     )
     parser.add_argument(
         "--format", choices=("shards", "npy"), default="shards", help="npy: original's"
@@ -264,11 +247,15 @@ def _add_test(commands) -> None:
     _add_mode(parser, "shape")
     parser.add_argument("-size", "--size", type=count, default=20, help="faces")
     parser.add_argument(
-        "-sigma_shape", "--sigma-shape", type=not_negative, default=100_000.0,
+        "-sigma_shape", "--sigma_shape", type=not_negative, default=100_000.0,
         help="noise, raw",
     )  # fmt: skip
     parser.add_argument(
-        "-sigma_exp", "--sigma-exp", type=not_negative, default=1.0, help="noise, raw"
+        "-sigma_exp",
+        "--sigma_exp",
+        type=not_negative,
+        default=1.0,
+        help="noise, raw",
     )
     parser.add_argument(
         "--start", type=int, help="number of the first face (default: the last 100)"
@@ -293,7 +280,7 @@ def _add_denoise(commands) -> None:
     _add_mode(parser, "shape")
     parser.add_argument("-path", "--path", required=True, help="table, or .mat folder")
     parser.add_argument(
-        "-save_folder", "--save-folder", required=True, help="gets outputs.<table>"
+        "-save_folder", "--save_folder", required=True, help="gets outputs.<table>"
     )
     parser.add_argument(
         "-visualize", "--visualize", type=boolean, nargs="?", const=True,
@@ -318,11 +305,11 @@ def _add_create_synthetic(commands) -> None:
     _add_mode(parser, "both")
     parser.add_argument("-size", "--size", type=count, default=50, help="faces")
     parser.add_argument(
-        "-shape_range", "--shape-range", type=not_negative, default=10.0,
+        "-shape_range", "--shape_range", type=not_negative, default=10.0,
         help="width of the uniform box, deviations",
     )  # fmt: skip
     parser.add_argument(
-        "-exp_range", "--exp-range", type=not_negative, default=10.0,
+        "-exp_range", "--exp_range", type=not_negative, default=10.0,
         help="width of the uniform box, deviations",
     )  # fmt: skip
     parser.add_argument(
@@ -428,7 +415,7 @@ def _add_interpolate(commands) -> None:
     )
     parser.add_argument("--steps", type=count, default=9, help="faces of the walk")
     parser.add_argument(
-        "--projected-ends",
+        "--projected_ends",
         action="store_true",
         help="let the network change the first and last face too",
     )
@@ -450,10 +437,16 @@ def _add_evaluate(commands) -> None:
     _add_mode(parser, "both")
     parser.add_argument("--size", type=count, default=2000, help="faces of each set")
     parser.add_argument(
-        "--range", type=not_negative, default=10.0, help="width of the uniform box"
+        "--range",
+        type=not_negative,
+        default=10.0,
+        help="width of the uniform box",
     )
     parser.add_argument(
-        "--held-out", type=finite, default=0.2, help="part of the real faces kept aside"
+        "--held_out",
+        type=finite,
+        default=0.2,
+        help="part of the real faces kept aside",
     )
     parser.add_argument("--output", help="folder for measures.csv and measures.json")
     _add_model(parser)
@@ -477,7 +470,9 @@ def _add_convert(commands) -> None:
         "--group", choices=("shape", "expression"), help="of PyTorch weights"
     )
     parser.add_argument(
-        "--unit", type=not_negative, help="of the coefficients, stored with the weights"
+        "--unit",
+        type=not_negative,
+        help="of the coefficients, stored with the weights",
     )
     parser.add_argument(
         "--data", help="real faces to try units on (default: the law of fitted faces)"

@@ -1,36 +1,38 @@
 """dataset_tool: makes, shows, compares and checks TFRecord sets of training images."""
 
 import argparse
+import functools
 from collections.abc import Callable, Sequence
 
+from tf_faces.apps import arguments as options_of
 from tf_faces.apps import entry
 from tf_faces.apps.tbgan import dataset_commands
 
 _EPILOG = """\
 examples:
   # A coupled UV set of 200 built-in faces, and the TFRecords that TBGAN trains on:
-  dataset_tool.py make_uv_set uv --model builtin --count 200 --resolution 64
-  dataset_tool.py create_from_pkl_img_norm records/faces64 uv/texture uv/shape \\
+  tf-faces dataset make_uv_set uv --model builtin --count 200 --resolution 64
+  tf-faces dataset create_from_pkl_img_norm records/faces64 uv/texture uv/shape \\
       uv/normals --labels uv/labels.pkl --paths uv/paths.pkl
-  dataset_tool.py verify records/faces64
-  dataset_tool.py display records/faces64 --output sheet.png
+  tf-faces dataset verify records/faces64
+  tf-faces dataset display records/faces64 --output sheet.png
 
   # Any folder of square pictures, for a plain Progressive GAN:
-  dataset_tool.py create_from_images records/cats pictures/
+  tf-faces dataset create_from_images records/cats pictures/
 
 A record set appears under its name only when it is whole.
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Runs the program; returns its exit status."""
-    return entry.run(_main, arguments)
+    return entry.run(functools.partial(_main, prog=prog), arguments)
 
 
-def _main(arguments: list[str]) -> int | None:
+def _main(arguments: list[str], prog: str | None = None) -> int | None:
     if not arguments:
         arguments = ["--help"]
-    options = _parser().parse_args(arguments)
+    options = _parser(prog).parse_args(arguments)
     return options.function(options)
 
 
@@ -60,9 +62,9 @@ def _index(text: str) -> int:
     return value
 
 
-def _parser() -> entry.ArgumentParser:
-    parser = entry.ArgumentParser(
-        prog="dataset_tool.py",
+def _parser(prog: str | None = None) -> options_of.ArgumentParser:
+    parser = options_of.ArgumentParser(
+        prog=prog,
         description="Makes, shows, compares and checks TFRecord sets of training "
         "images.",
         epilog=_EPILOG,
@@ -70,14 +72,14 @@ def _parser() -> entry.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def add(name: str, function: Callable, text: str) -> entry.ArgumentParser:
+    def add(name: str, function: Callable, text: str) -> options_of.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
         command.set_defaults(function=function)
         return command
 
     def add_create(
         name: str, function: Callable, text: str, *sources: tuple[str, str]
-    ) -> entry.ArgumentParser:
+    ) -> options_of.ArgumentParser:
         command = add(name, function, text)
         command.add_argument("tfrecord_dir", help="new record set to be created")
         for source, source_help in sources:
@@ -93,7 +95,7 @@ def _parser() -> entry.ArgumentParser:
         )
         return command
 
-    def add_shuffle(command: entry.ArgumentParser) -> None:
+    def add_shuffle(command: options_of.ArgumentParser) -> None:
         command.add_argument(
             "--shuffle",
             type=_switch,

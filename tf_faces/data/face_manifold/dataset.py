@@ -72,7 +72,7 @@ class Recipe:
         if face_count <= self.test_faces:
             raise InputError(
                 f"found {face_count} faces, expected more than the {self.test_faces} "
-                "that are kept for testing; lower --test-faces."
+                "that are kept for testing; lower --test_faces."
             )
         return face_count - self.test_faces, self.test_faces
 

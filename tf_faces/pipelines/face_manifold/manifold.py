@@ -5,9 +5,13 @@ which group is meant: "shape", "expression" (or the original's "exp"), or "both"
 """
 
 import dataclasses
+import pathlib
+from collections.abc import Mapping
 
 import numpy as np
 
+from tf_faces.convert import face_manifold as weights
+from tf_faces.core import files
 from tf_faces.core.errors import InputError
 from tf_faces.data.face_manifold import random_faces
 from tf_faces.models.face_manifold import denoisers
@@ -180,3 +184,52 @@ class FaceManifold:
             + way * (second - projected[-1:])
         )
         return corrected.astype(np.float32)
+
+
+GROUPS = ("shape", "expression")
+
+
+def recognises(directory: files.PathLike) -> bool:
+    """Whether a folder holds weights of a Face Manifold, the original's included."""
+    return any((pathlib.Path(directory) / group).is_dir() for group in GROUPS)
+
+
+def open_run(
+    folder: files.PathLike,
+    *,
+    epoch: str | None = None,
+    units: Mapping[str, float | None] | None = None,
+    lengths: Mapping[str, int] | None = None,
+) -> FaceManifold:
+    """Opens the denoisers of a run folder or of the original's folder.
+
+    Args:
+      folder: with `shape/` or `expression/` or both.
+      epoch: a number, "final" or "best"; None takes the final weights of a run folder,
+        epoch 10 of the original's.
+      units: {group: unit of the coefficients}, for PyTorch files.
+      lengths: {group: number of coefficients} that the weights must suit.
+
+    Raises:
+      InputError: if there are no weights.
+      FormatError: if they are damaged or of other lengths.
+    """
+    folder = files.require_directory(folder, "run folder")
+    if not recognises(folder):
+        raise InputError(
+            f"{folder}: found neither shape/ nor expression/, expected weights of a "
+            "Face Manifold."
+        )
+    units, lengths = units or {}, lengths or {}
+    return FaceManifold(
+        **{
+            group: weights.load(
+                weights.find(folder, group, epoch),
+                group,
+                unit=units.get(group),
+                length=lengths.get(group),
+            )
+            for group in GROUPS
+            if (folder / group).is_dir()
+        }
+    )

@@ -61,6 +61,8 @@ class TbganPipeline:
       dictionary: the chart, or None without shape maps.
       label_softmax: whether stored labels are made probabilities before use.
       level_of_detail: that the network is evaluated at.
+      smoothing: sigma in pixels that shape maps are smoothed with, unless another is
+        asked for.
       source: where it came from.
     """
 
@@ -75,6 +77,7 @@ class TbganPipeline:
         dictionary: UvDictionary | None = None,
         label_softmax: bool = True,
         level_of_detail: float = 0.0,
+        smoothing: float | None = None,
         source: str = "",
         generator=None,
     ):
@@ -86,6 +89,8 @@ class TbganPipeline:
           dictionary: the chart; None gives faces without a mesh.
           label_softmax: see the class.
           level_of_detail: see the class.
+          smoothing: see the class; None takes the original's 3 pixels of 512 in
+            proportion, but at least 1.
           source: see the class.
           generator: the Keras model behind `network`, for export.
         """
@@ -93,6 +98,14 @@ class TbganPipeline:
         self.resolution, self.channels = resolution, channels
         self.label_softmax, self.level_of_detail = label_softmax, level_of_detail
         self.source, self.generator = source, generator
+        self.smoothing = (
+            max(
+                tbgan_maps.SMOOTHING_AT_512 * resolution / 512,
+                tbgan_maps.LEAST_SMOOTHING,
+            )
+            if smoothing is None
+            else smoothing
+        )
         self.dictionary = (
             None
             if dictionary is None
@@ -172,11 +185,13 @@ class TbganPipeline:
         generator = sources.load_generator(snapshot)
         level = float(generator.level_of_detail.numpy())
         losses = snapshot.configuration.get("G_loss", {})
+        smoothing = snapshot.configuration.get("finish", {}).get("smoothing", "auto")
         return cls.from_generator(
             generator,
             level,
             dictionary=sources.find_dictionary(dictionary, snapshot, generator.config),
             label_softmax=bool(losses.get("label_softmax", True)),
+            smoothing=None if smoothing == "auto" else float(smoothing),
             source=str(snapshot.path),
         )
 
@@ -230,6 +245,7 @@ class TbganPipeline:
             dictionary=sources.open_dictionary(dictionary, network["resolution"]),
             label_softmax=bool(card.get("label_softmax", True)),
             level_of_detail=float(card.get("level_of_detail", 0.0)),
+            smoothing=card.get("smoothing"),
             source=str(path),
         )
 
@@ -314,7 +330,7 @@ class TbganPipeline:
         Args:
           maps: [R, R, C] with at least six channels.
           smoothing: sigma of the shape's smoothing in pixels; None takes the
-            original's 3 pixels of 512 in proportion, but at least 1; 0 takes none.
+            pipeline's own; 0 takes none.
           bilinear: look the shape up between pixels; False takes whole pixels, as the
             original does.
           name: of the mesh.
@@ -326,10 +342,7 @@ class TbganPipeline:
                 f"{'no' if self.dictionary is None else 'a'} UV dictionary"
             )
         if smoothing is None:
-            smoothing = max(
-                tbgan_maps.SMOOTHING_AT_512 * self.resolution / 512,
-                tbgan_maps.LEAST_SMOOTHING,
-            )
+            smoothing = self.smoothing
         shape = np.moveaxis(tbgan_maps.smooth_shape(maps[..., 3:6], smoothing), -1, 0)
         return Mesh(
             vertices=self.dictionary.vertices(shape, bilinear=bilinear),
@@ -433,7 +446,7 @@ def open_pipeline(
     path = pathlib.Path(source)
     if path.is_dir() and sources.is_export(path):
         return TbganPipeline.from_export(path, dictionary=dictionary)
-    if path.is_dir() and (path / "manifest.json").is_file():
+    if path.is_dir() and sources.is_snapshot(path):
         return TbganPipeline.from_snapshot(
             checkpoints.load(path), dictionary=dictionary
         )
@@ -445,6 +458,16 @@ def open_pipeline(
     )
 
 
+def open_run(
+    folder: files.PathLike,
+    *,
+    snapshot: int | None = None,
+    dictionary: files.PathLike | None = None,
+) -> TbganPipeline:
+    """Opens a run folder, a snapshot or an export; see `open_pipeline`."""
+    return open_pipeline(str(folder), snapshot=snapshot, dictionary=dictionary)
+
+
 def card_fields(pipeline: TbganPipeline) -> dict:
     """What an export's model card says about the network, JSON-able."""
     return {
@@ -454,5 +477,6 @@ def card_fields(pipeline: TbganPipeline) -> dict:
         "channels": pipeline.channels,
         "label_softmax": pipeline.label_softmax,
         "level_of_detail": float(pipeline.level_of_detail),
+        "smoothing": float(pipeline.smoothing),
         "source": pathlib.Path(pipeline.source).name,
     }

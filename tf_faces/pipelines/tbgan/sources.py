@@ -134,3 +134,18 @@ def is_export(directory: files.PathLike) -> bool:
     except InputError:
         return False
     return True
+
+
+def is_snapshot(directory: files.PathLike) -> bool:
+    """Whether a folder is one snapshot of a run."""
+    return (pathlib.Path(directory) / "manifest.json").is_file()
+
+
+def recognises(directory: files.PathLike) -> bool:
+    """Whether a folder without config.json is a TBGAN: export, snapshot, snapshots."""
+    directory = pathlib.Path(directory)
+    return (
+        is_export(directory)
+        or is_snapshot(directory)
+        or any((directory / "snapshots").glob("*/manifest.json"))
+    )

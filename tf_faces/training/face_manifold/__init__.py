@@ -5,6 +5,7 @@ from tf_faces.training.face_manifold.system import (
     build,
     loop_options,
     plan,
+    prepare_data,
 )
 
-__all__ = ["FaceManifoldSystem", "build", "loop_options", "plan"]
+__all__ = ["FaceManifoldSystem", "build", "loop_options", "plan", "prepare_data"]

@@ -175,6 +175,12 @@ def loop_options(config: ml_collections.ConfigDict) -> loop.Options:
     )
 
 
+def prepare_data(config: ml_collections.ConfigDict, dry_run: bool = False) -> bool:
+    """Nothing to prepare: `build` reads the data or draws them; returns True."""
+    del config, dry_run
+    return True
+
+
 def build(config: ml_collections.ConfigDict) -> FaceManifoldSystem:
     """Opens the data and makes the networks.
 

@@ -1,0 +1,167 @@
+"""The command-line language of every program: one parser, one spelling, number types.
+
+Options are spelled with underscores (`--data_dir`); hyphens instead are taken as well,
+and an original program's own spelling is an alias where a program replaces one.
+`--flagfile=FILE` reads more options from a file, one a line.  Mistakes end as one
+sentence, with the nearest name that exists.
+"""
+
+import argparse
+import difflib
+import math
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from absl import flags
+from absl.flags import argparse_flags
+
+from tf_faces.core.errors import InputError
+
+
+class ArgumentParser(argparse_flags.ArgumentParser):
+    """argparse's parser with mistakes reported as one `InputError` sentence."""
+
+    def __init__(self, **keywords: Any):
+        # Flags of its own, none: absl then brings --flagfile and nothing else.
+        keywords.setdefault("inherited_absl_flags", flags.FlagValues())
+        super().__init__(add_help=False, **keywords)
+        self.add_argument(
+            "-h", "--help", action="help", help="show this help message and exit"
+        )
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message[0].upper()}{message[1:]}; see {self.prog} --help.")
+
+    def parse_known_args(self, args=None, namespace=None):  # noqa: D102
+        if args is not None:
+            args = [self._with_underscores(argument) for argument in args]
+        namespace, extra = super().parse_known_args(args, namespace)
+        if extra:
+            self._refuse(extra[0])
+        return namespace, extra
+
+    def _with_underscores(self, argument: str) -> str:
+        name, equals, value = argument.partition("=")
+        known = self._option_string_actions
+        if name.startswith("--") and name not in known:
+            spelled = f"--{name[2:].replace('-', '_')}"
+            if spelled in known:
+                return f"{spelled}{equals}{value}"
+        return argument
+
+    def _refuse(self, argument: str) -> NoReturn:
+        """Says what is not understood, and what was perhaps meant."""
+        name = argument.partition("=")[0]
+        if not name.startswith("-"):
+            self.error(f"found the argument {argument!r}, expected options only")
+        spelled = name.replace("-", "_").replace("__", "--", 1)
+        known = [text for text in self._option_string_actions if text[:2] == "--"]
+        self.error(f"unknown option {name}{_hint(spelled, known)}")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is None or value in action.choices:
+            return
+        known = [str(choice) for choice in action.choices]
+        raise argparse.ArgumentError(
+            action,
+            f"found {value!r}, expected one of {', '.join(known)}"
+            f"{_hint(str(value), known)}",
+        )
+
+
+def refuse_choice(what: str, found: str, known: Sequence[str], prog: str) -> NoReturn:
+    """Ends with a sentence about a name that is none of the known ones.
+
+    Raises:
+      InputError: always.
+    """
+    raise InputError(
+        f"{what}: found {found!r}, expected one of {', '.join(known)}"
+        f"{_hint(found, known)}; see {prog} --help."
+    )
+
+
+def _hint(name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, known, 1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+class DefaultsFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Adds the default to the help of every option that has one worth telling."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default is None or action.default is False or not action.help:
+            return action.help
+        return super()._get_help_string(action)
+
+
+def add_switch(parser: argparse.ArgumentParser, name: str, text: str) -> None:
+    """Adds `--name` and `--noname`; `--name=false` works too; None if not given."""
+    parser.add_argument(
+        f"--{name}", type=boolean, nargs="?", const=True, metavar="BOOL", help=text
+    )
+    parser.add_argument(
+        f"--no{name}", dest=name, action="store_false", help=argparse.SUPPRESS
+    )
+    parser.set_defaults(**{name: None})
+
+
+# --- types ----------------------------------------------------------------------------
+
+
+def boolean(text: str) -> bool:
+    """Reads a truth value as text."""
+    lowered = text.lower()
+    if lowered not in ("true", "false", "yes", "no", "1", "0"):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected true or false")
+    return lowered in ("true", "yes", "1")
+
+
+def finite(text: str) -> float:
+    """Reads a finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a finite number")
+    return value
+
+
+def not_negative(text: str) -> float:
+    """Reads a finite number of at least 0."""
+    value = finite(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected at least 0")
+    return value
+
+
+def whole(text: str) -> int:
+    """Reads a whole number."""
+    try:
+        return int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"found {text!r}, expected a whole number"
+        ) from error
+
+
+def count(text: str) -> int:
+    """Reads a whole number of at least 1."""
+    value = whole(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected at least 1")
+    return value
+
+
+def index(text: str) -> int:
+    """Reads a whole number of at least 0."""
+    value = whole(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected at least 0")
+    return value
+
+
+def names(text: str) -> list[str]:
+    """Reads a list separated by commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]

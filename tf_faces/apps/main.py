@@ -1,0 +1,64 @@
+"""tf-faces: three-dimensional faces in TensorFlow.
+
+usage: tf-faces PROGRAM ...
+       tf-faces PROGRAM --help
+"""
+
+import functools
+import importlib
+import sys
+from collections.abc import Sequence
+
+from tf_faces import version
+from tf_faces.apps import arguments as options_of
+from tf_faces.apps import entry
+from tf_faces.core import stems
+
+# Programs that serve every system: their module and what they do.
+_SHARED = {
+    "train": ("tf_faces.apps.train", "trains a system by a preset or a recipe"),
+    "export": ("tf_faces.apps.export", "writes trained networks as a SavedModel"),
+    "face-model": (
+        "tf_faces.apps.face_model",
+        "inspects, converts, samples, renders, fits, views face models",
+    ),
+}
+
+
+def programs() -> dict[str, tuple[str, str]]:
+    """Returns {name: (module, what it does)}: the shared ones, then each system's."""
+    found = dict(_SHARED)
+    for stem in stems.with_stage("apps"):
+        for name, (module, text) in stems.stage("apps", stem).PROGRAMS.items():
+            found[name] = (f"tf_faces.apps.{stem}.{module}", text)
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs `tf-faces`; returns the exit status of the program that it names."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    known = programs()
+    if arguments and arguments[0] in known:
+        module = importlib.import_module(known[arguments[0]][0])
+        return module.main(arguments[1:], prog=f"tf-faces {arguments[0]}")
+    return entry.run(functools.partial(_without_program, known=known), arguments)
+
+
+def _without_program(arguments: list[str], known: dict[str, tuple[str, str]]) -> None:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_help_text(known))
+    elif arguments[0] in ("--version", "version"):
+        print(f"tf_faces {version.__version__}")
+    else:
+        options_of.refuse_choice("PROGRAM", arguments[0], list(known), "tf-faces")
+
+
+def _help_text(known: dict[str, tuple[str, str]]) -> str:
+    lines = [__doc__.strip(), "", "programs:"]
+    lines += [f"  {name:<15}{text}" for name, (_, text) in known.items()]
+    lines += [
+        "",
+        f"systems that train: {', '.join(stems.with_stage('training'))}",
+        "first use: tf-faces train --help",
+    ]
+    return "\n".join(lines)
