@@ -114,4 +114,4 @@ def test_wrong_use_is_one_sentence(run_folder, tmp_path, capsys, arguments, mess
 @pytest.mark.parametrize("program", [generate, export])
 def test_help_has_examples(program, capsys):
     assert program.main(["--help"]) == 0
-    assert "Examples:" in capsys.readouterr().out
+    assert "examples:" in capsys.readouterr().out

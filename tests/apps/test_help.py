@@ -6,7 +6,6 @@ After a change of a help text: `python -m tests.apps.test_help` writes them anew
 import argparse
 import contextlib
 import importlib
-import inspect
 import io
 import os
 import pathlib
@@ -15,9 +14,11 @@ from unittest import mock
 
 import pytest
 
+from tf_faces.apps import main
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs" / "help"
-PROGRAMS = sorted(path.stem for path in (ROOT / "tools").glob("*.py"))
+PROGRAMS = sorted(main.programs())
 
 
 def commands(parser: argparse.ArgumentParser) -> list[str]:
@@ -30,51 +31,57 @@ def commands(parser: argparse.ArgumentParser) -> list[str]:
     ]
 
 
-def application(program: str):
-    """The module of `tf_faces.apps` that a tool calls."""
-    if program == "train":
-        return importlib.import_module("tf_faces.apps.train")
-    tool = importlib.import_module(f"tools.{program}")
-    (found,) = (value for value in vars(tool).values() if inspect.ismodule(value))
-    return found
+def printed(arguments: list[str]) -> str:
+    """What `tf-faces ARGUMENTS` prints."""
+    text = io.StringIO()
+    with (
+        mock.patch.dict(os.environ, {"COLUMNS": "88"}),
+        contextlib.redirect_stdout(text),
+    ):
+        assert main.main(arguments) == 0
+    line = f"$ tf-faces {' '.join(arguments)}"
+    return f"{line}\n\n{text.getvalue().strip()}\n"
 
 
 def help_text(program: str) -> str:
     """What `PROGRAM --help` prints, then `PROGRAM COMMAND --help` for all of them."""
-    app = application(program)
-    calls: list[list[str]] = [["--help"]]
-    if hasattr(app, "_parser"):
-        calls += [[name, "--help"] for name in commands(app._parser())]
-    texts = []
-    for call in calls:
-        printed = io.StringIO()
-        with (
-            mock.patch.object(sys, "argv", [f"{program}.py"]),
-            mock.patch.dict(os.environ, {"COLUMNS": "88"}),
-            contextlib.redirect_stdout(printed),
-            contextlib.suppress(SystemExit),
-        ):
-            assert not app.main(call)
-        line = f"$ {program}.py {' '.join(call)}"
-        texts.append(f"{line}\n\n{printed.getvalue().strip()}\n")
-    return "\n\n".join(texts)
+    module = importlib.import_module(main.programs()[program][0])
+    calls = [[program, "--help"]]
+    calls += [[program, name, "--help"] for name in commands(module._parser())]
+    return "\n\n".join(printed(call) for call in calls)
+
+
+def texts() -> dict[str, str]:
+    """{name of the file: what it holds}."""
+    found = {name.replace("-", "_"): help_text(name) for name in PROGRAMS}
+    return {"tf_faces": printed(["--help"]), **found}
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 13), reason="argparse prints it otherwise")
-@pytest.mark.parametrize("program", [*PROGRAMS, "train"])
-def test_help_is_documented(program):
-    path = FOLDER / f"{program}.txt"
-    assert path.is_file(), f"{path}: run `python -m tests.apps.test_help`."
-    assert path.read_text() == help_text(program), (
-        f"{path} is out of date; run `python -m tests.apps.test_help`."
+def test_help_is_documented():
+    written = {path.stem: path.read_text() for path in FOLDER.glob("*.txt")}
+    expected = texts()
+    assert set(written) == set(expected)
+    for name, text in expected.items():
+        assert written[name] == text, (
+            f"{name}.txt is out of date; run `python -m tests.apps.test_help`."
+        )
+
+
+@pytest.mark.parametrize("tool", sorted((ROOT / "tools").glob("*.py")))
+def test_every_tool_is_a_program(tool):
+    """tools/*.py call the programs that `tf-faces` has, under the former names."""
+    source = tool.read_text()
+    modules = [module for module, _ in main.programs().values()]
+    assert any(
+        f"from {module.rpartition('.')[0]} import {module.rpartition('.')[2]}" in source
+        for module in modules
     )
 
 
-def test_no_text_without_a_program():
-    assert {path.stem for path in FOLDER.glob("*")} == {*PROGRAMS, "train"}
-
-
 if __name__ == "__main__":
+    for path in FOLDER.glob("*.txt"):
+        path.unlink()
     FOLDER.mkdir(exist_ok=True)
-    for name in [*PROGRAMS, "train"]:
-        (FOLDER / f"{name}.txt").write_text(help_text(name))
+    for name, text in texts().items():
+        (FOLDER / f"{name}.txt").write_text(text)

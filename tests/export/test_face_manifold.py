@@ -183,7 +183,7 @@ def test_program_knows_a_run_by_its_configuration(trained, tmp_path, capsys):
         (["--epoch", "4"], "shape/epoch_4.pkl"),
         (["--snapshot", "7"], "--snapshot"),
         (["--face_model", "absent.mat"], "absent.mat"),
-        (["--shape_unit", "nan"], "unit must be positive"),
+        (["--shape_unit", "nan"], "found 'nan', expected a finite number"),
         (["--face_model", "ict:no"], "ict:no"),
     ],
 )

@@ -53,7 +53,7 @@ class ArgumentParser(argparse_flags.ArgumentParser):
         """Says what is not understood, and what was perhaps meant."""
         name = argument.partition("=")[0]
         if not name.startswith("-"):
-            self.error(f"found the argument {argument!r}, expected options only")
+            self.error(f"found the argument {argument!r}, expected none like it")
         spelled = name.replace("-", "_").replace("__", "--", 1)
         known = [text for text in self._option_string_actions if text[:2] == "--"]
         self.error(f"unknown option {name}{_hint(spelled, known)}")

@@ -23,7 +23,7 @@ import pathlib
 import platform
 import re
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, TextIO
 
 from tf_faces import version
@@ -103,11 +103,6 @@ class RunFolder:
         if not (self.path / "config.json").is_file():
             return None
         return self.read_config().get("model")
-
-    @property
-    def has_snapshot(self) -> bool:
-        """Whether training has left a state behind."""
-        return any(self.snapshots.glob("*/manifest.json"))
 
     @property
     def snapshots(self) -> pathlib.Path:
@@ -190,13 +185,16 @@ class RunFolder:
 
 
 def newest_usable(
-    result_directory: files.PathLike, models: Collection[str]
+    result_directory: files.PathLike,
+    models: Collection[str],
+    is_usable: Callable[[str, pathlib.Path], bool],
 ) -> tuple[RunFolder, list[str]]:
-    """Finds the newest run of certain systems that has a snapshot.
+    """Finds the newest run of certain systems that has something to use.
 
     Args:
       result_directory: where runs lie.
       models: the systems.
+      is_usable: (system, run folder) -> whether there are weights in it.
 
     Returns:
       The run, and for every newer one that was passed over a sentence why.
@@ -213,14 +211,14 @@ def newest_usable(
             run = RunFolder(path)
             if run.model not in models:
                 passed.append(f"{path} is a run of {run.model or 'an unknown system'}")
-            elif not run.has_snapshot:
-                passed.append(f"{path} has no snapshot yet")
+            elif not is_usable(str(run.model), path):
+                passed.append(f"{path} holds no weights yet")
             else:
                 return run, passed
     reasons = f" ({'; '.join(passed[:5])})" if passed else ""
     raise InputError(
-        f"{result_directory}: found no run of {' or '.join(models)} with a snapshot"
-        f"{reasons}; train.py makes one."
+        f"{result_directory}: found no run of {' or '.join(models)} with weights"
+        f"{reasons}; tf-faces train makes one."
     )
 
 

@@ -2,7 +2,7 @@
 
 Every system with a pipeline has in `tf_faces.pipelines.<stem>`
 
-- `recognises(folder)`: whether a folder without config.json is its weights;
+- `recognises(folder)`: whether a folder holds weights of it, a run's or others;
 - `open_run(folder, **options)`: the pipeline of a run folder or such a folder.
 """
 
@@ -38,8 +38,8 @@ def find(
     """Finds a run or weights, and says whose they are.
 
     Args:
-      source: a folder, the number of a run, or "newest" for the newest run that has a
-        snapshot.
+      source: a folder, the number of a run, or "newest" for the newest run that has
+        weights.
       result_directory: where runs lie.
       models: systems that may be found; None takes all that have a pipeline.
 
@@ -49,15 +49,12 @@ def find(
     known = stems.with_stage("pipelines")
     models = known if models is None else tuple(models)
     if str(source) == "newest":
-        run, passed = runs.newest_usable(result_directory, models)
+        run, passed = runs.newest_usable(result_directory, models, _recognises)
         return Source(run.path, str(run.model), tuple(passed))
     path = runs.RunFolder.locate(result_directory, str(source)).path
     stem = runs.RunFolder(path).model
     if stem is None:
-        recognising = (
-            stem for stem in known if stems.stage("pipelines", stem).recognises(path)
-        )
-        stem = next(recognising, None)
+        stem = next((stem for stem in known if _recognises(stem, path)), None)
     if stem is None:
         raise InputError(
             f"{path}: found neither config.json nor weights of a known system, "
@@ -68,6 +65,10 @@ def find(
             f"{path}: found a run of {stem!r}, expected one of {', '.join(models)}."
         )
     return Source(path, stem)
+
+
+def _recognises(stem: str, folder: pathlib.Path) -> bool:
+    return stems.stage("pipelines", stem).recognises(folder)
 
 
 def open_run(

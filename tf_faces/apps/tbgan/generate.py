@@ -16,7 +16,7 @@ from tf_faces.core.errors import InputError
 from tf_faces.viz import face_gallery
 
 _EXAMPLES = """
-Examples:
+examples:
   tf-faces generate newest --output faces
       eight faces of the newest run in results/: OBJ, PLY, GLB, previews, faces.html
   tf-faces generate results/003-pgan-faces --count 20 --seed 7 --formats glb

@@ -142,7 +142,7 @@ def is_snapshot(directory: files.PathLike) -> bool:
 
 
 def recognises(directory: files.PathLike) -> bool:
-    """Whether a folder without config.json is a TBGAN: export, snapshot, snapshots."""
+    """Whether a folder is a TBGAN: an export, a snapshot, a run with snapshots."""
     directory = pathlib.Path(directory)
     return (
         is_export(directory)
