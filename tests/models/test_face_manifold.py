@@ -1,6 +1,5 @@
 """The Face Manifold denoisers: contract, pooling, lengths, units."""
 
-import json
 import math
 
 import keras
@@ -87,9 +86,9 @@ def test_sizes_of_the_networks():
 
 def test_configuration_round_trip():
     made = config.DenoiserConfig("expression", 53, 2.5, "AutoEncoder3")
-    again = config.DenoiserConfig.from_dict(json.loads(json.dumps(made.to_json())))
+    again = config.DenoiserConfig.from_json(made.to_json())
     assert again == made
-    with pytest.raises(InputError, match="unknown key 'lenght'"):
+    with pytest.raises(InputError, match="unknown option 'lenght'"):
         config.DenoiserConfig.from_dict({"lenght": 3})
     model = denoisers.Denoiser(made)
     assert denoisers.Denoiser.from_config(model.get_config()).config == made

@@ -15,11 +15,11 @@ Tracebacks are shown when the environment variable TF_FACES_TRACEBACK is set to 
 
 The three lines of a tool:
 
-    from tf_faces.apps import dataset_tool
+    from tf_faces.apps import export
     if __name__ == "__main__":
-        raise SystemExit(dataset_tool.main())
+        raise SystemExit(export.main())
 
-with, in `tf_faces.apps.tbgan.dataset_tool`,
+with, in `tf_faces.apps.export`,
 
     def main(arguments: Sequence[str] | None = None) -> int:
         return entry.run(_main, arguments)

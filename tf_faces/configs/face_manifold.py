@@ -26,11 +26,11 @@ import ml_collections
 
 from tf_faces.core import configuration
 
-GROUPS = ("shape", "expression")
+GROUPS = ["shape", "expression"]
 
 _PRESETS: dict[str, dict[str, Any]] = {
-    "shape": {"groups": ("shape",)},
-    "expression": {"groups": ("expression",)},
+    "shape": {"groups": ["shape"]},
+    "expression": {"groups": ["expression"]},
     "both": {"groups": GROUPS},
     "smoke": {
         "groups": GROUPS,

@@ -128,7 +128,7 @@ def save(path: files.PathLike, denoiser: denoisers.Denoiser) -> None:
     if suffix not in SUFFIXES:
         raise InputError(f"{path}: expected one of the suffixes {', '.join(SUFFIXES)}.")
     if suffix == ".npz":
-        header = {"format": FORMAT, **denoiser.config.to_json()}
+        header = {"format": FORMAT, **denoiser.config.to_dict()}
         arrays = {"configuration": np.array(json.dumps(header)), **tensors}
         files.write_npz(path, True, **arrays)
     else:

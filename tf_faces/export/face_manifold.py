@@ -163,7 +163,7 @@ class FaceManifoldFunctions:
         """What the model card says of the networks."""
         return {
             "denoisers": {
-                group: denoiser.config.to_json()
+                group: denoiser.config.to_dict()
                 for group, denoiser in self._denoisers.items()
             },
             "coefficients": "raw: they multiply the bases of the face model",

@@ -2,10 +2,9 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from tf_faces.core.errors import InputError
+from tf_faces.models.configuration import NetworkConfiguration
 
 # name -> (channels after each convolution of the encoder, padding of each, shortest
 # vector that the network can take).
@@ -21,7 +20,7 @@ ORIGINAL_UNITS = {"shape": 1e5, "expression": 1.0}
 
 
 @dataclasses.dataclass(frozen=True)
-class DenoiserConfig:
+class DenoiserConfig(NetworkConfiguration):
     """One denoiser: which coefficients it takes, in which unit, through which network.
 
     Attributes:
@@ -77,23 +76,3 @@ class DenoiserConfig:
             length=ORIGINAL_LENGTHS[group],
             unit=ORIGINAL_UNITS[group] if unit is None else unit,
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns the fields as plain JSON values."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "DenoiserConfig":
-        """Reads what `to_json` gave.
-
-        Raises:
-          InputError: for an unknown key or a wrong value.
-        """
-        known = {field.name for field in dataclasses.fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise InputError(
-                f"unknown key {unknown[0]!r} in a denoiser's configuration; expected "
-                f"{', '.join(sorted(known))}."
-            )
-        return cls(**values)

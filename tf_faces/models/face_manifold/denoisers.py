@@ -216,7 +216,7 @@ class Denoiser(keras.Model):
         return found
 
     def get_config(self):
-        return {"config": self.config.to_json(), "seed": self.seed, "name": self.name}
+        return {"config": self.config.to_dict(), "seed": self.seed, "name": self.name}
 
     @classmethod
     def from_config(cls, config):

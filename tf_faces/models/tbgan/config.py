@@ -4,13 +4,12 @@ Names and defaults are the originals' (`G_paper` and `D_paper` of networks.py).
 """
 
 import dataclasses
-import json
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tf_faces.core.errors import InputError
+from tf_faces.models.configuration import NetworkConfiguration
 
 # Branches in the order of the channels: texture, shape, normals.
 BRANCHES = ("tex", "shp", "nor")
@@ -47,7 +46,7 @@ def split_level_of_detail(level_of_detail) -> LevelOfDetail:
 
 
 @dataclasses.dataclass(frozen=True)
-class NetworkConfig:
+class NetworkConfig(NetworkConfiguration):
     """What both networks have in common.
 
     Attributes:
@@ -117,35 +116,6 @@ class NetworkConfig:
     def branch_features(self, res: int) -> int:
         """Channels of one branch at log2 resolution `res`."""
         return self.features(res) // 3
-
-    @classmethod
-    def from_dict(cls, options: Mapping[str, Any]):
-        """Makes a configuration; unknown keys are refused.
-
-        Raises:
-          InputError: if a key is unknown or a value impossible.
-        """
-        known = {field.name for field in dataclasses.fields(cls)}
-        unknown = sorted(set(options) - known)
-        if unknown:
-            raise InputError(
-                f"{cls.__name__}: unknown option {unknown[0]!r}; expected one of "
-                f"{sorted(known)}."
-            )
-        return cls(**options)
-
-    @classmethod
-    def from_json(cls, text: str):
-        """Makes a configuration of the text that `to_json` wrote."""
-        return cls.from_dict(json.loads(text))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns all options as plain values."""
-        return dataclasses.asdict(self)
-
-    def to_json(self) -> str:
-        """Returns all options as JSON."""
-        return json.dumps(self.to_dict(), sort_keys=True)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,3 @@
+"""The toy has no program of its own."""
+
+PROGRAMS: dict = {}
