@@ -43,6 +43,9 @@ class RunFolder:
     def __init__(self, path: files.PathLike):
         self.path = files.require_directory(path, "run folder")
 
+    def __repr__(self) -> str:
+        return f"RunFolder({str(self.path)!r})"
+
     @classmethod
     def create(cls, result_directory: files.PathLike, description: str) -> "RunFolder":
         """Makes the next numbered folder; two processes never get the same one."""

@@ -1,9 +1,6 @@
 """Commands beyond the original: complete, interpolate, evaluate, convert."""
 
 import argparse
-import csv
-import dataclasses
-import io
 import pathlib
 import re
 import warnings
@@ -12,13 +9,13 @@ import numpy as np
 
 from tf_faces.apps.face_manifold import common
 from tf_faces.convert import face_manifold as weights
-from tf_faces.core import files, seeding
 from tf_faces.core.errors import InputError
 from tf_faces.data import coefficient_tables
 from tf_faces.data.face_manifold import random_faces, samplers
 from tf_faces.metrics import diversity
 from tf_faces.morphable import expressions, raw_form
 from tf_faces.morphable.coefficients import FaceCoefficients
+from tf_faces.pipelines.face_manifold import evaluation
 
 _ENTRY = re.compile(r"^([^=]+)=([^=]+)$")
 
@@ -148,75 +145,33 @@ def evaluate(options: argparse.Namespace) -> None:
         count = int(options.size / (1 - options.held_out)) + 1
         real = raw_form.draw_faces(model, count, options.seed + 1)
         source = f"faces drawn from {options.model}"
-    shuffle = seeding.numpy_generator(options.seed, "held-out faces")
-    order = shuffle.permutation(len(real))
-    split = round(len(real) * (1 - options.held_out))
-    if min(split, len(real) - split) < 2:
-        raise InputError(
-            f"{source}: found {len(real)} faces, expected at least 2 to compare with "
-            "and 2 held out."
-        )
-    held_out, real = real.take(order[split:]), real.take(order[:split])
+    known, held_out = evaluation.split(real, options.held_out, options.seed, source)
     deviations = common.sampling_deviations(options, model)
     rng = np.random.default_rng(options.seed)
-    results = {}
+    measured = {}
     for group in groups:
-        uniform = random_faces.uniform_faces(
-            rng, deviations, options.size, group, options.range, options.range, 0.0
+        found = measured[group] = evaluation.measure(
+            manifold,
+            group,
+            model,
+            deviations,
+            known,
+            held_out,
+            options.size,
+            rng,
+            width=options.range,
+            **common.projection_options(options),
         )
-        sets = {
-            "normal": random_faces.normal_faces(rng, deviations, options.size, 0.0),
-            "uniform": uniform,
-            "generated": manifold.denoise(
-                uniform, group, **common.projection_options(options)
-            ),
-            "held-out real": held_out,
-        }
-        metric = diversity.vertex_metric(model, group)
-        known, unseen = real.group(group), held_out.group(group)
-        if known.shape[1] != len(metric):
-            raise InputError(
-                f"{source}: its faces have {known.shape[1]} {group} coefficients, the "
-                f"face model {model.name!r} has {len(metric)}."
-            )
-        measured = {
-            name: diversity.measure(
-                faces.group(group),
-                known,
-                # A real face is not compared with itself.
-                known if name == "held-out real" else unseen,
-                metric,
-            )
-            for name, faces in sets.items()
-        }
-        rebuilt = manifold.project(group, unseen)
-        reconstruction = diversity.reconstruction(unseen, rebuilt, metric)
-        print(f"{group}: {len(real)} real faces ({source}), {len(held_out)} held out")
-        print(diversity.table(measured))
+        print(f"{group}: {len(known)} real faces ({source}), {len(held_out)} held out")
+        print(diversity.table(found.sets))
         print(
-            f"held-out real faces through the network: {reconstruction:.5g} mm off "
-            "(generalisation of the network)\n"
+            "held-out real faces through the network: "
+            f"{found.network_generalisation_mm:.5g} mm off (generalisation of the "
+            "network)\n"
         )
-        results[group] = {
-            "sets": {
-                name: dataclasses.asdict(values) for name, values in measured.items()
-            },
-            "network_generalisation_mm": reconstruction,
-        }
     if options.output:
-        _write_measures(pathlib.Path(options.output), results)
-
-
-def _write_measures(folder: pathlib.Path, results) -> None:
-    files.write_json(folder / "measures.json", results)
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(("group", "set", *diversity.COLUMNS))
-    for group, found in results.items():
-        for name, values in found["sets"].items():
-            writer.writerow((group, name, *(values[key] for key in diversity.COLUMNS)))
-    files.write_text(folder / "measures.csv", stream.getvalue())
-    print(f"{folder / 'measures.csv'}")
+        evaluation.write(options.output, measured)
+        print(f"{pathlib.Path(options.output) / 'measures.csv'}")
 
 
 # --- convert --------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import numpy as np
 
 from tf_faces.apps.face_manifold import common
 from tf_faces.core import files, seeding
-from tf_faces.core.errors import InputError, missing_dependency
+from tf_faces.core.errors import InputError
 from tf_faces.data import fitted_faces, picture_sets
 from tf_faces.data.face_manifold import dataset, random_faces, samplers
 from tf_faces.metrics import diversity
@@ -18,6 +18,7 @@ from tf_faces.morphable.coefficients import FaceCoefficients
 from tf_faces.pipelines import face_manifold as pipeline
 from tf_faces.pipelines.face_manifold import files as face_files
 from tf_faces.viz import painter
+from tf_faces.viz import scatter as plotting
 
 # Faces at the end of a folder that the test program takes by default.
 _LAST_FACES = 100
@@ -287,16 +288,18 @@ def _create_picture_set(options: argparse.Namespace) -> None:
 
 # Set -> colour, marker and legend; the first three are the original's.
 _SETS = {
-    "normal": ("C0", "*", "normal distribution"),
-    "real": ("C1", "o", "fitted parameters to real images"),
-    "generated": ("C2", "^", "output of the network on uniform distribution"),
-    "uniform": ("C3", ".", "uniform distribution (input of the network)"),
+    "normal": plotting.Style("C0", "*", "normal distribution"),
+    "real": plotting.Style("C1", "o", "fitted parameters to real images"),
+    "generated": plotting.Style(
+        "C2", "^", "output of the network on uniform distribution"
+    ),
+    "uniform": plotting.Style("C3", ".", "uniform distribution (input of the network)"),
 }
 
 
 def scatter(options: argparse.Namespace) -> None:
     """Plots normal, real, generated and uniform faces, and prints their traces."""
-    figure = _figure_module()
+    plotting.require_matplotlib()  # Before any work.
     path = pathlib.Path(options.data)
     selection = slice(0, options.size)
     if path.is_dir():
@@ -337,18 +340,10 @@ def scatter(options: argparse.Namespace) -> None:
             "generated": generated,
             "uniform": uniform,
         }
-        _write_scatter(options, group, sets, figure, model)
+        _write_scatter(options, group, sets, model)
 
 
-def _figure_module():
-    try:
-        from matplotlib import figure
-    except ImportError as error:
-        raise missing_dependency("matplotlib", "plots", "scatter") from error
-    return figure
-
-
-def _write_scatter(options, group, sets, figure, model) -> None:
+def _write_scatter(options, group, sets, model) -> None:
     folder = pathlib.Path(options.output) / group
     vectors = {name: faces.group(group) for name, faces in sets.items()}
     if len({values.shape[1] for values in vectors.values()}) > 1:
@@ -372,16 +367,13 @@ def _write_scatter(options, group, sets, figure, model) -> None:
         folder / f"fig{options.size}.csv", _scatter_csv(placed, ("set", "x", "y"))
     )
     _write_traces(folder / f"traces{options.size}.csv", traces)
-    drawing = figure.Figure(figsize=(6.4, 4.8), dpi=400)
-    axes = drawing.add_subplot()
-    # The widest cloud goes below the others.
-    for name in ("uniform", "generated", "real", "normal"):
-        color, marker, label = _SETS[name]
-        axes.scatter(*placed[name].T, s=30, c=color, marker=marker, label=label)
-    handles, labels = axes.get_legend_handles_labels()
-    axes.legend(handles[::-1], labels[::-1], fontsize="small")
-    with files.atomic_path(folder / f"fig{options.size}.png") as temporary:
-        drawing.savefig(temporary, format="png")
+    plotting.save(
+        folder / f"fig{options.size}.png",
+        placed,
+        _SETS,
+        # The widest cloud goes below the others.
+        ("uniform", "generated", "real", "normal"),
+    )
     inside = folder / "model_output_on_uniform"
     common.write_table(options, inside, "labels", sets["uniform"])
     common.write_table(options, inside, "labels_out", sets["generated"])

@@ -13,9 +13,12 @@ import numpy as np
 from tf_faces.convert import face_manifold as weights
 from tf_faces.core import files
 from tf_faces.core.errors import InputError
-from tf_faces.data.face_manifold import random_faces
+from tf_faces.data.face_manifold import random_faces, samplers
 from tf_faces.models.face_manifold import denoisers
+from tf_faces.morphable import raw_form
 from tf_faces.morphable.coefficients import FaceCoefficients
+from tf_faces.morphable.model import MorphableModel
+from tf_faces.pipelines.face_manifold import evaluation
 
 # Folder names of the original's test program.
 MODE_FOLDERS = {
@@ -37,6 +40,21 @@ class FaceManifold:
 
     shape: denoisers.Denoiser | None = None
     expression: denoisers.Denoiser | None = None
+
+    def __repr__(self) -> str:
+        held = [
+            f"{one.config.group}[{one.config.length}]"
+            for one in (self.shape, self.expression)
+            if one is not None
+        ]
+        return f"FaceManifold({', '.join(held) or 'empty'})"
+
+    @property
+    def mode(self) -> str:
+        """The groups there are denoisers for, "shape", "expression" or "both"."""
+        if self.shape is None:
+            return "expression"
+        return "shape" if self.expression is None else "both"
 
     def denoiser(self, group: str) -> denoisers.Denoiser:
         """Returns the denoiser of "shape" or "expression".
@@ -102,6 +120,83 @@ class FaceManifold:
             for group in random_faces.groups_of(mode)
         }
         return faces.replace(**changes)
+
+    # --- random faces and their measures ---------------------------------------------
+
+    def sample(
+        self,
+        model: MorphableModel,
+        count: int,
+        seed: int = 0,
+        *,
+        width: float = samplers.DEFAULT_RANGE,
+        passes: int = 1,
+        blend: float = 1.0,
+    ) -> FaceCoefficients:
+        """Draws plausible faces: uniform ones, brought to the manifold.
+
+        Args:
+          model: face model whose coefficients the denoisers were trained on.
+          count: number of faces.
+          seed: of the draws.
+          width: of the uniform box, in deviations of the model.
+          passes, blend: see `project`.
+
+        Returns:
+          Faces of `raw_form.coefficient_model(model)`.
+        """
+        deviations = random_faces.SamplingDeviations.of_model(
+            raw_form.coefficient_model(model)
+        )
+        drawn = random_faces.uniform_faces(
+            np.random.default_rng(seed), deviations, count, self.mode, width, width
+        )
+        return self.denoise(drawn, self.mode, passes=passes, blend=blend)
+
+    def evaluate(
+        self,
+        model: MorphableModel,
+        real: FaceCoefficients | None = None,
+        *,
+        size: int = 2000,
+        held_out: float = 0.2,
+        seed: int = 0,
+        passes: int = 1,
+        blend: float = 1.0,
+    ) -> dict[str, evaluation.GroupMeasures]:
+        """Measures diversity and plausibility of generated faces.
+
+        Args:
+          model: face model whose coefficients the denoisers were trained on.
+          real: faces to compare with; None draws them by the model's own law.
+          size: faces of each set.
+          held_out: part of the real faces kept aside.
+          seed: of all draws.
+          passes, blend: see `project`.
+
+        Returns:
+          {group: measures}.
+        """
+        model = raw_form.coefficient_model(model)
+        if real is None:
+            real = raw_form.draw_faces(model, int(size / (1 - held_out)) + 1, seed + 1)
+        known, unseen = evaluation.split(real, held_out, seed, "the real faces")
+        rng = np.random.default_rng(seed)
+        return {
+            group: evaluation.measure(
+                self,
+                group,
+                model,
+                random_faces.SamplingDeviations.of_model(model),
+                known,
+                unseen,
+                size,
+                rng,
+                passes=passes,
+                blend=blend,
+            )
+            for group in random_faces.groups_of(self.mode)
+        }
 
     # --- control --------------------------------------------------------------------
 

@@ -113,6 +113,13 @@ class TbganPipeline:
         )
         self._network = network
 
+    def __repr__(self) -> str:
+        return (
+            f"TbganPipeline({self.source or 'a network'}: {self.resolution}x"
+            f"{self.resolution}x{self.channels}, latents {self.latent_size}, labels "
+            f"{self.label_size}, {'with' if self.dictionary else 'no'} meshes)"
+        )
+
     # --- where it comes from --------------------------------------------------------
 
     @classmethod
