@@ -16,7 +16,15 @@ def save_mat(path, faces, row, **changes):
     scipy.io.savemat(path, {name: v for name, v in values.items() if v is not None})
 
 
-def run(workshop, *arguments):
+# Commands with a folder for results; the tests use theirs more than once.
+_WRITING = {
+    *("test", "denoise", "create-synthetic", "scatter", "complete", "interpolate"),
+}
+
+
+def run(workshop, *arguments, overwrite=True):
+    if arguments[0] in _WRITING and overwrite:
+        arguments = (*arguments, "--overwrite")
     return program.main(
         [
             arguments[0],

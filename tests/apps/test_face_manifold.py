@@ -3,10 +3,13 @@
 import csv
 import json
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
+from tests import tiny_training
 from tests.apps.face_manifold_commands import MODEL, fails, run, save_mat
 from tf_faces.apps import arguments
 from tf_faces.apps.face_manifold import options as program
@@ -447,3 +450,56 @@ def test_scatter_needs_faces_of_the_model(workshop, tmp_path, capfd):
         workshop, "scatter", "--data", source, *MODEL, "--output", tmp_path / "o"
     )
     fails(capfd, status, "ict.npz", "100 shape coefficients", "199")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["denoise", "-path", "{faces}", "-save_folder", "{out}"],
+        ["create-synthetic", "-size", "2", "--output", "{out}"],
+        ["complete", "--fix", "0=1", "--output", "{out}"],
+        ["interpolate", "--path", "{faces}", "--output", "{out}"],
+        ["test", "--data", "{faces}", "--output", "{out}/.."],
+        ["scatter", "--data", "{faces}", "--mode", "shape", "--output", "{out}/.."],
+    ],
+)
+def test_results_are_not_mixed_with_others(workshop, tmp_path, capfd, command):
+    out = tmp_path / "shape"
+    out.mkdir()
+    (out / "mine.txt").write_text("mine")
+    words = {"faces": workshop / "faces.npz", "out": out}
+    filled = [word.format(**words) for word in command]
+    status = run(workshop, *filled, *MODEL, overwrite=False)
+    fails(capfd, status, "found other results (mine.txt", "--overwrite")
+    assert [path.name for path in out.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["test", "--data", "nowhere"], ["nowhere", "--data"]),
+        (["denoise", "-path", "nowhere", "-save_folder", "x"], ["nowhere"]),
+        (["create-synthetic", "--blend", "1.5"], ["--blend", "0 to 1"]),
+        (["create-synthetic", "--shape_weights", "no.pkl"], ["no.pkl"]),
+        (["evaluate", "--held_out", "1"], ["--held_out"]),
+        (["convert", "nowhere.pkl", "x.npz", "--what", "table"], ["nowhere.pkl"]),
+    ],
+)
+def test_mistakes_are_found_before_tensorflow_starts(tmp_path, command, words):
+    program = (
+        "import sys; from tf_faces.apps import main;"
+        f"status = main.main(['face-manifold', *{command!r}]);"
+        "assert 'tensorflow' not in sys.modules; sys.exit(status)"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=tiny_training.environment(PYTHONPATH=str(tiny_training.ROOT)),
+        capture_output=True,
+        text=True,
+    )
+    assert finished.returncode == 2, finished.stderr
+    assert finished.stderr.count("\n") == 1
+    for word in words:
+        assert word in finished.stderr
+    assert not list(tmp_path.iterdir())

@@ -136,6 +136,24 @@ def not_negative(text: str) -> float:
     return value
 
 
+def share(text: str) -> float:
+    """Reads a number from 0 to 1."""
+    value = finite(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected 0 to 1")
+    return value
+
+
+def part(text: str) -> float:
+    """Reads a number between 0 and 1, neither of them."""
+    value = finite(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(
+            f"found {text!r}, expected a part between 0 and 1"
+        )
+    return value
+
+
 def whole(text: str) -> int:
     """Reads a whole number."""
     try:

@@ -12,7 +12,7 @@ import ml_collections
 
 from tf_faces.apps import arguments as options_of
 from tf_faces.apps import entry
-from tf_faces.core import configuration, runs, stems
+from tf_faces.core import configuration, machine, runs, stems
 from tf_faces.core.errors import InputError, Terminated
 
 _EXAMPLES = """\
@@ -216,6 +216,9 @@ def _resolve(
         if value is not None:
             config[field] = value
     configuration.override(config, overrides)
+    machine.parse_devices(
+        config.devices
+    )  # Mistakes are found before TensorFlow starts.
     if run is None:
         configuration.finalize(config)
         if options.resume is not None:

@@ -2,6 +2,9 @@
 
 import ctypes
 import os
+import re
+
+from tf_faces.core.errors import InputError
 
 # Parameters of mallopt, from glibc's malloc.h.
 _MALLOC_TRIM_THRESHOLD = -1
@@ -36,3 +39,20 @@ def keep_freed_memory(shared_by_threads: bool = False) -> None:
     if shared_by_threads:
         mallopt(_MALLOC_ARENA_MAX, 1)
         mallopt(_MALLOC_TOP_PAD, 1 << 28)
+
+
+def parse_devices(text: str) -> tuple[str, int] | None:
+    """Reads "cpu:N" or "gpu:N" as (kind, N); None for "auto".
+
+    Raises:
+      InputError: for anything else.
+    """
+    if text == "auto":
+        return None
+    matched = re.fullmatch(r"(cpu|gpu):(\d+)", text)
+    if not matched or int(matched[2]) < 1:
+        raise InputError(
+            f"--devices: found {text!r}, expected auto, gpu:N or cpu:N, N of at least "
+            "1."
+        )
+    return matched[1], int(matched[2])

@@ -12,13 +12,10 @@ Rules that every step function follows (Keras 3 on TensorFlow):
   the original, where every GPU had its own.
 """
 
-import re
-
 import tensorflow as tf
 
+from tf_faces.core import machine
 from tf_faces.core.errors import InputError
-
-_FORM = re.compile(r"^(cpu|gpu):(\d+)$")
 
 
 def make_strategy(devices: str, wanted: int, preset: str) -> tf.distribute.Strategy:
@@ -39,18 +36,13 @@ def make_strategy(devices: str, wanted: int, preset: str) -> tf.distribute.Strat
       InputError: if there are fewer devices than wanted, or `devices` is malformed.
     """
     gpus = tf.config.list_physical_devices("GPU")
-    if devices == "auto":
+    asked = machine.parse_devices(devices)
+    if asked is None:
         if not gpus and wanted == 1:
             return tf.distribute.get_strategy()
         kind, count = "gpu", wanted
     else:
-        matched = _FORM.match(devices)
-        if not matched or int(matched[2]) < 1:
-            raise InputError(
-                f"--devices: found {devices!r}, expected auto, gpu:N or cpu:N, N of "
-                "at least 1."
-            )
-        kind, count = matched[1], int(matched[2])
+        kind, count = asked
         if count < wanted:
             raise InputError(
                 f"--devices={devices}: the preset {preset} wants {wanted} devices, "

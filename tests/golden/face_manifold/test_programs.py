@@ -111,6 +111,7 @@ def _run(command, recording, report, more=()):
         place = options.index("-save_folder") + 1
         options[place] = options[place].rstrip("/")
     extra = ["--model", str(drawing.companion(recording, "bfm_small", ".mat"))]
+    extra.append("--overwrite")  # The recorded programs write over each other.
     if script != "denoise.py":
         extra += ["--faithful", "--seed", str(report[command]["seed"])]
     if script in ("test.py", "plot_scatter_diagram.py"):

@@ -131,10 +131,6 @@ def interpolate(options: argparse.Namespace) -> None:
 
 def evaluate(options: argparse.Namespace) -> None:
     """Measures generated, uniform and normal faces against real ones."""
-    if not 0 < options.held_out < 1:
-        raise InputError(
-            f"--held_out: found {options.held_out}, expected a part between 0 and 1."
-        )
     model = common.load_model(options)
     groups = random_faces.groups_of(options.mode)
     manifold = common.load_manifold(options, groups, common.model_lengths(model))

@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+import pathlib
 from collections.abc import Sequence
 
 from tf_faces.apps import entry
@@ -10,10 +11,13 @@ from tf_faces.apps.arguments import (
     DefaultsFormatter,
     boolean,
     count,
-    finite,
     not_negative,
+    part,
+    share,
 )
-from tf_faces.core import machine
+from tf_faces.core import files, machine
+from tf_faces.core.errors import InputError
+from tf_faces.data.face_manifold.random_faces import MODE_FOLDERS, MODES
 
 # Everything else is imported by the command that needs it: --help is instant.
 
@@ -36,8 +40,6 @@ The options of the original programs work as they were written there (-mode, -si
 the original has them, in a run folder of train.py, or where --shape_weights says.
 """
 
-_MODES = ("shape", "exp", "expression", "both")
-
 
 def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Runs the program; returns its exit status."""
@@ -48,8 +50,28 @@ def _main(arguments: list[str], prog: str | None = None) -> int | None:
     if not arguments:
         arguments = ["--help"]
     options = _parser(prog).parse_args(arguments)
+    _check(options)
     machine.keep_freed_memory(shared_by_threads=True)
     return options.function(options)
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Finds what can be found wrong before TensorFlow starts.
+
+    Raises:
+      InputError: if a source is missing, or results would mix with others.
+    """
+    for name in ("data", "path", "source", "shape_weights", "exp_weights"):
+        given = getattr(options, name, None)
+        if given is not None and not pathlib.Path(given).exists():
+            raise InputError(
+                f"{given}: no such file or folder (--{name})."
+                if name != "source"
+                else f"{given}: no such file or folder."
+            )
+    if hasattr(options, "results"):
+        for folder in options.results(options):
+            files.require_free_folder(folder, overwrite=options.overwrite)
 
 
 def epoch(text: str) -> str:
@@ -109,7 +131,11 @@ def _command(commands, name: str, text: str, function) -> argparse.ArgumentParse
 
 def _add_mode(parser, default: str) -> None:
     parser.add_argument(
-        "-mode", "--mode", choices=_MODES, default=default, help="which coefficients"
+        "-mode",
+        "--mode",
+        choices=tuple(MODES),
+        default=default,
+        help="which coefficients",
     )
 
 
@@ -149,9 +175,7 @@ def _add_weights(parser) -> None:
     group.add_argument(
         "--passes", type=count, default=1, help="times through the network"
     )
-    group.add_argument(
-        "--blend", type=not_negative, default=1.0, help="1: output, 0: input"
-    )
+    group.add_argument("--blend", type=share, default=1.0, help="1: output, 0: input")
 
 
 def _add_data(parser, required: bool = True) -> None:
@@ -174,6 +198,27 @@ def _add_seed(parser) -> None:
         help="draw the very numbers that the original program draws after seeding its "
         "generators with --seed",
     )
+
+
+def _add_results(parser, results, *names: str, **keywords) -> None:
+    """Adds the option of the folder for results, and --overwrite.
+
+    Args:
+      parser: of the command.
+      results: (options) -> folders that must be new or empty.
+      *names, **keywords: of the option.
+    """
+    parser.add_argument(*names, **keywords)
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="write into a folder that holds other results",
+    )
+    parser.set_defaults(results=results)
+
+
+def _output_folder(options: argparse.Namespace) -> list[pathlib.Path]:
+    return [pathlib.Path(options.output)]
 
 
 def _add_rendering(parser, default: str) -> None:
@@ -260,8 +305,12 @@ def _add_test(commands) -> None:
     parser.add_argument(
         "--start", type=int, help="number of the first face (default: the last 100)"
     )
-    parser.add_argument(
-        "--output", default="model_evaluation/output_on_test_data", help="folder"
+    _add_results(
+        parser,
+        lambda options: [pathlib.Path(options.output) / MODE_FOLDERS[options.mode]],
+        "--output",
+        default="model_evaluation/output_on_test_data",
+        help="folder",
     )
     _add_rendering(parser, "images")
     _add_table(parser)
@@ -279,8 +328,13 @@ def _add_denoise(commands) -> None:
     )
     _add_mode(parser, "shape")
     parser.add_argument("-path", "--path", required=True, help="table, or .mat folder")
-    parser.add_argument(
-        "-save_folder", "--save_folder", required=True, help="gets outputs.<table>"
+    _add_results(
+        parser,
+        lambda options: [pathlib.Path(options.save_folder)],
+        "-save_folder",
+        "--save_folder",
+        required=True,
+        help="gets outputs.<table>",
     )
     parser.add_argument(
         "-visualize", "--visualize", type=boolean, nargs="?", const=True,
@@ -312,8 +366,13 @@ def _add_create_synthetic(commands) -> None:
         "-exp_range", "--exp_range", type=not_negative, default=10.0,
         help="width of the uniform box, deviations",
     )  # fmt: skip
-    parser.add_argument(
-        "--output", default="model_evaluation/synthetic_dataset", help="folder"
+    _add_results(
+        parser,
+        # A set in this layout goes on where it was interrupted.
+        lambda options: [] if options.layout == "300w-lp" else _output_folder(options),
+        "--output",
+        default="model_evaluation/synthetic_dataset",
+        help="folder",
     )
     parser.add_argument(
         "--expressions",
@@ -365,8 +424,14 @@ def _add_scatter(commands) -> None:
     parser.add_argument(
         "--method", choices=("pca", "tsne", "isomap", "mds"), default="pca"
     )
-    parser.add_argument(
-        "--output", default="model_evaluation/scatter_diagrams", help="folder"
+    _add_results(
+        parser,
+        lambda options: [
+            pathlib.Path(options.output) / group for group in MODES[options.mode]
+        ],
+        "--output",
+        default="model_evaluation/scatter_diagrams",
+        help="folder",
     )
     _add_rendering(parser, "images")
     _add_table(parser)
@@ -393,7 +458,7 @@ def _add_complete(commands) -> None:
     )
     parser.add_argument("--size", type=count, default=16, help="completions")
     parser.add_argument("--rounds", type=count, default=10, help="rounds of completion")
-    parser.add_argument("--output", required=True, help="folder")
+    _add_results(parser, _output_folder, "--output", required=True, help="folder")
     _add_rendering(parser, "images")
     _add_table(parser)
     _add_model(parser)
@@ -419,7 +484,7 @@ def _add_interpolate(commands) -> None:
         action="store_true",
         help="let the network change the first and last face too",
     )
-    parser.add_argument("--output", required=True, help="folder")
+    _add_results(parser, _output_folder, "--output", required=True, help="folder")
     _add_rendering(parser, "images")
     _add_table(parser)
     _add_model(parser)
@@ -444,7 +509,7 @@ def _add_evaluate(commands) -> None:
     )
     parser.add_argument(
         "--held_out",
-        type=finite,
+        type=part,
         default=0.2,
         help="part of the real faces kept aside",
     )

@@ -114,7 +114,7 @@ def test(options: argparse.Namespace) -> None:
     denoised = manifold.denoise(
         noisy, options.mode, **common.projection_options(options)
     )
-    folder = pathlib.Path(options.output) / pipeline.MODE_FOLDERS[options.mode]
+    folder = pathlib.Path(options.output) / random_faces.MODE_FOLDERS[options.mode]
     common.write_table(options, folder, "inputs", noisy)
     common.write_table(options, folder, "outputs", denoised)
     if options.render != "none":

@@ -13,6 +13,7 @@ from tf_faces.apps import entry
 from tf_faces.apps.export import report_choice
 from tf_faces.core import files
 from tf_faces.core.errors import InputError
+from tf_faces.geometry import mesh_files
 from tf_faces.viz import face_gallery
 
 _EXAMPLES = """
@@ -45,6 +46,11 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     )
     add = parser.add_argument
     add("--output", default="faces", help="folder (%(default)s)")
+    add(
+        "--overwrite",
+        action="store_true",
+        help="write into a folder that holds other results",
+    )
     add("--count", type=options_of.count, default=8, help="faces (%(default)s)")
     add("--seed", type=options_of.index, default=0, help="(%(default)s)")
     add(
@@ -88,6 +94,11 @@ def _main(arguments: list[str], prog: str | None = None) -> int:
         raise InputError(
             f"--smoothing: found {options.smoothing}, expected 0 to 1000 pixels."
         )
+    for name in options.formats:
+        if f".{name}" not in mesh_files.SUFFIXES:
+            known = ", ".join(suffix[1:] for suffix in mesh_files.SUFFIXES)
+            raise InputError(f"--formats: found {name!r}, expected some of {known}.")
+    files.require_free_folder(options.output, overwrite=options.overwrite)
     pipeline = _open(options)
     write_gallery(
         pipeline,

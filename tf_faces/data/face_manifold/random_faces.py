@@ -22,6 +22,14 @@ MODES = {
     "both": ("shape", "expression"),
 }
 
+# Folder names of the original's test program.
+MODE_FOLDERS = {
+    "shape": "shape",
+    "exp": "expression",
+    "expression": "expression",
+    "both": "shape_and_expression",
+}
+
 
 def groups_of(mode: str) -> tuple[str, ...]:
     """Returns the coefficient groups that `mode` stands for.

@@ -20,14 +20,6 @@ from tf_faces.morphable.coefficients import FaceCoefficients
 from tf_faces.morphable.model import MorphableModel
 from tf_faces.pipelines.face_manifold import evaluation
 
-# Folder names of the original's test program.
-MODE_FOLDERS = {
-    "shape": "shape",
-    "exp": "expression",
-    "expression": "expression",
-    "both": "shape_and_expression",
-}
-
 
 @dataclasses.dataclass(frozen=True)
 class FaceManifold:
