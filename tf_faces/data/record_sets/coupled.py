@@ -142,7 +142,7 @@ def load_coupled(item: CoupledItem) -> np.ndarray:
 def _key(path: str, suffixes: tuple[str, ...]) -> str | None:
     name = os.path.basename(path)
     for suffix in sorted(suffixes, key=len, reverse=True):
-        if name.endswith(suffix):
+        if name.lower().endswith(suffix):
             return name[: -len(suffix)]
     return None
 
