@@ -161,7 +161,8 @@ def _read(stream: BinaryIO, name: str, maximum_pixels: int) -> np.ndarray:
         ) from error
     except Exception as error:  # Decoders fail in many ways on damaged bytes.
         raise FormatError(
-            f"{name}: not a readable picture ({type(error).__name__}: {error})."
+            f"{name}: not a readable picture ({type(error).__name__}: {error}); copy "
+            "it again or save it anew."
         ) from error
 
 
