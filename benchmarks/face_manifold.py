@@ -56,6 +56,7 @@ def measure_networks() -> None:
 def measure_pictures(model_name: str) -> None:
     import numpy as np
 
+    from tf_faces.core.pictures import to_bytes
     from tf_faces.geometry import cameras, lighting, normals
     from tf_faces.morphable import io, raw_form
     from tf_faces.ops import render_depth
@@ -87,11 +88,11 @@ def measure_pictures(model_name: str) -> None:
             view.width,
             attributes=np.clip(lit, 0, 1),
         )
-        return pictures.to_bytes(drawn.attributes)
+        return to_bytes(drawn.attributes)
 
     def whole() -> np.ndarray:
         drawn = pictures.render(model, faces, view, rule="top_left", painter=painter)
-        return pictures.to_bytes(drawn.images)
+        return to_bytes(drawn.images)
 
     difference = np.abs(whole()[0].astype(int) - plain().astype(int))
     together = seconds(whole, 4) / count

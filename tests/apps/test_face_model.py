@@ -119,6 +119,42 @@ def test_fit(model, tmp_path, capsys, suffix):
     assert "Pitch" in capsys.readouterr().out
 
 
+def _points(model, width, height):
+    """Landmarks of the mean face in the middle of a picture, as viewers show it."""
+    vertices = model.vertices()[model.landmarks68].astype(np.float64)
+    scale = 0.6 * width / np.ptp(vertices[:, 0])
+    x, y = vertices[:, 0] * scale, vertices[:, 1] * scale
+    return np.stack([x + width / 2, height - 1 - (y + height / 2)], axis=1)
+
+
+def test_fit_of_a_turned_photograph(tmp_path):
+    points = _points(io.load("builtin:tiny"), 200, 300)
+    np.savetxt(tmp_path / "points.txt", points)
+    lying = Image.new("RGB", (300, 200), (90, 90, 90))
+    notes = Image.Exif()
+    notes[0x112] = 6  # To be shown turned by a quarter.
+    lying.save(tmp_path / "PHOTO.JPG", exif=notes)
+    options = ["--image", tmp_path / "PHOTO.JPG", "--output", tmp_path / "fit"]
+    assert run("fit", "builtin:tiny", tmp_path / "points.txt", *options) == 0
+    pose = files.load_npz(tmp_path / "fit" / "parameters.npz")["pose"]
+    np.testing.assert_allclose(pose[3:5], [100, 150], atol=1)
+    with Image.open(tmp_path / "fit" / "overlay.png") as overlay:
+        assert overlay.size == (200, 300)
+
+
+def test_fit_refuses_what_is_no_photograph(tmp_path, capsys):
+    np.savetxt(tmp_path / "points.txt", np.zeros((68, 2)))
+    photo = tmp_path / "photo.png"
+    for content, words in ((b"", "the file is empty"), (b"%PDF-1.4", "a PDF document")):
+        photo.write_bytes(content)
+        options = ["--image", photo, "--output", tmp_path / "fit"]
+        assert run("fit", "builtin:tiny", tmp_path / "points.txt", *options) == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f"Error: {photo}: not a readable picture")
+        assert words in error and error.count("\n") == 1
+    assert not (tmp_path / "fit").exists()
+
+
 def test_view(tmp_path):
     path = tmp_path / "view.html"
     assert run("view", "builtin:tiny", path, "--expression", "happy") == 0

@@ -37,7 +37,7 @@ import numpy as np
 
 from tf_faces.apps import arguments as options_of
 from tf_faces.apps import entry
-from tf_faces.core import files, matlab_files
+from tf_faces.core import files, matlab_files, pictures
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.geometry import mesh_files, rotations
 from tf_faces.geometry.mesh import Mesh
@@ -262,7 +262,7 @@ def _sample(options) -> None:
 
 
 def _render(options) -> None:
-    from tf_faces.viz import pictures, previews
+    from tf_faces.viz import previews
 
     model = io.load(options.model)
     mesh, _ = _face(model, options)
@@ -270,7 +270,7 @@ def _render(options) -> None:
     picture = previews.render_views(
         mesh, options.yaw, size=options.size, appearance=appearance
     )
-    pictures.save_picture(options.output, picture)
+    pictures.write(options.output, picture)
     print(f"Wrote {options.output}")
 
 
@@ -322,17 +322,11 @@ def read_landmarks(path: pathlib.Path) -> np.ndarray:
 
 
 def _fit(options) -> None:
-    from PIL import Image
-
     model = io.load(options.model)
     points = read_landmarks(options.landmarks)
     photograph = None
     if options.image is not None:
-        try:
-            with Image.open(files.require_file(options.image)) as picture:
-                photograph = np.asarray(picture.convert("RGB"))
-        except OSError as error:
-            raise FormatError(f"{options.image}: not a picture ({error}).") from error
+        photograph = pictures.read(options.image)
         height, width = photograph.shape[:2]
     elif options.height and options.width:
         height, width = options.height, options.width
@@ -400,8 +394,7 @@ def _write_overlay(path, photograph, points, model, fit) -> None:
     for group, color in ((points, (0, 220, 0)), (fitted, (230, 0, 0))):
         for x, y in group:
             pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=color)
-    with files.atomic_path(path) as temporary:
-        picture.save(temporary, "PNG")
+    pictures.write(path, np.asarray(picture))
 
 
 def _view(options) -> None:

@@ -1,30 +1,21 @@
-"""Images as arrays and files: value ranges, grids of pictures, PNG in and out.
+"""Images of networks: value ranges, coupled UV maps, grids of them on sheets.
 
 Images in memory are channels last.  Coupled UV maps have 9 channels: texture (0..2),
-shape (3..5), normals (6..8); with 6 the normals are missing.  Nothing here imports
-TensorFlow.
+shape (3..5), normals (6..8); with 6 the normals are missing.  Files are read and
+written by `core.pictures`.  Nothing here imports TensorFlow.
 
-Reference: misc.py of the Progressive GAN code and of TBGAN (ranges, grids, saving),
-myutil.py of TBGAN (the older 377 x 595 UV layout).
+Reference: misc.py of the Progressive GAN code and of TBGAN (ranges, grids), myutil.py
+of TBGAN (the older 377 x 595 UV layout).
 """
 
 import math
-import os
 import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tf_faces.core import files
-from tf_faces.core.errors import FormatError, InputError
-
-if TYPE_CHECKING:
-    import PIL.Image
-
-# Larger pictures are refused before they are decoded (a small file can claim any
-# size): 8192 x 8192.
-MAXIMUM_PIXELS = 1 << 26
+from tf_faces.core import files, pictures
+from tf_faces.core.errors import InputError
 
 # The modalities of coupled maps, in channel order, and the suffix of their files.
 MODALITIES = ("texture", "shape", "normals")
@@ -55,9 +46,9 @@ def adjust_dynamic_range(
 
 
 def to_uint8(data: np.ndarray, value_range: Sequence[float]) -> np.ndarray:
-    """Maps `value_range` to 0..255, rounds half to even, clips."""
-    values = adjust_dynamic_range(data, value_range, (0, 255))
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    """Maps `value_range` to 0..255, rounds half to even, clips; NaN becomes 0."""
+    levels = adjust_dynamic_range(data, value_range, (0, 255))
+    return pictures.levels_to_bytes(levels)
 
 
 def split_modalities(images: np.ndarray) -> list[np.ndarray]:
@@ -142,63 +133,6 @@ def create_image_grid(
     return grid.reshape(rows * height, columns * width, channels)
 
 
-# --- saving -------------------------------------------------------------------------
-
-
-def convert_to_pil_image(
-    image: np.ndarray, value_range: Sequence[float] = (0, 1)
-) -> "PIL.Image.Image":
-    """Converts a picture [H, W], [H, W, 1] or [H, W, 3] to a PIL image (L or RGB).
-
-    Values are mapped from `value_range` to 0..255, rounded half to even, clipped.
-
-    Raises:
-      InputError: for another shape.
-    """
-    from PIL import Image
-
-    if image.ndim == 3 and image.shape[-1] == 1:
-        image = image[..., 0]
-    if image.ndim != 2 and (image.ndim != 3 or image.shape[-1] != 3):
-        raise InputError(
-            "A picture must have shape [H, W], [H, W, 1] or [H, W, 3]. "
-            f"Received: shape={image.shape}"
-        )
-    return Image.fromarray(to_uint8(image, value_range))
-
-
-def save_image(
-    image: np.ndarray,
-    path: files.PathLike,
-    value_range: Sequence[float] = (0, 1),
-    quality: int = 95,
-) -> None:
-    """Writes a picture atomically; the suffix of `path` chooses the format.
-
-    Args:
-      image: [H, W], [H, W, 1] or [H, W, 3].
-      path: file name; .png, .jpg and what else Pillow writes.
-      value_range: values that become black and white.
-      quality: of .jpg files.
-
-    Raises:
-      InputError: for another shape or an unknown suffix.
-    """
-    from PIL import Image
-
-    path = pathlib.Path(path)
-    picture = convert_to_pil_image(image, value_range)
-    picture_format = Image.registered_extensions().get(path.suffix.lower())
-    if picture_format not in Image.SAVE:
-        raise InputError(
-            f"{path}: found the suffix {path.suffix!r}, expected one of a picture "
-            "format such as .png or .jpg."
-        )
-    options = {"quality": quality, "optimize": True} if picture_format == "JPEG" else {}
-    with files.atomic_path(path) as temporary:
-        picture.save(temporary, picture_format, **options)
-
-
 def save_image_grid(
     images: np.ndarray,
     path: files.PathLike,
@@ -221,73 +155,9 @@ def save_image_grid(
     written = []
     for suffix, part in zip(MODALITY_SUFFIXES, split_modalities(images), strict=False):
         target = path.with_name(path.stem + suffix + path.suffix)
-        save_image(create_image_grid(part, grid_size), target, value_range)
-        written.append(target)
+        sheet = to_uint8(create_image_grid(part, grid_size), value_range)
+        written.append(pictures.write(target, sheet))
     return written
-
-
-# --- reading ------------------------------------------------------------------------
-
-
-def read_image(
-    path: files.PathLike,
-    modes: Sequence[str] = ("L", "RGB"),
-    maximum_pixels: int = MAXIMUM_PIXELS,
-) -> np.ndarray:
-    """Reads a picture of 8 bits a channel; the size is checked before decoding.
-
-    Args:
-      path: the file.
-      modes: accepted forms, "L" (grey) and "RGB".  Palettes and alpha channels are
-        converted: colours as they are stored, transparency ignored.
-      maximum_pixels: larger pictures are refused.
-
-    Returns:
-      uint8 [H, W] for L, [H, W, 3] for RGB.
-
-    Raises:
-      InputError: if the file is missing or too large.
-      FormatError: if it cannot be decoded or has another mode.
-    """
-    from PIL import Image
-
-    path = files.require_file(path, "picture")
-    try:
-        # Closed here, also when the content turns out to be damaged.
-        with open(path, "rb") as stream, Image.open(stream) as stored:
-            picture: Image.Image = stored
-            width, height = picture.size
-            if width * height > maximum_pixels:
-                raise InputError(
-                    f"{path}: {width} x {height} pixels, expected at most "
-                    f"{maximum_pixels} in all."
-                )
-            mode = picture.mode
-            if mode not in modes:
-                plain = {"P": "RGB", "RGBA": "RGB", "RGBX": "RGB", "LA": "L"}.get(mode)
-                if plain not in modes:
-                    raise FormatError(
-                        f"{path}: found a picture of mode {mode!r}, expected "
-                        f"{' or '.join(modes)} with 8 bits a channel."
-                    )
-                picture = picture.convert(plain)
-            return np.asarray(picture)
-    except InputError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise InputError(f"{path}: {error}.") from error
-    except Exception as error:  # Decoders fail in many ways on damaged bytes.
-        raise FormatError(
-            f"{path}: not a readable picture ({type(error).__name__}: {error})."
-        ) from error
-
-
-def is_picture(path: files.PathLike) -> bool:
-    """True if Pillow knows the suffix of `path` as a picture format it can read."""
-    from PIL import Image
-
-    suffix = os.path.splitext(os.fspath(path))[1].lower()
-    return Image.registered_extensions().get(suffix) in Image.OPEN
 
 
 # --- the older UV layout of 377 x 595 -----------------------------------------------

@@ -32,6 +32,7 @@ import numpy as np
 import tqdm
 
 from tf_faces.core import files, machine, seeding
+from tf_faces.core import pictures as picture_files
 from tf_faces.core.errors import InputError
 from tf_faces.data import coefficient_tables
 from tf_faces.geometry import cameras, lighting, rotations
@@ -224,14 +225,6 @@ def _labels(model, faces, shots, rendering, row, size) -> dict[str, np.ndarray]:
 # --- writing --------------------------------------------------------------------------
 
 
-def _encoded(image: np.ndarray, kind: str, **options) -> bytes:
-    from PIL import Image
-
-    stream = io.BytesIO()
-    Image.fromarray(image).save(stream, kind, **options)
-    return stream.getvalue()
-
-
 def _write_faces(folder, painter, faces, numbers, options, implementation) -> None:
     import scipy.io
 
@@ -241,16 +234,18 @@ def _write_faces(folder, painter, faces, numbers, options, implementation) -> No
     rendering = take_pictures(
         painter, part, shots, options.size, implementation=implementation
     )
-    images = pictures.to_bytes(rendering.images)
+    images = picture_files.to_bytes(rendering.images)
     for row, name in enumerate(part.names):
         contents = {}
         if options.maps:
             depth = depth_to_bytes(rendering.depth[row], rendering.mask[row])
-            contents[f"depth/{name}.png"] = _encoded(depth, "png", compress_level=1)
+            contents[f"depth/{name}.png"] = picture_files.encode(
+                depth, compress_level=1
+            )
             mask = rendering.mask[row].astype(np.uint8) * 255
-            contents[f"masks/{name}.png"] = _encoded(mask, "png", compress_level=1)
-        contents[f"synthetic/{name}.jpg"] = _encoded(
-            images[row], "jpeg", quality=options.quality
+            contents[f"masks/{name}.png"] = picture_files.encode(mask, compress_level=1)
+        contents[f"synthetic/{name}.jpg"] = picture_files.encode(
+            images[row], "JPEG", quality=options.quality
         )
         stream = io.BytesIO()
         scipy.io.savemat(

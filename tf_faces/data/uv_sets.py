@@ -21,7 +21,6 @@ stopped run continues where it was.  Row 0 of a map is the top of the head.
 """
 
 import concurrent.futures
-import io as byte_io
 import json
 import multiprocessing
 import os
@@ -32,7 +31,7 @@ import numpy as np
 import scipy.sparse
 import tqdm
 
-from tf_faces.core import files
+from tf_faces.core import files, pictures
 from tf_faces.core.errors import InputError
 from tf_faces.data import uv_chart
 from tf_faces.morphable import expressions, io, painting
@@ -193,7 +192,7 @@ class Sampler:
             gain = rng.normal(1, 0.06) * rng.normal(1, 0.03, 3)
             texture = texture * gain.astype(np.float32)
         texture = _paint_eyes(texture, self.chart.eye_layers, eye_rng)
-        return np.rint(np.clip(texture, 0, 255)).astype(np.uint8)
+        return pictures.levels_to_bytes(texture)
 
     def make(self, pairs) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Makes samples for (subject, variant) pairs.
@@ -265,14 +264,6 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 # --- writing -----------------------------------------------------------------------
 
 
-def _encode_png(pixels: np.ndarray) -> bytes:
-    from PIL import Image
-
-    stream = byte_io.BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG", compress_level=4)
-    return stream.getvalue()
-
-
 def _file_names(directory: str, key: str) -> tuple[str, str, str]:
     return (
         os.path.join(directory, "texture", f"{key}.png"),
@@ -317,7 +308,7 @@ def _write_batch(directory, pairs, sampler: Sampler | None = None) -> int:
     if wanted:
         for pair, sample in zip(wanted, sampler.make(wanted), strict=True):
             contents = (
-                _encode_png(sample[0]),
+                pictures.encode(sample[0], compress_level=4),
                 pickle.dumps(sample[1], protocol=4),
                 pickle.dumps(sample[2], protocol=4),
             )

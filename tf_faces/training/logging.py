@@ -7,16 +7,18 @@ values left out, event files with plain scalar and histogram values.
 
 import dataclasses
 import functools
-import io
 import math
 import pathlib
 import socket
+import sys
 import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image
+
+from tf_faces.core import pictures
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,16 +205,14 @@ class EventWriter:
 
 def _picture(path: pathlib.Path):
     """Returns TensorFlow's image message of a picture file."""
-    with Image.open(path) as stored:
-        picture = stored.convert("RGB")
+    # A sheet of our own, of any size.
+    picture = Image.fromarray(pictures.read(path, maximum_pixels=sys.maxsize))
     picture.thumbnail((_LARGEST_PICTURE, _LARGEST_PICTURE))
-    encoded = io.BytesIO()
-    picture.save(encoded, "PNG")
     return tf.compat.v1.Summary.Image(
         height=picture.height,
         width=picture.width,
         colorspace=3,
-        encoded_image_string=encoded.getvalue(),
+        encoded_image_string=pictures.encode(np.asarray(picture)),
     )
 
 

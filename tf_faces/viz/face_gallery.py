@@ -14,6 +14,7 @@ import numpy as np
 import tqdm
 
 from tf_faces.core import files
+from tf_faces.core import pictures as picture_files
 from tf_faces.core.errors import InputError
 from tf_faces.geometry import mesh_files
 from tf_faces.geometry.mesh import Mesh
@@ -110,7 +111,7 @@ def write(
                 meshes += mesh_files.write_mesh(path, entry.mesh)
         view = previews.render_views(entry.mesh, yaws, size=size)
         drawn.append(
-            pictures.save_picture(directory / "previews" / f"{entry.name}.png", view)
+            picture_files.write(directory / "previews" / f"{entry.name}.png", view)
         )
         views.append(view)
         if page and len(items) < MAXIMUM_PAGE_FACES:
@@ -121,6 +122,6 @@ def write(
     return Gallery(
         meshes=tuple(dict.fromkeys(meshes)),
         previews=tuple(drawn),
-        sheet=pictures.save_picture(directory / SHEET, sheet),
+        sheet=picture_files.write(directory / SHEET, sheet),
         page=(html_viewer.write_page(directory / PAGE, items, title) if page else None),
     )

@@ -352,11 +352,3 @@ def render(
             for field in dataclasses.fields(Rendering)
         )
     )
-
-
-def to_bytes(images: np.ndarray) -> np.ndarray:
-    """Float images in 0..1 -> uint8, rounded half up as image writers do."""
-    scaled = np.clip(images, 0.0, 1.0)
-    scaled *= 255.0
-    scaled += 0.5
-    return scaled.astype(np.uint8)  # Cut off: the floor of what is not negative.

@@ -1,18 +1,11 @@
 """Pictures of depth, normals and anything else as uint8 [H, W, 3]; contact sheets."""
 
-import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 
-from tf_faces.core import files
 from tf_faces.core.errors import InputError
-from tf_faces.geometry.mesh_files import obj
-
-
-def to_bytes(values: np.ndarray) -> np.ndarray:
-    """Floats of 0..1 (clipped) to uint8, rounded half to even."""
-    return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+from tf_faces.core.pictures import to_bytes
 
 
 def depth_picture(
@@ -125,9 +118,3 @@ def contact_sheet(
             drawing.text(place, caption, fill=ink)
         sheet = np.asarray(image)
     return sheet
-
-
-def save_picture(path: files.PathLike, picture: np.ndarray) -> pathlib.Path:
-    """Writes uint8 [H, W, 3] or [H, W] as .png or .jpg, atomically."""
-    obj.write_texture(path, picture)
-    return pathlib.Path(path)

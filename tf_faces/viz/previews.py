@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from tf_faces.core.errors import InputError
+from tf_faces.core.pictures import to_bytes
 from tf_faces.geometry import normals
 from tf_faces.geometry.mesh import Mesh
 from tf_faces.geometry.mesh_files import glb
@@ -145,7 +146,7 @@ def render(
         image = albedo * _light(normal)[..., None]
     image = np.where(covered[..., None], image, np.array(background, np.float32))
     image = np.clip(image, 0, 1).reshape(size, supersampling, size, supersampling, 3)
-    return pictures.to_bytes(image.mean(axis=(1, 3)))
+    return to_bytes(image.mean(axis=(1, 3)))
 
 
 def render_views(

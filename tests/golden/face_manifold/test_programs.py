@@ -14,6 +14,7 @@ from tests.golden import drawing
 from tests.golden.face_manifold import recordings
 from tf_faces.apps.face_manifold import options as program
 from tf_faces.convert import torch
+from tf_faces.core import pictures
 from tf_faces.data import coefficient_tables
 from tf_faces.morphable import io
 from tf_faces.morphable.coefficients import FaceCoefficients
@@ -316,7 +317,7 @@ def _assert_picture(ours, expected, what):
 
 
 def _render(model, faces):
-    return painter.to_bytes(painter.render(model, faces).images)[0]
+    return pictures.to_bytes(painter.render(model, faces).images)[0]
 
 
 @pytest.mark.golden("face_manifold", "cli_renders*.npz")

@@ -8,6 +8,7 @@ import pytest
 
 from tests.golden import drawing
 from tests.golden.face_manifold import recordings as face_manifold_recordings
+from tf_faces.core import pictures
 from tf_faces.data.face_manifold import dataset
 from tf_faces.geometry import texturing
 from tf_faces.morphable.coefficients import FaceCoefficients
@@ -115,7 +116,7 @@ def byte_picture(model, shape, expression, textures=None):
         textures = np.zeros(model.texture_count)
     faces = FaceCoefficients(shape[None], expression[None], textures[None])
     drawn = painter.render(model, faces, precision="float64")
-    return painter.to_bytes(drawn.images)[0]
+    return pictures.to_bytes(drawn.images)[0]
 
 
 @pytest.mark.golden("face_manifold", "dataset_sample_renders*.npz")

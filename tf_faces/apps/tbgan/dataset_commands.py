@@ -186,13 +186,13 @@ def make_uv_set(options: argparse.Namespace) -> None:
 
 def display(options: argparse.Namespace) -> None:
     from tf_faces.apps.tbgan import dataset_display
-    from tf_faces.data import images
+    from tf_faces.core import pictures
     from tf_faces.data.record_sets import inspection, reader
 
     record_set = reader.RecordSet(options.tfrecord_dir)
     if options.output is not None:
         sheet = inspection.contact_sheet(record_set, options.start, options.count)
-        images.save_image(sheet, options.output, (0, 255))
+        pictures.write(options.output, sheet)
         print(f"{options.output}: images {options.start} and following.")
         return
     if not options.terminal and dataset_display.has_window():

@@ -17,9 +17,8 @@ import sys
 
 import numpy as np
 
-from tf_faces.core import files, pickles
+from tf_faces.core import files, pickles, pictures
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.data import images
 from tf_faces.data.record_sets import folder as record_folder
 from tf_faces.data.record_sets import writer
 
@@ -80,9 +79,11 @@ def load_texture(path: files.PathLike) -> np.ndarray:
     """Reads an RGB picture as [3, H, W] float32 in [-1, 1].
 
     Raises:
-      FormatError: if it is no RGB picture of 8 bits a channel.
+      FormatError: if it is no picture, or a grey one.
     """
-    picture = images.read_image(path, modes=("RGB",))
+    picture = pictures.read(path, None)
+    if picture.ndim == 2:
+        raise FormatError(f"{path}: found a grey picture (mode 'L'), expected RGB.")
     return _texture_values()[picture.transpose(2, 0, 1)]
 
 
@@ -141,7 +142,7 @@ def load_coupled(item: CoupledItem) -> np.ndarray:
 def _key(path: str, suffixes: tuple[str, ...]) -> str | None:
     name = os.path.basename(path)
     for suffix in sorted(suffixes, key=len, reverse=True):
-        if name.endswith(suffix):
+        if name.lower().endswith(suffix):
             return name[: -len(suffix)]
     return None
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from tf_faces.core import files
+from tf_faces.core import pictures as picture_files
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data import images
 from tf_faces.data.record_sets import manifest as record_manifest
@@ -102,7 +103,7 @@ def extract(
     for number, image in enumerate(shown):
         for place, (suffix, picture) in enumerate(pictures(image)):
             stem = directory / f"img{number:08d}{suffix}"
-            images.save_image(picture, stem.with_suffix(".png"), (0, 255))
+            picture_files.write(stem.with_suffix(".png"), picture)
             if arrays and image.dtype != np.uint8:
                 channels = picture.shape[2]
                 part = image[place * channels : (place + 1) * channels]

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from tf_faces.core import errors, files, pickles
+from tf_faces.core import pictures as picture_files
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.data import images
 from tf_faces.data.record_sets import writer
 
 _MNIST_IMAGES = "train-images-idx3-ubyte.gz"
@@ -61,7 +61,7 @@ def _from_array(
 
 def load_picture(path: str) -> np.ndarray:
     """Reads a picture as uint8 [1 or 3, H, W]."""
-    picture = images.read_image(path)
+    picture = picture_files.read(path, None)
     return picture[np.newaxis] if picture.ndim == 2 else picture.transpose(2, 0, 1)
 
 
@@ -100,7 +100,9 @@ def celeba(directory: files.PathLike, cx: int = 89, cy: int = 121) -> writer.Sam
             "114 and cy from 64 to 154."
         )
     folder = files.require_directory(pathlib.Path(directory) / "img_align_celeba_png")
-    paths = sorted(str(path) for path in folder.glob("*.png"))
+    paths = sorted(
+        str(path) for path in folder.iterdir() if path.suffix.lower() == ".png"
+    )
     if not paths:
         raise InputError(f"{folder}: found no *.png files.")
     samples = writer.Samples(paths, _CropCeleba(cx, cy), (3,))
@@ -240,11 +242,8 @@ class _LsunPicture:
         with self._environment.begin() as transaction:
             content = transaction.get(key)
         try:
-            with Image.open(io.BytesIO(content)) as stored:
-                if stored.width * stored.height > images.MAXIMUM_PIXELS:
-                    return None
-                picture = stored.convert("RGB")
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            picture = Image.fromarray(picture_files.read(io.BytesIO(content)))
+        except InputError:
             return None  # As in the original: unreadable images are left out.
         side = min(picture.size)
         left, top = (picture.width - side) // 2, (picture.height - side) // 2

@@ -20,7 +20,7 @@ import pathlib
 
 import numpy as np
 
-from tf_faces.core import files
+from tf_faces.core import files, pictures
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.geometry.mesh import Mesh
 
@@ -217,25 +217,18 @@ def write_obj_arrays(
 def write_texture(
     path: files.PathLike, texture: np.ndarray, rounding: str = "round"
 ) -> None:
-    """Writes a picture atomically.
+    """Writes a texture atomically, see `core.pictures.write`.
 
     Args:
       path: the file, .png or .jpg.
       texture: [H, W, 3] or [H, W], uint8, or floats that are clipped to 0..1.
       rounding: "round" (half to even) or "truncate", from 255 times the value.
     """
-    from PIL import Image
-
     texture = np.asarray(texture)
     if texture.dtype != np.uint8:
-        scaled = np.clip(texture.astype(np.float64), 0, 1) * 255
-        texture = (np.rint(scaled) if rounding == "round" else scaled).astype(np.uint8)
-    path = pathlib.Path(path)
-    options = {"quality": 95} if path.suffix.lower() in (".jpg", ".jpeg") else {}
-    with files.atomic_path(path) as temporary:
-        Image.fromarray(texture).save(
-            temporary, format="JPEG" if options else "PNG", **options
-        )
+        rule = "half_to_even" if rounding == "round" else rounding
+        texture = pictures.to_bytes(texture.astype(np.float64), rule)
+    pictures.write(path, texture)
 
 
 def _check_arrays(vertices, triangles, colors, texture_coordinates, texture_triangles):
@@ -509,27 +502,14 @@ def _neighbour(path: pathlib.Path, words: list[bytes]) -> pathlib.Path | None:
 
 
 def read_texture(source) -> np.ndarray:
-    """Reads a picture as uint8 [H, W, 3].
+    """Reads a texture as uint8 [H, W, 3], see `core.pictures.read`.
 
     Args:
       source: a path or a binary stream.
 
     Raises:
-      FormatError: if it is no picture or claims too many pixels.
+      InputError: if it is no picture or claims too many pixels.
     """
-    from PIL import Image
-
-    name = source if isinstance(source, str | pathlib.Path) else "the embedded texture"
-    try:
-        with Image.open(source) as picture:
-            width, height = picture.size
-            if width * height > MAXIMUM_TEXTURE_PIXELS:
-                raise FormatError(
-                    f"{name}: a texture of {width}x{height} pixels, expected at most "
-                    f"{MAXIMUM_TEXTURE_PIXELS} pixels."
-                )
-            return np.asarray(picture.convert("RGB"))
-    except FormatError:
-        raise
-    except Exception as error:  # Decoders fail in many ways on damaged bytes.
-        raise FormatError(f"{name}: not a readable picture ({error}).") from error
+    return pictures.read(
+        source, maximum_pixels=MAXIMUM_TEXTURE_PIXELS, name="the embedded texture"
+    )

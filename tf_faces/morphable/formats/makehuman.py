@@ -17,7 +17,7 @@ import re
 
 import numpy as np
 
-from tf_faces.core import files
+from tf_faces.core import files, pictures
 from tf_faces.core.errors import FormatError
 from tf_faces.morphable import painting
 from tf_faces.morphable.model import MorphableModel
@@ -114,15 +114,13 @@ def target_groups(names) -> tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]:
 
 def skin_paths(folder: files.PathLike) -> list[pathlib.Path]:
     """The skin pictures beside the model, sorted by name; maybe none."""
-    return sorted(pathlib.Path(folder).glob("skins/*.jpg"))
+    found = pathlib.Path(folder).glob("skins/*")
+    return sorted(path for path in found if path.suffix.lower() in (".jpg", ".jpeg"))
 
 
 def load_skin(path: files.PathLike) -> np.ndarray:
     """Reads a skin picture: uint8 [748, 1396, 3]."""
-    from PIL import Image
-
-    with Image.open(files.require_file(path)) as picture:
-        pixels = np.asarray(picture.convert("RGB"))
+    pixels = pictures.read(path)
     if pixels.shape != (SKIN_HEIGHT, SKIN_WIDTH, 3):
         raise FormatError(
             f"{path}: a picture of {pixels.shape[1]} x {pixels.shape[0]}, expected "

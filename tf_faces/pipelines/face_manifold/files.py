@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tf_faces.core import files, machine
+from tf_faces.core import pictures as picture_files
 from tf_faces.core.errors import InputError
 from tf_faces.geometry import mesh_files
 from tf_faces.morphable import expressions, io
@@ -117,9 +118,10 @@ def _write_pictures(sets: Sequence[FaceFiles], model, view, done, rule) -> None:
             drawn = pictures.render(
                 model, part, view, rule=rule, painter=painter, albedo=albedo
             )
-            images = pictures.to_bytes(drawn.images)
+            images = picture_files.to_bytes(drawn.images)
             for path, image in zip(paths[chosen], images, strict=True):
-                _write_jpeg(path, image)
+                # Not durable: many small files that can be made again.
+                picture_files.write(path, image, quality=JPEG_QUALITY, durable=False)
             written += len(images)
         return written
 
@@ -133,14 +135,6 @@ def _write_pictures(sets: Sequence[FaceFiles], model, view, done, rule) -> None:
                 done(written)
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _write_jpeg(path: pathlib.Path, image: np.ndarray) -> None:
-    from PIL import Image
-
-    # Not durable: many small files that can be made again.
-    with files.atomic_path(path, durable=False) as temporary:
-        Image.fromarray(image).save(temporary, "jpeg", quality=JPEG_QUALITY)
 
 
 # --- expressions as text --------------------------------------------------------------
