@@ -5,7 +5,7 @@ import dataclasses
 import io
 import pathlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -16,10 +16,19 @@ from tf_faces.metrics import diversity
 from tf_faces.morphable.coefficients import FaceCoefficients
 from tf_faces.morphable.model import MorphableModel
 
-if TYPE_CHECKING:
-    from tf_faces.pipelines.face_manifold.manifold import FaceManifold
-
 HELD_OUT = "held-out real"
+
+
+class Manifold(Protocol):
+    """What is measured: see `manifold.FaceManifold`."""
+
+    def denoise(
+        self, faces: FaceCoefficients, mode: str, **options
+    ) -> FaceCoefficients:
+        """Projects the group(s) of `mode`."""
+
+    def project(self, group: str, coefficients: np.ndarray, **options) -> np.ndarray:
+        """Brings coefficients of one group to the manifold."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +79,7 @@ def split(
 
 
 def measure(
-    manifold: "FaceManifold",
+    manifold: Manifold,
     group: str,
     model: MorphableModel,
     deviations: random_faces.SamplingDeviations,
