@@ -1,0 +1,70 @@
+"""`tf-faces` and `python -m tf_faces`."""
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+from tests import tiny_training
+from tf_faces import version
+from tf_faces.apps import main
+
+
+def test_help_lists_every_program(capsys):
+    for words in ([], ["--help"], ["-h"], ["help"]):
+        assert main.main(words) == 0
+        text = capsys.readouterr().out
+        for name, (module, summary) in main.programs().items():
+            assert f"  {name} " in text and summary in text
+            assert callable(importlib.import_module(module).main)
+
+
+def test_version(capsys):
+    assert main.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"tf_faces {version.__version__}\n"
+
+
+def test_a_program_is_called_by_its_name(capsys):
+    assert main.main(["generate", "--help"]) == 0
+    assert capsys.readouterr().out.startswith("usage: tf-faces generate ")
+    assert main.main(["generate", "--colour"]) == 2
+    assert "see tf-faces generate --help" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("trian", "train"), ("face_model", "face-model")]
+)
+def test_a_wrong_name_gets_a_hint(capsys, name, hint):
+    assert main.main([name]) == 2
+    assert f"did you mean {hint}?" in capsys.readouterr().err
+
+
+def test_module_and_scripts_work_from_anywhere(tmp_path):
+    calls = [[sys.executable, "-m", "tf_faces", "--version"]]
+    for script in ("train.py", "tools/export.py", "tools/face_model.py"):
+        calls.append([sys.executable, str(tiny_training.ROOT / script), "--help"])
+    for call in calls:
+        finished = subprocess.run(
+            call,
+            cwd=tmp_path,
+            env=tiny_training.environment(PYTHONPATH=str(tiny_training.ROOT)),
+            capture_output=True,
+            text=True,
+        )
+        assert finished.returncode == 0 and finished.stderr == "", finished.stderr
+
+
+def test_scripts_of_an_uninstalled_clone(tmp_path):
+    """tools/*.py find the package of their own clone, without PYTHONPATH."""
+    environment = tiny_training.environment()
+    environment.pop("PYTHONPATH", None)
+    for script in ("train.py", "tools/generate.py"):
+        finished = subprocess.run(
+            [sys.executable, str(tiny_training.ROOT / script), "--help"],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert finished.returncode == 0, finished.stderr
