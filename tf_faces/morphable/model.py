@@ -23,6 +23,9 @@ from tf_faces.geometry.mesh import Mesh
 UNITS = {"um": 1.0, "mm": 1e3, "cm": 1e4, "dm": 1e5, "m": 1e6}
 
 _DEFAULT_COLOR = (200.0, 160.0, 140.0)  # Skin of models without texture.
+# Regions whose names begin so are transparent on a face, or mere shadows: drawn like
+# skin they hide the eyes.
+_TRANSPARENT_REGIONS = ("eyelashes", "lacrimal_fluid", "eye_blend", "eye_occlusion")
 
 
 def _float_array(value, shape, name):
@@ -78,7 +81,8 @@ class MorphableModel:
       unit: "um", "mm", "cm", "dm" or "m".
       winding: "cw" or "ccw", the order of a triangle's corners seen from outside.
       coefficient_kind: "raw" or "unit", see the head of this file.
-      region_names: what parts the model has, e.g. ("skin", "eyes"), or empty.
+      region_names: what parts the model has, e.g. ("skin", "eyes"), or empty; see
+        `opaque_part`.
       vertex_regions: int32 [n] index into `region_names`, or None.
       texture_pictures: paths of pictures made for the texture chart, or empty.
       identity_law: `law(rng, count) -> [count, ks]` draws identities of models whose
@@ -476,6 +480,17 @@ class MorphableModel:
         kept = ~np.isin(self.vertex_regions, dropped)
         return self if kept.all() else self.subset(np.flatnonzero(kept))
 
+    @functools.cached_property
+    def opaque_part(self) -> "MorphableModel":
+        """The model without parts that are transparent (eyelashes, tear film)."""
+        return self.without_regions(
+            [
+                name
+                for name in self.region_names
+                if name.startswith(_TRANSPARENT_REGIONS)
+            ]
+        )
+
     # --- views ---------------------------------------------------------------------
 
     def mesh(
@@ -485,13 +500,24 @@ class MorphableModel:
         texture_coefficients=None,
         *,
         with_mouth: bool = True,
+        all_parts: bool = False,
     ) -> Mesh:
         """Returns one face as a mesh: counter-clockwise, colours in 0..1.
 
         Args:
           shape_coefficients, expression_coefficients, texture_coefficients: [k] each.
           with_mouth: append `triangles_mouth`.
+          all_parts: with the parts that are transparent on a face (eyelashes, tear
+            film); by default the mesh is that of `opaque_part`, whose vertices are
+            fewer.
         """
+        if not all_parts and self.opaque_part is not self:
+            return self.opaque_part.mesh(
+                shape_coefficients,
+                expression_coefficients,
+                texture_coefficients,
+                with_mouth=with_mouth,
+            )
         outward = self.with_winding("ccw")
         triangles = outward.full_triangles if with_mouth else outward.triangles
         corners = outward.texture_triangles
@@ -506,6 +532,17 @@ class MorphableModel:
             texture_coordinates=self.texture_coordinates,
             texture_triangles=corners,
             name=self.name,
+        )
+
+    def __repr__(self) -> str:
+        kinds = ("shape", "expression", "texture")
+        modes = ", ".join(
+            f"{getattr(self, f'{kind}_basis').shape[2]} {kind}" for kind in kinds
+        )
+        return (
+            f"MorphableModel({self.name!r}, {len(self.mean)} vertices, "
+            f"{len(self.triangles)} triangles, modes: {modes}; {self.unit}, "
+            f"{self.winding}, {self.coefficient_kind})"
         )
 
     def bounding_box(self) -> np.ndarray:

@@ -21,7 +21,8 @@ from tf_faces.morphable.formats import (
 )
 from tf_faces.morphable.model import MorphableModel
 
-_FLAME_IDENTITY = 300
+# Modes before the expressions, as published.
+IDENTITY_COUNT = 300
 _KEYS = (
     *("v_template", "shapedirs", "f", "posedirs", "J_regressor"),
     *("kintree_table", "weights", "identity_mode_count"),
@@ -91,7 +92,7 @@ def load_flame(
     counted = indices.VertexNumbers(path, mean, found["f"], published=0)
     triangles = counted.of(found["f"], "f")
     split = min(
-        _FLAME_IDENTITY if identity_modes is None else identity_modes, modes.shape[2]
+        IDENTITY_COUNT if identity_modes is None else identity_modes, modes.shape[2]
     )
     count = split
     if identity_modes is None and "identity_mode_count" in found:
@@ -142,9 +143,9 @@ def save_flame_npz(
     Raises:
       InputError: for more than 300 identity modes, or a rig of another model.
     """
-    if model.shape_count > _FLAME_IDENTITY:
+    if model.shape_count > IDENTITY_COUNT:
         raise InputError(
-            f"FLAME's layout has {_FLAME_IDENTITY} identity modes; {model.name!r} has "
+            f"FLAME's layout has {IDENTITY_COUNT} identity modes; {model.name!r} has "
             f"{model.shape_count}."
         )
     model = model.to_unit("m").with_winding("ccw")
@@ -157,7 +158,7 @@ def save_flame_npz(
     n = model.vertex_count
     modes = [model.shape_basis * model.shape_deviations]
     if model.expression_count:
-        filled = (n, 3, _FLAME_IDENTITY - model.shape_count)
+        filled = (n, 3, IDENTITY_COUNT - model.shape_count)
         modes.append(np.zeros(filled, np.float32))
         modes.append(model.expression_basis * model.expression_deviations)
     files.write_npz(

@@ -25,7 +25,6 @@ from tf_faces.morphable.model import MorphableModel
 # Size of a skin picture; the square in its middle is the face.
 SKIN_WIDTH = 1396
 SKIN_HEIGHT = 748
-TRANSPARENT_PARTS = ("eyelashes",)
 
 # Arrays that make the model; the published file has polygons and an atlas too.
 ARRAYS = (

@@ -24,6 +24,7 @@ import numpy as np
 
 from tf_faces.core import files, matlab_files
 from tf_faces.core.errors import FormatError, InputError
+from tf_faces.morphable import builtin
 from tf_faces.morphable.formats import arrays, bfm, folders, indices
 from tf_faces.morphable.formats.model_lists import (
     CELLS,
@@ -42,6 +43,7 @@ __all__ = [
     "FILE_NAMES",
     "SEGMENTS",
     "ModelInformation",
+    "gathered",
     "load",
     "mirrored_vertices",
     "of_folder",
@@ -356,6 +358,31 @@ def of_model(
         landmarks68=model.landmarks68,
         **lists,
     )
+
+
+def gathered(model: MorphableModel, source: pathlib.Path | None) -> ModelInformation:
+    """What is known about a model: read beside its source, else computed.
+
+    Args:
+      model: any.
+      source: file or folder that it was read from; the lists beside it come first.
+
+    Raises:
+      FormatError: if a file of lists is damaged or of another model.
+    """
+    computed = of_model(model, builtin.segments(model))
+    if source is None:
+        return computed
+    found = of_folder(source if source.is_dir() else source.parent, model)
+    is_raw_model = source.name.lower() == "01_morphablemodel.mat"
+    if found is None and is_raw_model and "segbin" in matlab_files.names(source):
+        # Its other variables, the modes, are no lists.
+        found = load(
+            source,
+            vertex_count=model.vertex_count,
+            triangle_count=len(model.triangles),
+        )
+    return computed if found is None else found.joined(computed)
 
 
 # --- writing -----------------------------------------------------------------------

@@ -85,9 +85,10 @@ def _read_arrays(path: pathlib.Path, blendshapes: str) -> dict[str, np.ndarray]:
         if done.returncode:
             said = done.stderr.decode("utf-8", "replace").strip().splitlines()
             reason = said[-1] if said else f"it ended with status {done.returncode}"
-            raise file_kinds.unreadable(
-                path, "a face model of eos", f"eos cannot read it, {reason}"
-            )
+            with open(path, "rb") as stream:
+                if file_kinds.kind(stream.read(4096)) is not None:
+                    raise file_kinds.unreadable(path, "a face model of eos")
+            raise FormatError(f"{path}: eos cannot read it ({reason}).")
         return files.load_npz(output)
 
 
