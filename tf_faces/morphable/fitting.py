@@ -15,6 +15,7 @@ import dataclasses
 
 import numpy as np
 
+from tf_faces.core import short_texts
 from tf_faces.core.errors import InputError
 from tf_faces.geometry import rotations, similarity
 from tf_faces.morphable.model import MorphableModel
@@ -42,6 +43,8 @@ class Fit:
     rotation: np.ndarray
     translation: np.ndarray
     residual: float
+
+    __repr__ = short_texts.of_fields
 
     @property
     def angles(self) -> np.ndarray:

@@ -9,7 +9,7 @@ import pathlib
 
 import numpy as np
 
-from tf_faces.core import files, pickle_writing, pickles
+from tf_faces.core import files, pickle_writing, pickles, short_texts
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.geometry import uv
 from tf_faces.geometry.mesh import Mesh
@@ -44,6 +44,8 @@ class UvDictionary:
     scale: float = 1.0
     offset: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(3))
     unit: str = ""
+
+    __repr__ = short_texts.of_fields
 
     def save(self, path: files.PathLike) -> None:
         """Writes the dictionary as .npz."""

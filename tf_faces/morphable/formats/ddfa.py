@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from tf_faces.core import files, matlab_files, pickles
+from tf_faces.core import files, matlab_files, pickles, short_texts
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.morphable.formats import arrays, bfm, folders, indices, vertex_codes
 from tf_faces.morphable.formats import whitening as parameter_whitening
@@ -84,6 +84,8 @@ class AnchorGrid:
     shape_basis: np.ndarray
     expression_basis: np.ndarray
 
+    __repr__ = short_texts.of_fields
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TrainConfigs:
@@ -100,6 +102,8 @@ class TrainConfigs:
     whitening: ParameterWhitening | None = None
     anchors: AnchorGrid | None = None
     vertex_code: np.ndarray | None = None
+
+    __repr__ = short_texts.of_fields
 
 
 def _load_npy(folder: pathlib.Path, name: str) -> np.ndarray:
@@ -274,6 +278,8 @@ class V2Companions:
     vertex_code: np.ndarray | None = None
     chart: np.ndarray | None = None
     whitening: ParameterWhitening | None = None
+
+    __repr__ = short_texts.of_fields
 
     @property
     def texture_coordinates(self) -> np.ndarray | None:

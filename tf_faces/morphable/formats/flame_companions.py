@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from tf_faces.core import files, pickle_writing, pickles
+from tf_faces.core import files, pickle_writing, pickles, short_texts
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.morphable.formats import arrays, indices
 
@@ -58,6 +58,8 @@ class LandmarkEmbedding:
     dynamic_weights: np.ndarray | None = None
     full_triangles: np.ndarray | None = None
     full_weights: np.ndarray | None = None
+
+    __repr__ = short_texts.of_fields
 
     def __post_init__(self):
         for part, shape in zip(_PARTS, ((51,), (None, 17), (68,)), strict=True):
@@ -258,6 +260,8 @@ class TextureSpace:
     basis: np.ndarray
     texture_coordinates: np.ndarray
     texture_triangles: np.ndarray
+
+    __repr__ = short_texts.of_fields
 
     def picture(self, coefficients: np.ndarray) -> np.ndarray:
         """The texture of some coefficients [k' <= k]: float32 [H, W, 3], not clipped.

@@ -17,7 +17,7 @@ import re
 
 import numpy as np
 
-from tf_faces.core import files, pictures
+from tf_faces.core import files, pictures, short_texts
 from tf_faces.core.errors import FormatError
 from tf_faces.morphable import painting
 from tf_faces.morphable.model import MorphableModel
@@ -73,6 +73,8 @@ class IdentityLaw:
     target_count: int
     groups: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
     target_names: tuple[str, ...] = ()
+
+    __repr__ = short_texts.of_fields
 
     def __call__(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """float32 [count, macro_count + target_count]."""

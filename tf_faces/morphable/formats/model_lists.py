@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tf_faces.core import short_texts
 from tf_faces.core.errors import InputError
 
 SEGMENTS = ("nose", "eye", "mouth", "rest")
@@ -102,6 +103,8 @@ class ModelInformation:
     triangles: np.ndarray | None = None
     triangles_mouth: np.ndarray | None = None
     texture_coordinates: np.ndarray | None = None
+
+    __repr__ = short_texts.of_fields
 
     def __post_init__(self):
         n = self._agreed_count("vertex_count", VERTEX_COUNTS)

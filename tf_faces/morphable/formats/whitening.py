@@ -12,7 +12,7 @@ import pathlib
 
 import numpy as np
 
-from tf_faces.core import files, pickles
+from tf_faces.core import files, pickles, short_texts
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.morphable.formats import arrays
 
@@ -38,6 +38,8 @@ class ParameterWhitening:
 
     mean: np.ndarray
     deviations: np.ndarray
+
+    __repr__ = short_texts.of_fields
 
     def __post_init__(self):
         mean = np.ascontiguousarray(self.mean, np.float32)
