@@ -62,6 +62,17 @@ class Fit:
         return moved
 
 
+def pose_of_fit(fit: Fit, height: int, width: int) -> np.ndarray:
+    """The fit as 3DDFA's seven numbers, float64 [7], for a picture of this size.
+
+    Pitch, yaw, roll in radians (3DDFA's convention), x, y, z in pixels of the picture
+    with y up, scale; what `cameras.project_pose` takes.
+    """
+    angles = np.asarray(rotations.matrix_to_euler_3ddfa(fit.rotation), np.float64)
+    place = (fit.translation[0] + width / 2, fit.translation[1] + height / 2, 0.0)
+    return np.array([*angles, *place, fit.scale])
+
+
 def centred_points(points: np.ndarray, height: int, width: int) -> np.ndarray:
     """Picture points [n, 2] (x right, y down) as centred ones with y up.
 
