@@ -453,8 +453,8 @@ def _add_complete(commands) -> None:
     parser.add_argument(
         "--fix",
         required=True,
-        help="what is fixed: NUMBER=VALUE,... of identity modes, numbers from 0, values "
-        "in deviations; for expressions all that --expressions takes (happy, "
+        help="what is fixed: NUMBER=VALUE,... of identity modes, numbers from 0, "
+        "values in deviations; for expressions all that --expressions takes (happy, "
         "jawOpen=0.8, 12=-1)",
     )
     parser.add_argument("--size", type=count, default=16, help="completions")
