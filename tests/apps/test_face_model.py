@@ -167,7 +167,7 @@ def test_pose_of_fit_matches_the_cameras(model):
         model.landmarks68, :2
     ] * 8e-4  # fmt: skip
     fit = fitting.fit_points(model, points)
-    pose = face_model.pose_of_fit(fit, 100, 140)
+    pose = fitting.pose_of_fit(fit, 100, 140)
     vertices = model.vertices(fit.shape, fit.expression, indices=model.landmarks68)
     by_pose = np.asarray(cameras.project_pose(vertices.astype(np.float64), pose, 100))
     seen = fit.project(vertices)

@@ -97,23 +97,6 @@ def test_closest_point_on_degenerate_triangles():
     np.testing.assert_allclose(place, [1, 1, 1])
 
 
-def test_surface_samples_lie_on_the_surface():
-    vertices, triangles = sphere()
-    points, owner, weights = barycentric.sample_surface(
-        vertices, triangles, 500, np.random.default_rng(0)
-    )
-    rebuilt = np.einsum("nc,ncd->nd", weights, vertices[triangles[owner]])
-    np.testing.assert_allclose(points, rebuilt)
-    assert (
-        distances.closest_points_on_mesh(points, vertices, triangles)[1].max() < 1e-12
-    )
-    assert np.abs(points.mean(axis=0)).max() < 0.15
-    with pytest.raises(InputError, match="no area"):
-        barycentric.sample_surface(
-            np.zeros((3, 3)), [[0, 1, 2]], 5, np.random.default_rng(0)
-        )
-
-
 # --- distances ----------------------------------------------------------------------
 
 
@@ -124,7 +107,7 @@ def brute_chamfer(first, second):
 
 @settings(max_examples=20, deadline=None)
 @given(seeds, st.integers(1, 30), st.integers(1, 30))
-def test_chamfer_and_hausdorff(seed, first_count, second_count):
+def test_chamfer(seed, first_count, second_count):
     import tensorflow as tf
 
     generator = np.random.default_rng(seed)
@@ -134,14 +117,6 @@ def test_chamfer_and_hausdorff(seed, first_count, second_count):
     assert distances.chamfer_distance(first, second) == pytest.approx(expected)
     tensors = tf.constant(first), tf.constant(second)
     assert distances.chamfer_distance(*tensors).numpy() == pytest.approx(expected)
-    gaps = np.linalg.norm(first[:, None] - second[None], axis=-1)
-    one_way = gaps.min(axis=1).max()
-    both = max(one_way, gaps.min(axis=0).max())
-    for values in ((first, second), tensors):
-        assert float(distances.hausdorff_distance(*values)) == pytest.approx(both)
-        assert float(
-            distances.hausdorff_distance(*values, symmetric=False)
-        ) == pytest.approx(one_way)
 
 
 def test_slices_do_not_change_the_neighbours():
@@ -164,7 +139,7 @@ def test_slices_do_not_change_the_neighbours():
 )
 def test_chamfer_agrees_with_tensorflow_graphics():
     import tensorflow as tf
-    from tensorflow_graphics.nn.loss import chamfer_distance, hausdorff_distance
+    from tensorflow_graphics.nn.loss import chamfer_distance
 
     generator = np.random.default_rng(1)
     first = tf.constant(generator.normal(size=(40, 3)))
@@ -177,10 +152,6 @@ def test_chamfer_agrees_with_tensorflow_graphics():
         values.append((value.numpy(), tape.gradient(value, first).numpy()))
     np.testing.assert_allclose(values[0][0], values[1][0])
     np.testing.assert_allclose(values[0][1], values[1][1], atol=1e-12)
-    one_way = distances.hausdorff_distance(first, second, symmetric=False)
-    np.testing.assert_allclose(
-        one_way.numpy(), hausdorff_distance.evaluate(first, second).numpy()
-    )
 
 
 def test_gradient_of_chamfer_by_differences():
@@ -201,15 +172,6 @@ def test_gradient_of_chamfer_by_differences():
             brute_chamfer(value + offset, other) - brute_chamfer(value - offset, other)
         ) / (2 * step)
         assert gradient[index] == pytest.approx(numeric, abs=1e-7)
-
-
-def test_point_to_plane():
-    targets = np.array([[0.0, 0, 0], [10, 0, 0]])
-    normals = np.array([[0.0, 0, 1], [1, 0, 0]])
-    points = np.array([[0.3, 0.4, 2.0], [8.0, 1.0, 1.0]])
-    np.testing.assert_allclose(
-        distances.point_to_plane_distances(points, targets, normals), [2.0, -2.0]
-    )
 
 
 @settings(max_examples=10, deadline=None)

@@ -134,15 +134,6 @@ def test_crops_without_size(size):
 # --- UV maps ------------------------------------------------------------------------
 
 
-@given(seeds, st.sampled_from(uv.CONVENTIONS), st.integers(2, 512), st.integers(2, 512))
-def test_pixels_and_back(seed, convention, height, width):
-    coordinates = np.random.default_rng(seed).random((6, 2))
-    pixels = uv.to_pixels(coordinates, height, width, convention)
-    np.testing.assert_allclose(
-        uv.from_pixels(pixels, height, width, convention), coordinates, atol=1e-12
-    )
-
-
 def test_corners_of_the_conventions():
     corners = np.array([[0.0, 1.0], [1.0, 0.0]])
     np.testing.assert_allclose(uv.to_pixels(corners, 10, 20), [[0, 0], [19, 9]])
@@ -234,9 +225,10 @@ def test_chart_of_a_face_like_half_cylinder():
     steps = np.diff(chart[:7, 0])
     np.testing.assert_allclose(steps, steps[0], rtol=1e-4)
     triangles = topology.reverse_winding(uv.mask_triangles(np.ones((6, 7), bool)))
-    areas = uv.chart_areas(chart, triangles)
+    corners = chart[triangles]
+    (ax, ay), (bx, by) = (corners[:, i].T - corners[:, 0].T for i in (1, 2))
+    areas = ax * by - ay * bx
     assert (areas > 0).all() or (areas < 0).all()
-    np.testing.assert_allclose(uv.chart_areas(chart[:, ::-1], triangles), -areas)
     with pytest.raises(InputError, match="extend in x and y"):
         uv.cylindrical_chart(np.zeros((3, 3)))
 
@@ -321,7 +313,7 @@ def test_lengths(seed):
 
 
 @given(seeds)
-def test_mirror_twice_and_unit_box(seed):
+def test_mirror_twice(seed):
     points = 100 * np.random.default_rng(seed).random((5, 3))
     permutation = np.array([1, 0, 2, 4, 3])
     once = landmarks.mirror(points, 101, permutation)
@@ -329,10 +321,6 @@ def test_mirror_twice_and_unit_box(seed):
     np.testing.assert_allclose(landmarks.mirror(once, 101, permutation), points)
     parface = landmarks.mirror(points, 101, permutation, edge_to_edge=True)
     np.testing.assert_allclose(parface[:, 0], once[:, 0] + 1)
-    unit, centre, scale = landmarks.to_unit_box(points)
-    np.testing.assert_allclose(unit * scale + centre, points)
-    assert np.abs(unit[:, :2]).max() == pytest.approx(1.0)
-    assert unit[:, 2].mean() == pytest.approx(0.0, abs=1e-12)
 
 
 def test_too_few_landmarks():

@@ -125,25 +125,6 @@ def test_six_numbers(columns):
     np.testing.assert_allclose(same, matrix, atol=1e-9)
 
 
-@given(arrays.arrays(np.float64, (3, 3), elements=st.floats(-3, 3)))
-def test_nearest_rotation(matrix):
-    nearest = rotations.nearest_rotation(matrix)
-    assert_rotation(nearest)
-    if np.linalg.det(matrix) > 1e-3:
-        # The polar factor: R^T M is symmetric.
-        product = nearest.T @ matrix
-        np.testing.assert_allclose(product, product.T, atol=1e-6)
-
-
-@given(three, three)
-def test_angle_between(first, second):
-    one = rotations.rotation_vector_to_matrix(first)
-    other = rotations.rotation_vector_to_matrix(second)
-    found = rotations.rotation_angle_between(one, other)
-    cosine = np.clip((np.trace(one.T @ other) - 1) / 2, -1, 1)
-    assert np.cos(found) == pytest.approx(cosine, abs=1e-9)
-
-
 def test_leading_axes():
     angles = np.random.default_rng(0).normal(size=(2, 5, 3))
     whole = rotations.euler_to_matrix_3ddfa(angles)
@@ -177,7 +158,6 @@ FUNCTIONS = {
     "matrix_to_euler_prnet": (3, 3),
     "matrix_to_rotation_vector": (3, 3),
     "matrix_to_quaternion_xyzw": (3, 3),
-    "nearest_rotation": (3, 3),
 }
 
 

@@ -332,7 +332,7 @@ _ANY_MODEL = sorted({*io.SAVED_LAYOUTS} - {"ict", "ict_obj", "makehuman", "surre
 def test_models_without_modes(tmp_path, layout):
     model = builtin.build("tiny").truncate(shape=0, expression=0, texture=0)
     model = model.replace(texture_mean=None)
-    suffixes = io.LAYOUT_SUFFIXES[layout]
+    suffixes = io.FORMATS[layout].suffixes
     target = tmp_path / f"a{suffixes[0]}" if suffixes else tmp_path
     io.save(target, model, layout)
     back = io.load(target)
@@ -346,7 +346,7 @@ def test_spoilt_bytes_are_refused_or_read(tmp_path, layout):
     """No reader ends in anything but a result or an InputError."""
     model = builtin.build("tiny").truncate(shape=1, expression=1, texture=0)
     model = model.subset(np.unique(model.landmarks68)).replace(name="small")
-    suffixes = io.LAYOUT_SUFFIXES[layout]
+    suffixes = io.FORMATS[layout].suffixes
     target = tmp_path / f"a{suffixes[0]}" if suffixes else tmp_path
     original = None
     if layout == "3ddfa_train_configs":

@@ -8,6 +8,11 @@ from tf_faces.morphable import builtin, expressions, io, sampling, unwrapping
 from tf_faces.morphable.model import MorphableModel
 
 
+@pytest.fixture
+def model():
+    return builtin.build("tiny")
+
+
 def named(*names, n=5):
     rng = np.random.default_rng(len(names))
     return MorphableModel(
@@ -114,23 +119,6 @@ def test_models_without_names_get_distinct_directions():
     assert np.linalg.matrix_rank(rows) == 6
 
 
-def test_laws():
-    model = builtin.build("tiny")
-    rng = np.random.default_rng(0)
-    uniform = sampling.uniform(model, "shape", rng, 2000, width=10)
-    ratio = uniform / model.shape_deviations
-    assert np.abs(ratio).max() <= 5.0 and np.abs(ratio).max() > 4.9
-    np.testing.assert_allclose(ratio.std(axis=0).mean() ** 2, 100 / 12, rtol=0.02)
-    normal = sampling.normal(model, "shape", rng, 2000, scale=2)
-    np.testing.assert_allclose((normal / model.shape_deviations).std(), 2.0, rtol=0.01)
-    scaled = sampling.eigenvalue_scaled(model, "texture", rng, 2000).std(axis=0)
-    np.testing.assert_allclose(
-        scaled, model.texture_deviations / model.texture_deviations[0], rtol=0.1
-    )
-    with pytest.raises(InputError):
-        sampling.normal(model, "hair", rng, 1)
-
-
 def test_face3d_laws_repeat_the_legacy_stream():
     model = builtin.build("tiny")
     legacy = np.random.RandomState(7)
@@ -161,3 +149,47 @@ def test_wider_slits_do_not_fold():
     far = (points[:, 0] < 0.2) | (points[:, 0] > 0.8)
     np.testing.assert_array_equal(moved[far], points[far])
     assert unwrapping.widen_slit(points, line, 0.0) is points
+
+
+# --- as text -----------------------------------------------------------------------
+
+
+def test_expressions_by_name_number_and_list(tmp_path, model):
+    smile = expressions.parse_expression(model, "smile=0.5, 3=-1")
+    place = model.expression_names.index("smile")
+    assert smile[place] == 0.5 and smile[3] == -1
+    assert np.count_nonzero(smile) == 2
+    assert expressions.parse_expression(model, "happy").any()
+    assert not expressions.parse_expression(model, "neutral").any()
+    listed = tmp_path / "list.txt"
+    listed.write_text("# two\nhappy\n\nsmile=1 jaw_open=0.2\n")
+    assert expressions.read_list(model, str(listed)).shape == (2, 29)
+    assert expressions.read_list(model, "happy; sad ;0=1").shape == (3, 29)
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("", "empty"),
+        ("grumpy", "expected one of neutral"),
+        ("smile=big", "no finite number"),
+        ("smile=nan", "no finite number"),
+        ("29=1", "modes 0 to 28"),
+        ("smirk=1", "smirk"),
+    ],
+)
+def test_wrong_expressions(model, text, message):
+    with pytest.raises(InputError, match=message):
+        expressions.parse_expression(model, text)
+
+
+def test_wrong_lines_of_a_list_are_named(tmp_path, model):
+    path = tmp_path / "list.txt"
+    path.write_text("happy\ngrumpy\n")
+    with pytest.raises(InputError, match="list.txt, line 2: .*grumpy"):
+        expressions.read_list(model, str(path))
+    path.write_text("# nothing\n")
+    with pytest.raises(InputError, match="holds no expression"):
+        expressions.read_list(model, str(path))
+    with pytest.raises(InputError, match="no such list"):
+        expressions.read_list(model, str(tmp_path / "gone.txt"))

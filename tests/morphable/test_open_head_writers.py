@@ -298,7 +298,7 @@ def test_damaged_ict_arrays(ict_path, name, value):
 )
 def test_models_that_lack_something(tmp_path, layout, words):
     model = builtin.build("tiny")
-    suffixes = io.LAYOUT_SUFFIXES[layout]
+    suffixes = io.FORMATS[layout].suffixes
     path = tmp_path / f"x{suffixes[0] if suffixes else ''}"
     with pytest.raises(InputError) as caught:
         io.save(path, model, layout)
@@ -310,7 +310,7 @@ def test_models_that_lack_something(tmp_path, layout, words):
 @pytest.mark.parametrize("layout", io.SAVED_LAYOUTS)
 def test_paths_that_do_not_fit(tmp_path, layout):
     model = builtin.build("tiny")
-    suffixes = io.LAYOUT_SUFFIXES[layout]
+    suffixes = io.FORMATS[layout].suffixes
     (tmp_path / "file.xyz").write_text("mine")
     with pytest.raises(InputError, match="file.xyz"):
         io.save(tmp_path / "file.xyz", model, layout)

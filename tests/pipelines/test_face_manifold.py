@@ -323,50 +323,6 @@ def test_sets_share_no_more_than_their_colours(tmp_path, model, faces, monkeypat
     assert found == expected and len(found) == 15
 
 
-# --- expressions as text --------------------------------------------------------------
-
-
-def test_expressions_by_name_number_and_list(tmp_path, model):
-    smile = face_files.parse_expression(model, "smile=0.5, 3=-1")
-    place = model.expression_names.index("smile")
-    assert smile[place] == 0.5 and smile[3] == -1
-    assert np.count_nonzero(smile) == 2
-    assert face_files.parse_expression(model, "happy").any()
-    assert not face_files.parse_expression(model, "neutral").any()
-    listed = tmp_path / "list.txt"
-    listed.write_text("# two\nhappy\n\nsmile=1 jaw_open=0.2\n")
-    assert face_files.read_expressions(model, str(listed)).shape == (2, 29)
-    assert face_files.read_expressions(model, "happy; sad ;0=1").shape == (3, 29)
-
-
-@pytest.mark.parametrize(
-    "text, message",
-    [
-        ("", "empty"),
-        ("grumpy", "expected one of neutral"),
-        ("smile=big", "no finite number"),
-        ("smile=nan", "no finite number"),
-        ("29=1", "modes 0 to 28"),
-        ("smirk=1", "smirk"),
-    ],
-)
-def test_wrong_expressions(model, text, message):
-    with pytest.raises(InputError, match=message):
-        face_files.parse_expression(model, text)
-
-
-def test_wrong_lines_of_a_list_are_named(tmp_path, model):
-    path = tmp_path / "list.txt"
-    path.write_text("happy\ngrumpy\n")
-    with pytest.raises(InputError, match="list.txt, line 2: .*grumpy"):
-        face_files.read_expressions(model, str(path))
-    path.write_text("# nothing\n")
-    with pytest.raises(InputError, match="holds no expression"):
-        face_files.read_expressions(model, str(path))
-    with pytest.raises(InputError, match="no such list"):
-        face_files.read_expressions(model, str(tmp_path / "gone.txt"))
-
-
 # --- sets of pictures with ground truth -----------------------------------------------
 
 

@@ -37,17 +37,16 @@ import numpy as np
 
 from tf_faces.apps import arguments as options_of
 from tf_faces.apps import entry
-from tf_faces.core import files, matlab_files, pictures
+from tf_faces.core import files, pictures
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.geometry import mesh_files, rotations
+from tf_faces.data import landmark_files
+from tf_faces.geometry import mesh_files
 from tf_faces.geometry.mesh import Mesh
 from tf_faces.morphable import expressions, fitting, io, textured_heads
 from tf_faces.morphable.formats import companions, makehuman
 from tf_faces.morphable.model import MorphableModel
 
 _MESH_SUFFIXES = (".obj", ".ply", ".glb")
-_LAYOUT_OF_SUFFIX = {".npz": "native", ".mat": "bfm", ".h5": "bfm2017"}
-_LAYOUT_OF_SUFFIX |= {".hdf5": "bfm2017", ".pkl": "3ddfa_v2", ".bin": "surrey"}
 
 
 def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int:
@@ -117,8 +116,9 @@ def _face_options(parser) -> None:
     parser.add_argument("--seed", type=int, help="a random identity; default the mean")
     parser.add_argument(
         "--expression",
-        default="",
-        help=f"one of {', '.join(expressions.BASIC_EXPRESSIONS)}, or NAME=WEIGHT,...",
+        default="neutral",
+        help=f"one of {', '.join(expressions.BASIC_EXPRESSIONS)}, or NAME=VALUE and "
+        "NUMBER=VALUE of modes, separated by commas, which add up",
     )
     parser.add_argument(
         "--skin", help="skin picture: a path, or its number beside a MakeHuman head"
@@ -131,29 +131,6 @@ def _main(arguments: list[str], prog: str | None = None) -> None:
 
 
 # --- faces -------------------------------------------------------------------------
-
-
-def parse_expression(model: MorphableModel, text: str) -> np.ndarray:
-    """Coefficients [ke] of "happy" or "jawOpen=0.7,mouthSmile=1"; zeros for "".
-
-    Raises:
-      InputError: for a name that neither the seven nor the model has.
-    """
-    if not text:
-        return np.zeros(model.expression_count, np.float32)
-    if text in expressions.BASIC_EXPRESSIONS:
-        row = expressions.BASIC_EXPRESSIONS.index(text)
-        return expressions.basic_expressions(model)[row]
-    weights = {}
-    for part in text.split(","):
-        name, _, value = part.partition("=")
-        try:
-            weights[name.strip()] = float(value) if value else 1.0
-        except ValueError as error:
-            raise InputError(
-                f"--expression: {part!r}, expected NAME=WEIGHT with a number."
-            ) from error
-    return expressions.coefficients_by_name(model, weights)
 
 
 def _skin(model: MorphableModel, choice: str | None) -> np.ndarray | None:
@@ -177,7 +154,7 @@ def _face(model: MorphableModel, options) -> tuple[Mesh, np.ndarray]:
         rng = np.random.default_rng(options.seed)
         shape = model.sample_shape(rng, 1)[0]
         texture = model.sample_texture(rng, 1)[0]
-    expression = parse_expression(model, options.expression)
+    expression = expressions.parse_expression(model, options.expression)
     skin = _skin(model, options.skin)
     if skin is not None:
         return textured_heads.textured_mesh(model, skin, shape, expression), shape
@@ -229,12 +206,13 @@ def _convert(options) -> None:
             mesh_files.write_mesh(output, io.opaque_part(model).mesh())
             print(f"Wrote {output}")
             return
-        if suffix not in _LAYOUT_OF_SUFFIX:
+        layout = io.default_layout(suffix)
+        if layout is None:
+            known = dict.fromkeys(x for y in io.FORMATS.values() for x in y.suffixes)
             raise InputError(
                 f"{output}: suffix {suffix!r}, expected one of "
-                f"{[*_LAYOUT_OF_SUFFIX, *_MESH_SUFFIXES]} or --layout."
+                f"{[*known, *_MESH_SUFFIXES]} or --layout."
             )
-        layout = _LAYOUT_OF_SUFFIX[suffix]
     io.save(output, model, layout, original=options.model)
     print(f"Wrote {output} ({layout}); licence of its content: {model.licence}")
 
@@ -274,56 +252,9 @@ def _render(options) -> None:
     print(f"Wrote {options.output}")
 
 
-def read_landmarks(path: pathlib.Path) -> np.ndarray:
-    """Reads 68 picture points (x, y), float64 [68, 2].
-
-    From .npy, .txt (one point a line), .pts (iBUG, 1-based) or the .mat files of
-    300W-LP and AFLW2000 (pt2d or pt3d_68).
-
-    Raises:
-      FormatError: if there are not 68 finite points.
-    """
-    suffix = path.suffix.lower()
-    offset = 0.0
-    if suffix == ".npy":
-        points = files.load_npy(path)
-    elif suffix == ".mat":
-        found = matlab_files.load(path, ["pt2d", "pt3d_68"])
-        points = found.get("pt2d")
-        if points is None or np.asarray(points).size != 136:
-            points = found.get("pt3d_68")
-        if points is None:
-            raise FormatError(f"{path}: lacks 68 points 'pt2d' or 'pt3d_68'.")
-    else:
-        text = files.require_file(path).read_text("utf-8", errors="replace")
-        if suffix == ".pts":
-            offset = -1.0
-            text = text.partition("{")[2].partition("}")[0]
-        try:
-            rows = [
-                [float(x) for x in line.replace(",", " ").split()]
-                for line in text.splitlines()
-                if line.strip() and not line.lstrip().startswith("#")
-            ]
-            points = np.array(rows, np.float64)
-        except ValueError as error:
-            raise FormatError(f"{path}: not a list of points ({error}).") from error
-    points = np.asarray(points)
-    if points.dtype.kind not in "fiu" or points.ndim != 2:
-        raise FormatError(f"{path}: holds no table of points.")
-    points = points.astype(np.float64)
-    if points.shape[0] in (2, 3) and points.shape[1] == 68:
-        points = points.T
-    if points.shape[0] != 68 or points.shape[1] not in (2, 3):
-        raise FormatError(f"{path}: shape {points.shape}, expected 68 points.")
-    if not np.isfinite(points).all():
-        raise FormatError(f"{path}: holds points that are not finite.")
-    return points[:, :2] + offset
-
-
 def _fit(options) -> None:
     model = io.load(options.model)
-    points = read_landmarks(options.landmarks)
+    points = landmark_files.read_landmarks(options.landmarks)
     photograph = None
     if options.image is not None:
         photograph = pictures.read(options.image)
@@ -337,7 +268,7 @@ def _fit(options) -> None:
         fitting.centred_points(points, height, width),
         iterations=options.iterations,
     )
-    pose = pose_of_fit(fit, height, width)
+    pose = fitting.pose_of_fit(fit, height, width)
     output = options.output
     files.write_npz(
         output / "parameters.npz",
@@ -366,13 +297,6 @@ def _fit(options) -> None:
         f"Pitch {pitch:.1f}, yaw {yaw:.1f}, roll {roll:.1f} degrees; mean distance of "
         f"the landmarks {fit.residual:.2f} pixels; wrote {output}"
     )
-
-
-def pose_of_fit(fit: fitting.Fit, height: int, width: int) -> np.ndarray:
-    """The fit as 3DDFA's seven numbers: pitch, yaw, roll, x, y, z, scale."""
-    angles = np.asarray(rotations.matrix_to_euler_3ddfa(fit.rotation), np.float64)
-    place = (fit.translation[0] + width / 2, fit.translation[1] + height / 2, 0.0)
-    return np.array([*angles, *place, fit.scale])
 
 
 def _write_overlay(path, photograph, points, model, fit) -> None:

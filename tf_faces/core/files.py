@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from tf_faces.core import file_kinds
 from tf_faces.core.errors import FormatError, InputError
 
 PathLike = str | os.PathLike
@@ -185,6 +186,7 @@ def load_npz(
       FormatError: if it is damaged, holds objects, or lacks a name.
     """
     path = require_file(path)
+    reason = ""
     try:
         with np.load(path, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
@@ -195,15 +197,19 @@ def load_npz(
                 raise FormatError(
                     f"{path}: lacks the array {missing[0]!r}; found {archive.files}."
                 )
-            arrays = {name: archive[name] for name in wanted}
-            for name, value in arrays.items():
-                if not isinstance(value, np.ndarray):
+            arrays = {}
+            for name in wanted:
+                reason = f"its array {name!r} is damaged or holds Python objects"
+                arrays[name] = archive[name]
+                if not isinstance(arrays[name], np.ndarray):
                     raise FormatError(f"{path}: the member {name!r} is not an array.")
             return arrays
     except InputError:
         raise
     except Exception as error:  # NumPy reads headers as Python text.
-        raise FormatError(f"{path}: not a readable .npz file ({error}).") from error
+        raise file_kinds.unreadable(
+            path, "a readable .npz file", reason, own=("a ZIP archive",)
+        ) from error
 
 
 def load_npy(path: PathLike) -> np.ndarray:
@@ -216,7 +222,9 @@ def load_npy(path: PathLike) -> np.ndarray:
     try:
         array = np.load(path, allow_pickle=False)
     except Exception as error:  # NumPy reads headers as Python text.
-        raise FormatError(f"{path}: not a readable .npy file ({error}).") from error
+        raise file_kinds.unreadable(
+            path, "a readable .npy file", own=("a single NumPy array",)
+        ) from error
     if not isinstance(array, np.ndarray):
         raise FormatError(f"{path}: found an archive, expected one .npy array.")
     return array

@@ -1,49 +1,65 @@
-"""MATLAB files (versions 5 to 7.2) whose structure is checked before SciPy reads them.
+"""MATLAB files of versions 5 to 7.2, read without trusting a byte of them.
 
-SciPy's reader trusts the type numbers and lengths in a file: a damaged one can end the
-process.  Here every element is walked first, compressed ones against their checksum.
+Lengths, types and checksums are verified where they are used, so that a damaged or
+hostile file ends in a `FormatError`, never in the process; compiled readers (SciPy's)
+believe what a file says.  Every byte is unpacked once, and only of the variables that
+are wanted.  Version 4, which has no lengths to lie about, is left to SciPy.
+
+Values are those of `scipy.io.loadmat`: numbers as (read-only) arrays of the type they
+are stored in, texts as arrays of strings, cells as arrays of objects, structs as arrays
+with named fields.  Sparse matrices, objects and function handles are left out at the
+top and None within cells and structs.
 """
 
+import dataclasses
 import math
 import pathlib
 import struct
 import zlib
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, BinaryIO
 
-from tf_faces.core import files
+import numpy as np
+
+from tf_faces.core import file_kinds, files
 from tf_faces.core.errors import FormatError
 
 _HEADER = 128
 _MATRIX, _COMPRESSED = 14, 15
-# Element types of numbers and texts, with the size of one item.
-_ITEM_SIZES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 9: 8, 12: 8, 13: 8}
-_ITEM_SIZES |= {16: 1, 17: 2, 18: 4}
+_DATA_TYPES = {
+    **{1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8"},
+    **{12: "i8", 13: "u8", 16: "u1", 17: "u2", 18: "u4"},
+}
+_ENCODINGS = {
+    **{1: "latin1", 2: "latin1", 3: "utf-16", 4: "utf-16"},
+    **{16: "utf-8", 17: "utf-16", 18: "utf-32"},
+}
 _CELL, _STRUCT, _CHAR = 1, 2, 4
 _NUMBERS = range(6, 16)
+_READABLE = (_CELL, _STRUCT, _CHAR, *_NUMBERS)
+# Classes whose elements have no dimensions and no name in the usual places.
+_WITHOUT_HEAD = (16, 17)
 _COMPLEX = 0x0800
 _MAXIMUM_DEPTH = 16
 _MAXIMUM_BYTES = 8 << 30
+_LARGE = 1 << 20  # Bytes from which on arrays are not copied out of the file's content.
+_HEAD_BYTES = 4096  # Flags, dimensions and name of a variable lie in the first bytes.
 
 
+@dataclasses.dataclass
 class _Elements:
     """A cursor over the elements of a matrix, which never leaves its bytes."""
 
-    def __init__(self, content: memoryview, order: str):
-        self.content, self.order, self.position = content, order, 0
-
-    def numbers(self, content: memoryview) -> tuple[int, ...]:
-        """32-bit integers of some bytes."""
-        if len(content) % 4:
-            raise FormatError("a list of integers of broken length")
-        return struct.unpack(f"{self.order}{len(content) // 4}i", content)
+    content: memoryview
+    order: str  # "<" or ">".
+    position: int = 0
 
     def take(self) -> tuple[int, memoryview]:
         """Type and content of the next element."""
         start = self.position
         if start + 8 > len(self.content):
             raise FormatError("an element is missing")
-        kind, size = struct.unpack(f"{self.order}II", self.content[start : start + 8])
+        kind, size = struct.unpack_from(f"{self.order}II", self.content, start)
         if kind >> 16:  # The small form: length and type in four bytes.
             kind, size = kind & 0xFFFF, kind >> 16
             if size > 4:
@@ -54,147 +70,232 @@ class _Elements:
             self.position = begin + size + (-size) % 8
         if begin + size > len(self.content):
             raise FormatError(f"an element of {size} bytes reaches beyond the end")
-        if kind != _MATRIX and kind not in _ITEM_SIZES:
+        if kind != _MATRIX and kind not in _DATA_TYPES:
             raise FormatError(f"an element of the unknown type {kind}")
         return kind, self.content[begin : begin + size]
 
+    def integers(self) -> tuple[int, ...]:
+        """The next element as 32-bit integers."""
+        kind, content = self.take()
+        if kind not in (5, 6) or len(content) % 4:
+            raise FormatError("a list of integers of broken length")
+        return struct.unpack(f"{self.order}{len(content) // 4}i", content)
 
-def _check_matrix(
-    content: memoryview, order: str, depth: int, names: Collection[str] | None = None
-) -> str:
-    """Walks one variable; of those not in `names` (None: all) its head alone.
 
-    Returns:
-      Its name, "" for one that SciPy shall not read.
-    """
-    if not len(content):
-        return ""  # An empty cell.
+@dataclasses.dataclass(frozen=True)
+class _Head:
+    """What a variable's first elements say."""
+
+    kind: int
+    is_complex: bool
+    dimensions: tuple[int, ...]
+    name: str
+
+
+def _read_head(elements: _Elements) -> _Head:
+    flags = elements.integers()
+    if len(flags) != 2:
+        raise FormatError("a variable without flags")
+    kind, is_complex = flags[0] & 0xFF, bool(flags[0] & _COMPLEX)
+    if kind in _WITHOUT_HEAD:
+        return _Head(kind, False, (0, 0), "")
+    dimensions = elements.integers()
+    if not 2 <= len(dimensions) <= 32 or any(size < 0 for size in dimensions):
+        raise FormatError("a variable without dimensions")
+    name_kind, letters = elements.take()
+    if name_kind not in (1, 2, 16):
+        raise FormatError("a variable without name")
+    return _Head(kind, is_complex, dimensions, bytes(letters).decode("latin1"))
+
+
+# --- values ------------------------------------------------------------------------
+
+
+def _number_array(elements: _Elements, head: _Head) -> np.ndarray:
+    parts = []
+    for _ in range(2 if head.is_complex else 1):
+        kind, content = elements.take()
+        code = _DATA_TYPES.get(kind, "")
+        count = math.prod(head.dimensions)
+        if not code or len(content) != count * int(code[1]):
+            raise FormatError(f"an array of {head.dimensions} with other content")
+        values = np.frombuffer(content, elements.order + code)
+        if values.nbytes < _LARGE or not values.dtype.isnative:
+            values = values.astype(code)  # Lets go of the content around it.
+        parts.append(values.reshape(head.dimensions, order="F"))
+    result = parts[0] + 1j * parts[1] if head.is_complex else parts[0]
+    result.flags.writeable = False
+    return result
+
+
+def _text_array(elements: _Elements, head: _Head) -> np.ndarray:
+    """Texts along the last axis, as an array of the others."""
+    kind, content = elements.take()
+    count = math.prod(head.dimensions)
+    encoding = _ENCODINGS.get(kind)
+    if encoding is None or not count <= len(content) <= 4 * count:
+        raise FormatError(f"a text of {head.dimensions} with other content")
+    if encoding not in ("latin1", "utf-8"):
+        encoding += "-le" if elements.order == "<" else "-be"
+    text = bytes(content).decode(encoding, "replace")
+    *rows, length = head.dimensions
+    if math.prod(rows) == 1:
+        return np.array([text]).reshape(rows)
+    if len(text) != count:
+        raise FormatError(f"a text of {head.dimensions} with {len(text)} letters")
+    letters = np.array(list(text), object).reshape(head.dimensions, order="F")
+    lines = ["".join(row) for row in letters.reshape(math.prod(rows), length)]
+    return np.array(lines, np.str_).reshape(rows)
+
+
+def _inner_arrays(elements: _Elements, count: int, depth: int) -> np.ndarray:
+    # Every one takes eight bytes at least.
+    if count > len(elements.content) // 8:
+        raise FormatError(f"{count} cells that are not there")
+    values = np.empty(count, object)
+    for place in range(count):
+        kind, content = elements.take()
+        if kind != _MATRIX:
+            raise FormatError("a cell that is no variable")
+        if len(content):
+            inner = _Elements(content, elements.order)
+            values[place] = _read_value(inner, _read_head(inner), depth + 1)
+        else:
+            values[place] = np.zeros((1, 0))  # An empty cell.
+    return values
+
+
+def _field_names(elements: _Elements) -> list[str]:
+    length = elements.integers()
+    if len(length) != 1 or not 1 <= length[0] <= 64:
+        raise FormatError("a struct without field names")
+    kind, letters = elements.take()
+    if kind not in (1, 2) or len(letters) % length[0]:
+        raise FormatError("a struct with broken field names")
+    slots = bytes(letters)
+    names = [
+        slots[start : start + length[0]].partition(b"\0")[0].decode("latin1")
+        for start in range(0, len(slots), length[0])
+    ]
+    if len(set(names)) < len(names) or "" in names:
+        raise FormatError("a struct with fields of no or the same name")
+    return names
+
+
+def _struct_array(elements: _Elements, head: _Head, depth: int) -> np.ndarray:
+    names = _field_names(elements)
+    count = math.prod(head.dimensions)
+    flat = _inner_arrays(elements, count * len(names), depth)
+    result = np.empty(count if names else 0, [(name, object) for name in names])
+    for place, name in enumerate(names):
+        result[name] = flat[place :: len(names)]
+    return result.reshape(head.dimensions if names else (0, 0), order="F")
+
+
+def _read_value(elements: _Elements, head: _Head, depth: int) -> np.ndarray | None:
+    """The value of a variable whose head is read; None for what is left out."""
     if depth > _MAXIMUM_DEPTH:
         raise FormatError(f"cells nested deeper than {_MAXIMUM_DEPTH}")
-    elements = _Elements(content, order)
-    kind, flags = elements.take()
-    if kind != 6 or len(flags) != 8:
-        raise FormatError("a variable without flags")
-    word = elements.numbers(flags)[0]
-    kind, sizes = elements.take()
-    dimensions = elements.numbers(sizes)
-    if kind != 5 or len(dimensions) < 2 or min(dimensions) < 0:
-        raise FormatError("a variable without dimensions")
-    count = math.prod(dimensions)
-    kind, letters = elements.take()
-    if kind not in (1, 2, 16):
-        raise FormatError("a variable without name")
-    name = bytes(letters).decode("latin1")
-    shape = word & 0xFF
-    is_known = shape in (_CELL, _STRUCT, _CHAR, *_NUMBERS)
-    if depth == 0 and (not is_known or (names is not None and name not in names)):
-        return ""
-    if shape in _NUMBERS:
-        for _ in range(2 if word & _COMPLEX else 1):
-            kind, values = elements.take()
-            if kind == _MATRIX or len(values) != count * _ITEM_SIZES[kind]:
-                raise FormatError(f"an array of {dimensions} with other content")
-    elif shape == _CHAR:
-        kind, values = elements.take()
-        if kind == _MATRIX or len(values) > 4 * count or len(values) < count:
-            raise FormatError(f"a text of {dimensions} with other content")
-    elif shape in (_CELL, _STRUCT):
-        if shape == _STRUCT:
-            kind, lengths = elements.take()
-            length = elements.numbers(lengths)
-            if kind != 5 or len(length) != 1 or not 1 <= length[0] <= 64:
-                raise FormatError("a struct without field names")
-            kind, fields = elements.take()
-            if kind not in (1, 2) or len(fields) % length[0]:
-                raise FormatError("a struct with broken field names")
-            count *= len(fields) // length[0]
-        if count > len(content) // 8:
-            raise FormatError(f"cells of {dimensions} that are not there")
-        for _ in range(count):
-            kind, inner = elements.take()
-            if kind != _MATRIX:
-                raise FormatError("a cell that is no variable")
-            _check_matrix(inner, order, depth + 1)
-    else:
-        raise FormatError(
-            f"a variable of class {shape}, expected numbers, texts, cells or structs"
-        )
-    return name
+    if head.kind in _NUMBERS:
+        return _number_array(elements, head)
+    if head.kind == _CHAR:
+        return _text_array(elements, head)
+    if head.kind == _CELL:
+        flat = _inner_arrays(elements, math.prod(head.dimensions), depth)
+        return flat.reshape(head.dimensions, order="F")
+    if head.kind == _STRUCT:
+        return _struct_array(elements, head, depth)
+    return None
 
 
-def _check(content: memoryview, names: Collection[str] | None) -> list[str]:
-    found = []
-    order = {b"IM": "<", b"MI": ">"}.get(bytes(content[126:128]))
-    if order is None:
-        raise FormatError("no header of MATLAB 5 to 7.2")
-    position = _HEADER
-    while position < len(content):
-        if position + 8 > len(content):
-            raise FormatError("the file is cut short")
-        kind, size = struct.unpack(f"{order}II", content[position : position + 8])
-        inner = content[position + 8 : position + 8 + size]
-        if len(inner) != size:
-            raise FormatError("the file is cut short")
-        position += 8 + size
-        if kind == _COMPRESSED:
-            stream = zlib.decompressobj()
-            inflated = stream.decompress(inner, _MAXIMUM_BYTES)
-            if not stream.eof:
-                raise FormatError("compressed data that is cut short or too large")
-            inner = memoryview(inflated)
-            if len(inner) < 8:
-                raise FormatError("compressed data without a variable")
-            kind, size = struct.unpack(f"{order}II", inner[:8])
-            if size != len(inner) - 8:
-                raise FormatError("compressed data of another length")
-            inner = inner[8:]
-        if kind != _MATRIX:
-            raise FormatError(f"an element of type {kind}, expected a variable")
-        found.append(_check_matrix(inner, order, 0, names))
-    return [name for name in found if name]
+# --- variables of a file -----------------------------------------------------------
 
 
-def check(
-    path: files.PathLike, names: Collection[str] | None = None
-) -> Collection[str] | None:
-    """Walks a file of MATLAB 5 to 7.2; version 4 is left to SciPy, 7.3 refused there.
-
-    Args:
-      path: the file.
-      names: variables wanted, all when None; of the others only the heads are walked.
-
-    Returns:
-      Which of them can be read: numbers, texts, cells and structs.
+def _inflated(packed: bytes, order: str, limit: int | None = None) -> memoryview:
+    """Content of a compressed element, without its tag; its first bytes with a limit.
 
     Raises:
-      InputError: if there is no such file.
-      FormatError: if a length, type or checksum is wrong.
+      FormatError: if it is not one variable; unless limited, also if the checksum or
+        the length is wrong.
     """
-    content = files.require_file(path).read_bytes()
-    is_version_4 = 0 in content[:4]
-    is_version_73 = content[124:128] in (b"\x00\x02IM", b"\x02\x00MI")
-    if is_version_4 or is_version_73 or len(content) < _HEADER:
-        return names
+    stream = zlib.decompressobj()
+    inflated = stream.decompress(packed, _MAXIMUM_BYTES if limit is None else limit)
+    if limit is None and not stream.eof:
+        raise FormatError("compressed data that is cut short or too large")
+    if len(inflated) < 8:
+        raise FormatError("compressed data without a variable")
+    kind, size = struct.unpack_from(f"{order}II", inflated)
+    if kind != _MATRIX:
+        raise FormatError(f"an element of type {kind}, expected a variable")
+    if limit is None and size != len(inflated) - 8:
+        raise FormatError("compressed data of another length")
+    return memoryview(inflated)[8 : 8 + size]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Variable:
+    """Where a variable lies in a file."""
+
+    head: _Head
+    start: int
+    size: int
+    is_compressed: bool
+
+    def read(self, stream: BinaryIO, order: str) -> Any:
+        stream.seek(self.start)
+        content = stream.read(self.size)
+        inner = _inflated(content, order) if self.is_compressed else content
+        elements = _Elements(memoryview(inner), order)
+        return _read_value(elements, _read_head(elements), 0)
+
+
+def _byte_order(stream: BinaryIO) -> str:
+    order = {b"IM": "<", b"MI": ">"}.get(stream.read(_HEADER)[126:128])
+    if order is None:
+        raise FormatError("no header of MATLAB 5 to 7.2")
+    return order
+
+
+def _variables(stream: BinaryIO, order: str, end: int) -> Iterator[_Variable]:
+    """The variables with a name, by their first bytes alone."""
+    position = _HEADER
+    while position < end:
+        stream.seek(position)
+        tag = stream.read(8)
+        kind, size = struct.unpack(f"{order}II", tag) if len(tag) == 8 else (0, end)
+        start, position = position + 8, position + 8 + size
+        if position > end:
+            raise FormatError("it ends too early")
+        if kind not in (_MATRIX, _COMPRESSED):
+            raise FormatError(f"an element of type {kind}, expected a variable")
+        first = stream.read(min(size, _HEAD_BYTES))
+        if kind == _COMPRESSED:
+            first = _inflated(first, order, _HEAD_BYTES)
+        if not len(first):
+            continue  # An empty variable.
+        head = _read_head(_Elements(memoryview(first), order))
+        if head.name:  # MATLAB's own notes have none.
+            yield _Variable(head, start, size, kind == _COMPRESSED)
+
+
+def _is_version_4(path: pathlib.Path) -> bool:
+    with open(path, "rb") as stream:
+        head = stream.read(_HEADER)
+    return len(head) >= 20 and 0 in head[:4]
+
+
+def _guarded(path: pathlib.Path, read: Callable[[BinaryIO], Any]) -> Any:
+    """What `read` makes of the file; every failure becomes a FormatError in words."""
     try:
-        return _check(memoryview(content), names)
+        with open(path, "rb") as stream:
+            return read(stream)
     except FormatError as error:
-        raise FormatError(f"{path}: not a readable MATLAB file ({error}).") from error
-    except (zlib.error, struct.error) as error:
-        raise FormatError(f"{path}: not a readable MATLAB file ({error}).") from error
-
-
-def _read(path: pathlib.Path, read: Callable[[str], Any]) -> Any:
-    """Calls one of SciPy's readers; every failure of it becomes a FormatError."""
-    try:
-        return read(str(path))
-    except NotImplementedError as error:  # SciPy's word for version 7.3.
-        raise FormatError(
-            f"{path}: a version 7.3 MATLAB file, read it as HDF5."
-        ) from error
-    except Exception as error:  # The reader fails in many ways on damaged bytes.
-        raise FormatError(
-            f"{path}: not a readable MATLAB file ({type(error).__name__}: {error})."
-        ) from error
+        reason, cause = str(error), error
+    except Exception as error:  # zlib's, and of SciPy's reader of version 4 any.
+        reason, cause = "its data is damaged", error
+    raise file_kinds.unreadable(
+        path, "a readable MATLAB file", reason, own=("a MATLAB file",)
+    ) from cause
 
 
 def names(path: files.PathLike) -> set[str]:
@@ -204,11 +305,18 @@ def names(path: files.PathLike) -> set[str]:
       InputError: if there is no such file.
       FormatError: if the heads cannot be decoded, or the file is version 7.3 (HDF5).
     """
-    import scipy.io  # Here: SciPy's readers are needed by few programs.
-
     path = files.require_file(path)
-    check(path, ())
-    return {name for name, _, _ in _read(path, scipy.io.whosmat)}
+    if _is_version_4(path):
+        import scipy.io  # Here: version 4 is rare.
+
+        return {name for name, _, _ in _guarded(path, scipy.io.whosmat)}
+    size = path.stat().st_size
+
+    def read(stream: BinaryIO) -> set[str]:
+        order = _byte_order(stream)
+        return {found.head.name for found in _variables(stream, order, size)}
+
+    return _guarded(path, read)
 
 
 def load(path: files.PathLike, names: Collection[str] | None = None) -> dict[str, Any]:
@@ -223,10 +331,25 @@ def load(path: files.PathLike, names: Collection[str] | None = None) -> dict[str
       InputError: if there is no such file.
       FormatError: if the file cannot be decoded, or is version 7.3 (HDF5).
     """
-    import scipy.io
-
     path = files.require_file(path)
-    readable = check(path, names)
-    wanted = None if readable is None else list(readable)
-    found = _read(path, lambda name: scipy.io.loadmat(name, variable_names=wanted))
-    return {name: value for name, value in found.items() if not name.startswith("__")}
+    if _is_version_4(path):
+        import scipy.io
+
+        wanted = None if names is None else list(names)
+        found = _guarded(
+            path, lambda stream: scipy.io.loadmat(stream, variable_names=wanted)
+        )
+        return {name: x for name, x in found.items() if not name.startswith("__")}
+    size = path.stat().st_size
+
+    def read(stream: BinaryIO) -> dict[str, Any]:
+        order = _byte_order(stream)
+        chosen = [
+            found
+            for found in _variables(stream, order, size)
+            if found.head.kind in _READABLE
+            and (names is None or found.head.name in names)
+        ]
+        return {found.head.name: found.read(stream, order) for found in chosen}
+
+    return _guarded(path, read)

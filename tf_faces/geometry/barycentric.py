@@ -1,11 +1,7 @@
 """Barycentric coordinates, interpolation over meshes, nearest points on triangles."""
 
-import numpy as np
-
 from tf_faces.core import shapes
-from tf_faces.core.errors import InputError
 from tf_faces.geometry.array_namespace import Array, as_floating, namespace
-from tf_faces.geometry.normals import corner_positions, triangle_areas
 
 
 def _gram_solution(xp, points, corners):
@@ -160,37 +156,3 @@ def closest_point_on_triangles(points: Array, corners: Array) -> tuple[Array, Ar
         xp.where(plane_valid, position(plane_weights), best),
         xp.where(plane_valid, plane_weights, best_weights),
     )
-
-
-def sample_surface(
-    vertices: np.ndarray,
-    triangles: np.ndarray,
-    count: int,
-    generator: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Draws points uniformly by area.
-
-    Args:
-      vertices: [V, 3].
-      triangles: int [T, 3].
-      count: number of points.
-      generator: source of random numbers.
-
-    Returns:
-      points [count, 3], triangle_id int [count], barycentrics [count, 3].
-
-    Raises:
-      InputError: if the mesh has no area.
-    """
-    vertices = np.asarray(vertices, np.float64)
-    areas = triangle_areas(vertices, triangles)
-    total = areas.sum()
-    if not total > 0:
-        raise InputError("the mesh has no area to sample from.")
-    triangle_id = generator.choice(len(areas), size=count, p=areas / total)
-    first, second = generator.random((2, count))
-    root = np.sqrt(first)
-    weights = np.stack([1 - root, root * (1 - second), root * second], axis=-1)
-    corners = corner_positions(vertices, triangles)
-    points = sum(weights[:, i, None] * corners[i][triangle_id] for i in range(3))
-    return points, triangle_id, weights

@@ -16,7 +16,6 @@ import math
 import numpy as np
 
 from tf_faces.core import shapes
-from tf_faces.core.errors import InputError
 from tf_faces.geometry import dependencies, rotations, similarity
 from tf_faces.geometry.array_namespace import (
     Array,
@@ -299,17 +298,3 @@ def unproject_pinhole(
     focal = xp.broadcast_to(focal, (*pixels.shape[:-1], 2))
     principal_point = xp.broadcast_to(principal_point, (*pixels.shape[:-1], 2))
     return perspective.unproject(pixels, depth, focal, principal_point)
-
-
-def field_of_view_to_focal(field_of_view_degrees: float, size: int) -> float:
-    """Focal length in pixels for which `size` pixels span the angle.
-
-    Raises:
-      InputError: if the angle is not between 0 and 180 degrees.
-    """
-    if not 0 < field_of_view_degrees < 180:
-        raise InputError(
-            "field_of_view_degrees must lie between 0 and 180. Received: "
-            f"{field_of_view_degrees}"
-        )
-    return size / 2 / math.tan(math.radians(field_of_view_degrees) / 2)

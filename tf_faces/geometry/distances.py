@@ -84,47 +84,6 @@ def chamfer_distance(first: Array, second: Array) -> Array:
     )
 
 
-def hausdorff_distance(first: Array, second: Array, symmetric: bool = True) -> Array:
-    """Largest distance of a point of `first` to its nearest point of `second`.
-
-    Args:
-      first: [N, D].
-      second: [M, D].
-      symmetric: the larger of both directions; False is one direction, as in
-        tensorflow-graphics.
-
-    Returns:
-      a scalar, in units of the points.
-    """
-    xp = namespace(first, second)
-    squared = xp.max(squared_distances_to_nearest(first, second))
-    if symmetric:
-        squared = xp.maximum(
-            squared, xp.max(squared_distances_to_nearest(second, first))
-        )
-    return xp.sqrt(squared)
-
-
-def point_to_plane_distances(
-    points: Array, targets: Array, target_normals: Array
-) -> Array:
-    """Signed distance of each point to the tangent plane at its nearest target.
-
-    Args:
-      points: [N, 3].
-      targets: [M, 3].
-      target_normals: [M, 3] unit vectors.
-
-    Returns:
-      [N], positive on the side of the normal.
-    """
-    xp = namespace(points, targets, target_normals)
-    points, targets, target_normals = as_floating(xp, points, targets, target_normals)
-    index = nearest_neighbors(points, targets)
-    difference = points - xp.take(targets, index, axis=0)
-    return xp.sum(difference * xp.take(target_normals, index, axis=0), axis=-1)
-
-
 def closest_points_on_mesh(
     points: np.ndarray, vertices: np.ndarray, triangles: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Landmarks as points: boxes, normalising lengths, mirroring, canonical frames.
+"""Landmarks as points: boxes, normalising lengths, mirroring.
 
 Landmarks are [..., K, 2 or 3], x right, y down, pixels, 0-based.  The error measures
 built on these lengths are in `tf_faces.metrics`; index tables in `tf_faces.morphable`.
@@ -86,26 +86,3 @@ def mirror(
     x = (width if edge_to_edge else width - 1) - landmarks[..., :1]
     mirrored = xp.concatenate([x, landmarks[..., 1:]], axis=-1)
     return xp.take(mirrored, permutation, axis=-2)
-
-
-def to_unit_box(landmarks: Array) -> tuple[Array, Array, Array]:
-    """Centres landmarks in their box and divides by half its longer side.
-
-    Args:
-      landmarks: [..., K, 2 or 3].
-
-    Returns:
-      normalised [..., K, D] (x, y in -1..1; z scaled alike, its mean 0), centre
-      [..., 1, D] and scale [..., 1, 1] with landmarks = normalised * scale + centre.
-    """
-    xp = namespace(landmarks)
-    (landmarks,) = as_floating(xp, landmarks)
-    low = xp.min(landmarks, axis=-2, keepdims=True)
-    high = xp.max(landmarks, axis=-2, keepdims=True)
-    middle = 0.5 * (low + high)
-    mean = xp.mean(landmarks, axis=-2, keepdims=True)
-    centre = xp.concatenate([middle[..., :2], mean[..., 2:]], axis=-1)
-    extent = (high - low)[..., :2]
-    scale = 0.5 * xp.max(extent, axis=-1, keepdims=True)
-    scale = xp.where(scale > 0, scale, xp.ones_like(scale))
-    return (landmarks - centre) / scale, centre, scale

@@ -66,13 +66,6 @@ def triangle_normals(
     return safe_normalize(xp, normals) if normalize else normals
 
 
-def triangle_areas(vertices: Array, triangles: Array) -> Array:
-    """Areas [..., T] in squared units of the vertices."""
-    xp = namespace(vertices)
-    normals = triangle_normals(vertices, triangles, normalize=False)
-    return 0.5 * safe_norm(xp, normals)[..., 0]
-
-
 def corner_angles(vertices: Array, triangles: Array) -> Array:
     """Interior angles [..., T, 3] in radians; 0 at corners without extent."""
     xp = namespace(vertices)

@@ -440,37 +440,3 @@ def skew_symmetric(vector: Array) -> Array:
     x, y, z = vector[..., 0], vector[..., 1], vector[..., 2]
     zero = xp.zeros_like(x)
     return matrix_from_entries(xp, [[zero, -z, y], [z, zero, -x], [-y, x, zero]])
-
-
-def nearest_rotation(matrix: Array) -> Array:
-    """The rotation closest to a matrix in the Frobenius norm (det = +1).
-
-    Args:
-      matrix: [..., 3, 3].
-
-    Returns:
-      [..., 3, 3] rotations.
-    """
-    xp = namespace(matrix)
-    (matrix,) = as_floating(xp, matrix)
-    shapes.check_shape(matrix, ["...", 3, 3], "matrix")
-    svd, det = (np.linalg.svd, np.linalg.det) if xp is np else (xp.svd, xp.det)
-    u, _, vh = svd(matrix)
-    sign = xp.sign(det(xp.matmul(u, vh)))
-    last = u[..., :, 2:] * sign[..., None, None]
-    return xp.matmul(xp.concatenate([u[..., :, :2], last], axis=-1), vh)
-
-
-def rotation_angle_between(first: Array, second: Array) -> Array:
-    """Angle of the rotation that leads from one matrix to the other.
-
-    Args:
-      first, second: [..., 3, 3] rotations.
-
-    Returns:
-      [...] radians in 0..pi.
-    """
-    xp = namespace(first, second)
-    first, second = as_floating(xp, first, second)
-    vector = matrix_to_rotation_vector(xp.matmul(transpose(xp, first), second))
-    return safe_norm(xp, vector)[..., 0]

@@ -60,33 +60,6 @@ def to_pixels(
     )
 
 
-def from_pixels(
-    pixels: Array, height: int, width: int, convention: str = "corners"
-) -> Array:
-    """Inverse of `to_pixels`.
-
-    Args:
-      pixels: [..., 2] (x, y).
-      height, width: of the map.
-      convention: see the module's text.
-
-    Returns:
-      [..., 2] (u, v), v up.
-    """
-    xp = namespace(pixels)
-    (pixels,) = as_floating(xp, pixels)
-    shapes.check_shape(pixels, ["...", 2], "pixels")
-    across, offset = _scale_and_offset(convention, width)
-    down, _ = _scale_and_offset(convention, height)
-    return xp.stack(
-        [
-            (pixels[..., 0] - offset) / across,
-            1.0 - (pixels[..., 1] - offset) / down,
-        ],
-        axis=-1,
-    )
-
-
 def process_chart_face3d(
     texture_coordinates: np.ndarray, height: int = 256, width: int = 256
 ) -> np.ndarray:
@@ -170,21 +143,6 @@ def cylindrical_chart(
     if not (extent > 0).all():
         raise InputError("vertices must extend in x and y to be unrolled.")
     return (margin + (1 - 2 * margin) * (chart - low) / extent).astype(np.float32)
-
-
-def chart_areas(texture_coordinates: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """Signed area of each triangle in the chart: negative ones are folded over.
-
-    Args:
-      texture_coordinates: [U, 2], v up.
-      triangles: int [T, 3] indices into them.
-
-    Returns:
-      [T]; positive for counter-clockwise in the (u, v up) plane.
-    """
-    corners = np.asarray(texture_coordinates, np.float64)[np.asarray(triangles)]
-    one, other = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    return 0.5 * (one[:, 0] * other[:, 1] - one[:, 1] * other[:, 0])
 
 
 def split_seams(

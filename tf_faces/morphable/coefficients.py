@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tf_faces.core import short_texts
 from tf_faces.core.errors import FormatError, InputError
 
 GROUPS = ("shape", "expression", "texture")
@@ -31,6 +32,8 @@ class FaceCoefficients:
     expression: np.ndarray
     texture: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0, 0)))
     names: Sequence[str] | None = None
+
+    __repr__ = short_texts.of_fields
 
     def __post_init__(self) -> None:
         count = len(self.shape)

@@ -1,15 +1,28 @@
-"""Expressions by name: retargeting between models, and seven basic ones.
+"""Expressions by name: retargeting between models, seven basic ones, and as text.
 
 Models that follow ARKit's 52 blend shapes name them differently (`browDown_L`,
 `browDownLeft`) and some split a shape that others keep whole (`browInnerUp`,
 `cheekPuff`); names are compared in one canonical spelling.
+
+The programs take expressions as text, all in one language (`parse_expression`):
+
+    happy                         one of the seven basic expressions
+    jawOpen=0.7                   a mode by name; without a side both sides
+    3=-1.5                        a mode by its number, from 0
+    happy=0.5, jawOpen=0.7 0=1    several, separated by commas or blanks; they add up
+
+A name alone counts once.  Values are coefficients as the model takes them: weights of
+blend shapes, or multiples of a BFM's expressions.  Lists of expressions are separated
+by semicolons, or stand in a file with one a line and comments after # (`read_list`).
 """
 
+import pathlib
 import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from tf_faces.core import files
 from tf_faces.core.errors import InputError
 from tf_faces.morphable.model import MorphableModel
 
@@ -185,3 +198,145 @@ def mix(
     """Weighted sums of expressions: rows [7, ke], weights [N, 7] -> [N, ke]."""
     mixed = np.asarray(weights, np.float32) @ rows
     return mixed if limits is None else np.clip(mixed, *limits)
+
+
+# --- as text -----------------------------------------------------------------------
+
+_ENTRY = re.compile(r"([^=]+)(?:=([^=]+))?")
+
+
+def _entries(text: str) -> list[str]:
+    return [x for x in re.split(r"[,\s]+", re.sub(r"\s*=\s*", "=", text)) if x]
+
+
+def _entry(entry: str) -> tuple[str, float]:
+    """Name and value of one entry; a name alone counts once."""
+    matched = _ENTRY.fullmatch(entry)
+    name, value = matched.groups() if matched else ("", None)
+    if not name or (value is None and not re.search(r"[^\W\d]", name)):
+        raise InputError(f"{entry!r}: expected NAME, NAME=VALUE or NUMBER=VALUE.")
+    try:
+        weight = 1.0 if value is None else float(value)
+    except ValueError:
+        weight = np.nan
+    if not np.isfinite(weight):
+        raise InputError(f"{entry!r}: {value!r} is no finite number.")
+    return name, weight
+
+
+def _numbered(model: MorphableModel, entry: str, name: str, group: str) -> np.ndarray:
+    """The unit vector of a mode by its number."""
+    count = getattr(model, f"{group}_count")
+    if not count:
+        raise InputError(f"{entry!r}: {model.name!r} has no {group} modes.")
+    if len(name) > 9 or int(name) >= count:
+        raise InputError(
+            f"{entry!r}: {model.name!r} has the {group} modes 0 to {count - 1}."
+        )
+    return np.eye(1, count, int(name), dtype=np.float32)[0]
+
+
+def _named(model: MorphableModel, entry: str, name: str) -> np.ndarray:
+    """The unit vector of a mode (of both sides) by its name, or a basic expression."""
+    own = () if model.expression_names is None else _names(model)
+    if canonical_name(name) in {*own, *map(_without_side, own)}:
+        return coefficients_by_name(model, {name: 1.0})
+    if name in BASIC_EXPRESSIONS:
+        return basic_expressions(model)[BASIC_EXPRESSIONS.index(name)]
+    modes = (
+        f"a mode of {model.name!r} ({', '.join(own[:6])} ...)" if own else "a number"
+    )
+    raise InputError(
+        f"{entry!r}: expected one of {', '.join(BASIC_EXPRESSIONS)}, or {modes} of "
+        f"{model.name!r}, with =VALUE after it."
+    )
+
+
+def parse_coefficients(
+    model: MorphableModel, text: str, group: str = "expression"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Reads coefficients and which of them a text speaks of.
+
+    Args:
+      model: any.
+      text: see the head of this file.
+      group: "expression", or "shape" for identities, whose modes have numbers only and
+        whose values count deviations, as raw ones are hundreds of thousands.
+
+    Returns:
+      (values float32 [k], named bool [k]).
+
+    Raises:
+      InputError: naming the entry that is wrong.
+    """
+    if group not in ("expression", "shape"):
+        raise InputError(f"group must be expression or shape. Received: {group!r}")
+    count = getattr(model, f"{group}_count")
+    values, named = np.zeros(count, np.float32), np.zeros(count, bool)
+    for entry in _entries(text):
+        name, weight = _entry(entry)
+        if re.fullmatch(r"[0-9]+", name):
+            direction = _numbered(model, entry, name, group)
+        elif group == "shape":
+            raise InputError(
+                f"{entry!r}: identity modes have no names, expected a number before "
+                "'='."
+            )
+        else:
+            direction = _named(model, entry, name)
+        values += np.float32(weight) * direction
+        named |= direction != 0
+    if group == "shape" and model.coefficient_kind == "raw":
+        values *= model.shape_deviations
+    return values, named
+
+
+def parse_expression(model: MorphableModel, text: str) -> np.ndarray:
+    """Reads an expression, in the language at the head of this file: float32 [ke].
+
+    Raises:
+      InputError: for an empty text, or naming the entry that is wrong.
+    """
+    if not _entries(text):
+        raise InputError(
+            "an expression is empty, expected a name, NAME=VALUE or NUMBER=VALUE."
+        )
+    return parse_coefficients(model, text)[0]
+
+
+def _is_file(source: str) -> bool:
+    try:
+        return pathlib.Path(source).is_file()
+    except (OSError, ValueError):  # Too long for a file name, or not one at all.
+        return False
+
+
+def read_list(model: MorphableModel, source: str) -> np.ndarray:
+    """Reads expressions [N, ke] from a text, or from a file with one a line.
+
+    Args:
+      model: any.
+      source: a file name, or expressions separated by semicolons.
+
+    Raises:
+      InputError: naming file and line.
+    """
+    if not (source.lower().endswith((".txt", ".csv")) or _is_file(source)):
+        parts = [part for part in source.split(";") if part.strip()]
+        if not parts:
+            raise InputError("no expression was given.")
+        return np.stack([parse_expression(model, part) for part in parts])
+    path = files.require_file(source, "list of expressions")
+    rows = []
+    text = path.read_text("utf-8-sig", errors="replace")
+    for number, line in enumerate(text.splitlines(), 1):
+        line = line.partition("#")[0]
+        for part in line.split(";"):
+            if part.strip(" \t,"):
+                try:
+                    rows.append(parse_expression(model, part))
+                except InputError as error:
+                    raise InputError(f"{path}, line {number}: {error}") from error
+    if not rows:
+        raise InputError(f"{path}: holds no expression.")
+    return np.stack(rows)

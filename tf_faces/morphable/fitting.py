@@ -15,6 +15,7 @@ import dataclasses
 
 import numpy as np
 
+from tf_faces.core import short_texts
 from tf_faces.core.errors import InputError
 from tf_faces.geometry import rotations, similarity
 from tf_faces.morphable.model import MorphableModel
@@ -43,6 +44,8 @@ class Fit:
     translation: np.ndarray
     residual: float
 
+    __repr__ = short_texts.of_fields
+
     @property
     def angles(self) -> np.ndarray:
         """float64 [3]: pitch, yaw, roll in degrees, face3d's convention."""
@@ -57,6 +60,17 @@ class Fit:
             np.append(self.translation[:2], 0.0),
         )
         return moved
+
+
+def pose_of_fit(fit: Fit, height: int, width: int) -> np.ndarray:
+    """The fit as 3DDFA's seven numbers, float64 [7], for a picture of this size.
+
+    Pitch, yaw, roll in radians (3DDFA's convention), x, y, z in pixels of the picture
+    with y up, scale; what `cameras.project_pose` takes.
+    """
+    angles = np.asarray(rotations.matrix_to_euler_3ddfa(fit.rotation), np.float64)
+    place = (fit.translation[0] + width / 2, fit.translation[1] + height / 2, 0.0)
+    return np.array([*angles, *place, fit.scale])
 
 
 def centred_points(points: np.ndarray, height: int, width: int) -> np.ndarray:

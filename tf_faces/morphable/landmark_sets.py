@@ -10,7 +10,7 @@ import pathlib
 
 import numpy as np
 
-from tf_faces.core import files
+from tf_faces.core import files, short_texts
 from tf_faces.core.errors import FormatError, InputError
 
 _FOLDER = pathlib.Path(__file__).with_name("landmarks")
@@ -60,6 +60,8 @@ class LandmarkSet:
     model: str
     vertices: np.ndarray
     vertex_count: int | None = None
+
+    __repr__ = short_texts.of_fields
 
 
 def available() -> tuple[str, ...]:

@@ -18,37 +18,13 @@ import numpy as np
 
 from tf_faces.core.errors import InputError
 from tf_faces.geometry.mesh import Mesh
-
-# Micrometres in one unit.
-UNITS = {"um": 1.0, "mm": 1e3, "cm": 1e4, "dm": 1e5, "m": 1e6}
+from tf_faces.morphable import model_checks
+from tf_faces.morphable.model_checks import UNITS
 
 _DEFAULT_COLOR = (200.0, 160.0, 140.0)  # Skin of models without texture.
-
-
-def _float_array(value, shape, name):
-    array = np.ascontiguousarray(value, np.float32)
-    expected = tuple(array.shape[i] if s is None else s for i, s in enumerate(shape))
-    if array.ndim != len(shape) or array.shape != expected:
-        listed = ", ".join("any" if size is None else str(size) for size in shape)
-        raise InputError(f"{name} must have shape [{listed}]. Received: {array.shape}")
-    return array
-
-
-def _index_array(value, limit, name, columns=3):
-    array = np.ascontiguousarray(value, np.int32)
-    if columns is None:
-        if array.ndim != 1:
-            raise InputError(f"{name} must have shape [k]. Received: {array.shape}")
-    elif array.size == 0:
-        array = array.reshape(0, columns)
-    elif array.ndim != 2 or array.shape[1] != columns:
-        raise InputError(f"{name} must have shape [m, {columns}]: {array.shape}")
-    if array.size and not (0 <= array.min() and array.max() < limit):
-        raise InputError(
-            f"{name} must index {limit} elements from 0. Received indices from "
-            f"{array.min()} to {array.max()}"
-        )
-    return array
+# Regions whose names begin so are transparent on a face, or mere shadows: drawn like
+# skin they hide the eyes.
+_TRANSPARENT_REGIONS = ("eyelashes", "lacrimal_fluid", "eye_blend", "eye_occlusion")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -78,7 +54,8 @@ class MorphableModel:
       unit: "um", "mm", "cm", "dm" or "m".
       winding: "cw" or "ccw", the order of a triangle's corners seen from outside.
       coefficient_kind: "raw" or "unit", see the head of this file.
-      region_names: what parts the model has, e.g. ("skin", "eyes"), or empty.
+      region_names: what parts the model has, e.g. ("skin", "eyes"), or empty; see
+        `opaque_part`.
       vertex_regions: int32 [n] index into `region_names`, or None.
       texture_pictures: paths of pictures made for the texture chart, or empty.
       identity_law: `law(rng, count) -> [count, ks]` draws identities of models whose
@@ -117,88 +94,8 @@ class MorphableModel:
     licence: str = "unknown"
 
     def __post_init__(self):
-        def put(field, value):
-            if isinstance(value, np.ndarray):
-                value = value.view()
-                value.flags.writeable = False
+        for field, value in model_checks.checked_fields(self).items():
             object.__setattr__(self, field, value)
-
-        put("mean", _float_array(self.mean, (None, 3), "mean"))
-        n = len(self.mean)
-        if self.mean_expression is None:
-            put("mean_expression", np.zeros((n, 3), np.float32))
-        else:
-            put(
-                "mean_expression",
-                _float_array(self.mean_expression, (n, 3), "mean_expression"),
-            )
-        for kind in ("shape", "expression", "texture"):
-            basis = getattr(self, f"{kind}_basis")
-            deviations = getattr(self, f"{kind}_deviations")
-            if basis is None:
-                basis = np.zeros((n, 3, 0), np.float32)
-            basis = _float_array(basis, (n, 3, None), f"{kind}_basis")
-            if deviations is None:
-                deviations = np.ones(basis.shape[2], np.float32)
-            deviations = _float_array(
-                deviations, (basis.shape[2],), f"{kind}_deviations"
-            )
-            put(f"{kind}_basis", basis)
-            put(f"{kind}_deviations", deviations)
-        if self.texture_mean is not None:
-            put("texture_mean", _float_array(self.texture_mean, (n, 3), "texture_mean"))
-        put("triangles", _index_array(self.triangles, n, "triangles"))
-        mouth = self.triangles_mouth
-        mouth = np.zeros((0, 3), np.int32) if mouth is None else mouth
-        put("triangles_mouth", _index_array(mouth, n, "triangles_mouth"))
-        if self.landmarks68 is not None:
-            put("landmarks68", _index_array(self.landmarks68, n, "landmarks68", None))
-        if self.texture_coordinates is not None:
-            coordinates = _float_array(
-                self.texture_coordinates, (None, 2), "texture_coordinates"
-            )
-            put("texture_coordinates", coordinates)
-            if self.texture_triangles is not None:
-                corners = _index_array(
-                    self.texture_triangles, len(coordinates), "texture_triangles"
-                )
-                if len(corners) != len(self.triangles):
-                    raise InputError(
-                        f"texture_triangles must have one row for each of the "
-                        f"{len(self.triangles)} triangles. Received: {len(corners)}"
-                    )
-                put("texture_triangles", corners)
-            elif len(coordinates) != n:
-                raise InputError(
-                    f"texture_coordinates must have one row for each of the {n} "
-                    f"vertices where texture_triangles is None. Received: "
-                    f"{len(coordinates)}"
-                )
-        elif self.texture_triangles is not None:
-            raise InputError("texture_triangles were given without texture_coordinates")
-        if self.vertex_regions is not None:
-            regions = np.ascontiguousarray(self.vertex_regions, np.int32)
-            if regions.shape != (n,):
-                raise InputError(f"vertex_regions must have shape [{n}]")
-            put("vertex_regions", regions)
-        if self.expression_names is not None:
-            put("expression_names", tuple(str(x) for x in self.expression_names))
-            if len(self.expression_names) != self.expression_basis.shape[2]:
-                raise InputError(
-                    f"expression_names must name {self.expression_basis.shape[2]} "
-                    f"modes. Received: {len(self.expression_names)}"
-                )
-        if self.unit not in UNITS:
-            raise InputError(
-                f"unit must be one of {list(UNITS)}. Received: {self.unit}"
-            )
-        if self.winding not in ("cw", "ccw"):
-            raise InputError(f"winding must be 'cw' or 'ccw'. Received: {self.winding}")
-        if self.coefficient_kind not in ("raw", "unit"):
-            raise InputError(
-                f"coefficient_kind must be 'raw' or 'unit'. Received: "
-                f"{self.coefficient_kind}"
-            )
 
     # --- sizes ---------------------------------------------------------------------
 
@@ -476,6 +373,17 @@ class MorphableModel:
         kept = ~np.isin(self.vertex_regions, dropped)
         return self if kept.all() else self.subset(np.flatnonzero(kept))
 
+    @functools.cached_property
+    def opaque_part(self) -> "MorphableModel":
+        """The model without parts that are transparent (eyelashes, tear film)."""
+        return self.without_regions(
+            [
+                name
+                for name in self.region_names
+                if name.startswith(_TRANSPARENT_REGIONS)
+            ]
+        )
+
     # --- views ---------------------------------------------------------------------
 
     def mesh(
@@ -485,13 +393,24 @@ class MorphableModel:
         texture_coefficients=None,
         *,
         with_mouth: bool = True,
+        all_parts: bool = False,
     ) -> Mesh:
         """Returns one face as a mesh: counter-clockwise, colours in 0..1.
 
         Args:
           shape_coefficients, expression_coefficients, texture_coefficients: [k] each.
           with_mouth: append `triangles_mouth`.
+          all_parts: with the parts that are transparent on a face (eyelashes, tear
+            film); by default the mesh is that of `opaque_part`, whose vertices are
+            fewer.
         """
+        if not all_parts and self.opaque_part is not self:
+            return self.opaque_part.mesh(
+                shape_coefficients,
+                expression_coefficients,
+                texture_coefficients,
+                with_mouth=with_mouth,
+            )
         outward = self.with_winding("ccw")
         triangles = outward.full_triangles if with_mouth else outward.triangles
         corners = outward.texture_triangles
@@ -506,6 +425,17 @@ class MorphableModel:
             texture_coordinates=self.texture_coordinates,
             texture_triangles=corners,
             name=self.name,
+        )
+
+    def __repr__(self) -> str:
+        kinds = ("shape", "expression", "texture")
+        modes = ", ".join(
+            f"{getattr(self, f'{kind}_basis').shape[2]} {kind}" for kind in kinds
+        )
+        return (
+            f"MorphableModel({self.name!r}, {len(self.mean)} vertices, "
+            f"{len(self.triangles)} triangles, modes: {modes}; {self.unit}, "
+            f"{self.winding}, {self.coefficient_kind})"
         )
 
     def bounding_box(self) -> np.ndarray:

@@ -53,7 +53,7 @@ def textured_mesh(
         raise InputError(
             f"skin must have shape [{height}, {width}, 3]. Received: {skin.shape}"
         )
-    model = model.without_regions(makehuman.TRANSPARENT_PARTS)
+    model = model.opaque_part
     picture = _extended_picture(skin, model.region_names)
     total = picture.shape[0]
     # The skin keeps its place at the top; v counts from the bottom.

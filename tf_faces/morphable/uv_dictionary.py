@@ -9,25 +9,13 @@ import pathlib
 
 import numpy as np
 
-from tf_faces.core import files, pickle_writing, pickles
+from tf_faces.core import files, pickle_writing, pickles, short_texts
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.geometry import uv
 from tf_faces.geometry.mesh import Mesh
 
-_MENPO_CLASSES = tuple(
-    (module, name)
-    for module, name in (
-        ("menpo.shape.pointcloud", "PointCloud"),
-        ("menpo.shape.mesh.base", "TriMesh"),
-        ("menpo.shape.mesh.textured", "TexturedTriMesh"),
-        ("menpo.shape.mesh.coloured", "ColouredTriMesh"),
-        ("menpo.image.base", "Image"),
-        ("menpo.image.boolean", "BooleanImage"),
-        ("menpo.image.masked", "MaskedImage"),
-        ("menpo.landmark.base", "LandmarkManager"),
-        ("menpo.landmark.base", "LandmarkGroup"),
-    )
-)
+# What menpo's objects hold beside arrays: landmarks, graphs, sparse adjacencies.
+_MENPO_CLASSES = (("menpo", "*"), ("menpo3d", "*"), ("scipy.sparse", "*"))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -56,6 +44,8 @@ class UvDictionary:
     scale: float = 1.0
     offset: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(3))
     unit: str = ""
+
+    __repr__ = short_texts.of_fields
 
     def save(self, path: files.PathLike) -> None:
         """Writes the dictionary as .npz."""
@@ -124,7 +114,7 @@ def load(path: files.PathLike) -> UvDictionary:
     Raises:
       FormatError: if an entry is absent or of the wrong shape.
     """
-    if pathlib.Path(path).suffix == ".npz":
+    if pathlib.Path(path).suffix.lower() == ".npz":
         return _load_npz(path)
     return _load_pickle(path)
 
@@ -152,19 +142,12 @@ def _load_npz(path) -> UvDictionary:
 def menpo_array(value, attribute: str):
     """The array behind a stand-in of a menpo object, or the value itself."""
     if isinstance(value, pickles.PickledObject):
-        state = value.state
-        if isinstance(state, tuple) and len(state) == 2:
-            state = {**(state[0] or {}), **(state[1] or {})}
-        if isinstance(state, dict):
-            return state.get(attribute)
-        return None
+        return value.attributes.get(attribute)
     return value
 
 
 def _load_pickle(path) -> UvDictionary:
-    stored = pickles.load_pickle(path, stand_ins=_MENPO_CLASSES)
-    if not isinstance(stored, dict):
-        raise FormatError(f"{path}: holds {type(stored).__name__}, expected a dict.")
+    stored = pickles.load_pickled_table(path, stand_ins=_MENPO_CLASSES)
     arrays = {}
     for name, attribute in (
         ("tcoords", "points"),

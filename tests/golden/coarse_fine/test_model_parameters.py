@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from tests.golden import drawing
+from tf_faces.data.coarse_fine import labels
 from tf_faces.geometry import cameras
-from tf_faces.morphable import parameters, sampling
+from tf_faces.morphable import parameters
 from tf_faces.morphable.formats import bfm
 
 
@@ -66,7 +67,7 @@ def test_random_parameters(recording, arrays):
     )
     assert shares
     for share in shares:
-        pose, shape, expression = sampling.coarse_fine_parameters(
+        pose, shape, expression = labels.random_parameters(
             arrays[f"shape_{share}"].size,
             arrays[f"exp_{share}"].size,
             int(arrays["im_size"]),

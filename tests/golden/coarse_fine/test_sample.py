@@ -5,7 +5,7 @@ import pytest
 import scipy.io
 
 from tests.golden import drawing
-from tf_faces.morphable import sampling
+from tf_faces.data.coarse_fine import labels
 from tf_faces.morphable.formats import bfm
 from tf_faces.ops import render_depth
 from tf_faces.ops.render_depth import pictures
@@ -26,7 +26,7 @@ def files(recording):
 def test_parameters_and_vertices(arrays, recording):
     """The frontal pose, drawn coefficients, and the vertices made of them."""
     (size,) = {*arrays["depth"].shape[1:3]}
-    drawn = sampling.coarse_fine_parameters(
+    drawn = labels.random_parameters(
         arrays["shape"].size,
         arrays["exp"].size,
         size,

@@ -2,7 +2,6 @@
 
 import argparse
 import pathlib
-import re
 import warnings
 
 import numpy as np
@@ -11,14 +10,11 @@ from tf_faces.apps.face_manifold import common
 from tf_faces.convert import face_manifold as weights
 from tf_faces.core.errors import InputError
 from tf_faces.data import coefficient_tables
-from tf_faces.data.face_manifold import random_faces, samplers
+from tf_faces.data.face_manifold import random_faces
 from tf_faces.metrics import diversity
 from tf_faces.morphable import expressions, raw_form
 from tf_faces.morphable.coefficients import FaceCoefficients
 from tf_faces.pipelines.face_manifold import evaluation
-
-_ENTRY = re.compile(r"^([^=]+)=([^=]+)$")
-
 
 # --- complete -------------------------------------------------------------------------
 
@@ -26,40 +22,15 @@ _ENTRY = re.compile(r"^([^=]+)=([^=]+)$")
 def parse_fixed(text: str, group: str, model) -> tuple[np.ndarray, np.ndarray]:
     """Reads --fix: values [L] raw, and which are fixed, bool [L].
 
-    Numbers are given in deviations of their coefficient, names in raw units.
+    The language is that of `morphable.expressions`.
 
     Raises:
       InputError: naming the entry that is wrong.
     """
-    deviations = samplers.sampling_deviations(
-        group, getattr(model, f"{group}_deviations")
-    )
-    values = np.zeros(len(deviations))
-    fixed = np.zeros(len(deviations), bool)
-    for entry in filter(None, re.split(r"[,\s]+", text)):
-        matched = _ENTRY.match(entry)
-        name, text_value = matched.groups() if matched else ("", "")
-        try:
-            number = float(text_value)
-        except ValueError:
-            number = np.nan
-        if not np.isfinite(number):
-            raise InputError(f"--fix: found {entry!r}, expected NUMBER=VALUE.")
-        if name.isdigit():
-            index = int(name)
-            if index >= len(deviations):
-                raise InputError(
-                    f"--fix: found {entry!r}, but there are the {group} coefficients 0 "
-                    f"to {len(deviations) - 1}."
-                )
-            values[index] = number * deviations[index]
-            fixed[index] = True
-        elif group == "expression":
-            chosen = expressions.coefficients_by_name(model, {name: 1.0}) != 0
-            values[chosen] = number
-            fixed |= chosen
-        else:
-            raise InputError(f"--fix: found {entry!r}, expected a number before '='.")
+    try:
+        values, fixed = expressions.parse_coefficients(model, text, group)
+    except InputError as error:
+        raise InputError(f"--fix: {error}") from error
     if not fixed.any():
         raise InputError("--fix: names no coefficient, expected NUMBER=VALUE,....")
     return values, fixed

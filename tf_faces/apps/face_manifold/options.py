@@ -376,9 +376,9 @@ def _add_create_synthetic(commands) -> None:
     )
     parser.add_argument(
         "--expressions",
-        help="expressions to take in turn instead of random ones: names (happy; sad), "
-        "assignments (jawOpen=0.8,browInnerUp=0.5), separated by semicolons, or a file "
-        "with one a line",
+        help="expressions to take in turn instead of random ones, separated by "
+        "semicolons, or a file with one a line; each is one of the seven basic ones "
+        "(happy), or modes by name or number that add up (jawOpen=0.8,12=-1)",
     )
     parser.add_argument(
         "--layout",
@@ -453,8 +453,9 @@ def _add_complete(commands) -> None:
     parser.add_argument(
         "--fix",
         required=True,
-        help="NUMBER=VALUE,... in deviations of the coefficient, numbers from 0; names "
-        "too for expressions (jawOpen=0.8), in raw units",
+        help="what is fixed: NUMBER=VALUE,... of identity modes, numbers from 0, "
+        "values in deviations; for expressions all that --expressions takes (happy, "
+        "jawOpen=0.8, 12=-1)",
     )
     parser.add_argument("--size", type=count, default=16, help="completions")
     parser.add_argument("--rounds", type=count, default=10, help="rounds of completion")

@@ -14,6 +14,7 @@ from tf_faces.core.errors import InputError
 from tf_faces.data import fitted_faces, picture_sets
 from tf_faces.data.face_manifold import dataset, random_faces, samplers
 from tf_faces.metrics import diversity
+from tf_faces.morphable import expressions
 from tf_faces.morphable.coefficients import FaceCoefficients
 from tf_faces.pipelines import face_manifold as pipeline
 from tf_faces.pipelines.face_manifold import files as face_files
@@ -242,7 +243,7 @@ def _random_faces(options, model) -> FaceCoefficients:
 def _generated(options, model, manifold, noisy) -> FaceCoefficients:
     mode = options.mode
     if options.expressions:
-        listed = face_files.read_expressions(model, options.expressions)
+        listed = expressions.read_list(model, options.expressions)
         chosen = listed[np.arange(len(noisy)) % len(listed)]
         noisy = noisy.replace(expression=chosen)
         if "shape" not in random_faces.groups_of(mode):

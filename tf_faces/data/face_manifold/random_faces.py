@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tf_faces.core import short_texts
 from tf_faces.core.errors import InputError
 from tf_faces.data.face_manifold import samplers
 from tf_faces.morphable.coefficients import FaceCoefficients
@@ -55,6 +56,8 @@ class SamplingDeviations:
     shape: np.ndarray
     expression: np.ndarray
     texture: np.ndarray
+
+    __repr__ = short_texts.of_fields
 
     @classmethod
     def of_model(cls, model: MorphableModel) -> "SamplingDeviations":

@@ -12,6 +12,8 @@ import functools
 import numpy as np
 import scipy.interpolate
 
+from tf_faces.core import short_texts
+
 # Rows and columns by size; "full" has the vertex count of the trimmed BFM2009.
 GRIDS = {"tiny": (61, 49), "default": (121, 97), "full": (367, 145)}
 
@@ -142,6 +144,8 @@ class Grid:
     x: np.ndarray
     y: np.ndarray
     z: np.ndarray
+
+    __repr__ = short_texts.of_fields
 
     @functools.cached_property
     def vertices(self) -> np.ndarray:

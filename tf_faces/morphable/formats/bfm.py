@@ -7,9 +7,8 @@
 | 3DDFA | Model_Shape.mat (`sigma`) and Model_Exp.mat | 1-based triangles [3, m] |
 | CoarseNet/FineNet | Model_Shape.mat (`w_tex`) and Model_Expression.mat | the same |
 
-Triangles that start at 0 in a 1-based layout are accepted as 0-based when they are
-plainly so (index 0 occurs).  The winding is measured, because published trimmings of
-the model differ in it.
+Numbers that count from 0 in a file of such a layout are told by `formats.indices`.  The
+winding is measured, because published trimmings of the model differ in it.
 
 Sources: face3d commit 2fc26906 (examples/Data/BFM/generate.m and
 morphable_model/load.py), 3DDFA's HPEN package, Cogito2012/3DFaceRecon commit 8119b931,
@@ -24,85 +23,20 @@ import numpy as np
 from tf_faces.core import files, matlab_files
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.morphable import landmark_sets
-from tf_faces.morphable.formats import arrays as array_files
+from tf_faces.morphable.formats import arrays, folders, indices
 from tf_faces.morphable.model import MorphableModel
 
 RESTRICTED = "as the file's provider grants; models derived from BFM are restricted"
 TRIMMED_VERTEX_COUNT = 53215
 # The first that lies beside Model_Shape.mat is read.
 EXPRESSION_FILES = ("Model_Expression.mat", "Model_Exp.mat")
+_MODEL_SHAPE_VARIABLES = (
+    *("mu_shape", "w", "tri", "sigma", "keypoints"),
+    *("tex", "w_tex", "alpha_tex"),
+)
 
 
 # --- array layouts -----------------------------------------------------------------
-
-
-def interleaved(vector: Any, path, name: str, layout="interleaved") -> np.ndarray:
-    """Turns a flat coordinate vector into vertices.
-
-    Args:
-      vector: [3n], [3n, 1] or [3n, k]; "interleaved" is x0 y0 z0 x1 ..., "planar" is
-        all x, then all y, then all z.
-      path, name: for messages.
-
-    Returns:
-      float32 [n, 3] or, for a matrix of k > 1 columns or a basis, [n, 3, k].
-    """
-    vector = np.asarray(vector)
-    if vector.dtype.kind not in "fiu":
-        raise FormatError(f"{path}: {name} holds {vector.dtype}, expected numbers.")
-    if vector.ndim not in (1, 2) or vector.shape[0] % 3 or not vector.size:
-        raise FormatError(
-            f"{path}: {name} has shape {vector.shape}, expected three rows a vertex."
-        )
-    tail = vector.shape[1:]
-    if layout == "planar":
-        planar = vector.reshape(3, -1, *tail)
-        result = np.ascontiguousarray(np.moveaxis(planar, 0, 1), np.float32)
-    elif layout == "interleaved":
-        result = np.ascontiguousarray(vector, np.float32).reshape(-1, 3, *tail)
-    else:
-        raise InputError(
-            f"vertex_layout must be 'interleaved' or 'planar'. Received: {layout!r}"
-        )
-    if not np.isfinite(result).all():
-        raise FormatError(f"{path}: {name} holds values that are not finite.")
-    return result
-
-
-def mean_vertices(vector, path, name, layout="interleaved"):
-    """`interleaved` for a vector of one column: float32 [n, 3]."""
-    return interleaved(np.asarray(vector).reshape(-1), path, name, layout)
-
-
-def index_triangles(
-    stored: Any, vertex_count: int, path, name: str, base: int | None = 1
-) -> np.ndarray:
-    """Returns triangles int32 [m, 3], 0-based, from [3, m] or [m, 3].
-
-    Args:
-      base: number of the first vertex in the file; None decides by the range found
-        (0 occurs: 0-based; `vertex_count` occurs: 1-based; else 1-based).
-    """
-    stored = np.asarray(stored)
-    if stored.size == 0:
-        return np.zeros((0, 3), np.int32)
-    if stored.ndim != 2 or 3 not in stored.shape or stored.dtype.kind not in "fiu":
-        raise FormatError(
-            f"{path}: {name} has shape {stored.shape}, expected [3, m] or [m, 3]."
-        )
-    rows = stored if stored.shape[1] == 3 and stored.shape[0] != 3 else stored.T
-    whole = np.rint(rows.astype(np.float64))
-    if not np.array_equal(whole, rows):
-        raise FormatError(f"{path}: {name} holds fractions, expected vertex numbers.")
-    if base is None or (base == 1 and whole.min() == 0):
-        base = 0 if whole.min() == 0 else 1
-    whole = whole - base
-    if whole.min() < 0 or whole.max() >= vertex_count:
-        raise FormatError(
-            f"{path}: {name} refers to vertex {int(whole.max()) + base}, expected "
-            f"numbers from {base} to {vertex_count - 1 + base}."
-        )
-    return np.ascontiguousarray(whole, np.int32)
 
 
 def measured_winding(vertices: np.ndarray, triangles: np.ndarray) -> str:
@@ -113,20 +47,22 @@ def measured_winding(vertices: np.ndarray, triangles: np.ndarray) -> str:
     return "cw" if area.sum() < 0 else "ccw"
 
 
-def _landmarks(stored, vertex_count, path, base=1):
+def _landmark_numbers(stored, path, name: str) -> np.ndarray:
+    """68 vertex numbers as stored, or none where the file has no list."""
     if stored is None:
-        if vertex_count == TRIMMED_VERTEX_COUNT:
-            return landmark_sets.load("bfm_trimmed").vertices
-        return None
-    numbers = np.asarray(stored, np.int64).reshape(-1)
-    if len(numbers) != 68:
-        raise FormatError(f"{path}: {len(numbers)} landmarks, expected 68.")
-    numbers = numbers - base
-    if numbers.min() < 0 or numbers.max() >= vertex_count:
-        raise FormatError(
-            f"{path}: a landmark lies outside the {vertex_count} vertices."
-        )
-    return numbers.astype(np.int32)
+        return np.zeros(0, np.int64)
+    found = indices.whole_numbers(stored, path, name).reshape(-1)
+    if len(found) != 68:
+        raise FormatError(f"{path}: {len(found)} landmarks, expected 68.")
+    return found
+
+
+def _landmarks(numbers, found: indices.VertexNumbers, name: str) -> np.ndarray | None:
+    if len(numbers):
+        return found.of(numbers, name)
+    if found.count == TRIMMED_VERTEX_COUNT:
+        return landmark_sets.load("bfm_trimmed").vertices
+    return None
 
 
 def _need(found: dict, path, *names: str) -> None:
@@ -164,38 +100,48 @@ def load_bfm(path: files.PathLike) -> MorphableModel:
         path,
         *("shapeMU", "shapePC", "shapeEV", "expMU", "expPC", "expEV", "tri", "kpt_ind"),
     )
-    mean = mean_vertices(fields["shapeMU"], path, "shapeMU")
+    mean = arrays.vertex_rows(fields["shapeMU"], path, "shapeMU")
     n = len(mean)
-    triangles = index_triangles(fields["tri"], n, path, "tri")
-    texture = {}
-    if "texMU" in fields and fields["texMU"].size:
+
+    def vectors(name: str) -> np.ndarray:
+        return arrays.vertex_rows(fields[name], path, name, n)
+
+    def modes(name: str) -> tuple[np.ndarray, np.ndarray]:
+        basis = arrays.vertex_modes(fields[f"{name}PC"], path, f"{name}PC", n)
+        ev = f"{name}EV"
+        return basis, arrays.deviations(fields[ev], path, ev, basis.shape[2])
+
+    parts: dict[str, Any] = {"mean_expression": vectors("expMU")}
+    parts["shape_basis"], parts["shape_deviations"] = modes("shape")
+    parts["expression_basis"], parts["expression_deviations"] = modes("exp")
+    if "texMU" in fields and arrays.numbers(fields["texMU"], path, "texMU").size:
         _need(fields, path, "texPC", "texEV")
-        texture = {
-            "texture_mean": mean_vertices(fields["texMU"], path, "texMU"),
-            "texture_basis": interleaved(fields["texPC"], path, "texPC"),
-            "texture_deviations": fields["texEV"].reshape(-1),
-        }
-    chart = path.with_name("BFM_UV.mat")
-    return MorphableModel(
+        parts["texture_mean"] = vectors("texMU")
+        parts["texture_basis"], parts["texture_deviations"] = modes("tex")
+    triangles = indices.triangle_rows(fields["tri"], path, "tri")
+    mouth = indices.triangle_rows(
+        fields.get("tri_mouth", np.zeros((3, 0))), path, "tri_mouth"
+    )
+    landmarks = _landmark_numbers(fields["kpt_ind"], path, "kpt_ind")
+    counted = indices.VertexNumbers(
+        path, mean, triangles, (mouth, landmarks), published=1
+    )
+    triangles = counted.of(triangles, "tri")
+    chart = folders.beside(path, "BFM_UV.mat")
+    return arrays.make_model(
+        path,
         mean=mean,
         triangles=triangles,
-        shape_basis=interleaved(fields["shapePC"], path, "shapePC"),
-        shape_deviations=fields["shapeEV"].reshape(-1),
-        mean_expression=mean_vertices(fields["expMU"], path, "expMU"),
-        expression_basis=interleaved(fields["expPC"], path, "expPC"),
-        expression_deviations=fields["expEV"].reshape(-1),
-        triangles_mouth=index_triangles(
-            fields.get("tri_mouth", np.zeros((3, 0))), n, path, "tri_mouth"
-        ),
-        landmarks68=_landmarks(fields["kpt_ind"], n, path),
-        texture_coordinates=load_bfm_chart(chart, n) if chart.is_file() else None,
+        triangles_mouth=counted.of(mouth, "tri_mouth"),
+        landmarks68=_landmarks(landmarks, counted, "kpt_ind"),
+        texture_coordinates=None if chart is None else load_bfm_chart(chart, n),
         unit="um",
         winding=measured_winding(mean, triangles),
         coefficient_kind="raw",
         name=path.stem,
         source=f"{path.name} in face3d's layout",
         licence=RESTRICTED,
-        **texture,
+        **parts,
     )
 
 
@@ -204,7 +150,7 @@ def load_bfm_chart(path: files.PathLike, vertex_count: int | None) -> np.ndarray
     found = matlab_files.load(path, ["UV"])
     _need(found, path, "UV")
     shape = (vertex_count, 2)
-    chart = array_files.require_numbers(found["UV"], path, "UV", shape)
+    chart = arrays.require_numbers(found["UV"], path, "UV", shape)
     return np.ascontiguousarray(chart, np.float32)
 
 
@@ -302,16 +248,25 @@ def load_bfm2009(path: files.PathLike) -> MorphableModel:
         path,
         *("shapeMU", "shapePC", "shapeEV", "texMU", "texPC", "texEV", "tl"),
     )
-    mean = mean_vertices(found["shapeMU"], path, "shapeMU")
-    triangles = index_triangles(found["tl"], len(mean), path, "tl")
-    return MorphableModel(
+    mean = arrays.vertex_rows(found["shapeMU"], path, "shapeMU")
+    n = len(mean)
+    stored = indices.triangle_rows(found["tl"], path, "tl", columns_first=False)
+    triangles = indices.VertexNumbers(path, mean, stored, published=1).of(stored, "tl")
+    shape = arrays.vertex_modes(found["shapePC"], path, "shapePC", n)
+    texture = arrays.vertex_modes(found["texPC"], path, "texPC", n)
+    return arrays.make_model(
+        path,
         mean=mean,
         triangles=triangles,
-        shape_basis=interleaved(found["shapePC"], path, "shapePC"),
-        shape_deviations=found["shapeEV"].reshape(-1),
-        texture_mean=mean_vertices(found["texMU"], path, "texMU"),
-        texture_basis=interleaved(found["texPC"], path, "texPC"),
-        texture_deviations=found["texEV"].reshape(-1),
+        shape_basis=shape,
+        shape_deviations=arrays.deviations(
+            found["shapeEV"], path, "shapeEV", shape.shape[2]
+        ),
+        texture_mean=arrays.vertex_rows(found["texMU"], path, "texMU", n),
+        texture_basis=texture,
+        texture_deviations=arrays.deviations(
+            found["texEV"], path, "texEV", texture.shape[2]
+        ),
         unit="um",
         winding=measured_winding(mean, triangles),
         coefficient_kind="raw",
@@ -357,7 +312,7 @@ def load_model_shape(
     path: files.PathLike,
     *,
     vertex_layout: str = "interleaved",
-    index_base: int | None = 1,
+    index_base: int | None = None,
 ) -> MorphableModel:
     """Reads a folder with `Model_Shape.mat` and an expression file.
 
@@ -368,53 +323,46 @@ def load_model_shape(
     Args:
       path: `Model_Shape.mat` or its folder.
       vertex_layout: "interleaved" as published, or "planar".
-      index_base: number of the first vertex; None decides by the range found.
+      index_base: number of the first vertex; None decides by the numbers and the mesh
+        (see `formats.indices`).
     """
     path = pathlib.Path(path)
-    path = path / "Model_Shape.mat" if path.is_dir() else path
-    found = matlab_files.load(path)
+    if path.is_dir():
+        path = folders.find(path, "Model_Shape.mat") or path / "Model_Shape.mat"
+    found = matlab_files.load(path, _MODEL_SHAPE_VARIABLES)
     _need(found, path, "mu_shape", "w", "tri")
-    mean = mean_vertices(found["mu_shape"], path, "mu_shape", vertex_layout)
+    mean = arrays.vertex_rows(found["mu_shape"], path, "mu_shape", layout=vertex_layout)
     n = len(mean)
-    triangles = index_triangles(found["tri"], n, path, "tri", index_base)
+    shape = arrays.vertex_modes(found["w"], path, "w", n, layout=vertex_layout)
     is_coarse_fine = "w_tex" in found
-    arrays: dict[str, Any] = {}
+    parts: dict[str, Any] = {}
     if "sigma" in found:
-        arrays["shape_deviations"] = found["sigma"].reshape(-1)
+        parts["shape_deviations"] = arrays.deviations(
+            found["sigma"], path, "sigma", shape.shape[2]
+        )
     if is_coarse_fine:
         _need(found, path, "tex", "alpha_tex")
-        arrays["texture_mean"] = np.asarray(found["tex"], np.float32).T
-        arrays["texture_basis"] = interleaved(
-            found["w_tex"], path, "w_tex", vertex_layout
-        )
-        # That system keeps the deviations under the name of the coefficients.
-        arrays["texture_deviations"] = found["alpha_tex"].reshape(-1)
+        parts |= _coarse_fine_texture(found, path, n, vertex_layout)
     for name in EXPRESSION_FILES:
-        beside = path.with_name(name)
-        if beside.is_file():
-            moved = matlab_files.load(beside, ["mu_exp", "w_exp", "sigma_exp"])
-            _need(moved, beside, "mu_exp", "w_exp")
-            arrays["mean_expression"] = mean_vertices(
-                moved["mu_exp"], beside, "mu_exp", vertex_layout
-            )
-            arrays["expression_basis"] = interleaved(
-                moved["w_exp"], beside, "w_exp", vertex_layout
-            )
-            if "sigma_exp" in moved:
-                arrays["expression_deviations"] = moved["sigma_exp"].reshape(-1)
+        moved = folders.beside(path, name)
+        if moved is not None:
+            parts |= _load_expressions(moved, n, vertex_layout)
             break
-    mouth = path.with_name("Model_tri_mouth.mat")
-    if mouth.is_file():
-        stored = matlab_files.load(mouth, ["tri_mouth"])
-        _need(stored, mouth, "tri_mouth")
-        arrays["triangles_mouth"] = index_triangles(
-            stored["tri_mouth"], n, mouth, "tri_mouth", index_base
-        )
-    return MorphableModel(
+    stored = indices.triangle_rows(found["tri"], path, "tri")
+    landmarks = _landmark_numbers(found.get("keypoints"), path, "keypoints")
+    counted = indices.VertexNumbers(
+        path, mean, stored, (landmarks,), published=1, base=index_base
+    )
+    triangles = counted.of(stored, "tri")
+    mouth = folders.beside(path, "Model_tri_mouth.mat")
+    if mouth is not None:
+        parts["triangles_mouth"] = _load_mouth(mouth, counted)
+    return arrays.make_model(
+        path,
         mean=mean,
         triangles=triangles,
-        shape_basis=interleaved(found["w"], path, "w", vertex_layout),
-        landmarks68=_landmarks(found.get("keypoints"), n, path),
+        shape_basis=shape,
+        landmarks68=_landmarks(landmarks, counted, "keypoints"),
         unit="um",
         winding=measured_winding(mean, triangles),
         coefficient_kind="raw",
@@ -422,8 +370,48 @@ def load_model_shape(
         source=f"{path.name} in the layout of "
         + ("CoarseNet/FineNet" if is_coarse_fine else "3DDFA"),
         licence=RESTRICTED,
-        **arrays,
+        **parts,
     )
+
+
+def _coarse_fine_texture(found, path, n: int, layout: str) -> dict[str, np.ndarray]:
+    mean = arrays.require_numbers(found["tex"], path, "tex", (3, n)).T
+    basis = arrays.vertex_modes(found["w_tex"], path, "w_tex", n, layout=layout)
+    # That system keeps the deviations under the name of the coefficients.
+    deviations = arrays.deviations(
+        found["alpha_tex"], path, "alpha_tex", basis.shape[2]
+    )
+    return {
+        "texture_mean": mean,
+        "texture_basis": basis,
+        "texture_deviations": deviations,
+    }
+
+
+def _load_expressions(path, n: int, layout: str) -> dict[str, np.ndarray]:
+    moved = matlab_files.load(path, ["mu_exp", "w_exp", "sigma_exp"])
+    _need(moved, path, "mu_exp", "w_exp")
+    basis = arrays.vertex_modes(moved["w_exp"], path, "w_exp", n, layout=layout)
+    parts = {
+        "mean_expression": arrays.vertex_rows(
+            moved["mu_exp"], path, "mu_exp", n, layout=layout
+        ),
+        "expression_basis": basis,
+    }
+    if "sigma_exp" in moved:
+        parts["expression_deviations"] = arrays.deviations(
+            moved["sigma_exp"], path, "sigma_exp", basis.shape[2]
+        )
+    return parts
+
+
+def _load_mouth(path, counted: indices.VertexNumbers) -> np.ndarray:
+    """The file's triangles, counted as those of the model unless 0 occurs in them."""
+    found = matlab_files.load(path, ["tri_mouth"])
+    _need(found, path, "tri_mouth")
+    stored = indices.triangle_rows(found["tri_mouth"], path, "tri_mouth")
+    told = indices.told_base([stored], counted.count, path, "tri_mouth")
+    return counted.with_base(path, told).of(stored, "tri_mouth")
 
 
 def _save_expressions(path, model):

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from tf_faces.core import files
+from tf_faces.core import file_kinds, files
 from tf_faces.core.errors import FormatError
-from tf_faces.morphable.formats import bfm
+from tf_faces.morphable.formats import arrays, bfm, indices
 from tf_faces.morphable.model import UNITS, MorphableModel
 
 
@@ -25,7 +25,7 @@ def load_bfm2017(path: files.PathLike) -> MorphableModel:
         "shape/representer/cells",
     )
     optional = ("expression/model", "color/model")
-    arrays: dict[str, np.ndarray] = {}
+    found: dict[str, np.ndarray] = {}
     try:
         with h5py.File(path, "r") as archive:
             for name in wanted:
@@ -40,16 +40,20 @@ def load_bfm2017(path: files.PathLike) -> MorphableModel:
                 # External or virtual storage would let a file name other files.
                 if archive[name].external or archive[name].is_virtual:
                     raise FormatError(f"{path}: {name} lies outside of the file.")
-                arrays[name] = archive[name][()]
+                found[name] = archive[name][()]
             marks = archive.get("metadata/landmarks/json")
             text = marks[()] if isinstance(marks, h5py.Dataset) else None
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         if isinstance(error, FormatError):
             raise
-        raise FormatError(f"{path}: not a readable HDF5 file ({error}).") from error
-    mean = bfm.mean_vertices(arrays["shape/model/mean"], path, "shape/model/mean")
-    triangles = bfm.index_triangles(
-        arrays["shape/representer/cells"], len(mean), path, "cells", base=0
+        raise file_kinds.unreadable(
+            path, "a readable HDF5 file", own=("an HDF5 file",)
+        ) from error
+    mean = arrays.vertex_rows(found["shape/model/mean"], path, "shape/model/mean")
+    n = len(mean)
+    stored = indices.triangle_rows(found["shape/representer/cells"], path, "cells")
+    triangles = indices.VertexNumbers(path, mean, stored, published=0).of(
+        stored, "cells"
     )
     fields: dict[str, Any] = {}
     for group, kind, scale in (
@@ -57,20 +61,22 @@ def load_bfm2017(path: files.PathLike) -> MorphableModel:
         ("expression", "expression", 1.0),
         ("color", "texture", 255.0),
     ):
-        if f"{group}/model/mean" not in arrays:
+        if f"{group}/model/mean" not in found:
             continue
-        values = bfm.mean_vertices(arrays[f"{group}/model/mean"], path, group) * scale
+        names = [f"{group}/model/{x}" for x in ("mean", "pcaBasis", "pcaVariance")]
+        values = arrays.vertex_rows(found[names[0]], path, names[0], n) * scale
         if kind == "expression":
             fields["mean_expression"] = values
         elif kind == "texture":
             fields["texture_mean"] = values
-        basis = bfm.interleaved(arrays[f"{group}/model/pcaBasis"], path, group)
+        basis = arrays.vertex_modes(found[names[1]], path, names[1], n)
         fields[f"{kind}_basis"] = basis * np.float32(scale)
-        variance = arrays[f"{group}/model/pcaVariance"].reshape(-1)
+        variance = arrays.deviations(found[names[2]], path, names[2], basis.shape[2])
         if (variance < 0).any():
-            raise FormatError(f"{path}: {group}/model/pcaVariance is negative.")
+            raise FormatError(f"{path}: {names[2]} is negative.")
         fields[f"{kind}_deviations"] = np.sqrt(variance)
-    return MorphableModel(
+    return arrays.make_model(
+        path,
         mean=mean,
         triangles=triangles,
         landmarks68=_json_landmarks(text, mean),

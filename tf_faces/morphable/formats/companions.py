@@ -17,6 +17,7 @@ from tf_faces.morphable.formats import (
     bfm,
     ddfa,
     flame_companions,
+    folders,
     lsfm,
     model_information,
     vertex_codes,
@@ -79,7 +80,7 @@ def _of_npy(path: pathlib.Path, read_storage: ReadStorage | None) -> str | None:
 
 
 def _of_pickle(path: pathlib.Path) -> str | None:
-    content = path.read_bytes()
+    content = pickles.read_content(path)
     if b"w_shp" in content or b"shapedirs" in content:
         return None
     if b"mu_filter" in content:
@@ -88,7 +89,7 @@ def _of_pickle(path: pathlib.Path) -> str | None:
         return _dictionary(path)
     if b"TriMesh" in content:
         return None
-    stored = pickles.load_pickle(path)
+    stored = pickles.loads_pickle(content, str(path))
     if isinstance(stored, dict):
         return whitening.load_whitening(path).describe()
     if isinstance(stored, np.ndarray) and stored.ndim == 2 and 3 in stored.shape:
@@ -146,14 +147,15 @@ def beside(
     folder = model_path if model_path.is_dir() else model_path.parent
     rows = []
     for name in _NAMES:
-        if not (folder / name).is_file() or name == model_path.name:
+        path = folders.find(folder, name)
+        if path is None or path == model_path:
             continue
         try:
             if name in model_information.FILE_NAMES:
-                text = ", ".join(model_information.load(folder / name).names())
+                text = ", ".join(model_information.stored_names(path))
             else:
-                text = describe(folder / name, read_storage) or "a face model"
+                text = describe(path, read_storage) or "a face model"
         except InputError as error:
             text = f"damaged: {error}"
-        rows.append((name, "; ".join(text.splitlines())))
+        rows.append((path.name, "; ".join(text.splitlines())))
     return rows

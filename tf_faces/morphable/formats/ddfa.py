@@ -23,18 +23,10 @@ from typing import Any
 
 import numpy as np
 
-from tf_faces.core import files, matlab_files, pickles
+from tf_faces.core import files, matlab_files, pickles, short_texts
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.morphable.formats import (
-    arrays as array_files,
-)
-from tf_faces.morphable.formats import (
-    bfm,
-    vertex_codes,
-)
-from tf_faces.morphable.formats import (
-    whitening as parameter_whitening,
-)
+from tf_faces.morphable.formats import arrays, bfm, folders, indices, vertex_codes
+from tf_faces.morphable.formats import whitening as parameter_whitening
 from tf_faces.morphable.formats.whitening import ParameterWhitening
 from tf_faces.morphable.model import MorphableModel
 
@@ -52,15 +44,22 @@ V2_COMPANIONS = (
 # --- landmarks ---------------------------------------------------------------------
 
 
-def _landmarks(flat: Any, path, name: str, vertex_count: int) -> np.ndarray:
-    """Vertices [68] from flat coordinates x, y, z of every landmark."""
-    flat = np.asarray(flat)
-    if flat.dtype.kind not in "iu" or flat.size != 204:
-        raise FormatError(f"{path}: {name!r} names no 68 vertices of the model.")
-    vertices = flat.reshape(-1)[::3].astype(np.int64) // 3
-    if vertices.min() < 0 or vertices.max() >= vertex_count:
-        raise FormatError(f"{path}: {name!r} names no 68 vertices of the model.")
-    return vertices.astype(np.int32)
+def _landmarks(value: Any, path, name: str, vertex_count: int) -> np.ndarray:
+    """Vertices [68] from flat coordinates x, y, z of every landmark.
+
+    Coordinates that count from 1 are told by their remainders.
+    """
+    flat = indices.whole_numbers(value, path, name).reshape(-1)
+    for base in (0, 1):
+        moved = flat - base
+        vertices = moved[::3] // 3
+        rows = 3 * vertices[:, None] + np.arange(3)
+        if flat.size == 204 and np.array_equal(rows.reshape(-1), moved):
+            return indices.based(vertices, 0, vertex_count, path, name)
+    raise FormatError(
+        f"{path}: {name!r} names no 68 vertices of the model by the places of their "
+        "three coordinates."
+    )
 
 
 def _flat_landmarks(model: MorphableModel) -> np.ndarray:
@@ -85,6 +84,8 @@ class AnchorGrid:
     shape_basis: np.ndarray
     expression_basis: np.ndarray
 
+    __repr__ = short_texts.of_fields
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TrainConfigs:
@@ -102,23 +103,24 @@ class TrainConfigs:
     anchors: AnchorGrid | None = None
     vertex_code: np.ndarray | None = None
 
+    __repr__ = short_texts.of_fields
+
 
 def _load_npy(folder: pathlib.Path, name: str) -> np.ndarray:
-    path = folder / name
-    array = files.load_npy(path)
-    if array.dtype.kind not in "fiu":
-        raise FormatError(f"{path}: holds {array.dtype}, expected numbers.")
-    return array
+    return files.load_npy(folders.find(folder, name) or folder / name)
 
 
-def _load_triangles(folder: pathlib.Path, vertex_count: int) -> np.ndarray | None:
+def _load_triangles(folder: pathlib.Path, mean: np.ndarray) -> np.ndarray | None:
     """3DDFA keeps the triangles elsewhere: visualize/tri.mat, 1-based."""
-    for path in (folder / "tri.mat", folder.parent / "visualize" / "tri.mat"):
-        if path.is_file():
-            stored = matlab_files.load(path, ["tri"])
-            if "tri" not in stored:
+    for place in (folder, folder.parent / "visualize"):
+        path = folders.find(place, "tri.mat")
+        if path is not None:
+            found = matlab_files.load(path, ["tri"])
+            if "tri" not in found:
                 raise FormatError(f"{path}: lacks the variable 'tri'.")
-            return bfm.index_triangles(stored["tri"], vertex_count, path, "tri")
+            stored = indices.triangle_rows(found["tri"], path, "tri")
+            counted = indices.VertexNumbers(path, mean, stored, published=1)
+            return counted.of(stored, "tri")
     return None
 
 
@@ -129,25 +131,18 @@ def load_anchors(path: files.PathLike) -> AnchorGrid:
       FormatError: naming the array that is absent or mis-shaped.
     """
     path = pathlib.Path(path)
-    stored = parameter_whitening.load_table(path)
-    mean = array_files.require_numbers(
-        stored.get("mu_filter"), path, "mu_filter", (None, 1)
-    )
-    size = len(mean)
-    arrays = [
-        bfm.interleaved(
-            array_files.require_numbers(stored.get(name), path, name, (size, None)),
-            path,
-            name,
-        )
+    stored = pickles.load_pickled_table(path)
+    mean = arrays.vertex_rows(stored.get("mu_filter"), path, "mu_filter")
+    modes = (
+        arrays.vertex_modes(stored.get(name), path, name, len(mean))
         for name in ("w_filter", "w_exp_filter")
-    ]
-    return AnchorGrid(bfm.mean_vertices(mean, path, "mu_filter"), *arrays)
+    )
+    return AnchorGrid(mean, *modes)
 
 
 def save_anchors(path: files.PathLike, anchors: AnchorGrid) -> None:
     """Writes `Model_PAF.pkl`."""
-    array_files.write_pickle(
+    arrays.write_pickle(
         path,
         {
             "mu_filter": bfm.flat_columns(anchors.mean),
@@ -168,27 +163,25 @@ def load_train_configs(folder: files.PathLike) -> TrainConfigs:
       FormatError: naming the file that is damaged.
     """
     folder = files.require_directory(folder)
-    mean = bfm.mean_vertices(
+    mean = arrays.vertex_rows(
         _load_npy(folder, "u_shp.npy"), folder / "u_shp.npy", "the mean shape"
     )
     n = len(mean)
-    arrays = {}
-    for name, file, columns in (
-        ("mean_expression", "u_exp.npy", 1),
-        ("shape_basis", "w_shp_sim.npy", None),
-        ("expression_basis", "w_exp_sim.npy", None),
+    path = folder / "u_exp.npy"
+    moved = arrays.vertex_rows(_load_npy(folder, path.name), path, path.name, n)
+    parts = {"mean_expression": moved}
+    for name, file in (
+        ("shape_basis", "w_shp_sim.npy"),
+        ("expression_basis", "w_exp_sim.npy"),
     ):
-        path = folder / file
-        stored = array_files.require_numbers(
-            _load_npy(folder, file), path, file, (3 * n, columns)
-        )
-        arrays[name] = bfm.interleaved(stored, path, file)
-    arrays["mean_expression"] = arrays["mean_expression"][:, :, 0]
+        stored = _load_npy(folder, file)
+        parts[name] = arrays.vertex_modes(stored, folder / file, file, n)
     path = folder / "keypoints_sim.npy"
     landmarks = _landmarks(_load_npy(folder, path.name), path, path.name, n)
-    triangles = _load_triangles(folder, n)
+    triangles = _load_triangles(folder, mean)
     has_triangles = triangles is not None and len(triangles)
-    model = MorphableModel(
+    model = arrays.make_model(
+        folder,
         mean=mean,
         triangles=triangles if has_triangles else np.zeros((0, 3), np.int32),
         landmarks68=landmarks,
@@ -199,23 +192,25 @@ def load_train_configs(folder: files.PathLike) -> TrainConfigs:
         source="a folder train.configs of 3DDFA"
         + ("" if has_triangles else ", without triangles"),
         licence=bfm.RESTRICTED,
-        **arrays,
+        **parts,
     )
+    found = {name: folders.find(folder, name) for name in TRAIN_CONFIGS_COMPANIONS}
     whitening, anchors, code = None, None, None
-    if (folder / "param_whitening.pkl").is_file():
-        whitening = parameter_whitening.load_whitening(folder / "param_whitening.pkl")
+    path = found["param_whitening.pkl"]
+    if path is not None:
+        whitening = parameter_whitening.load_whitening(path)
         expected = (
             parameter_whitening.POSE_COUNT + model.shape_count + model.expression_count
         )
         if len(whitening.mean) != expected:
             raise FormatError(
-                f"{folder / 'param_whitening.pkl'}: {len(whitening.mean)} parameters, "
-                f"expected {expected} for the modes of this folder."
+                f"{path}: {len(whitening.mean)} parameters, expected {expected} for "
+                "the modes of this folder."
             )
-    if (folder / "Model_PAF.pkl").is_file():
-        anchors = load_anchors(folder / "Model_PAF.pkl")
-    if (folder / "pncc_code.npy").is_file():
-        code = vertex_codes.load(folder / "pncc_code.npy", n)
+    if found["Model_PAF.pkl"] is not None:
+        anchors = load_anchors(found["Model_PAF.pkl"])
+    if found["pncc_code.npy"] is not None:
+        code = vertex_codes.load(found["pncc_code.npy"], n)
     return TrainConfigs(model, whitening, anchors, code)
 
 
@@ -252,8 +247,8 @@ def save_train_configs(
         ("w_shp_sim.npy", model.shape_basis),
         ("w_exp_sim.npy", model.expression_basis),
     ):
-        array_files.write_npy(folder / name, bfm.flat_columns(values))
-    array_files.write_npy(folder / "keypoints_sim.npy", _flat_landmarks(model))
+        arrays.write_npy(folder / name, bfm.flat_columns(values))
+    arrays.write_npy(folder / "keypoints_sim.npy", _flat_landmarks(model))
     vertex_codes.save(folder / "pncc_code.npy", bfm.vertex_code(model))
     if len(model.triangles):
         numbers = model.triangles.T.astype(np.float64) + 1
@@ -284,6 +279,8 @@ class V2Companions:
     chart: np.ndarray | None = None
     whitening: ParameterWhitening | None = None
 
+    __repr__ = short_texts.of_fields
+
     @property
     def texture_coordinates(self) -> np.ndarray | None:
         """float32 [n, 2] of the model's own vertices, or None."""
@@ -301,30 +298,32 @@ def load_v2_companions(folder: files.PathLike, vertex_count: int) -> V2Companion
     Raises:
       FormatError: naming the file that is damaged or of another model.
     """
-    folder = pathlib.Path(folder)
+    found = {name: folders.find(folder, name) for name in V2_COMPANIONS}
     trimmed, code, chart, whitening = None, None, None, None
-    path = folder / "indices.npy"
-    if path.is_file():
-        stored = array_files.require_numbers(
-            files.load_npy(path), path, path.name, (vertex_count,)
-        )
-        whole = stored.dtype.kind in "iu"
-        if not whole or not ((stored >= 0) & (stored < 2**31)).all():
+    path = found["indices.npy"]
+    if path is not None:
+        stored = indices.whole_numbers(files.load_npy(path), path, path.name)
+        trimmed = arrays.require_numbers(stored, path, path.name, (vertex_count,))
+        if not ((trimmed >= 0) & (trimmed < 2**31)).all():
             raise FormatError(f"{path}: holds no vertex numbers.")
-        trimmed = stored.astype(np.int32)
-    if (folder / "ncc_code.npy").is_file():
-        code = vertex_codes.load(folder / "ncc_code.npy", vertex_count)
-    path = folder / "BFM_UV.mat"
-    if path.is_file():
+    if found["ncc_code.npy"] is not None:
+        code = vertex_codes.load(found["ncc_code.npy"], vertex_count)
+    path = found["BFM_UV.mat"]
+    if path is not None:
         chart = bfm.load_bfm_chart(path, vertex_count if trimmed is None else None)
-        if trimmed is not None and trimmed.max(initial=0) >= len(chart):
-            raise FormatError(
-                f"{folder / 'indices.npy'}: refers to vertex {trimmed.max()}, "
-                f"expected 0 to {len(chart) - 1} of {path.name}."
-            )
-    path = folder / "param_mean_std_62d_120x120.pkl"
-    if path.is_file():
+        if trimmed is not None:
+            listing = found["indices.npy"]
+            told = indices.told_base([trimmed], len(chart), listing, listing.name)
+            trimmed = trimmed - (told or 0)  # Published from 0.
+            if trimmed.max(initial=0) >= len(chart):
+                raise FormatError(
+                    f"{listing}: refers to vertex {trimmed.max()}, expected 0 to "
+                    f"{len(chart) - 1} of {path.name}."
+                )
+    path = found["param_mean_std_62d_120x120.pkl"]
+    if path is not None:
         whitening = parameter_whitening.load_whitening(path)
+    trimmed = None if trimmed is None else trimmed.astype(np.int32)
     return V2Companions(trimmed, code, chart, whitening)
 
 
@@ -338,32 +337,24 @@ def load_3ddfa_v2(path: files.PathLike) -> MorphableModel:
       FormatError: naming what is absent or mis-shaped.
     """
     path = pathlib.Path(path)
-    stored = parameter_whitening.load_table(path)
-    mean = bfm.mean_vertices(
-        array_files.require_numbers(stored.get("u"), path, "u", (None, 1)), path, "u"
-    )
+    stored = pickles.load_pickled_table(path)
+    mean = arrays.vertex_rows(stored.get("u"), path, "u")
     n = len(mean)
-    shape = array_files.require_numbers(
-        stored.get("w_shp"), path, "w_shp", (3 * n, None)
+    shape, expression = (
+        arrays.vertex_modes(stored.get(name), path, name, n)
+        for name in ("w_shp", "w_exp")
     )
-    expression = array_files.require_numbers(
-        stored.get("w_exp"), path, "w_exp", (3 * n, None)
-    )
-    beside = path.with_name("tri.pkl")
-    if beside.is_file():
-        triangles = bfm.index_triangles(
-            pickles.load_pickled_array(beside), n, beside, "tri", 0
-        )
-    else:
-        triangles = array_files.require_numbers(
-            stored.get("tri"), path, "tri", (None, None)
-        )
-        triangles = bfm.index_triangles(triangles, n, path, "tri", None)
-    return MorphableModel(
+    listing = folders.beside(path, "tri.pkl")
+    found = stored.get("tri") if listing is None else pickles.load_pickle(listing)
+    listing = path if listing is None else listing
+    rows = indices.triangle_rows(found, listing, "tri")
+    triangles = indices.VertexNumbers(listing, mean, rows, published=0).of(rows, "tri")
+    return arrays.make_model(
+        path,
         mean=mean,
         triangles=triangles,
-        shape_basis=bfm.interleaved(shape, path, "w_shp"),
-        expression_basis=bfm.interleaved(expression, path, "w_exp"),
+        shape_basis=shape,
+        expression_basis=expression,
         landmarks68=_landmarks(stored.get("keypoints"), path, "keypoints", n),
         texture_coordinates=load_v2_companions(path.parent, n).texture_coordinates,
         unit="um",
@@ -407,13 +398,13 @@ def save_3ddfa_v2(
         "keypoints": _flat_landmarks(model),
         "tri": triangles,
     }
-    array_files.write_pickle(path, stored)
-    array_files.write_pickle(path.with_name("tri.pkl"), triangles)
+    arrays.write_pickle(path, stored)
+    arrays.write_pickle(path.with_name("tri.pkl"), triangles)
     code = bfm.vertex_code(model.replace(mean=model.neutral))
     vertex_codes.save(path.with_name("ncc_code.npy"), code)
     chart = companions.chart
     if trimmed is not None:
-        array_files.write_npy(path.with_name("indices.npy"), trimmed)
+        arrays.write_npy(path.with_name("indices.npy"), trimmed)
     elif model.texture_triangles is None:
         chart = model.texture_coordinates
     if chart is not None:

@@ -1,7 +1,7 @@
 """FLAME, published as a pickle.
 
 Read through the allow-list of `core.pickles`; nothing in them is executed, and chumpy
-is never imported (its arrays become inert stand-ins whose values are taken).
+is never imported (see `formats.chumpy_values`).
 """
 
 import pathlib
@@ -11,81 +11,22 @@ import numpy as np
 
 from tf_faces.core import files, pickles
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.morphable.formats import arrays as array_files
-from tf_faces.morphable.formats import bfm, flame_companions
+from tf_faces.morphable.formats import (
+    arrays,
+    bfm,
+    chumpy_values,
+    flame_companions,
+    folders,
+    indices,
+)
 from tf_faces.morphable.model import MorphableModel
 
-_FLAME_CLASSES = (
-    *(("chumpy.ch", "Ch"), ("chumpy", "Ch"), ("chumpy.reordering", "Select")),
-    *(("scipy.sparse.csc", "csc_matrix"), ("scipy.sparse._csc", "csc_matrix")),
-    *(("scipy.sparse.csr", "csr_matrix"), ("scipy.sparse._csr", "csr_matrix")),
-    *(("scipy.sparse", "csc_matrix"), ("scipy.sparse", "csr_matrix")),
+# Modes before the expressions, as published.
+IDENTITY_COUNT = 300
+_KEYS = (
+    *("v_template", "shapedirs", "f", "posedirs", "J_regressor"),
+    *("kintree_table", "weights", "identity_mode_count"),
 )
-
-
-def _reconstruct(cls, base, state):
-    """copyreg._reconstructor for the inert stand-ins of old pickles."""
-    del base, state
-    return cls.__new__(cls)
-
-
-_OLD_PICKLES = {
-    (module, name): value
-    for module in ("copy_reg", "copyreg")
-    for name, value in (("_reconstructor", _reconstruct),)
-} | {("__builtin__", "object"): object, ("builtins", "object"): object}
-
-
-def plain_array(value: Any) -> np.ndarray | None:
-    """The array behind a chumpy or SciPy stand-in, or the value itself as an array."""
-    if not isinstance(value, pickles.PickledObject):
-        return value if isinstance(value, np.ndarray) else None
-    state = value.state if isinstance(value.state, dict) else {}
-    for name in ("x", "r", "_r", "a"):
-        inner = plain_array(state.get(name))
-        if inner is not None:
-            return inner
-    if {"data", "indices", "indptr"} <= set(state):
-        return _dense(state, value.class_name)
-    if value.arguments:
-        return plain_array(value.arguments[0])
-    return None
-
-
-def _dense(state: dict, class_name: str) -> np.ndarray | None:
-    shape = state.get("_shape", state.get("shape"))
-    try:
-        rows, columns = (int(size) for size in shape)
-        data, indices = np.asarray(state["data"]), np.asarray(state["indices"])
-        pointers = np.asarray(state["indptr"])
-        major = columns if "csc" in class_name else rows
-        minor = rows if "csc" in class_name else columns
-        if (
-            rows * columns > 1 << 28
-            or len(pointers) != major + 1
-            or len(data) != len(indices)
-            or (np.diff(pointers) < 0).any()
-            or pointers[-1] != len(data)
-            or (len(indices) and not 0 <= indices.min() <= indices.max() < minor)
-        ):
-            return None
-        dense = np.zeros((major, minor), np.float64)
-        np.add.at(
-            dense, (np.repeat(np.arange(major), np.diff(pointers)), indices), data
-        )
-        return dense.T if "csc" in class_name else dense
-    except (TypeError, ValueError):
-        return None
-
-
-def _array_of(stored: dict, name: str, path, shape: tuple) -> np.ndarray:
-    value = plain_array(stored.get(name))
-    return array_files.require_numbers(value, path, name, shape)
-
-
-# --- FLAME -------------------------------------------------------------------------
-
-_FLAME_IDENTITY = 300
 
 
 def read_flame_arrays(path: files.PathLike) -> dict[str, np.ndarray]:
@@ -97,31 +38,36 @@ def read_flame_arrays(path: files.PathLike) -> dict[str, np.ndarray]:
       weights [n, j].
     """
     path = pathlib.Path(path)
-    if path.suffix == ".npz":
-        stored: Any = files.load_npz(path)
+    stored: dict[str, Any]
+    if path.suffix.lower() == ".npz":
+        stored = arrays.load_npz(path, _KEYS)
     else:
-        stored = pickles.load_pickle(
-            path, stand_ins=_FLAME_CLASSES, extra_globals=_OLD_PICKLES
+        stored = pickles.load_pickled_table(path, stand_ins=chumpy_values.STAND_INS)
+
+    def plain(name: str) -> Any:
+        return chumpy_values.plain_array(stored.get(name), path, name)
+
+    def numbers(name: str, shape: arrays.Shape) -> np.ndarray:
+        return arrays.require_numbers(plain(name), path, name, shape)
+
+    template = plain("v_template")
+    found = {"v_template": arrays.vertex_rows(template, path, "v_template")}
+    n = len(found["v_template"])
+    modes = plain("shapedirs")
+    found["shapedirs"] = arrays.vertex_modes(modes, path, "shapedirs", n)
+    found["f"] = indices.triangle_rows(plain("f"), path, "f", columns_first=False)
+    if stored.get("J_regressor") is not None:
+        found["J_regressor"] = numbers("J_regressor", (None, n))
+        j = len(found["J_regressor"])
+        correctives = arrays.vertex_modes(plain("posedirs"), path, "posedirs", n)
+        found["posedirs"] = arrays.require_numbers(
+            correctives, path, "posedirs", (n, 3, 9 * (j - 1))
         )
-        if isinstance(stored, pickles.PickledObject):
-            stored = stored.state
-    if not isinstance(stored, dict):
-        raise FormatError(f"{path}: holds {type(stored).__name__}, expected a dict.")
-    arrays = {"v_template": _array_of(stored, "v_template", path, (None, 3))}
-    n = len(arrays["v_template"])
-    arrays["shapedirs"] = _array_of(stored, "shapedirs", path, (n, 3, None))
-    arrays["f"] = _array_of(stored, "f", path, (None, 3))
-    if plain_array(stored.get("J_regressor")) is not None:
-        arrays["J_regressor"] = _array_of(stored, "J_regressor", path, (None, n))
-        j = len(arrays["J_regressor"])
-        arrays["posedirs"] = _array_of(stored, "posedirs", path, (n, 3, 9 * (j - 1)))
-        arrays["kintree_table"] = _array_of(stored, "kintree_table", path, (2, j))
-        arrays["weights"] = _array_of(stored, "weights", path, (n, j))
+        found["kintree_table"] = numbers("kintree_table", (2, j))
+        found["weights"] = numbers("weights", (n, j))
     if "identity_mode_count" in stored:
-        arrays["identity_mode_count"] = _array_of(
-            stored, "identity_mode_count", path, ()
-        )
-    return arrays
+        found["identity_mode_count"] = numbers("identity_mode_count", ())
+    return found
 
 
 def load_flame(
@@ -141,26 +87,28 @@ def load_flame(
       FormatError: naming what is absent or mis-shaped.
     """
     path = pathlib.Path(path)
-    arrays = read_flame_arrays(path)
-    mean = np.asarray(arrays["v_template"], np.float32)
-    triangles = bfm.index_triangles(arrays["f"], len(mean), path, "f", 0)
-    modes = np.asarray(arrays["shapedirs"], np.float32)
+    found = read_flame_arrays(path)
+    mean, modes = found["v_template"], found["shapedirs"]
+    counted = indices.VertexNumbers(path, mean, found["f"], published=0)
+    triangles = counted.of(found["f"], "f")
     split = min(
-        _FLAME_IDENTITY if identity_modes is None else identity_modes, modes.shape[2]
+        IDENTITY_COUNT if identity_modes is None else identity_modes, modes.shape[2]
     )
     count = split
-    if identity_modes is None and "identity_mode_count" in arrays:
-        count = arrays["identity_mode_count"]
-        if count.dtype.kind not in "iu" or not 0 <= count <= split:
+    if identity_modes is None and "identity_mode_count" in found:
+        stored = found["identity_mode_count"]
+        count = int(indices.whole_numbers(stored, path, "identity_mode_count"))
+        if not 0 <= count <= split:
             raise FormatError(
                 f"{path}: identity_mode_count is {count}, expected 0 to {split}."
             )
-    beside = path.with_name("landmark_embedding.npy")
+    beside = folders.beside(path, "landmark_embedding.npy")
     landmarks = None
-    if beside.is_file():
+    if beside is not None:
         embedding = flame_companions.load_landmark_embedding(beside)
         landmarks = embedding.vertices68(triangles)
-    return MorphableModel(
+    return arrays.make_model(
+        path,
         mean=mean,
         triangles=triangles,
         landmarks68=landmarks,
@@ -195,9 +143,9 @@ def save_flame_npz(
     Raises:
       InputError: for more than 300 identity modes, or a rig of another model.
     """
-    if model.shape_count > _FLAME_IDENTITY:
+    if model.shape_count > IDENTITY_COUNT:
         raise InputError(
-            f"FLAME's layout has {_FLAME_IDENTITY} identity modes; {model.name!r} has "
+            f"FLAME's layout has {IDENTITY_COUNT} identity modes; {model.name!r} has "
             f"{model.shape_count}."
         )
     model = model.to_unit("m").with_winding("ccw")
@@ -210,7 +158,7 @@ def save_flame_npz(
     n = model.vertex_count
     modes = [model.shape_basis * model.shape_deviations]
     if model.expression_count:
-        filled = (n, 3, _FLAME_IDENTITY - model.shape_count)
+        filled = (n, 3, IDENTITY_COUNT - model.shape_count)
         modes.append(np.zeros(filled, np.float32))
         modes.append(model.expression_basis * model.expression_deviations)
     files.write_npz(

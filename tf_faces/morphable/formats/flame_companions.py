@@ -16,7 +16,6 @@ The contour is given for 79 steps of yaw.
 """
 
 import dataclasses
-import io
 import math
 import pathlib
 import struct
@@ -25,9 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from tf_faces.core import files, pickle_writing, pickles
+from tf_faces.core import files, pickle_writing, pickles, short_texts
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.morphable.formats import arrays as array_files
+from tf_faces.morphable.formats import arrays, indices
 
 _PARTS = ("static", "dynamic", "full")
 _STORAGE = ("torch.storage", "_load_from_bytes")
@@ -59,6 +58,8 @@ class LandmarkEmbedding:
     dynamic_weights: np.ndarray | None = None
     full_triangles: np.ndarray | None = None
     full_weights: np.ndarray | None = None
+
+    __repr__ = short_texts.of_fields
 
     def __post_init__(self):
         for part, shape in zip(_PARTS, ((51,), (None, 17), (68,)), strict=True):
@@ -167,45 +168,6 @@ def _rebuild_tensor(storage, offset, size, stride, *_):
     return storage[offset + places] if count else np.zeros(size, storage.dtype)
 
 
-def read_pickled_npy(path: files.PathLike, stand_ins=(), extra_globals=None) -> Any:
-    """Reads an .npy file of objects through the allow-list of `core.pickles`.
-
-    Args:
-      path: the file.
-      stand_ins, extra_globals: as for `pickles.load_pickle`.
-
-    Returns:
-      What `numpy.load(path, allow_pickle=True)[()]` gives for one object.
-
-    Raises:
-      FormatError: if the file is damaged or not one of objects.
-      ForbiddenPickleError: if it asks for anything but arrays and containers.
-    """
-    path = files.require_file(path)
-    content = path.read_bytes()
-    stream = io.BytesIO(content)
-    try:
-        version = np.lib.format.read_magic(stream)
-        if version not in ((1, 0), (2, 0)):
-            raise ValueError(f"version {version}")
-        read_header = (
-            np.lib.format.read_array_header_1_0
-            if version == (1, 0)
-            else np.lib.format.read_array_header_2_0
-        )
-        _, _, dtype = read_header(stream)
-    except Exception as error:  # Headers are parsed as Python text.
-        raise FormatError(f"{path}: not a readable .npy file ({error}).") from error
-    if dtype != np.dtype(object):
-        raise FormatError(f"{path}: an array of {dtype}, expected objects.")
-    value = pickles.loads_pickle(
-        content[stream.tell() :], str(path), stand_ins, extra_globals
-    )
-    if isinstance(value, np.ndarray) and value.dtype.hasobject and value.size == 1:
-        value = value.reshape(-1)[0]
-    return value
-
-
 def is_landmark_embedding(path: files.PathLike) -> bool:
     """Whether a file looks like a `landmark_embedding.npy`."""
     path = pathlib.Path(path)
@@ -232,20 +194,28 @@ def load_landmark_embedding(
     allowed: dict[tuple[str, str], Any] = {}
     if read_storage is not None:
         allowed = {_STORAGE: read_storage, _TENSOR: _rebuild_tensor}
-    stored = read_pickled_npy(path, (_STORAGE, _TENSOR), allowed)
+    content = files.require_file(path).read_bytes()
+    stored = pickles.loads_object_array(
+        content, str(path), (_STORAGE, _TENSOR), allowed
+    )
     if not isinstance(stored, dict):
         raise FormatError(f"{path}: holds {type(stored).__name__}, expected a dict.")
-    arrays = {}
-    for part in _PARTS:
+    found = {}
+    for part, axes in zip(_PARTS, (1, 2, 1), strict=True):
         for name, suffix in (("triangles", "faces_idx"), ("weights", "bary_coords")):
             value = stored.get(f"{part}_lmk_{suffix}")
-            if isinstance(value, np.ndarray):
-                # The full part is published with an axis of one before the points.
-                if part == "full" and value.ndim > 1 and value.shape[0] == 1:
-                    value = value[0]
-                arrays[f"{part}_{name}"] = value
+            if isinstance(value, pickles.PickledObject | None):
+                continue
+            value = arrays.numbers(value, path, f"{part}_lmk_{suffix}")
+            if name == "triangles":
+                value = indices.whole_numbers(value, path, f"{part}_lmk_{suffix}")
+            # The full part is published with an axis of one before the points.
+            expected = axes + (name == "weights")
+            while value.ndim > expected and value.shape[0] == 1:
+                value = value[0]
+            found[f"{part}_{name}"] = value
     try:
-        embedding = LandmarkEmbedding(**arrays)
+        embedding = LandmarkEmbedding(**found)
     except InputError as error:
         raise FormatError(f"{path}: {error}.") from error
     if not embedding.parts():
@@ -291,6 +261,8 @@ class TextureSpace:
     texture_coordinates: np.ndarray
     texture_triangles: np.ndarray
 
+    __repr__ = short_texts.of_fields
+
     def picture(self, coefficients: np.ndarray) -> np.ndarray:
         """The texture of some coefficients [k' <= k]: float32 [H, W, 3], not clipped.
 
@@ -325,7 +297,7 @@ def load_texture(path: files.PathLike) -> TextureSpace:
     found = files.load_npz(path, ("mean", "tex_dir", "vt", "ft"))
 
     def numbers(name, shape):
-        return array_files.require_numbers(found[name], path, name, shape)
+        return arrays.require_numbers(found[name], path, name, shape)
 
     mean = numbers("mean", (None, None, 3))
     basis = numbers("tex_dir", (*mean.shape, None))

@@ -8,7 +8,7 @@ import dataclasses
 
 import numpy as np
 
-from tf_faces.core import files
+from tf_faces.core import files, short_texts
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.geometry import rotations
 from tf_faces.morphable.formats import flame
@@ -31,6 +31,8 @@ class FlameRig:
     joint_regressor: np.ndarray
     parents: np.ndarray
     weights: np.ndarray
+
+    __repr__ = short_texts.of_fields
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The rig under FLAME's keys, for `formats.flame.save_flame_npz`."""

@@ -37,13 +37,7 @@ VERTEX_RANGES = {
     "eyelashes_right": (26035, 26719),
 }
 
-# Parts that are transparent or mere shadows: left out of opaque pictures.
-TRANSPARENT_PARTS = tuple(
-    name
-    for name in VERTEX_RANGES
-    if name.startswith(("lacrimal", "eye_blend", "eye_occlusion", "eyelashes"))
-)
-
+NEUTRAL_MESH = "generic_neutral_mesh.obj"
 _LICENCE = "MIT, Copyright (c) 2020 USC Institute for Creative Technologies"
 _SOURCE = "ICT-VGL/ICT-FaceKit commit da5f95a6, FaceXModel"
 # Arrays that make the model; the published file has lists of polygons and vertices too.
@@ -198,7 +192,7 @@ def load_folder(folder: files.PathLike) -> MorphableModel:
     from tf_faces.morphable import landmark_sets
 
     folder = files.require_directory(folder)
-    neutral_path = folder / "generic_neutral_mesh.obj"
+    neutral_path = folder / NEUTRAL_MESH
     neutral, uv, polygons, polygons_uv = _read_obj(neutral_path)
     identity_paths = sorted(folder.glob("identity*.obj"))
     others = {

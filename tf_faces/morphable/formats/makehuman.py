@@ -17,7 +17,7 @@ import re
 
 import numpy as np
 
-from tf_faces.core import files, pictures
+from tf_faces.core import files, pictures, short_texts
 from tf_faces.core.errors import FormatError
 from tf_faces.morphable import painting
 from tf_faces.morphable.model import MorphableModel
@@ -25,7 +25,6 @@ from tf_faces.morphable.model import MorphableModel
 # Size of a skin picture; the square in its middle is the face.
 SKIN_WIDTH = 1396
 SKIN_HEIGHT = 748
-TRANSPARENT_PARTS = ("eyelashes",)
 
 # Arrays that make the model; the published file has polygons and an atlas too.
 ARRAYS = (
@@ -74,6 +73,8 @@ class IdentityLaw:
     target_count: int
     groups: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
     target_names: tuple[str, ...] = ()
+
+    __repr__ = short_texts.of_fields
 
     def __call__(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """float32 [count, macro_count + target_count]."""

@@ -10,276 +10,95 @@
 | `Modelplus_parallel.mat` | `parallel`, `parallel_face_contour` (cells) |
 | `01_MorphableModel.mat` (BFM2009) | `segbin`, here [n, 4] |
 
-Numbers are 1-based in all of them and 0-based here.
+Numbers count from 1 in the published files and from 0 here; files whose numbers count
+from 0 are told by the numbers that occur.
 
 Sources: face3d commit 2fc26906 (examples/Data/BFM), 3DDFA's HPEN package.
 """
 
-import dataclasses
 import pathlib
+import warnings
 from typing import Any
 
 import numpy as np
 
 from tf_faces.core import files, matlab_files
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.morphable.formats import bfm
+from tf_faces.morphable import builtin
+from tf_faces.morphable.formats import arrays, bfm, folders, indices
+from tf_faces.morphable.formats.model_lists import (
+    CELLS,
+    COUNTED,
+    NAMES,
+    OF_VERTICES,
+    SEGMENTS,
+    TRIANGLE_COUNTS,
+    VERTEX_COUNTS,
+    VERTEX_LISTS,
+    ModelInformation,
+)
 from tf_faces.morphable.model import MorphableModel
 
-SEGMENTS = ("nose", "eye", "mouth", "rest")
+__all__ = [
+    "FILE_NAMES",
+    "SEGMENTS",
+    "ModelInformation",
+    "gathered",
+    "load",
+    "mirrored_vertices",
+    "of_folder",
+    "of_model",
+    "save_3ddfa",
+    "save_bfm_info",
+    "stored_names",
+]
 
-# Names of the attributes in the files.
-_NAMES = {
-    "symmetric_vertices": "symlist",
-    "symmetric_triangles": "symlist_tri",
-    "vertex_segments": "segbin",
-    "triangle_segments": "segbin_tri",
-    "face_contour": "face_contour",
-    "face_contour_line": "face_contour_line",
-    "face_contour_front": "face_contour_front",
-    "face_contour_front_line": "face_contour_front_line",
-    "nose_hole": "nose_hole",
-    "nose_hole_right": "nose_hole_right",
-    "nose_hole_left": "nose_hole_left",
-    "parallels": "parallel",
-    "parallel_face_contours": "parallel_face_contour",
-    "trimmed_vertices": "trimIndex",
-    "landmarks68": "kpt_ind",
-    "triangles": "tri",
-    "triangles_mouth": "tri_mouth",
-    "texture_coordinates": "uv_coords",
-}
-_VERTEX_LISTS = (
-    *("face_contour", "face_contour_line", "face_contour_front"),
-    *("face_contour_front_line", "nose_hole", "nose_hole_right", "nose_hole_left"),
-)
-_CELLS = ("parallels", "parallel_face_contours")
 # 3DDFA's other files, by the attributes that belong into them.
 _COMPANIONS = {
     "Model_tri_mouth.mat": ("triangles_mouth",),
-    "Model_face_contour_trimed.mat": _VERTEX_LISTS[:4],
-    "Modelplus_nose_hole.mat": _VERTEX_LISTS[4:],
-    "Modelplus_parallel.mat": _CELLS,
+    "Model_face_contour_trimed.mat": VERTEX_LISTS[:4],
+    "Modelplus_nose_hole.mat": VERTEX_LISTS[4:],
+    "Modelplus_parallel.mat": CELLS,
 }
 _MAIN_FILES = ("BFM_info.mat", "model_info.mat")
 FILE_NAMES = (*_MAIN_FILES, *_COMPANIONS)
-_NO_LIMIT = 2**31 - 1
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class ModelInformation:
-    """Lists that belong to a model of n vertices and m triangles; None is unknown.
-
-    Attributes:
-      vertex_count, triangle_count: n and m, None where the file does not tell.
-      symmetric_vertices: int32 [2, k], a vertex and its mirror image; those of the
-        middle with themselves.
-      symmetric_triangles: int32 [2, k], likewise.
-      vertex_segments: bool [4, n], rows as `SEGMENTS`.
-      triangle_segments: bool [4, m].
-      face_contour, face_contour_line, face_contour_front, face_contour_front_line:
-        int32 [k], vertices of the outline.
-      nose_hole, nose_hole_right, nose_hole_left: int32 [k], vertices of the nostrils.
-      parallels: lines of vertices around the head, on which landmarks of the outline
-        slide; int32 [k] each.
-      parallel_face_contours: those of the outline.
-      trimmed_vertices: int32 [n], vertex of the untrimmed model.
-      landmarks68: int32 [68].
-      triangles: int32 [m, 3] (3DDFA's file only).
-      triangles_mouth: int32 [q, 3].
-      texture_coordinates: float64 [n, 2].
-
-    Raises:
-      InputError: naming the list, in the files' words, whose shape or numbers are
-        wrong.
-    """
-
-    vertex_count: int | None = None
-    triangle_count: int | None = None
-    symmetric_vertices: np.ndarray | None = None
-    symmetric_triangles: np.ndarray | None = None
-    vertex_segments: np.ndarray | None = None
-    triangle_segments: np.ndarray | None = None
-    face_contour: np.ndarray | None = None
-    face_contour_line: np.ndarray | None = None
-    face_contour_front: np.ndarray | None = None
-    face_contour_front_line: np.ndarray | None = None
-    nose_hole: np.ndarray | None = None
-    nose_hole_right: np.ndarray | None = None
-    nose_hole_left: np.ndarray | None = None
-    parallels: tuple[np.ndarray, ...] | None = None
-    parallel_face_contours: tuple[np.ndarray, ...] | None = None
-    trimmed_vertices: np.ndarray | None = None
-    landmarks68: np.ndarray | None = None
-    triangles: np.ndarray | None = None
-    triangles_mouth: np.ndarray | None = None
-    texture_coordinates: np.ndarray | None = None
-
-    def __post_init__(self):
-        n = self._agreed_count(
-            "vertex_count",
-            ("vertex_segments", 1),
-            ("texture_coordinates", 0),
-            ("trimmed_vertices", 0),
-        )
-        m = self._agreed_count(
-            "triangle_count", ("triangle_segments", 1), ("triangles", 0)
-        )
-        vertices = _NO_LIMIT if n is None else n
-        shapes = {
-            "symmetric_vertices": ((2, None), vertices),
-            "symmetric_triangles": ((2, None), _NO_LIMIT if m is None else m),
-            "trimmed_vertices": ((n,), _NO_LIMIT),
-            "landmarks68": ((68,), vertices),
-            "triangles": ((m, 3), vertices),
-            "triangles_mouth": ((None, 3), vertices),
-        } | {name: ((None,), vertices) for name in _VERTEX_LISTS}
-        for name, (shape, limit) in shapes.items():
-            value = getattr(self, name)
-            if value is not None:
-                self._put(name, _indices(value, shape, limit, _NAMES[name]))
-        for name in _CELLS:
-            lines = getattr(self, name)
-            if lines is not None:
-                checked = (_indices(x, (None,), vertices, _NAMES[name]) for x in lines)
-                object.__setattr__(self, name, tuple(checked))
-        for name, count in (("vertex_segments", n), ("triangle_segments", m)):
-            value = getattr(self, name)
-            if value is not None:
-                value = _numbers(value, (4, count), _NAMES[name])
-                if not np.isin(value, (0, 1)).all():
-                    raise InputError(f"{_NAMES[name]} holds other values than 0 and 1")
-                self._put(name, value.astype(bool))
-        if self.texture_coordinates is not None:
-            value = _numbers(self.texture_coordinates, (n, 2), "uv_coords")
-            self._put("texture_coordinates", value.astype(np.float64))
-
-    def _put(self, name: str, value: np.ndarray) -> None:
-        value = value.copy()
-        value.flags.writeable = False
-        object.__setattr__(self, name, value)
-
-    def _agreed_count(self, name: str, *sources: tuple[str, int]) -> int | None:
-        """The count, taken from the lists that tell it where it is not given."""
-        count = getattr(self, name)
-        for source, axis in sources:
-            value = getattr(self, source)
-            if value is None:
-                continue
-            found = np.shape(value)
-            size = found[axis] if axis < len(found) else 0
-            if count is None:
-                count = size
-            elif size != count:
-                raise InputError(
-                    f"{_NAMES[source]} has shape {found}, expected it to fit "
-                    f"{count} {'vertices' if name == 'vertex_count' else 'triangles'}"
-                )
-        object.__setattr__(self, name, None if count is None else int(count))
-        return count
-
-    def known(self) -> tuple[str, ...]:
-        """Names of the attributes that are there, in the order of the files."""
-        return tuple(name for name in _NAMES if getattr(self, name) is not None)
-
-    def names(self) -> tuple[str, ...]:
-        """The same in the files' words."""
-        return tuple(_NAMES[name] for name in self.known())
-
-    def joined(self, other: "ModelInformation") -> "ModelInformation":
-        """This information, with that of `other` where this one lacks a list."""
-        changes = {name: getattr(other, name) for name in other.known()}
-        changes |= {"vertex_count": other.vertex_count}
-        changes |= {"triangle_count": other.triangle_count}
-        own = {field.name for field in dataclasses.fields(self)}
-        kept = {name for name in own if getattr(self, name) is not None}
-        return dataclasses.replace(
-            self, **{name: x for name, x in changes.items() if name not in kept}
-        )
-
-    def describe(self) -> str:
-        """A table in plain text: which lists there are, and how long."""
-        rows = [("vertices", self.vertex_count), ("triangles", self.triangle_count)]
-        rows = [(label, "not told" if x is None else x) for label, x in rows]
-        for name in self.known():
-            value = getattr(self, name)
-            if name in _CELLS:
-                text = f"{len(value)} lines of {sum(map(len, value))} vertices"
-            elif name.endswith("segments"):
-                text = ", ".join(
-                    f"{segment} {int(row.sum())}"
-                    for segment, row in zip(SEGMENTS, value, strict=True)
-                )
-            else:
-                text = " x ".join(str(size) for size in value.shape)
-            rows.append((_NAMES[name], text))
-        return "\n".join(f"{label + ':':<25}{text}" for label, text in rows)
-
-
-def _numbers(value: Any, shape: tuple, name: str) -> np.ndarray:
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiub":
-        raise InputError(f"{name} holds {array.dtype}, expected numbers")
-    if len(array.shape) != len(shape) or any(
-        want is not None and size != want
-        for size, want in zip(array.shape, shape, strict=True)
-    ):
-        listed = ", ".join("any" if size is None else str(size) for size in shape)
-        raise InputError(f"{name} has shape {array.shape}, expected [{listed}]")
-    if not np.isfinite(array).all():
-        raise InputError(f"{name} holds values that are not finite")
-    return array
-
-
-def _indices(value: Any, shape: tuple, limit: int, name: str) -> np.ndarray:
-    array = _numbers(value, shape, name).astype(np.float64)
-    whole = np.rint(array)
-    if not np.array_equal(whole, array):
-        raise InputError(f"{name} holds fractions, expected numbers of elements")
-    if whole.size and not (0 <= whole.min() and whole.max() < limit):
-        wrong = whole.min() if whole.min() < 0 else whole.max()
-        raise InputError(
-            f"{name} refers to element {int(wrong)} counted from 0, expected 0 to "
-            f"{limit - 1}"
-        )
-    return whole.astype(np.int32)
 
 
 # --- reading -----------------------------------------------------------------------
 
 
-def _rows_of(value: np.ndarray, rows: int) -> np.ndarray:
-    """[rows, k] from either orientation; anything else is left for the check."""
-    if value.ndim == 2 and value.shape[0] != rows and value.shape[1] == rows:
+def _rows_of(value: np.ndarray, size: int, axis: int = 0) -> np.ndarray:
+    """The two axes so that `axis` has the size; anything else is left for the check."""
+    while value.ndim > 2 and 1 in value.shape:
+        value = value.squeeze(value.shape.index(1))
+    if value.ndim == 2 and value.shape[axis] != size and value.shape[1 - axis] == size:
         return value.T
     return value
 
 
-def _from_file(name: str, value: np.ndarray) -> Any:
-    """One list as the dataclass wants it: 0-based, flat or as rows."""
-    if name in _CELLS:
-        if value.dtype != object:
-            raise InputError(f"{_NAMES[name]} is no cell array")
-        cells = [np.asarray(cell) for cell in value.reshape(-1)]
-        if any(cell.dtype.kind not in "fiu" for cell in cells):
-            raise InputError(f"{_NAMES[name]} has cells that hold no numbers")
-        return tuple(cell.reshape(-1).astype(np.float64) - 1 for cell in cells)
-    if value.dtype.kind not in "fiub":
-        raise InputError(f"{_NAMES[name]} holds {value.dtype}, expected numbers")
+def _stored_list(name: str, value: Any, path) -> Any:
+    """One list as the dataclass wants it, but for the numbers' beginning."""
+    stored_name = NAMES[name]
+    if name in CELLS:
+        if not isinstance(value, np.ndarray) or value.dtype != object:
+            raise InputError(f"{stored_name} is no cell array")
+        cells = (indices.whole_numbers(x, path, stored_name) for x in value.reshape(-1))
+        return tuple(cell.reshape(-1) for cell in cells)
     if name.endswith("segments"):
-        return _rows_of(value, 4)
+        return _rows_of(arrays.numbers(value, path, stored_name), 4)
     if name == "texture_coordinates":
-        return value
-    numbers = value.astype(np.float64) - 1
+        return _rows_of(arrays.numbers(value, path, stored_name), 2, axis=1)
+    if name.startswith("triangles"):
+        return indices.triangle_rows(value, path, stored_name)
+    numbers = indices.whole_numbers(value, path, stored_name)
     if name.startswith("symmetric"):
         return _rows_of(numbers, 2)
-    if name.startswith("triangles"):
-        return _rows_of(numbers, 3).T
     return numbers.reshape(-1)
 
 
 def _variables(path: pathlib.Path) -> dict[str, np.ndarray]:
-    found = matlab_files.load(path)
+    wanted = ("model_info", "keypoints", *NAMES.values())
+    found = matlab_files.load(path, wanted)
     stored = found.get("model_info")
     if stored is None:
         return found
@@ -291,21 +110,102 @@ def _variables(path: pathlib.Path) -> dict[str, np.ndarray]:
     return {field: record[field] for field in stored.dtype.names}
 
 
-def _load_file(path, vertex_count, triangle_count) -> ModelInformation:
+def _stored_lists(path: pathlib.Path) -> dict[str, Any]:
+    """The lists of a file by the attributes' names, counted as in the file."""
     variables = _variables(path)
     lists: dict[str, Any] = {}
+    for name, stored_name in NAMES.items():
+        value = variables.get(stored_name)
+        if value is None and name == "landmarks68":
+            value = variables.get("keypoints")
+        if isinstance(value, np.ndarray) and value.size:
+            try:
+                lists[name] = _stored_list(name, value, path)
+            except FormatError:
+                raise
+            except InputError as error:
+                raise FormatError(f"{path}: {error}.") from error
+    return lists
+
+
+def _counts(
+    lists: dict[str, Any], vertex_count: int | None, triangle_count: int | None
+) -> tuple[int | None, int | None]:
+    """Numbers of vertices and triangles, where lists of all of them tell."""
+    counts = []
+    for count, sources in (
+        (vertex_count, VERTEX_COUNTS),
+        (triangle_count, TRIANGLE_COUNTS),
+    ):
+        for name, axis in sources:
+            if count is None and name in lists and lists[name].ndim > axis:
+                count = lists[name].shape[axis]
+        counts.append(count)
+    return counts[0], counts[1]
+
+
+def _told_base(
+    lists: dict[str, Any], path, vertex_count: int | None, triangle_count: int | None
+) -> int | None:
+    """The number of the first element, if the lists of a file tell it."""
+    n, m = _counts(lists, vertex_count, triangle_count)
+    of_vertices = [lists[name] for name in OF_VERTICES if name in lists]
+    for name in CELLS:
+        of_vertices += lists.get(name, ())
+    told = {
+        indices.told_base(of_vertices, n, path, "a list of vertices"),
+        indices.told_base(
+            [lists[name] for name in ("symmetric_triangles",) if name in lists],
+            m,
+            path,
+            "symlist_tri, of triangles,",
+        ),
+        # Vertices of another mesh, whose number is not known.
+        indices.told_base(
+            [lists[name] for name in ("trimmed_vertices",) if name in lists],
+            None,
+            path,
+            "trimIndex",
+        ),
+    } - {None}
+    if len(told) > 1:
+        raise FormatError(
+            f"{path}: some of its lists count vertices or triangles from 0, others "
+            "from 1; expected one of the two."
+        )
+    return told.pop() if told else None
+
+
+def _information(
+    lists: dict[str, Any],
+    path,
+    base: int,
+    vertex_count: int | None,
+    triangle_count: int | None,
+) -> ModelInformation:
+    moved: dict[str, Any] = {}
+    for name, value in lists.items():
+        if name in CELLS:
+            moved[name] = tuple(cell - base for cell in value)
+        elif name in (*OF_VERTICES, "symmetric_triangles", "trimmed_vertices"):
+            moved[name] = value - base
+        else:
+            moved[name] = value
     try:
-        for name, stored_name in _NAMES.items():
-            value = variables.get(stored_name)
-            if value is None and name == "landmarks68":
-                value = variables.get("keypoints")
-            if isinstance(value, np.ndarray) and value.size:
-                lists[name] = _from_file(name, value)
         return ModelInformation(
-            vertex_count=vertex_count, triangle_count=triangle_count, **lists
+            vertex_count=vertex_count, triangle_count=triangle_count, **moved
         )
     except InputError as error:
         raise FormatError(f"{path}: {error}.") from error
+
+
+def stored_names(path: files.PathLike) -> tuple[str, ...]:
+    """Which lists a file has, in its own words.
+
+    Raises:
+      FormatError: naming the list that is damaged.
+    """
+    return tuple(NAMES[name] for name in _stored_lists(files.require_file(path)))
 
 
 def load(
@@ -317,7 +217,9 @@ def load(
     """Reads one of the files at the head of this module, or all of a folder.
 
     In a folder `BFM_info.mat` comes first, then `model_info.mat`, then 3DDFA's other
-    files; each adds the lists that those before it lack.
+    files; each adds the lists that those before it lack.  Lists that count from 0 are
+    told by the numbers in them; a file that tells nothing counts as the others of its
+    folder do, and from 1, as published, where none tells.
 
     Args:
       path: the file or folder.
@@ -326,26 +228,47 @@ def load(
     Raises:
       InputError: if there is no such file.
       FormatError: naming the file and the list that is damaged.
+
+    Warns:
+      IndexBaseWarning: if no list of any file tells where it counts from.
     """
     path = pathlib.Path(path)
-    if not path.is_dir():
-        files.require_file(path)
-        information = _load_file(path, vertex_count, triangle_count)
-        if not information.known():
-            raise FormatError(
-                f"{path}: holds none of the lists {', '.join(_NAMES.values())}."
-            )
-        return information
-    found = [path / name for name in FILE_NAMES if (path / name).is_file()]
-    if not found:
-        raise InputError(f"{path}: holds none of {', '.join(FILE_NAMES)}.")
+    if path.is_dir():
+        found = [folders.find(path, name) for name in FILE_NAMES]
+        paths = [file for file in found if file is not None]
+        if not paths:
+            raise InputError(f"{path}: holds none of {', '.join(FILE_NAMES)}.")
+    else:
+        paths = [files.require_file(path)]
+    lists = {file: _stored_lists(file) for file in paths}
+    if not path.is_dir() and not lists[path]:
+        raise FormatError(
+            f"{path}: holds none of the lists {', '.join(NAMES.values())}."
+        )
+    n, m = vertex_count, triangle_count
+    for stored in lists.values():
+        n, m = _counts(stored, n, m)
+    bases = {file: _told_base(stored, file, n, m) for file, stored in lists.items()}
+    common = next((base for base in bases.values() if base is not None), None)
     joined = ModelInformation(vertex_count, triangle_count)
-    for file in found:
-        part = _load_file(file, joined.vertex_count, joined.triangle_count)
+    for file, stored in lists.items():
+        base = bases[file]
+        if base is None:
+            base = 1 if common is None else common
+        part = _information(
+            stored, file, base, joined.vertex_count, joined.triangle_count
+        )
         try:
             joined = joined.joined(part)
         except InputError as error:
             raise FormatError(f"{file}: {error}.") from error
+    if common is None and any(set(stored) & set(COUNTED) for stored in lists.values()):
+        warnings.warn(
+            f"{path}: nothing tells whether its lists count from 0 or from 1; taken "
+            "from 1, as published.",
+            indices.IndexBaseWarning,
+            stacklevel=2,
+        )
     return joined
 
 
@@ -356,7 +279,7 @@ def of_folder(folder: files.PathLike, model: MorphableModel) -> ModelInformation
       FormatError: if a file is damaged or belongs to another model.
     """
     folder = pathlib.Path(folder)
-    if not any((folder / name).is_file() for name in FILE_NAMES):
+    if not any(folders.find(folder, name) for name in FILE_NAMES):
         return None
     return load(
         folder,
@@ -437,11 +360,36 @@ def of_model(
     )
 
 
+def gathered(model: MorphableModel, source: pathlib.Path | None) -> ModelInformation:
+    """What is known about a model: read beside its source, else computed.
+
+    Args:
+      model: any.
+      source: file or folder that it was read from; the lists beside it come first.
+
+    Raises:
+      FormatError: if a file of lists is damaged or of another model.
+    """
+    computed = of_model(model, builtin.segments(model))
+    if source is None:
+        return computed
+    found = of_folder(source if source.is_dir() else source.parent, model)
+    is_raw_model = source.name.lower() == "01_morphablemodel.mat"
+    if found is None and is_raw_model and "segbin" in matlab_files.names(source):
+        # Its other variables, the modes, are no lists.
+        found = load(
+            source,
+            vertex_count=model.vertex_count,
+            triangle_count=len(model.triangles),
+        )
+    return computed if found is None else found.joined(computed)
+
+
 # --- writing -----------------------------------------------------------------------
 
 
 def _to_file(name: str, value: Any) -> np.ndarray:
-    if name in _CELLS:
+    if name in CELLS:
         cells = np.empty((len(value), 1), object)
         for row, line in enumerate(value):
             cells[row, 0] = line.reshape(1, -1).astype(np.float64) + 1
@@ -463,7 +411,7 @@ def save_bfm_info(path: files.PathLike, information: ModelInformation) -> None:
       InputError: if nothing is known.
     """
     fields = {
-        _NAMES[name]: _to_file(name, getattr(information, name))
+        NAMES[name]: _to_file(name, getattr(information, name))
         for name in information.known()
         if name != "triangles"
     }
@@ -484,7 +432,7 @@ def save_3ddfa(folder: files.PathLike, information: ModelInformation) -> None:
     }
     for file, names in contents.items():
         variables = {
-            _NAMES[name]: _to_file(name, getattr(information, name)) for name in names
+            NAMES[name]: _to_file(name, getattr(information, name)) for name in names
         }
         if "kpt_ind" in variables:
             variables["keypoints"] = variables.pop("kpt_ind")

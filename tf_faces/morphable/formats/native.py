@@ -12,20 +12,16 @@ from tf_faces.core import files
 from tf_faces.core.errors import FormatError
 from tf_faces.morphable.model import MorphableModel
 
-_MARK = "tf_faces_morphable_model"
+# Name of an array that only these files have.
+MARK = "tf_faces_morphable_model"
 _TEXTS = ("unit", "winding", "coefficient_kind", "name", "source", "licence")
 _TEXT_LISTS = ("expression_names", "region_names")
 _NOT_STORED = ("identity_law", "texture_pictures")
 
 
-def is_native(names) -> bool:
-    """Whether an .npz with these array names is a file of `save`."""
-    return _MARK in names
-
-
 def save(path: files.PathLike, model: MorphableModel) -> None:
     """Writes a model as .npz, losslessly but for its identity law and pictures."""
-    arrays = {_MARK: np.int32(1)}
+    arrays = {MARK: np.int32(1)}
     for field in dataclasses.fields(model):
         value = getattr(model, field.name)
         if value is not None and field.name not in _NOT_STORED:
@@ -40,7 +36,7 @@ def load(path: files.PathLike) -> MorphableModel:
       FormatError: if an array is absent or of the wrong shape.
     """
     arrays = files.load_npz(path)
-    if _MARK not in arrays or int(np.ravel(arrays.pop(_MARK))[0]) != 1:
+    if MARK not in arrays or int(np.ravel(arrays.pop(MARK))[0]) != 1:
         raise FormatError(f"{path}: not a morphable model of this package.")
     known = {field.name for field in dataclasses.fields(MorphableModel)}
     unknown = sorted(set(arrays) - known)

@@ -16,11 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from tf_faces.core import files
+from tf_faces.core import file_kinds, files
 from tf_faces.core.errors import FormatError, InputError, MissingDependencyError
 from tf_faces.morphable import reduction
-from tf_faces.morphable.formats import arrays as array_files
-from tf_faces.morphable.formats import bfm
+from tf_faces.morphable.formats import arrays, bfm, folders, indices
 from tf_faces.morphable.model import MorphableModel
 
 # More than any model takes.
@@ -86,18 +85,21 @@ def _read_arrays(path: pathlib.Path, blendshapes: str) -> dict[str, np.ndarray]:
         if done.returncode:
             said = done.stderr.decode("utf-8", "replace").strip().splitlines()
             reason = said[-1] if said else f"it ended with status {done.returncode}"
+            with open(path, "rb") as stream:
+                if file_kinds.kind(stream.read(4096)) is not None:
+                    raise file_kinds.unreadable(path, "a face model of eos")
             raise FormatError(f"{path}: eos cannot read it ({reason}).")
         return files.load_npz(output)
 
 
-def _part(arrays, path, name: str, n: int) -> np.ndarray:
-    """Columns [3n, k] as [n, 3, k]."""
-    columns = array_files.require_numbers(arrays[name], path, name, (3 * n, None))
-    return np.ascontiguousarray(columns, np.float32).reshape(n, 3, -1)
+def _rows(found, path, name: str, count: int) -> np.ndarray:
+    """Triangles, which eos counts from 0."""
+    stored = indices.triangle_rows(found[name], path, name, columns_first=False)
+    return indices.based(stored, 0, count, path, name)
 
 
-def _deviations(arrays, path, name: str, count: int) -> np.ndarray:
-    variances = array_files.require_numbers(arrays[name], path, name, (count,))
+def _deviations(found, path, name: str, count: int) -> np.ndarray:
+    variances = arrays.deviations(found[name], path, name, count)
     return np.sqrt(np.maximum(variances, 0.0))
 
 
@@ -115,64 +117,65 @@ def load(path: files.PathLike) -> MorphableModel:
       FormatError: if eos cannot read the file, or its content does not agree.
     """
     path = files.require_file(path)
-    beside = path.with_name(path.name.replace("sfm_shape", "expression_blendshapes"))
-    has_blendshapes = beside != path and beside.is_file()
-    arrays = _read_arrays(path, str(beside) if has_blendshapes else "")
-    mean = bfm.mean_vertices(arrays["mean"], path, "mean")
+    name = re.sub("sfm_shape", "expression_blendshapes", path.name, flags=re.IGNORECASE)
+    moved = folders.beside(path, name) if name != path.name else None
+    found = _read_arrays(path, "" if moved is None else str(moved))
+    mean = arrays.vertex_rows(found["mean"], path, "mean")
     n = len(mean)
-    fields: dict[str, Any] = {"shape_basis": _part(arrays, path, "basis", n)}
-    fields["shape_deviations"] = _deviations(
-        arrays, path, "variances", fields["shape_basis"].shape[2]
-    )
-    if "blendshapes" in arrays:
-        fields["expression_basis"] = _part(arrays, path, "blendshapes", n)
-        fields["expression_names"] = tuple(str(x) for x in arrays["blendshape_names"])
+    basis = arrays.vertex_modes(found["basis"], path, "basis", n)
+    fields: dict[str, Any] = {"shape_basis": basis}
+    fields["shape_deviations"] = _deviations(found, path, "variances", basis.shape[2])
+    if "blendshapes" in found:
+        fields["expression_basis"] = arrays.vertex_modes(
+            found["blendshapes"], path, "blendshapes", n
+        )
+        fields["expression_names"] = tuple(str(x) for x in found["blendshape_names"])
         fields["expression_range"] = (0.0, 1.0)
-    elif "expression_basis" in arrays:
-        moved = bfm.mean_vertices(arrays["expression_mean"], path, "expression_mean")
-        basis = _part(arrays, path, "expression_basis", n)
-        fields["mean_expression"], fields["expression_basis"] = moved, basis
+    elif "expression_basis" in found:
+        fields["mean_expression"] = arrays.vertex_rows(
+            found["expression_mean"], path, "expression_mean", n
+        )
+        basis = arrays.vertex_modes(
+            found["expression_basis"], path, "expression_basis", n
+        )
+        fields["expression_basis"] = basis
         fields["expression_deviations"] = _deviations(
-            arrays, path, "expression_variances", basis.shape[2]
+            found, path, "expression_variances", basis.shape[2]
         )
-    triangles = bfm.index_triangles(arrays["triangles"], n, path, "triangles", 0)
-    coordinates = arrays["texture_coordinates"]
+    triangles = _rows(found, path, "triangles", n)
+    coordinates = found["texture_coordinates"]
     if coordinates.ndim == 2 and coordinates.shape[1] == 2:
-        corners = bfm.index_triangles(
-            arrays["texture_triangles"], len(coordinates), path, "texture triangles", 0
-        )
+        corners = _rows(found, path, "texture_triangles", len(coordinates))
         is_by_corners = len(corners) == len(triangles) and len(corners)
         if is_by_corners or len(coordinates) == n:
             # eos counts v downwards.
             flipped = np.stack([coordinates[:, 0], 1 - coordinates[:, 1]], axis=1)
             fields["texture_coordinates"] = flipped
             fields["texture_triangles"] = corners if is_by_corners else None
-    landmarks = arrays["landmarks"]
+    landmarks = found["landmarks"]
     if not ((landmarks >= 0) & (landmarks < n)).all():
         landmarks = None
-    listing = path.with_name("ibug_to_sfm.txt")
-    if landmarks is None and listing.is_file():
+    listing = folders.beside(path, "ibug_to_sfm.txt")
+    if landmarks is None and listing is not None:
         mapping = read_landmark_mapping(listing)
         if len(mapping) == 68:
             landmarks = np.array([mapping[i] for i in range(68)], np.int64)
     is_surrey = n == _SURREY_VERTEX_COUNT
-    try:
-        return MorphableModel(
-            mean=mean,
-            triangles=triangles,
-            landmarks68=landmarks,
-            unit="mm",
-            winding=bfm.measured_winding(mean, triangles),
-            coefficient_kind="unit",
-            name="Surrey Face Model" if is_surrey else path.stem,
-            source=f"{path.name}, read by eos",
-            licence="free for non-commercial use (University of Surrey)"
-            if is_surrey
-            else "as the file's provider grants",
-            **fields,
-        )
-    except (ValueError, OverflowError) as error:
-        raise FormatError(f"{path}: {error}") from error
+    return arrays.make_model(
+        path,
+        mean=mean,
+        triangles=triangles,
+        landmarks68=landmarks,
+        unit="mm",
+        winding=bfm.measured_winding(mean, triangles),
+        coefficient_kind="unit",
+        name="Surrey Face Model" if is_surrey else path.stem,
+        source=f"{path.name}, read by eos",
+        licence="free for non-commercial use (University of Surrey)"
+        if is_surrey
+        else "as the file's provider grants",
+        **fields,
+    )
 
 
 # --- writing -----------------------------------------------------------------------

@@ -34,19 +34,8 @@ def load(path: files.PathLike, vertex_count: int | None = None) -> np.ndarray:
         found = matlab_files.load(path, ["vertex_code"])
         if "vertex_code" not in found:
             raise FormatError(f"{path}: lacks the variable 'vertex_code'.")
-        stored = np.asarray(found["vertex_code"])
-    expected = "any" if vertex_count is None else vertex_count
-    if (
-        stored.dtype.kind not in "fiu"
-        or stored.ndim != 2
-        or stored.shape[0] != 3
-        or (vertex_count is not None and stored.shape[1] != vertex_count)
-    ):
-        raise FormatError(
-            f"{path}: vertex codes of shape {stored.shape} and type {stored.dtype}, "
-            f"expected numbers [3, {expected}]."
-        )
-    # Comparisons with NaN are false, so that this refuses it too.
+        stored = found["vertex_code"]
+    stored = arrays.require_numbers(stored, path, "vertex codes", (3, vertex_count))
     if not ((stored >= -_MARGIN) & (stored <= 1 + _MARGIN)).all():
         raise FormatError(f"{path}: vertex codes outside of 0..1.")
     return np.ascontiguousarray(stored.T, np.float32)

@@ -12,9 +12,9 @@ import pathlib
 
 import numpy as np
 
-from tf_faces.core import files, pickles
+from tf_faces.core import files, pickles, short_texts
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.morphable.formats import arrays as array_files
+from tf_faces.morphable.formats import arrays
 
 POSE_COUNT = 12
 # Modes that 3DDFA keeps.
@@ -28,18 +28,6 @@ _WHITENING_NAMES = {
 }
 
 
-def load_table(path: files.PathLike) -> dict:
-    """Reads a pickled dict.
-
-    Raises:
-      FormatError: if it holds anything else.
-    """
-    stored = pickles.load_pickle(path)
-    if not isinstance(stored, dict):
-        raise FormatError(f"{path}: holds {type(stored).__name__}, expected a dict.")
-    return stored
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class ParameterWhitening:
     """Mean and deviation of every parameter that a network predicts.
@@ -50,6 +38,8 @@ class ParameterWhitening:
 
     mean: np.ndarray
     deviations: np.ndarray
+
+    __repr__ = short_texts.of_fields
 
     def __post_init__(self):
         mean = np.ascontiguousarray(self.mean, np.float32)
@@ -101,15 +91,15 @@ def load_whitening(path: files.PathLike) -> ParameterWhitening:
       FormatError: naming the array that is absent or wrong.
     """
     path = pathlib.Path(path)
-    stored = load_table(path)
+    stored = pickles.load_pickled_table(path)
     for mean, deviations in _WHITENING_NAMES.values():
         if mean in stored:
-            arrays = [
-                array_files.require_numbers(stored.get(name), path, name, (None,))
+            found = [
+                arrays.require_numbers(stored.get(name), path, name, (None,))
                 for name in (mean, deviations)
             ]
             try:
-                return ParameterWhitening(*arrays)
+                return ParameterWhitening(*found)
             except InputError as error:
                 raise FormatError(f"{path}: {error}.") from error
     raise FormatError(f"{path}: lacks the array 'param_mean' or 'mean'.")
@@ -118,8 +108,6 @@ def load_whitening(path: files.PathLike) -> ParameterWhitening:
 def save_whitening(path: files.PathLike, whitening: ParameterWhitening) -> None:
     """Writes mean and deviations, under 3DDFA_V2's names if the file is called so."""
     v2 = "param_mean_std_62d_120x120.pkl"
-    which = v2 if pathlib.Path(path).name == v2 else "param_whitening.pkl"
+    which = v2 if pathlib.Path(path).name.lower() == v2 else "param_whitening.pkl"
     mean, deviations = _WHITENING_NAMES[which]
-    array_files.write_pickle(
-        path, {mean: whitening.mean, deviations: whitening.deviations}
-    )
+    arrays.write_pickle(path, {mean: whitening.mean, deviations: whitening.deviations})

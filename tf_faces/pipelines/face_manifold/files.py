@@ -1,9 +1,8 @@
-"""Faces as files: pictures and meshes, one a face, and expressions given as text."""
+"""Faces as files: pictures and meshes, one a face."""
 
 import concurrent.futures
 import dataclasses
 import pathlib
-import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -12,7 +11,7 @@ from tf_faces.core import files, machine
 from tf_faces.core import pictures as picture_files
 from tf_faces.core.errors import InputError
 from tf_faces.geometry import mesh_files
-from tf_faces.morphable import expressions, io
+from tf_faces.morphable import io
 from tf_faces.morphable.coefficients import FaceCoefficients
 from tf_faces.morphable.model import MorphableModel
 from tf_faces.viz import painter as pictures
@@ -135,83 +134,3 @@ def _write_pictures(sets: Sequence[FaceFiles], model, view, done, rule) -> None:
                 done(written)
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-# --- expressions as text --------------------------------------------------------------
-
-_ASSIGNMENT = re.compile(r"^([^=\s]+)\s*=\s*(\S+)$")
-
-
-def parse_expression(model: MorphableModel, text: str) -> np.ndarray:
-    """Reads an expression: float32 [Ke], raw.
-
-    Args:
-      model: face model.
-      text: a basic one ("happy", "sad", "surprise", "anger", "disgust", "fear",
-        "neutral"), or assignments separated by commas or blanks: modes by name
-        (`jawOpen=0.8`, for models with names) or by number from 0 (`0=1.5`).
-
-    Raises:
-      InputError: for an unknown name or number, or a value that is not finite.
-    """
-    text = text.strip()
-    if text in expressions.BASIC_EXPRESSIONS:
-        number = expressions.BASIC_EXPRESSIONS.index(text)
-        return expressions.basic_expressions(model)[number]
-    result = np.zeros(model.expression_count, np.float32)
-    words = [word for word in re.split(r"[,\s]+", text) if word]
-    if not words:
-        raise InputError("an expression is empty, expected a name or NAME=VALUE.")
-    for word in words:
-        matched = _ASSIGNMENT.match(word)
-        if matched is None:
-            raise InputError(
-                f"expression {word!r}: expected one of "
-                f"{', '.join(expressions.BASIC_EXPRESSIONS)}, or NAME=VALUE."
-            )
-        name, value = matched.groups()
-        try:
-            weight = float(value)
-        except ValueError:
-            weight = np.nan
-        if not np.isfinite(weight):
-            raise InputError(f"expression {word!r}: {value!r} is no finite number.")
-        if name.isdigit():
-            if int(name) >= model.expression_count:
-                raise InputError(
-                    f"expression {word!r}: the face model has modes 0 to "
-                    f"{model.expression_count - 1}."
-                )
-            result[int(name)] += weight
-        else:
-            result += expressions.coefficients_by_name(model, {name: weight})
-    return result
-
-
-def read_expressions(model: MorphableModel, source: str) -> np.ndarray:
-    """Reads expressions [N, Ke] from a text, or from a file with one a line.
-
-    Args:
-      model: face model.
-      source: a file name, or expressions separated by semicolons.
-
-    Raises:
-      InputError: naming file and line.
-    """
-    path = pathlib.Path(source)
-    if path.suffix in (".txt", ".csv") or path.is_file():
-        path = files.require_file(path, "list of expressions")
-        rows = []
-        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
-            if line.strip() and not line.lstrip().startswith("#"):
-                try:
-                    rows.append(parse_expression(model, line))
-                except InputError as error:
-                    raise InputError(f"{path}, line {number}: {error}") from error
-        if not rows:
-            raise InputError(f"{path}: holds no expression.")
-        return np.stack(rows)
-    parts = [part for part in source.split(";") if part.strip()]
-    if not parts:
-        raise InputError("no expression was given.")
-    return np.stack([parse_expression(model, part) for part in parts])

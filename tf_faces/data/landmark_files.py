@@ -1,0 +1,73 @@
+"""Landmarks in files: the 68 points of one picture.
+
+| suffix | content |
+|---|---|
+| .npy | an array [68, 2] or [68, 3], or either turned |
+| .mat | `pt2d` or `pt3d_68` of 300W-LP and AFLW2000 |
+| .pts | iBUG's: one point a line between braces, pixels counted from 1 |
+| any other | text with one point a line, separated by blanks or commas |
+"""
+
+import pathlib
+
+import numpy as np
+
+from tf_faces.core import files, matlab_files
+from tf_faces.core.errors import FormatError
+
+_COUNT = 68
+
+
+def _from_mat(path: pathlib.Path) -> np.ndarray:
+    found = matlab_files.load(path, ["pt2d", "pt3d_68"])
+    points = found.get("pt2d")
+    if points is None or points.size != 2 * _COUNT:  # 300W-LP has 21 points there too.
+        points = found.get("pt3d_68")
+    if points is None:
+        raise FormatError(f"{path}: lacks 68 points 'pt2d' or 'pt3d_68'.")
+    return points
+
+
+def _from_text(path: pathlib.Path, has_braces: bool) -> np.ndarray:
+    text = files.require_file(path).read_text("utf-8-sig", errors="replace")
+    if has_braces:
+        text = text.partition("{")[2].partition("}")[0]
+    try:
+        rows = [
+            [float(x) for x in line.replace(",", " ").split()]
+            for line in text.splitlines()
+            if line.strip() and not line.lstrip().startswith("#")
+        ]
+        return np.array(rows, np.float64)
+    except ValueError as error:
+        raise FormatError(f"{path}: not a list of points ({error}).") from error
+
+
+def read_landmarks(path: files.PathLike) -> np.ndarray:
+    """Reads 68 picture points (x, y) in pixels counted from 0: float64 [68, 2].
+
+    Args:
+      path: a file as at the head of this module.
+
+    Raises:
+      InputError: if there is no such file.
+      FormatError: if there are not 68 finite points.
+    """
+    path = pathlib.Path(path)
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        points = files.load_npy(path)
+    elif suffix == ".mat":
+        points = _from_mat(path)
+    else:
+        points = _from_text(path, has_braces=suffix == ".pts")
+    if points.dtype.kind not in "fiu" or points.ndim != 2:
+        raise FormatError(f"{path}: holds no table of points.")
+    points = points.astype(np.float64)
+    if points.shape[0] in (2, 3) and points.shape[1] == _COUNT:
+        points = points.T
+    if points.shape[0] != _COUNT or points.shape[1] not in (2, 3):
+        raise FormatError(f"{path}: shape {points.shape}, expected 68 points.")
+    if not np.isfinite(points).all():
+        raise FormatError(f"{path}: holds points that are not finite.")
+    return points[:, :2] - (1.0 if suffix == ".pts" else 0.0)
