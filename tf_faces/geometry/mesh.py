@@ -4,10 +4,14 @@ import dataclasses
 
 import numpy as np
 
-from tf_faces.core.errors import InputError
+from tf_faces.core.errors import InputError, missing_dependency
+from tf_faces.geometry import uv
+
+# Micrometres in one unit of length.
+UNITS = {"um": 1.0, "mm": 1e3, "cm": 1e4, "dm": 1e5, "m": 1e6}
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Mesh:
     """A triangle mesh with optional colours and texture.
 
@@ -21,6 +25,10 @@ class Mesh:
         that U == V and triangles are used for both.
       texture: uint8 [H, W, 3], row 0 at v = 1, or None.
       name: shown by viewers and used as material name.
+      unit: of the vertices, one of UNITS; None where it is not known.
+
+    Raises:
+      InputError: on wrong shapes, indices that point outside, or an unknown unit.
     """
 
     vertices: np.ndarray
@@ -30,6 +38,7 @@ class Mesh:
     texture_triangles: np.ndarray | None = None
     texture: np.ndarray | None = None
     name: str = "face"
+    unit: str | None = None
 
     def __post_init__(self):
         set_field = object.__setattr__
@@ -50,7 +59,132 @@ class Mesh:
                 f"triangles must index {len(self.vertices)} vertices. Received indices "
                 f"from {self.triangles.min()} to {self.triangles.max()}"
             )
+        if self.unit is not None and self.unit not in UNITS:
+            raise InputError(
+                f"unit must be one of {list(UNITS)} or None. Received: {self.unit!r}"
+            )
+
+    def __repr__(self) -> str:
+        parts = [f"{len(self.vertices)} vertices", f"{len(self.triangles)} triangles"]
+        if self.vertex_colors is not None:
+            parts.append("colours")
+        if self.texture_coordinates is not None:
+            parts.append(f"{len(self.texture_coordinates)} texture coordinates")
+        if self.texture is not None:
+            height, width = np.shape(self.texture)[:2]
+            parts.append(f"texture {width}x{height}")
+        parts.append("unit unknown" if self.unit is None else self.unit)
+        return f"Mesh({self.name!r}: {', '.join(parts)})"
 
     def replace(self, **changes) -> "Mesh":
         """Returns a copy with the given fields changed."""
         return dataclasses.replace(self, **changes)
+
+    def to_unit(self, unit: str) -> "Mesh":
+        """Returns the mesh in another unit of length, one of UNITS.
+
+        Raises:
+          InputError: for an unknown unit, or if that of the mesh is not known.
+        """
+        if self.unit is None:
+            raise InputError(
+                f"{self.name!r}: the unit of the mesh is not known, so it has no size "
+                f"in {unit!r}; Mesh.replace(unit=...) says what it is."
+            )
+        factor = unit_factor(self.unit, unit)
+        if factor == 1:
+            return self
+        return self.replace(
+            vertices=(self.vertices * np.float64(factor)).astype(np.float32), unit=unit
+        )
+
+    def split_at_seams(self) -> tuple["Mesh", np.ndarray]:
+        """Gives every vertex one texture coordinate, doubling the vertices on seams.
+
+        The V vertices keep their numbers; doubles follow them.
+
+        Returns:
+          The mesh with texture_triangles None, and int64 [V'] the original vertex of
+          each new vertex (to carry other per-vertex data over).
+        """
+        count = len(self.vertices)
+        if self.texture_coordinates is None or self.texture_triangles is None:
+            return self, np.arange(count)
+        # Pairs of vertex and coordinate, sorted: the first of a vertex keeps its place.
+        vertices, places, triangles = uv.split_seams(
+            self.triangles, self.texture_triangles
+        )
+        doubled = np.ones(len(vertices), bool)
+        doubled[np.unique(vertices, return_index=True)[1]] = False
+        rows = vertices.astype(np.int64)
+        rows[doubled] = count + np.arange(int(doubled.sum()))
+        sources = np.concatenate([np.arange(count), vertices[doubled]])
+        coordinates = np.zeros((len(sources), 2), np.float32)
+        coordinates[rows] = np.asarray(self.texture_coordinates)[places]
+        colors = self.vertex_colors
+        split = self.replace(
+            vertices=self.vertices[sources],
+            triangles=rows[triangles],
+            vertex_colors=None if colors is None else np.asarray(colors)[sources],
+            texture_coordinates=coordinates,
+            texture_triangles=None,
+        )
+        return split, sources
+
+    def to_trimesh(self):
+        """Returns the mesh as a `trimesh.Trimesh`, in the same order and unit.
+
+        Nothing is merged or dropped.  A textured mesh is split at its seams (see
+        `split_at_seams`) and shows its picture; colours then are the vertex attribute
+        "color".  Otherwise the colours are shown, if there are any.
+
+        Raises:
+          MissingDependencyError: if trimesh is absent.
+        """
+        try:
+            import trimesh
+        except ImportError as error:
+            raise missing_dependency("trimesh", "mesh", "Mesh.to_trimesh") from error
+        from PIL import Image
+
+        shown, visual, attributes = self, None, None
+        colors = self.vertex_colors
+        if colors is not None:
+            colors = np.rint(np.clip(colors, 0, 1) * 255).astype(np.uint8)
+        has_texture = self.texture is not None and self.texture_coordinates is not None
+        if has_texture or (colors is None and self.texture_coordinates is not None):
+            shown, sources = self.split_at_seams()
+            material = trimesh.visual.material.SimpleMaterial(
+                name=self.name,
+                image=Image.fromarray(self.texture) if has_texture else None,
+                diffuse=(255, 255, 255, 255),
+            )
+            visual = trimesh.visual.TextureVisuals(
+                uv=np.asarray(shown.texture_coordinates), material=material
+            )
+            attributes = None if colors is None else {"color": colors[sources]}
+        result = trimesh.Trimesh(
+            vertices=shown.vertices,
+            faces=shown.triangles,
+            vertex_colors=colors if visual is None else None,
+            visual=visual,
+            vertex_attributes=attributes,
+            metadata={"name": self.name},
+            process=False,
+            validate=False,
+        )
+        if self.unit is not None:
+            result.units = self.unit
+        return result
+
+
+def unit_factor(source: str, target: str) -> float:
+    """The number of `target` units in one `source` unit.
+
+    Raises:
+      InputError: for a name that is not one of UNITS.
+    """
+    for unit in (source, target):
+        if unit not in UNITS:
+            raise InputError(f"unit must be one of {list(UNITS)}. Received: {unit!r}")
+    return UNITS[source] / UNITS[target]

@@ -425,6 +425,7 @@ class MorphableModel:
             texture_coordinates=self.texture_coordinates,
             texture_triangles=corners,
             name=self.name,
+            unit=self.unit,
         )
 
     def __repr__(self) -> str:

@@ -85,4 +85,5 @@ def textured_mesh(
         texture_triangles=corners,
         texture=picture,
         name=model.name,
+        unit=model.unit,
     )

@@ -12,7 +12,7 @@ import numpy as np
 from tf_faces.core import files, pickle_writing, pickles, short_texts
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.geometry import uv
-from tf_faces.geometry.mesh import Mesh
+from tf_faces.geometry.mesh import UNITS, Mesh
 
 # What menpo's objects hold beside arrays: landmarks, graphs, sparse adjacencies.
 _MENPO_CLASSES = (("menpo", "*"), ("menpo3d", "*"), ("scipy.sparse", "*"))
@@ -46,6 +46,11 @@ class UvDictionary:
     unit: str = ""
 
     __repr__ = short_texts.of_fields
+
+    @property
+    def known_unit(self) -> str | None:
+        """`unit` if it is one that meshes know, else None."""
+        return self.unit if self.unit in UNITS else None
 
     def save(self, path: files.PathLike) -> None:
         """Writes the dictionary as .npz."""
@@ -84,6 +89,7 @@ class UvDictionary:
             triangles=self.trilist,
             texture_coordinates=self.tcoords,
             texture=texture,
+            unit=self.known_unit,
         )
 
 

@@ -14,7 +14,6 @@ from tf_faces.core.errors import InputError
 from tf_faces.core.pictures import to_bytes
 from tf_faces.geometry import normals
 from tf_faces.geometry.mesh import Mesh
-from tf_faces.geometry.mesh_files import glb
 from tf_faces.viz import pictures
 
 APPEARANCES = ("auto", "textured", "colors", "shaded", "normals", "depth")
@@ -101,7 +100,7 @@ def render(
         )
     frame = frame or Frame.around(mesh)
     if appearance == "textured":
-        split, sources = glb.split_at_seams(mesh)
+        split, sources = mesh.split_at_seams()
     else:
         split, sources = mesh, np.arange(len(mesh.vertices))
     turn = rotation(yaw, pitch)

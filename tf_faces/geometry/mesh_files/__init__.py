@@ -18,7 +18,8 @@ from tf_faces.core import files
 from tf_faces.core.errors import InputError
 from tf_faces.geometry.mesh import Mesh
 from tf_faces.geometry.mesh_files.glb import read_glb, write_glb
-from tf_faces.geometry.mesh_files.obj import read_obj, write_obj
+from tf_faces.geometry.mesh_files.obj import write_obj
+from tf_faces.geometry.mesh_files.obj_reading import read_obj
 from tf_faces.geometry.mesh_files.ply import read_ply, write_ply
 
 __all__ = [

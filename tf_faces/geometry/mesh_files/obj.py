@@ -1,4 +1,4 @@
-"""Wavefront OBJ with its .mtl and texture: reading, and writing in named styles.
+"""Wavefront OBJ with its .mtl and texture: writing in named styles.
 
 A style holds everything in which the writers of the ported systems differ, so that
 `write_obj_arrays` reproduces their files byte for byte:
@@ -23,6 +23,7 @@ import numpy as np
 from tf_faces.core import files, pictures
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.geometry.mesh import Mesh
+from tf_faces.geometry.mesh_files import neighbours, polygons
 
 # Larger files are refused before they are read into memory.
 MAXIMUM_BYTES = 4 << 30
@@ -49,6 +50,7 @@ class ObjStyle:
       texture_suffix: the picture is called <stem><texture_suffix>.
       texture_rounding: "round" or "truncate", from 0..1 to bytes.
       absolute_paths: write the full paths of the .mtl and picture files.
+      writes_unit: begin with the comment "# unit: mm", where the unit is known.
     """
 
     number_format: str = "%.9g"
@@ -67,6 +69,7 @@ class ObjStyle:
     texture_suffix: str = ".png"
     texture_rounding: str = "round"
     absolute_paths: bool = False
+    writes_unit: bool = True
 
 
 PLAIN = ObjStyle()
@@ -77,6 +80,7 @@ PRNET = ObjStyle(
     material="FaceTexture",
     material_text="newmtl {material}\nmap_Kd {texture}\n",
     texture_suffix="_texture.png",
+    writes_unit=False,
 )
 FACE3D_NUMPY = dataclasses.replace(PRNET, flipped_v=False)
 FACE3D_CPP = dataclasses.replace(
@@ -98,6 +102,7 @@ TBGAN = ObjStyle(
         "d 1\nNs 0\nillum 2\nmap_Kd {texture}\n#\n#\n# EOF"
     ),
     texture_rounding="truncate",
+    writes_unit=False,
 )
 STYLES = {
     "plain": PLAIN,
@@ -121,15 +126,19 @@ def write_obj(
 
     Args:
       path: the file; ".obj" is appended if missing.
-      mesh: the mesh; vertex colours and texture are both written where present.
+      mesh: the mesh, written in its unit; vertex colours and texture are both written
+        where present.
       style: see `ObjStyle`.
 
     Returns:
       The files written, the .obj last.
 
     Raises:
-      InputError: if colours or texture coordinates do not fit the mesh.
+      InputError: if colours or texture coordinates do not fit the mesh, or numbers are
+        not finite.
     """
+    polygons.require_finite(mesh)
+    colors = mesh.vertex_colors
     return write_obj_arrays(
         path,
         mesh.vertices,
@@ -137,10 +146,11 @@ def write_obj(
         style=dataclasses.replace(
             style, reversed_triangles=False, flipped_v=False, texture_stride=None
         ),
-        colors=mesh.vertex_colors,
+        colors=None if colors is None else np.clip(colors, 0, 1),
         texture=mesh.texture,
         texture_coordinates=mesh.texture_coordinates,
         texture_triangles=mesh.texture_triangles,
+        unit=mesh.unit,
     )
 
 
@@ -154,6 +164,7 @@ def write_obj_arrays(
     texture: np.ndarray | None = None,
     texture_coordinates: np.ndarray | None = None,
     texture_triangles: np.ndarray | None = None,
+    unit: str | None = None,
 ) -> list[pathlib.Path]:
     """Writes arrays as they are, with the numbers of their own type, in a style.
 
@@ -166,12 +177,14 @@ def write_obj_arrays(
       texture: [H, W, 3], floats in 0..1 or uint8.
       texture_coordinates: [U, 2] or [U, 3] (the third entry is unused).
       texture_triangles: [T, 3] integers; None takes `triangles`.
+      unit: of the vertices, named where the style does.
 
     Returns:
       The files written, the .obj last.
 
     Raises:
-      InputError: if the arrays do not fit each other.
+      InputError: if the arrays do not fit each other, or the name of a textured file
+        holds the end of a line.
     """
     path = pathlib.Path(path)
     if path.suffix.lower() != ".obj":
@@ -184,13 +197,16 @@ def write_obj_arrays(
         if texture_coordinates is not None:
             texture_coordinates = np.asarray(texture_coordinates, np.float32)
     written, pieces = [], []
+    if unit is not None and style.writes_unit:
+        pieces.append(f"# unit: {unit}\n")
     if texture is not None:
         if texture_coordinates is None:
             raise InputError("a texture needs texture_coordinates. Received: None")
         material_path = path.with_suffix(".mtl")
         texture_path = path.with_name(path.stem + style.texture_suffix)
+        neighbours.require_one_line(texture_path)
         write_texture(texture_path, texture, style.texture_rounding)
-        files.write_text(
+        _write_text(
             material_path,
             style.material_text.format(
                 material=style.material, texture=_shown_path(texture_path, style)
@@ -210,8 +226,13 @@ def write_obj_arrays(
     if texture_coordinates is not None and texture_triangles is None:
         texture_triangles = triangles
     pieces.append(_triangle_lines(triangles, texture_triangles, style))
-    files.write_text(path, "".join(pieces))
+    _write_text(path, "".join(pieces))
     return [*written, path]
+
+
+def _write_text(path: pathlib.Path, text: str) -> None:
+    # File names may hold bytes that are no UTF-8; they are written as they are.
+    files.write_bytes(path, text.encode("utf-8", "surrogateescape"))
 
 
 def write_texture(
@@ -304,201 +325,6 @@ def _triangle_lines(triangles, texture_triangles, style: ObjStyle) -> str:
         corners = corners[:, ::-1]
     line = "f %d %d %d\n" if texture_triangles is None else "f %d/%d %d/%d %d/%d\n"
     return line * len(corners) % tuple(corners.ravel().tolist())
-
-
-# --- reading -----------------------------------------------------------------------
-
-
-def read_obj(path: files.PathLike) -> Mesh:
-    """Reads an OBJ file and the texture that its .mtl names.
-
-    Colours behind the coordinates are taken as 0..1, or as 0..255 if one exceeds 1.
-    Polygons become fans of triangles; relative (negative) indices are resolved;
-    normals, lines, points, groups and curves are left aside.  The .mtl and picture
-    are looked for by name in the folder of the file and nowhere else.
-
-    Raises:
-      InputError: if the file is missing.
-      FormatError: if it is damaged, or an index points outside.
-    """
-    path = files.require_file(path, "OBJ file")
-    if path.stat().st_size > MAXIMUM_BYTES:
-        raise FormatError(
-            f"{path}: {path.stat().st_size} bytes, expected at most {MAXIMUM_BYTES}."
-        )
-    lines = path.read_bytes().replace(b"\\\n", b" ").replace(b"\r", b"").split(b"\n")
-    kinds = [line.lstrip()[:2] for line in lines]
-    vertex_lines, texture_lines, face_lines, libraries = [], [], [], []
-    vertex_counts, texture_counts = [], []
-    for kind, line in zip(kinds, lines, strict=True):
-        if kind in (b"v ", b"v\t"):
-            vertex_lines.append(line)
-        elif kind == b"vt":
-            texture_lines.append(line)
-        elif kind in (b"f ", b"f\t"):
-            face_lines.append(line)
-            vertex_counts.append(len(vertex_lines))
-            texture_counts.append(len(texture_lines))
-        elif kind == b"mt" and line.split()[0] == b"mtllib":
-            libraries.append(line)
-    vertices = _number_table(path, "v", vertex_lines, (3, 4, 6, 7, 8))
-    if not len(vertices):
-        raise FormatError(f"{path}: found no vertices, expected an OBJ mesh.")
-    coordinates = _number_table(path, "vt", texture_lines, (1, 2, 3))
-    triangles, texture_triangles = _read_faces(
-        path,
-        face_lines,
-        np.array(vertex_counts, np.int64),
-        np.array(texture_counts, np.int64),
-        len(vertices),
-        len(coordinates),
-    )
-    texture_coordinates = None
-    if texture_triangles is not None and coordinates.shape[1] >= 2:
-        texture_coordinates = coordinates[:, :2].astype(np.float32)
-        shared = np.array_equal(triangles, texture_triangles)
-        if shared and len(texture_coordinates) == len(vertices):
-            texture_triangles = None
-    else:
-        texture_triangles = None
-    return Mesh(
-        vertices=vertices[:, :3],
-        triangles=triangles,
-        vertex_colors=_colors(path, vertices),
-        texture_coordinates=texture_coordinates,
-        texture_triangles=texture_triangles,
-        texture=_find_texture(path, libraries),
-        name=path.stem,
-    )
-
-
-def _number_table(path, keyword, lines, widths) -> np.ndarray:
-    """Parses lines of one keyword that all have the same number of entries."""
-    if not lines:
-        return np.zeros((0, widths[0]))
-    tokens = b" ".join(lines).split()
-    width, rest = divmod(len(tokens), len(lines))
-    width -= 1  # The keyword itself.
-    if rest or width not in widths:
-        raise FormatError(
-            f"{path}: found {keyword!r} lines of differing or wrong length, expected "
-            f"{' or '.join(map(str, widths))} numbers on each."
-        )
-    table = np.array(tokens).reshape(len(lines), width + 1)
-    if (table[:, 0] != keyword.encode()).any():
-        raise FormatError(
-            f"{path}: found {keyword!r} lines of differing length, expected "
-            f"{' or '.join(map(str, widths))} numbers on each."
-        )
-    try:
-        numbers = table[:, 1:].astype(np.float64)
-    except ValueError as error:
-        raise FormatError(
-            f"{path}: a {keyword!r} line holds no number ({error})."
-        ) from error
-    if not np.isfinite(numbers).all():
-        row = int(np.flatnonzero(~np.isfinite(numbers).all(axis=1))[0])
-        raise FormatError(
-            f"{path}: {keyword!r} line {row + 1} holds a value that is not finite."
-        )
-    return numbers
-
-
-def _colors(path, vertices) -> np.ndarray | None:
-    width = vertices.shape[1]
-    if width not in (6, 7):  # Four entries are x y z w.
-        return None
-    colors = vertices[:, 3:6].astype(np.float32)
-    if colors.size and colors.max() > 1:
-        colors = colors / np.float32(255)
-    if colors.size and not (colors.min() >= 0 and colors.max() <= 1):
-        raise FormatError(f"{path}: found colours outside 0..255.")
-    return colors
-
-
-def _read_faces(
-    path, lines, vertex_counts, texture_counts, vertex_count, texture_count
-):
-    """Returns triangles [T, 3] and texture triangles [T, 3] or None."""
-    if not lines:
-        return np.zeros((0, 3), np.int32), None
-    corners = [line.split()[1:] for line in lines]
-    sizes = np.array([len(line) for line in corners])
-    if sizes.min() < 3:
-        raise FormatError(f"{path}: found a face of fewer than 3 corners.")
-    flat = [corner for line in corners for corner in line]
-    slashes = flat[0].count(b"/")
-    has_texture = slashes > 0 and b"//" not in flat[0]
-    try:
-        if not slashes:
-            table = np.array(flat).astype(np.int64)[:, None]
-        elif not has_texture:
-            pairs = b"/".join(flat).replace(b"//", b"/").split(b"/")
-            table = np.array(pairs).astype(np.int64).reshape(-1, 2)
-        else:
-            entries = b"/".join(flat).split(b"/")
-            table = np.array(entries).astype(np.int64).reshape(-1, slashes + 1)
-        if len(table) != len(flat):
-            raise ValueError("corners differ in form")
-    except (ValueError, OverflowError) as error:
-        raise FormatError(
-            f"{path}: a face has an unreadable corner, expected v, v/t, v//n or v/t/n "
-            f"with the same form throughout ({error})."
-        ) from error
-    owner = np.repeat(np.arange(len(lines)), sizes)
-    vertices = _resolve(path, table[:, 0], vertex_counts[owner], vertex_count, "vertex")
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    # A polygon of k corners becomes the fan (0, j, j + 1), j = 1 .. k - 2.
-    fan_owner = np.repeat(np.arange(len(lines)), sizes - 2)
-    fan_starts = np.concatenate([[0], np.cumsum(sizes - 2)[:-1]])
-    step = np.arange(len(fan_owner)) - fan_starts[fan_owner] + 1
-    base = starts[fan_owner]
-    picked = np.stack([base, base + step, base + step + 1], axis=1)
-    triangles = vertices[picked].astype(np.int32)
-    if not has_texture:
-        return triangles, None
-    coordinates = _resolve(
-        path, table[:, 1], texture_counts[owner], texture_count, "texture coordinate"
-    )
-    return triangles, coordinates[picked].astype(np.int32)
-
-
-def _resolve(path, indices, counts_so_far, count, what) -> np.ndarray:
-    """Turns 1-based or relative indices into 0-based ones within 0..count - 1."""
-    resolved = np.where(indices < 0, counts_so_far + indices, indices - 1)
-    wrong = (indices == 0) | (resolved < 0) | (resolved >= count)
-    if wrong.any():
-        raise FormatError(
-            f"{path}: found the {what} index {int(indices[wrong][0])}, expected 1 to "
-            f"{count}."
-        )
-    return resolved
-
-
-def _find_texture(path: pathlib.Path, libraries: list[bytes]) -> np.ndarray | None:
-    for line in libraries:
-        library = _neighbour(path, line.split(maxsplit=1)[1:])
-        if library is None:
-            continue
-        for entry in library.read_bytes()[: 1 << 20].splitlines():
-            words = entry.split(maxsplit=1)
-            if words and words[0].lower() == b"map_kd":
-                picture = _neighbour(path, words[1:])
-                if picture is not None:
-                    return read_texture(picture)
-    return None
-
-
-def _neighbour(path: pathlib.Path, words: list[bytes]) -> pathlib.Path | None:
-    """The named file in the folder of `path`; directories in the name are dropped."""
-    if not words:
-        return None
-    name = words[0].decode("utf-8", "replace").strip().replace("\\", "/")
-    name = name.rsplit("/", 1)[-1]
-    if name in ("", ".", "..") or "\x00" in name or len(name) > 255:
-        return None
-    candidate = path.parent / name
-    return candidate if candidate.is_file() else None
 
 
 def read_texture(source) -> np.ndarray:

@@ -357,6 +357,7 @@ class TbganPipeline:
             texture_coordinates=self.dictionary.tcoords,
             texture=tbgan_maps.texture_image(maps),
             name=name,
+            unit=self.dictionary.known_unit,
         )
 
     def faces(
