@@ -29,7 +29,8 @@ class ObjPolygons:
     Attributes:
       vertices: float64 [V, 3], in file order.
       colors: float32 [V, 3] in 0..1, white where a vertex has none; None if none has.
-      texture_coordinates: float64 [U, 2], v up.
+      texture_coordinates: float64 [U, 2], v up; 0 where a line has no v.
+      texture_widths: int64 [U], how many numbers each `vt` line has, 1 to 3.
       sizes: int64 [P], corners of each polygon.
       corners: int64 [C, 2], vertex and texture coordinate of every corner, polygon
         after polygon; -1 where a polygon has no texture coordinates.
@@ -42,6 +43,7 @@ class ObjPolygons:
     vertices: np.ndarray
     colors: np.ndarray | None
     texture_coordinates: np.ndarray
+    texture_widths: np.ndarray
     sizes: np.ndarray
     corners: np.ndarray
     materials: np.ndarray
@@ -156,7 +158,7 @@ def read_polygons(path: files.PathLike) -> ObjPolygons:
         raise FormatError(
             f"{path}: found curves or surfaces of free form, expected polygons."
         )
-    coordinates, _ = _number_table(path, "vt", texture_lines, (1, 2, 3))
+    coordinates, texture_widths = _number_table(path, "vt", texture_lines, (1, 2, 3))
     sizes, corners = _read_faces(
         path, face_lines, vertex_counts, texture_counts, len(table), len(coordinates)
     )
@@ -171,6 +173,7 @@ def read_polygons(path: files.PathLike) -> ObjPolygons:
         vertices=table[:, :3],
         colors=colors,
         texture_coordinates=np.pad(coordinates, ((0, 0), (0, 1)))[:, :2],
+        texture_widths=texture_widths,
         sizes=sizes,
         corners=corners,
         materials=np.repeat(numbers, np.diff(starts)),

@@ -13,6 +13,7 @@ import numpy as np
 
 from tf_faces.core import files
 from tf_faces.core.errors import FormatError
+from tf_faces.geometry.mesh_files import obj_reading
 from tf_faces.morphable import painting
 from tf_faces.morphable.model import MorphableModel
 
@@ -125,58 +126,31 @@ def load_npz(path: files.PathLike) -> MorphableModel:
         raise FormatError(f"{path}: {error}") from error
 
 
-def _read_obj(path: pathlib.Path):
+def _read_mesh(path: pathlib.Path):
     """Vertices, uv, polygons and uv polygons ([p, 4], -1 fills) of an OBJ file."""
-    vertices, uv, polygons, polygons_uv = [], [], [], []
-    try:
-        with open(files.require_file(path), encoding="utf-8") as stream:
-            for line in stream:
-                word, _, rest = line.partition(" ")
-                if word == "v":
-                    vertices.append([float(x) for x in rest.split()[:3]])
-                elif word == "vt":
-                    uv.append([float(x) for x in rest.split()[:2]])
-                elif word == "f":
-                    corners = [corner.split("/") for corner in rest.split()]
-                    if len(corners) not in (3, 4):
-                        raise ValueError(f"a polygon of {len(corners)} corners")
-                    row = [int(corner[0]) - 1 for corner in corners]
-                    polygons.append(row + [-1] * (4 - len(row)))
-                    if len(corners[0]) > 1 and corners[0][1]:
-                        row = [int(corner[1]) - 1 for corner in corners]
-                        polygons_uv.append(row + [-1] * (4 - len(row)))
-    except (ValueError, IndexError) as error:
-        raise FormatError(f"{path}: not a readable OBJ file ({error}).") from error
-    if not vertices or not all(len(row) == 3 for row in vertices):
+    found = obj_reading.read_polygons(path)
+    if not np.isin(found.sizes, (3, 4)).all():
         raise FormatError(
-            f"{path}: holds no vertices, or some of fewer than three numbers."
+            f"{path}: found polygons of {found.sizes.min()} to {found.sizes.max()} "
+            "corners, expected 3 or 4."
         )
-    try:
-        arrays = (
-            np.array(vertices, np.float32),
-            np.array(uv, np.float32).reshape(-1, 2),
-            np.array(polygons, np.int32).reshape(-1, 4),
-            np.array(polygons_uv, np.int32).reshape(-1, 4),
-        )
-    except (ValueError, OverflowError) as error:
-        raise FormatError(f"{path}: not a readable OBJ file ({error}).") from error
-    if not np.isfinite(arrays[0]).all():
+    if (found.texture_widths < 2).any():
+        raise FormatError(f"{path}: found a 'vt' line of 1 number, expected 2.")
+    table = np.full((2, len(found.sizes), 4), -1, np.int32)
+    table[:, np.arange(4) < found.sizes[:, None]] = found.corners.T
+    polygons, polygons_uv = table
+    uv = found.texture_coordinates.astype(np.float32)
+    if (found.corners[:, 1] < 0).any():
+        uv, polygons_uv = uv[:0], polygons_uv[:0]
+    return _vertices(path, found.vertices), uv, polygons, polygons_uv
+
+
+def _vertices(path: pathlib.Path, values: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        vertices = values.astype(np.float32)
+    if not np.isfinite(vertices).all():
         raise FormatError(f"{path}: holds vertices that are not finite.")
-    return arrays
-
-
-def _read_vertices(path: pathlib.Path) -> np.ndarray:
-    """The vertices of an OBJ file, several times faster than all of it."""
-    try:
-        with open(files.require_file(path), encoding="utf-8") as stream:
-            rows = [line[2:] for line in stream if line.startswith("v ")]
-        numbers = np.array(" ".join(rows).split(), np.float64)
-    except ValueError as error:
-        raise FormatError(f"{path}: not a readable OBJ file ({error}).") from error
-    # Vertices with colours, or too few numbers, are left to the other reader.
-    if not rows or len(numbers) != 3 * len(rows) or not np.isfinite(numbers).all():
-        return _read_obj(path)[0]
-    return numbers.reshape(-1, 3).astype(np.float32)
+    return vertices
 
 
 def load_folder(folder: files.PathLike) -> MorphableModel:
@@ -193,7 +167,7 @@ def load_folder(folder: files.PathLike) -> MorphableModel:
 
     folder = files.require_directory(folder)
     neutral_path = folder / NEUTRAL_MESH
-    neutral, uv, polygons, polygons_uv = _read_obj(neutral_path)
+    neutral, uv, polygons, polygons_uv = _read_mesh(neutral_path)
     identity_paths = sorted(folder.glob("identity*.obj"))
     others = {
         path.stem: path
@@ -219,7 +193,7 @@ def load_folder(folder: files.PathLike) -> MorphableModel:
     def deltas(paths):
         rows = np.zeros((len(paths), *neutral.shape), np.float32)
         for row, path in zip(rows, paths, strict=True):
-            vertices = _read_vertices(path)
+            vertices = _vertices(path, obj_reading.read_vertices(path))
             if vertices.shape != neutral.shape:
                 raise FormatError(
                     f"{path}: {len(vertices)} vertices, expected the {len(neutral)} "
