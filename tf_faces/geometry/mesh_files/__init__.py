@@ -20,7 +20,8 @@ from tf_faces.geometry.mesh import Mesh
 from tf_faces.geometry.mesh_files.glb import read_glb, write_glb
 from tf_faces.geometry.mesh_files.obj import write_obj
 from tf_faces.geometry.mesh_files.obj_reading import read_obj
-from tf_faces.geometry.mesh_files.ply import read_ply, write_ply
+from tf_faces.geometry.mesh_files.ply import write_ply
+from tf_faces.geometry.mesh_files.ply_reading import read_ply
 
 __all__ = [
     "SUFFIXES",
