@@ -131,7 +131,8 @@ def write_page(
 
 
 def _encoded(mesh: Mesh, frame: previews.Frame, scale: float, targets) -> str:
-    moved = mesh.replace(vertices=(mesh.vertices - frame.center) * scale)
+    vertices = (mesh.vertices - frame.center) * scale
+    moved = mesh.replace(vertices=vertices, unit="m")
     return base64.b64encode(glb.glb_bytes(moved, targets)).decode("ascii")
 
 

@@ -17,7 +17,8 @@ from collections.abc import Callable
 from tf_faces.core import files
 from tf_faces.core.errors import InputError
 from tf_faces.geometry.mesh import Mesh
-from tf_faces.geometry.mesh_files.glb import read_glb, write_glb
+from tf_faces.geometry.mesh_files.glb import write_glb
+from tf_faces.geometry.mesh_files.glb_reading import read_glb
 from tf_faces.geometry.mesh_files.obj import write_obj
 from tf_faces.geometry.mesh_files.obj_reading import read_obj
 from tf_faces.geometry.mesh_files.ply import write_ply
