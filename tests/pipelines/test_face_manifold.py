@@ -281,7 +281,7 @@ def test_files_of_faces(tmp_path, model, faces, form):
     else:
         from tf_faces.geometry import mesh_files
 
-        mesh = mesh_files.read_mesh(paths[1])
+        mesh = mesh_files.read_mesh(paths[1]).to_unit("mm")
         expected = model.to_unit("mm").vertices(two.shape[1], two.expression[1])
         np.testing.assert_allclose(
             np.sort(mesh.vertices, axis=0), np.sort(expected, axis=0), atol=1e-2

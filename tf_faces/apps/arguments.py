@@ -16,6 +16,7 @@ from absl import flags
 from absl.flags import argparse_flags
 
 from tf_faces.core.errors import InputError
+from tf_faces.core.units import UNITS
 
 
 class ArgumentParser(argparse_flags.ArgumentParser):
@@ -104,6 +105,20 @@ def add_switch(parser: argparse.ArgumentParser, name: str, text: str) -> None:
         f"--no{name}", dest=name, action="store_false", help=argparse.SUPPRESS
     )
     parser.set_defaults(**{name: None})
+
+
+def add_mesh_unit(parser: argparse.ArgumentParser, text: str) -> None:
+    """Adds `--unit` of written OBJ and PLY files; None if not given.
+
+    Args:
+      parser: of the program.
+      text: what the default is.
+    """
+    parser.add_argument(
+        "--unit",
+        choices=list(UNITS),
+        help=f"of OBJ and PLY files, {text}; GLB is in metres",
+    )
 
 
 # --- types ----------------------------------------------------------------------------

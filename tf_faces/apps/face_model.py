@@ -2,7 +2,8 @@
 
 MODEL is "builtin", "builtin:tiny", "builtin:full", "ict", "makehuman", or the path of a
 model file or folder (BFM.mat, 01_MorphableModel.mat, Model_Shape.mat, BFM2017 .h5,
-FLAME, 3DDFA_V2, Surrey, ICT, MakeHuman, or this package's .npz).
+FLAME, 3DDFA_V2, Surrey, ICT, MakeHuman, or this package's .npz).  `render` and `view`
+take a mesh file (.obj, .ply, .glb) as well.
 
 Examples:
   python tools/face_model.py info builtin --modes
@@ -14,7 +15,7 @@ Examples:
   python tools/face_model.py convert builtin models/BFM.mat
       the built-in face in face3d's layout, for any program that wants a BFM.mat
   python tools/face_model.py convert ict head.glb
-      the mean face as a mesh (.obj, .ply, .glb)
+      the mean face as a mesh (.obj, .ply, .glb); --unit mm for an .obj in millimetres
   python tools/face_model.py convert makehuman models/ --layout 3ddfa
       a folder with Model_Shape.mat and Model_Exp.mat; other layouts: see convert --help
   python tools/face_model.py sample makehuman faces --count 5 --seed 1
@@ -25,12 +26,16 @@ Examples:
       pose, identity and expression from 68 landmarks
   python tools/face_model.py view ict viewer.html
       a page with the face and a slider for every expression; opens offline
+  python tools/face_model.py view scan.obj viewer.html
+      the same of a mesh file; a .glb brings its morph targets as sliders
 """
 
 import argparse
 import functools
 import pathlib
+import sys
 import tempfile
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -45,8 +50,6 @@ from tf_faces.geometry.mesh import Mesh
 from tf_faces.morphable import expressions, fitting, io, textured_heads
 from tf_faces.morphable.formats import companions, makehuman
 from tf_faces.morphable.model import MorphableModel
-
-_MESH_SUFFIXES = (".obj", ".ply", ".glb")
 
 
 def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int:
@@ -79,18 +82,20 @@ def _parser(prog: str | None = None) -> argparse.ArgumentParser:
         help="default by suffix: .npz native, .mat bfm, .h5 bfm2017, .pkl 3ddfa_v2, "
         ".bin surrey",
     )
+    options_of.add_mesh_unit(convert, "that of the model if absent")
 
     sample = command("sample", _sample, "Write random faces as meshes.")
     sample.add_argument("output", type=pathlib.Path, help="folder")
     sample.add_argument("--count", type=int, default=1)
     sample.add_argument("--seed", type=int, default=0)
-    sample.add_argument("--format", choices=[s[1:] for s in _MESH_SUFFIXES],
+    sample.add_argument("--format", choices=[s[1:] for s in mesh_files.SUFFIXES],
                         default="obj")  # fmt: skip
     sample.add_argument("--scale", type=float, default=1.0,
                         help="multiplies the deviations")  # fmt: skip
     sample.add_argument("--neutral", action="store_true", help="no expressions")
+    options_of.add_mesh_unit(sample, "that of the model if absent")
 
-    render = command("render", _render, "Draw a face from several sides.")
+    render = command("render", _render, "Draw a face or a mesh from several sides.")
     render.add_argument("output", type=pathlib.Path, help=".png")
     _face_options(render)
     render.add_argument("--yaw", type=float, nargs="+", default=[0.0, 35.0, 80.0])
@@ -105,8 +110,11 @@ def _parser(prog: str | None = None) -> argparse.ArgumentParser:
     fit.add_argument("--height", type=int, help="of the picture, where none is given")
     fit.add_argument("--width", type=int)
     fit.add_argument("--iterations", type=int, default=4)
+    options_of.add_mesh_unit(fit, "that of the model if absent")
 
-    view = command("view", _view, "Write a page that shows a model with sliders.")
+    view = command(
+        "view", _view, "Write a page that shows a model or a mesh, with sliders."
+    )
     view.add_argument("output", type=pathlib.Path, help=".html")
     _face_options(view)
     return parser
@@ -162,6 +170,33 @@ def _face(model: MorphableModel, options) -> tuple[Mesh, np.ndarray]:
     return visible.mesh(shape, expression, texture), shape
 
 
+def _read_mesh(options) -> tuple[Mesh, dict[str, np.ndarray]] | None:
+    """The mesh and morph targets of the source, or None if it is no mesh file.
+
+    What the file has and a mesh has not is one line each on standard error.
+    """
+    path = pathlib.Path(options.model)
+    if path.suffix.lower() not in mesh_files.SUFFIXES or path.is_dir():
+        return None
+    for name in ("seed", "expression", "skin"):
+        if getattr(options, name) not in (None, ""):
+            raise InputError(
+                f"--{name}: {path} is a mesh, expected a face model for this option."
+            )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        if path.suffix.lower() == ".glb":
+            content = mesh_files.read_glb(path)
+            mesh, targets = content.mesh, content.morph_targets
+        else:
+            mesh, targets = mesh_files.read_mesh(path), {}
+    for warning in caught:
+        print(f"Warning: {warning.message}", file=sys.stderr)
+    if not len(mesh.triangles):
+        raise FormatError(f"{path}: found no triangles, expected a mesh to show.")
+    return mesh, targets
+
+
 # --- commands ----------------------------------------------------------------------
 
 
@@ -198,12 +233,15 @@ def _info(options) -> None:
 
 
 def _convert(options) -> None:
-    model = io.load(options.model)
     output, layout = options.output, options.layout
+    suffix = output.suffix.lower()
+    if options.unit is not None and (layout or suffix not in (".obj", ".ply")):
+        raise InputError(f"--unit: {output} is no OBJ or PLY file, expected one.")
+    model = io.load(options.model)
     if layout is None:
-        suffix = output.suffix.lower()
-        if suffix in _MESH_SUFFIXES:
-            mesh_files.write_mesh(output, io.opaque_part(model).mesh())
+        if suffix in mesh_files.SUFFIXES:
+            mesh = io.opaque_part(model).mesh()
+            mesh_files.write_mesh(output, mesh, options.unit)
             print(f"Wrote {output}")
             return
         layout = io.default_layout(suffix)
@@ -211,7 +249,7 @@ def _convert(options) -> None:
             known = dict.fromkeys(x for y in io.FORMATS.values() for x in y.suffixes)
             raise InputError(
                 f"{output}: suffix {suffix!r}, expected one of "
-                f"{[*known, *_MESH_SUFFIXES]} or --layout."
+                f"{[*known, *mesh_files.SUFFIXES]} or --layout."
             )
     io.save(output, model, layout, original=options.model)
     print(f"Wrote {output} ({layout}); licence of its content: {model.licence}")
@@ -222,6 +260,8 @@ def _sample(options) -> None:
         raise InputError(f"--count must be at least 1, not {options.count}.")
     if options.seed < 0:
         raise InputError(f"--seed must not be negative, not {options.seed}.")
+    if options.unit is not None and options.format == "glb":
+        raise InputError("--unit: found --format glb, which is in metres.")
     model = io.load(options.model)
     visible = io.opaque_part(model)
     rng = np.random.default_rng(options.seed)
@@ -233,7 +273,7 @@ def _sample(options) -> None:
     for number in range(options.count):
         path = options.output / f"face{number:04d}.{options.format}"
         face = visible.mesh(shape[number], expression[number], texture[number])
-        mesh_files.write_mesh(path, face)
+        mesh_files.write_mesh(path, face, options.unit)
     coefficients = options.output / "coefficients.npz"
     files.write_npz(coefficients, shape=shape, expression=expression, texture=texture)
     print(f"Wrote {options.count} faces and {coefficients}")
@@ -242,8 +282,10 @@ def _sample(options) -> None:
 def _render(options) -> None:
     from tf_faces.viz import previews
 
-    model = io.load(options.model)
-    mesh, _ = _face(model, options)
+    if (found := _read_mesh(options)) is not None:
+        mesh, _ = found
+    else:
+        mesh, _ = _face(io.load(options.model), options)
     appearance = "shaded" if options.shaded else "auto"
     picture = previews.render_views(
         mesh, options.yaw, size=options.size, appearance=appearance
@@ -290,7 +332,7 @@ def _fit(options) -> None:
         },
     )
     mesh = io.opaque_part(model).mesh(fit.shape, fit.expression)
-    mesh_files.write_mesh(output / "face.obj", mesh)
+    mesh_files.write_mesh(output / "face.obj", mesh, options.unit)
     if photograph is not None:
         _write_overlay(output / "overlay.png", photograph, points, model, fit)
     print(
@@ -324,6 +366,12 @@ def _write_overlay(path, photograph, points, model, fit) -> None:
 def _view(options) -> None:
     from tf_faces.viz import html_viewer
 
+    if (found := _read_mesh(options)) is not None:
+        mesh, morph_targets = found
+        item = html_viewer.Item(mesh, mesh.name, morph_targets)
+        html_viewer.write_page(options.output, [item], mesh.name)
+        print(f"Wrote {options.output}")
+        return
     model = io.load(options.model)
     mesh, _ = _face(model, options)
     visible = io.opaque_part(model)

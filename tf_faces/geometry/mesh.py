@@ -4,11 +4,10 @@ import dataclasses
 
 import numpy as np
 
+from tf_faces.core import units
 from tf_faces.core.errors import InputError, missing_dependency
+from tf_faces.core.units import UNITS
 from tf_faces.geometry import uv
-
-# Micrometres in one unit of length.
-UNITS = {"um": 1.0, "mm": 1e3, "cm": 1e4, "dm": 1e5, "m": 1e6}
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -25,7 +24,7 @@ class Mesh:
         that U == V and triangles are used for both.
       texture: uint8 [H, W, 3], row 0 at v = 1, or None.
       name: shown by viewers and used as material name.
-      unit: of the vertices, one of UNITS; None where it is not known.
+      unit: of the vertices, one of `core.units.UNITS`; None where it is not known.
 
     Raises:
       InputError: on wrong shapes, indices that point outside, or an unknown unit.
@@ -81,7 +80,7 @@ class Mesh:
         return dataclasses.replace(self, **changes)
 
     def to_unit(self, unit: str) -> "Mesh":
-        """Returns the mesh in another unit of length, one of UNITS.
+        """Returns the mesh in another unit of length, one of `core.units.UNITS`.
 
         Raises:
           InputError: for an unknown unit, or if that of the mesh is not known.
@@ -91,7 +90,7 @@ class Mesh:
                 f"{self.name!r}: the unit of the mesh is not known, so it has no size "
                 f"in {unit!r}; Mesh.replace(unit=...) says what it is."
             )
-        factor = unit_factor(self.unit, unit)
+        factor = units.factor(self.unit, unit)
         if factor == 1:
             return self
         return self.replace(
@@ -176,15 +175,3 @@ class Mesh:
         if self.unit is not None:
             result.units = self.unit
         return result
-
-
-def unit_factor(source: str, target: str) -> float:
-    """The number of `target` units in one `source` unit.
-
-    Raises:
-      InputError: for a name that is not one of UNITS.
-    """
-    for unit in (source, target):
-        if unit not in UNITS:
-            raise InputError(f"unit must be one of {list(UNITS)}. Received: {unit!r}")
-    return UNITS[source] / UNITS[target]

@@ -17,9 +17,9 @@ from collections.abc import Callable
 import numpy as np
 
 from tf_faces.core.errors import InputError
+from tf_faces.core.units import UNITS
 from tf_faces.geometry.mesh import Mesh
 from tf_faces.morphable import model_checks
-from tf_faces.morphable.model_checks import UNITS
 
 _DEFAULT_COLOR = (200.0, 160.0, 140.0)  # Skin of models without texture.
 # Regions whose names begin so are transparent on a face, or mere shadows: drawn like

@@ -5,9 +5,7 @@ from typing import Any
 import numpy as np
 
 from tf_faces.core.errors import InputError
-
-# Micrometres in one unit.
-UNITS = {"um": 1.0, "mm": 1e3, "cm": 1e4, "dm": 1e5, "m": 1e6}
+from tf_faces.core.units import UNITS
 
 
 def _float_array(value, shape, name) -> np.ndarray:

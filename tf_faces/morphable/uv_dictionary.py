@@ -11,8 +11,9 @@ import numpy as np
 
 from tf_faces.core import files, pickle_writing, pickles, short_texts
 from tf_faces.core.errors import FormatError, InputError
+from tf_faces.core.units import UNITS
 from tf_faces.geometry import uv
-from tf_faces.geometry.mesh import UNITS, Mesh
+from tf_faces.geometry.mesh import Mesh
 
 # What menpo's objects hold beside arrays: landmarks, graphs, sparse adjacencies.
 _MENPO_CLASSES = (("menpo", "*"), ("menpo3d", "*"), ("scipy.sparse", "*"))

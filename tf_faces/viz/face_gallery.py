@@ -69,6 +69,7 @@ def write(
     size: int = 384,
     page: bool = True,
     title: str = "Faces",
+    unit: str | None = None,
     total: int | None = None,
     progress: bool = True,
 ) -> Gallery:
@@ -82,11 +83,13 @@ def write(
       size: side of a preview in pixels.
       page: write the viewer, with the first MAXIMUM_PAGE_FACES faces.
       title: of the page.
+      unit: of the OBJ and PLY files; None keeps that of the meshes.
       total: number of entries, for the progress bar.
       progress: show one.
 
     Raises:
-      InputError: for an unknown format, an unusable name, or no entry at all.
+      InputError: for an unknown format, an unusable name, no entry at all, or a unit
+        where that of a mesh is not known.
     """
     for name in formats:
         if name not in FORMATS:
@@ -108,7 +111,7 @@ def write(
             if suffix == "glb":
                 meshes += mesh_files.write_glb(path, entry.mesh, entry.morph_targets)
             else:
-                meshes += mesh_files.write_mesh(path, entry.mesh)
+                meshes += mesh_files.write_mesh(path, entry.mesh, unit)
         view = previews.render_views(entry.mesh, yaws, size=size)
         drawn.append(
             picture_files.write(directory / "previews" / f"{entry.name}.png", view)

@@ -135,7 +135,9 @@ def write_rendered(
         unit="face",
         disable=not sys.stderr.isatty(),
     ) as bar:
-        face_files.write_faces(sets, model, options.render, view, bar.update, rule)
+        face_files.write_faces(
+            sets, model, options.render, view, bar.update, rule, options.unit or "mm"
+        )
 
 
 def write_table(

@@ -9,6 +9,7 @@ from tf_faces.apps import entry
 from tf_faces.apps.arguments import (
     ArgumentParser,
     DefaultsFormatter,
+    add_mesh_unit,
     boolean,
     count,
     not_negative,
@@ -228,6 +229,7 @@ def _add_rendering(parser, default: str) -> None:
         default=default,
         help="what is written of each face",
     )
+    add_mesh_unit(parser, "mm if absent")
     parser.add_argument(
         "--picture_size",
         type=count,

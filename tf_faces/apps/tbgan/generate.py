@@ -59,6 +59,7 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
         default="obj,ply,glb",
         help="some of obj,ply,glb (%(default)s)",
     )
+    options_of.add_mesh_unit(parser, "that of the UV dictionary if absent")
     add("--snapshot", type=options_of.index, help="images shown; newest if absent")
     add("--result_dir", default="results", help="where runs lie (%(default)s)")
     add(
@@ -106,6 +107,7 @@ def _main(arguments: list[str], prog: str | None = None) -> int:
         count=options.count,
         seed=options.seed,
         formats=options.formats,
+        unit=options.unit,
         label=options.label,
         label_weight=options.label_weight,
         expressions=options.expressions,
@@ -134,6 +136,7 @@ def write_gallery(
     count: int,
     seed: int = 0,
     formats: Sequence[str] = ("obj", "ply", "glb"),
+    unit: str | None = None,
     minibatch: int = 8,
     **choices,
 ) -> None:
@@ -145,6 +148,7 @@ def write_gallery(
       count: number of faces.
       seed: of latents and labels.
       formats: some of "obj", "ply", "glb".
+      unit: of the OBJ and PLY files; None keeps that of the UV dictionary.
       minibatch: faces made at once.
       **choices: of `faces`.
 
@@ -167,6 +171,7 @@ def write_gallery(
         faces(pipeline, count, seed, minibatch=minibatch, **choices),
         formats=formats,
         title=f"TBGAN, {pathlib.Path(pipeline.source).name}",
+        unit=unit,
         total=count,
     )
     print(f"Meshes:   {len(gallery.meshes)} files in {output}")

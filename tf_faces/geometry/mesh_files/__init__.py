@@ -1,14 +1,15 @@
 """Mesh files: one call to read or write any of them, chosen by the file's suffix.
 
-| suffix | written                                   | module                |
-|--------|-------------------------------------------|-----------------------|
-| .obj   | text, .mtl and .png beside it if textured | `mesh_files.obj`      |
-| .ply   | binary, .png beside it if textured        | `mesh_files.ply`      |
-| .glb   | one file, texture inside                  | `mesh_files.glb`      |
+| suffix | written                                   | written by, read by  |
+|--------|-------------------------------------------|----------------------|
+| .obj   | text, .mtl and .png beside it if textured | `obj`, `obj_reading` |
+| .ply   | binary, .png beside it if textured        | `ply`, `ply_reading` |
+| .glb   | one file, texture inside, in metres       | `glb`, `glb_reading` |
 
 Reading trusts nothing: what a file claims is checked against its size before memory
 is taken, every index is checked, and neighbouring files are looked for by name in the
-same folder only.
+same folder only.  What a `Mesh` cannot hold is refused by name, or left aside with a
+warning.
 """
 
 import pathlib
@@ -70,14 +71,27 @@ def read_mesh(path: files.PathLike) -> Mesh:
     return _READERS[_checked_suffix(path)](path)
 
 
-def write_mesh(path: files.PathLike, mesh: Mesh) -> list[pathlib.Path]:
+def write_mesh(
+    path: files.PathLike, mesh: Mesh, unit: str | None = None
+) -> list[pathlib.Path]:
     """Writes an OBJ, PLY or GLB file, atomically.
+
+    Args:
+      path: the file.
+      mesh: the mesh.
+      unit: of the numbers in an OBJ or PLY file, which names it in a comment; None
+        keeps that of the mesh.  GLB is in metres whatever is given here; a mesh whose
+        unit is not known is written to it as it is.
 
     Returns:
       All files written, the mesh file last.
 
     Raises:
-      InputError: if the suffix is another one.
+      InputError: if the suffix is another one, the mesh cannot be written, or it is to
+        be brought to a unit and its own is not known.
     """
     path = pathlib.Path(path)
-    return _WRITERS[_checked_suffix(path)](path, mesh)
+    suffix = _checked_suffix(path)
+    if unit is not None and suffix != ".glb":
+        mesh = mesh.to_unit(unit)
+    return _WRITERS[suffix](path, mesh)

@@ -14,10 +14,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tf_faces.core import files
+from tf_faces.core import files, units
 from tf_faces.core.errors import FormatError, InputError, missing_dependency
 from tf_faces.geometry import normals
-from tf_faces.geometry.mesh import Mesh, unit_factor
+from tf_faces.geometry.mesh import Mesh
 from tf_faces.geometry.mesh_files import polygons
 
 _MAGIC = 0x46546C67
@@ -75,7 +75,7 @@ def glb_bytes(
     polygons.require_finite(mesh)
     scale = 1.0
     if mesh.unit is not None:
-        scale = unit_factor(mesh.unit, "m")
+        scale = units.factor(mesh.unit, "m")
         mesh = mesh.to_unit("m")
     split, sources = mesh.split_at_seams()
     texture = split.texture

@@ -21,7 +21,7 @@ import pathlib
 import numpy as np
 
 from tf_faces.core import files, pictures
-from tf_faces.core.errors import FormatError, InputError
+from tf_faces.core.errors import InputError
 from tf_faces.geometry.mesh import Mesh
 from tf_faces.geometry.mesh_files import neighbours, polygons
 

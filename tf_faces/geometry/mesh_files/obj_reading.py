@@ -10,7 +10,8 @@ import numpy as np
 
 from tf_faces.core import files
 from tf_faces.core.errors import FormatError
-from tf_faces.geometry.mesh import UNITS, Mesh
+from tf_faces.core.units import UNITS
+from tf_faces.geometry.mesh import Mesh
 from tf_faces.geometry.mesh_files import materials, neighbours, obj, polygons
 
 # Statements whose last word is a name, which may end with a backslash.

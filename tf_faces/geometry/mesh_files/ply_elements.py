@@ -11,7 +11,7 @@ import re
 import numpy as np
 
 from tf_faces.core.errors import FormatError
-from tf_faces.geometry.mesh import UNITS
+from tf_faces.core.units import UNITS
 from tf_faces.geometry.mesh_files import neighbours
 
 # The longest header and the largest record that are believed.

@@ -47,6 +47,7 @@ def write_faces(
     view: pictures.View | None = None,
     done: Callable[[int], object] = lambda count: None,
     rule: str = "top_left",
+    unit: str = "mm",
 ) -> list[pathlib.Path]:
     """Writes one file a face.
 
@@ -55,11 +56,12 @@ def write_faces(
         drawn one after the other: colours that they share, such as those of a face
         before and after a network, are computed once.
       model: face model of the faces.
-      form: "images" (JPEG as the original's), "obj", "ply" or "glb" (coloured meshes
-        in millimetres, y up).
+      form: "images" (JPEG as the original's), "obj", "ply" or "glb" (coloured meshes,
+        y up).
       view: of the pictures.
       done: called with the number of files after each piece.
       rule: coverage rule of the pictures; "face3d" is the original's.
+      unit: of OBJ and PLY files; GLB is in metres.
 
     Returns:
       The files, in order, set after set.
@@ -76,11 +78,10 @@ def write_faces(
         _write_pictures(sets, visible, view, done, rule)
         return [path for one in sets for path in one.paths(".jpg")]
     written = []
-    in_millimetres = visible.to_unit("mm")
     for one in sets:
         for row, path in enumerate(one.paths(f".{form}")):
             faces = one.faces
-            mesh = in_millimetres.mesh(faces.shape[row], faces.expression[row])
+            mesh = visible.mesh(faces.shape[row], faces.expression[row])
             colors = pictures.colors(visible, faces.texture[row : row + 1])[0]
             mesh = mesh.replace(
                 vertex_colors=np.clip(colors, 0, 1),
@@ -88,7 +89,7 @@ def write_faces(
                 texture_triangles=None,
                 name=path.stem,
             )
-            mesh_files.write_mesh(path, mesh)
+            mesh_files.write_mesh(path, mesh, unit)
             written.append(path)
             done(1)
     return written
