@@ -108,10 +108,10 @@ def find_picture(
         return Picture(picture)
     options, name = _split_options(value)
     names = without_comment(name)
-    while name.startswith(b"-") and b" " in name:
-        # An option that is not known: the name is what is left when words are dropped.
-        name = name.partition(b" ")[2].lstrip()
-        names += without_comment(name)
+    if name.startswith(b"-"):
+        # An option that is not known, with as many arguments as it may have.
+        for word in list(_WORD.finditer(name))[1:]:
+            names += without_comment(name[word.start() :])
     picture = neighbours.find(path, names)
     if picture is None:
         missing.append(names[0].decode("utf-8", "replace"))
