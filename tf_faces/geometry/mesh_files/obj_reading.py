@@ -366,15 +366,15 @@ def _picture(path, found: ObjPolygons, all_placed: bool) -> materials.Picture | 
     missing: list[str] = []
     known = _read_libraries(path, found.libraries, missing)
     if found.material_names:
-        used = {
+        used = [
             None if number < 0 else _material(known, found.material_names[number])
             for number in np.unique(found.materials).tolist()
-        }
+        ]
     else:
         # Without usemtl a single picture is meant for everything, as TBGAN writes it.
-        used = set(known.values()) - {None} or {None}
+        used = [value for value in known.values() if value is not None]
     pictures: set[materials.Picture | None] = set()
-    for value in used:
+    for value in dict.fromkeys(used or [None]):
         picture = value and materials.find_picture(path, value, missing)
         pictures.add(picture or None)
         if len(pictures) > 1 or len(missing) > MAXIMUM_LIBRARIES:

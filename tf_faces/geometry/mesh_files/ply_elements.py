@@ -231,7 +231,7 @@ class Body:
         count_type = self._type(entry.count_type or "")
         self._require(count_type.itemsize, element, position)
         length = np.frombuffer(self.content, count_type, 1, position)[0]
-        if not (0 <= length <= len(self.content) and length == np.floor(length)):
+        if not (0 <= length < np.inf and length == np.floor(length)):
             raise FormatError(
                 f"{self.path}: a list of {float(length):g} entries in an element "
                 f"{element.name!r}."
