@@ -162,6 +162,73 @@ def test_view(tmp_path):
     assert "jaw_open" in text and "built-in face" in text
 
 
+@pytest.mark.parametrize("suffix", mesh_files.SUFFIXES)
+def test_mesh_files_as_sources(tmp_path, capsys, suffix):
+    source = tmp_path / f"my scan{suffix}"
+    assert run("convert", "builtin:tiny", source) == 0
+    drawn = tmp_path / "face.png"
+    assert run("render", source, drawn, "--size", 64, "--yaw", 0, 40) == 0
+    expected = tmp_path / "model.png"
+    assert run("render", "builtin:tiny", expected, "--size", 64, "--yaw", 0, 40) == 0
+    with Image.open(drawn) as ours, Image.open(expected) as theirs:
+        difference = np.abs(np.asarray(ours, float) - np.asarray(theirs, float))
+    assert difference.mean() < 0.5
+    page = tmp_path / "view.html"
+    assert run("view", source, page) == 0
+    assert "<h1>my scan</h1>" in page.read_text("utf-8")
+    assert not capsys.readouterr().err
+
+
+def test_morph_targets_of_a_mesh_become_sliders(model, tmp_path):
+    source = tmp_path / "face.glb"
+    mesh = model.mesh()
+    mesh_files.write_glb(source, mesh, {"puffed cheeks": 0.1 * mesh.vertices})
+    assert run("view", source, tmp_path / "view.html") == 0
+    assert '"sliders": ["puffed cheeks"]' in (tmp_path / "view.html").read_text("utf-8")
+
+
+def test_what_a_mesh_lacks_is_said(tmp_path, capsys):
+    source = tmp_path / "face.obj"
+    source.write_text(
+        "mtllib lost.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nf 1/1 2/1 3/1\n"
+    )
+    assert run("render", source, tmp_path / "a.png", "--size", 16) == 0
+    printed = capsys.readouterr().err
+    assert "Warning: " in printed and "lost.mtl is not in its folder" in printed
+    for option in (["--seed", 1], ["--expression", "happy"], ["--skin", "0"]):
+        assert run("view", source, tmp_path / "a.html", *option) == 2
+        assert f"{option[0]}: {source} is a mesh" in capsys.readouterr().err
+    source.write_text("v 0 0 0\n")
+    assert run("view", source, tmp_path / "a.html") == 2
+    assert "no triangles" in capsys.readouterr().err
+    assert run("view", tmp_path / "no.ply", tmp_path / "a.html") == 2
+    assert "no.ply" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("suffix", "unit", "expected"),
+    [("obj", None, "um"), ("ply", "mm", "mm"), ("obj", "m", "m"), ("glb", None, "m")],
+)
+def test_units_of_meshes(model, tmp_path, suffix, unit, expected):
+    options = [] if unit is None else ["--unit", unit]
+    path = tmp_path / f"face.{suffix}"
+    assert run("convert", "builtin:tiny", path, *options) == 0
+    folder = tmp_path / "many"
+    assert run("sample", "builtin:tiny", folder, "--format", suffix, *options) == 0
+    wanted = model.to_unit(expected)
+    for mesh in (mesh_files.read_mesh(path),
+                 mesh_files.read_mesh(folder / f"face0000.{suffix}")):  # fmt: skip
+        assert mesh.unit == expected
+        size = np.ptp(mesh.vertices, axis=0) / np.ptp(wanted.vertices(), axis=0)
+        np.testing.assert_allclose(size, 1, atol=0.4)
+    np.testing.assert_allclose(
+        mesh_files.read_mesh(path).vertices[: model.vertex_count],
+        wanted.vertices(),
+        rtol=1e-5,
+        atol=1e-5 * np.ptp(wanted.vertices()),
+    )
+
+
 def test_pose_of_fit_matches_the_cameras(model):
     points = np.random.default_rng(0).random((68, 2)) + model.neutral[
         model.landmarks68, :2
@@ -188,6 +255,10 @@ def test_pose_of_fit_matches_the_cameras(model):
         (["render", "builtin:tiny", "a.png", "--expression", "smile=x"], "smile=x"),
         (["render", "builtin:tiny", "a.png", "--skin", "0"], "skin"),
         (["fit", "builtin:tiny", "no.pts", "--output", "o"], "no.pts"),
+        (["convert", "builtin:tiny", "a.glb", "--unit", "mm"], "--unit"),
+        (["convert", "builtin:tiny", "BFM.mat", "--unit", "mm"], "--unit"),
+        (["convert", "builtin:tiny", "a.obj", "--unit", "feet"], "feet"),
+        (["sample", "builtin:tiny", "d", "--format", "glb", "--unit", "m"], "--unit"),
     ],
 )
 def test_mistakes_are_one_sentence(arguments, word, capsys, tmp_path, monkeypatch):

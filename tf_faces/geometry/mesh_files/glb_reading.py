@@ -75,7 +75,9 @@ def read_glb(path: files.PathLike) -> GlbContent:
         )
     tree, binary = glb.unpack(path.read_bytes(), str(path))
     try:
-        return _Reader(path, tree, binary).read()
+        # What leads beyond numbers is found by the checks of what comes out.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return _Reader(path, tree, binary).read()
     except FormatError:
         raise
     except _MALFORMED as error:
@@ -253,8 +255,7 @@ class _Reader(Accessors):
         return result / total[:, None, None]
 
     def _float32(self, values: np.ndarray) -> np.ndarray:
-        with np.errstate(over="ignore"):
-            result = values.astype(np.float32)
+        result = values.astype(np.float32)
         if not np.isfinite(result).all():
             raise FormatError(f"{self.path}: a transform leads beyond float32.")
         return result
