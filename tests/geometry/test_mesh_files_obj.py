@@ -283,6 +283,12 @@ def test_scale_and_offset_of_a_picture(tmp_path):
     )
 
 
+def test_a_library_without_names(tmp_path):
+    picture(tmp_path / "red.png", RED)
+    (tmp_path / "a.mtl").write_text("Kd 1 1 1\nmap_Kd red.png\n")
+    assert shown(read_silently(tmp_path, f"mtllib a.mtl\n{BOTH}{HALF}")) == RED
+
+
 def test_changed_brightness_is_told(tmp_path):
     picture(tmp_path / "red.png", RED)
     (tmp_path / "a.mtl").write_text("newmtl A\nmap_Kd -mm 0.2 0.5 red.png\n")

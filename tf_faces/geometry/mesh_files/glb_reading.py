@@ -55,8 +55,8 @@ def read_glb(path: files.PathLike) -> GlbContent:
 
     Node transforms and skins are applied (what mirrors turns the triangles round), as
     are KHR_texture_transform, the set of texture coordinates that the material names
-    and its colour factor.  Strips and fans become triangles; points and lines are left
-    aside.  Morph targets are joined by name.
+    and, where it has no picture, its colour factor.  Strips and fans become triangles;
+    points and lines are left aside.  Morph targets are joined by name.
 
     Several primitives become one mesh.  It has colours if one has (white elsewhere),
     coordinates if one has ((0, 0) elsewhere), and a texture if all show the same
@@ -88,19 +88,11 @@ def read_glb(path: files.PathLike) -> GlbContent:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Picture:
-    """A picture and the colour that it is multiplied with."""
-
-    image: int
-    factor: tuple[float, float, float]
-
-
-@dataclasses.dataclass(frozen=True)
 class _Part:
-    """One primitive in the place where a node puts it."""
+    """One primitive in the place where a node puts it; `image` is its picture."""
 
     mesh: Mesh
-    picture: _Picture | None
+    image: int | None
     targets: dict[str, np.ndarray]
 
 
@@ -195,19 +187,24 @@ class _Reader(Accessors):
         colors = coordinates = None
         if "COLOR_0" in attributes:
             colors = self.accessor(attributes["COLOR_0"], (3, 4), count, True)[:, :3]
-        picture, factor, set_number, transform = self._material(primitive)
+        image, factor, set_number, transform = self._material(primitive)
         if f"TEXCOORD_{set_number}" in attributes:
             values = self.accessor(attributes[f"TEXCOORD_{set_number}"], (2,), count)
             values = values.astype(np.float64) @ transform[:2, :2].T + transform[:2, 2]
             coordinates = np.stack([values[:, 0], 1 - values[:, 1]], axis=1)
             coordinates = self._float32(coordinates)
-        elif picture is not None:
+        elif image is not None:
             neighbours.warn(
                 self.path, f"a picture needs TEXCOORD_{set_number}, which is absent."
             )
-            picture = None
-        if picture is None and factor != (1, 1, 1):
+            image = None
+        if image is None and factor != (1, 1, 1):
             colors = (np.ones((count, 3)) if colors is None else colors) * factor
+        elif factor != (1, 1, 1):
+            shown = ", ".join(f"{value:.3g}" for value in factor)
+            neighbours.warn(
+                self.path, f"the colour factor ({shown}) of a picture is left aside."
+            )
         return _Part(
             Mesh(
                 vertices=self._float32(_turned(matrices, rest) + matrices[..., 3]),
@@ -215,7 +212,7 @@ class _Reader(Accessors):
                 vertex_colors=None if colors is None else glb.linear_to_srgb(colors),
                 texture_coordinates=coordinates,
             ),
-            None if picture is None else _Picture(picture, factor),
+            image,
             self._targets(primitive, mesh, count, matrices),
         )
 
@@ -350,38 +347,32 @@ class _Reader(Accessors):
             f"{', '.join(extensions) or 'no extension'}, which is not supported."
         )
 
-    def _read_picture(self, picture: _Picture) -> np.ndarray:
-        image = self.item("images", picture.image)
+    def _read_picture(self, number: int) -> np.ndarray:
+        image = self.item("images", number)
         if "bufferView" in image:
             _, content, start, length = self.view(image["bufferView"])
             content = content[start : start + length]
         else:
             content = self.data_uri(image["uri"], "picture")
         try:
-            texture = obj.read_texture(io.BytesIO(content))
+            return obj.read_texture(io.BytesIO(content))
         except FormatError as error:
             raise FormatError(f"{self.path}: {error}") from error
-        if picture.factor == (1, 1, 1):
-            return texture
-        levels = glb.srgb_to_linear(np.arange(256) / 255)[:, None]
-        tinted = glb.linear_to_srgb(levels * np.array(picture.factor))
-        table = np.rint(255 * tinted).astype(np.uint8)
-        return np.stack([table[texture[..., i], i] for i in range(3)], axis=-1)
 
     def _join(self, parts: list[_Part]) -> GlbContent:
         """Joins the parts to one mesh (see `read_glb`)."""
         meshes = [part.mesh for part in parts]
         counts = [len(mesh.vertices) for mesh in meshes]
         offsets = np.cumsum([0, *counts[:-1]])
-        pictures = {part.picture for part in parts}
+        images = {part.image for part in parts}
         texture = None
-        if len(pictures) > 1:
+        if len(images) > 1:
             neighbours.warn(
                 self.path,
                 "read without texture: its parts do not all show the same picture.",
             )
-        elif (picture := pictures.pop()) is not None:
-            texture = self._read_picture(picture)
+        elif (image := images.pop()) is not None:
+            texture = self._read_picture(image)
 
         def joined(name: str, default: float, width: int) -> np.ndarray | None:
             found = [getattr(mesh, name) for mesh in meshes]

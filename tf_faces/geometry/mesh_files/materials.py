@@ -73,6 +73,8 @@ def without_comment(name: bytes) -> list[bytes]:
 def read_library(path: pathlib.Path) -> dict[bytes, bytes | None]:
     """Reads what stands behind `map_Kd` in each material; None where it does not.
 
+    What stands before the first `newmtl` belongs to a material without a name.
+
     Raises:
       FormatError: if it is no text, or larger than any list of materials.
     """
@@ -80,14 +82,14 @@ def read_library(path: pathlib.Path) -> dict[bytes, bytes | None]:
     if size > MAXIMUM_BYTES:
         raise FormatError(f"{path}: {size} bytes, expected at most {MAXIMUM_BYTES}.")
     found: dict[bytes, bytes | None] = {}
-    current = None
+    current = b""
     for line in text_lines(path, path.read_bytes()):
         word, value = [*line.split(maxsplit=1), b"", b""][:2]
         value = value.strip()
         if word.lower() == b"newmtl":
             current = value
             found.setdefault(current, None)
-        elif word.lower() == b"map_kd" and current is not None and value:
+        elif word.lower() == b"map_kd" and value:
             found[current] = value
     return found
 
