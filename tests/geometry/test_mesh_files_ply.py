@@ -91,6 +91,7 @@ def test_remarks_in_the_header(tmp_path):
         (text(["3 0 1 2"], element="triangle"), "'triangle'"),
         (text(["0 1 2"], face=XYZ), "vertex_indices"),
         (text(["4"], face="property int vertex_indices\n"), "no list"),
+        (text(["3 0 1 4000000000"], face=FACES.replace("int", "uint")), "4000000000"),
         (text(["3 0 1 0.5"], face=FACES.replace("int", "float")), "index 0.5"),
         (text(["1.5 0 1 2"]), "list of 1.5"),
         (text(["inf 0 1 2"]), "list of inf"),
@@ -134,11 +135,11 @@ def test_polygons_keep_their_order(tmp_path):
 
 
 @pytest.mark.parametrize("count_type", ["uchar", "int8", "ushort", "int", "uint32"])
-@pytest.mark.parametrize("index_type", ["uchar", "short", "uint16", "int32", "uint"])
+@pytest.mark.parametrize("index_type", ["uchar", "short", "uint16", "int32", "uint64"])
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_types_of_lists(tmp_path, count_type, index_type, order):
     letters = {"uchar": "B", "int8": "b", "ushort": "H", "uint16": "H", "short": "h"}
-    letters |= {"int": "i", "int32": "i", "uint": "I", "uint32": "I"}
+    letters |= {"int": "i", "int32": "i", "uint64": "Q", "uint32": "I"}
     kind = "binary_little_endian" if order == "<" else "binary_big_endian"
     face = f"property list {count_type} {index_type} vertex_index\n"
     header = text(["", ""], face=face).replace("ascii", kind)

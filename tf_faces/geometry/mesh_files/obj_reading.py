@@ -91,14 +91,9 @@ def read_obj(path: files.PathLike) -> Mesh:
         shared = np.array_equal(triangles, texture_triangles)
         if shared and len(coordinates) == len(found.vertices):
             texture_triangles = None
-    with np.errstate(over="ignore"):
-        vertices = found.vertices.astype(np.float32)
-        if coordinates is not None:
-            coordinates = coordinates.astype(np.float32)
-    if not np.isfinite(vertices).all():
-        raise FormatError(f"{path}: a 'v' line holds a number beyond float32.")
+        coordinates = _float32(path, "vt", coordinates)
     return Mesh(
-        vertices=vertices,
+        vertices=_float32(path, "v", found.vertices),
         triangles=triangles,
         vertex_colors=found.colors,
         texture_coordinates=coordinates,
@@ -107,6 +102,14 @@ def read_obj(path: files.PathLike) -> Mesh:
         name=path.stem,
         unit=found.unit,
     )
+
+
+def _float32(path, keyword: str, values: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        result = values.astype(np.float32)
+    if not np.isfinite(result).all():
+        raise FormatError(f"{path}: a {keyword!r} line holds a number beyond float32.")
+    return result
 
 
 # --- statements --------------------------------------------------------------------

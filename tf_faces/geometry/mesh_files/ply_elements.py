@@ -31,6 +31,8 @@ _TYPES = {
     "int32": "i4",
     "uint": "u4",
     "uint32": "u4",
+    "int64": "i8",
+    "uint64": "u8",
     "float": "f4",
     "float32": "f4",
     "double": "f8",

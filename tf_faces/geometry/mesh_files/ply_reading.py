@@ -80,9 +80,10 @@ def _build_mesh(path, header: Header, tables) -> Mesh:
     picked, _ = polygons.fans(sizes)
     triangles = corners[picked]
     if "tristrips" in tables:
-        if len(triangles):
+        strips = _strips(path, tables["tristrips"], len(vertices))
+        if len(strips) and len(triangles):
             raise FormatError(f"{path}: found both faces and strips.")
-        triangles = _strips(path, tables["tristrips"], len(vertices))
+        triangles = np.concatenate([triangles, strips])
     coordinates = texture_triangles = None
     is_complete = True
     corner_coordinates = faces.get("texcoord")
@@ -171,7 +172,7 @@ def _indices(path, entries: np.ndarray, vertex_count: int, least: int) -> np.nda
         wrong |= entries != np.floor(entries)
     if wrong.any():
         raise FormatError(
-            f"{path}: found the vertex index {entries[wrong][0]:g}, expected 0 to "
+            f"{path}: found the vertex index {entries[wrong][0]:.12g}, expected 0 to "
             f"{vertex_count - 1}."
         )
     return entries.astype(np.int32)
