@@ -37,6 +37,22 @@ def test_repr_is_one_short_line():
     )
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"vertices": np.zeros((3, 2))}, "vertices"),
+        ({"triangles": [[0, 1, 9]]}, "triangles must index 5"),
+        ({"texture_triangles": [[0, 1, 2]]}, "texture_triangles must have shape"),
+        ({"texture_triangles": [[0, 1, 6]] * 2}, "must index 6 texture"),
+        ({"texture_triangles": [[0, 1, -1]] * 2}, "must index 6 texture"),
+        ({"texture_triangles": None}, "must have 5 rows"),
+    ],
+)
+def test_parts_that_do_not_fit(changes, message):
+    with pytest.raises(InputError, match=message):
+        with_seam().replace(**changes)
+
+
 def test_units():
     mesh = square(unit="cm")
     np.testing.assert_allclose(mesh.to_unit("mm").vertices, 10 * SQUARE)

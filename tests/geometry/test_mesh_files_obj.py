@@ -15,6 +15,7 @@ from tf_faces.geometry.mesh_files import obj, obj_reading
 POINTS = "v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\n"
 PLACES = "vt 0 0\nvt 1 0\nvt 1 1\nvt 0 1\n"
 BOTH = POINTS + PLACES + "vn 0 0 1\n"
+TRIANGLES = np.array([[0, 1, 2]])
 RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
 
 
@@ -54,6 +55,12 @@ def test_line_ends_and_byte_order_mark(tmp_path, end, mark):
     mesh = read_silently(tmp_path, mark + text.encode())
     assert mesh.vertices.tolist() == [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]]
     assert mesh.triangles.tolist() == [[0, 1, 2], [0, 2, 3]]
+
+
+def test_byte_order_marks_inside(tmp_path):
+    text = POINTS.replace("v 1 1", "\ufeffv 1 1") + "\ufeff f 1 2 3\n"
+    mesh = read_silently(tmp_path, text)
+    assert len(mesh.vertices) == 4 and mesh.triangles.tolist() == [[0, 1, 2]]
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
@@ -418,6 +425,13 @@ def test_styles_of_others_name_no_unit(tmp_path, style):
     mesh_files.write_obj(tmp_path / "a.obj", mesh, obj.STYLES[style])
     has_unit = (tmp_path / "a.obj").read_text().startswith("# unit: cm\n")
     assert has_unit == (style == "plain")
+
+
+def test_nothing_is_not_written(tmp_path):
+    with pytest.raises(InputError, match="at least 1 vertex"):
+        mesh_files.write_obj(tmp_path / "a.obj", Mesh(np.zeros((0, 3)), TRIANGLES[:0]))
+    mesh_files.write_ply(tmp_path / "a.ply", Mesh(np.zeros((0, 3)), TRIANGLES[:0]))
+    assert len(mesh_files.read_ply(tmp_path / "a.ply").vertices) == 0
 
 
 @pytest.mark.parametrize("suffix", mesh_files.SUFFIXES)

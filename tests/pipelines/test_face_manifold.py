@@ -286,6 +286,12 @@ def test_files_of_faces(tmp_path, model, faces, form):
         np.testing.assert_allclose(
             np.sort(mesh.vertices, axis=0), np.sort(expected, axis=0), atol=1e-2
         )
+        again = face_files.write_faces([named], model, form, unit="cm")
+        mesh = mesh_files.read_mesh(again[1])
+        assert mesh.unit == ("m" if form == "glb" else "cm")
+        np.testing.assert_allclose(
+            np.ptp(mesh.to_unit("mm").vertices, 0), np.ptp(expected, 0), rtol=1e-5
+        )
     with pytest.raises(InputError, match="form must be"):
         face_files.write_faces([named], model, "stl")
 

@@ -164,6 +164,16 @@ def test_page_holds_everything_and_escapes_text(model):
     assert "default-src 'none'" in page
 
 
+def test_faces_of_any_unit_are_shown_alike(model):
+    face = model.mesh()
+    targets = expression_targets(model, 1)
+    pages = []
+    for unit in ("um", "m", None):
+        item = html_viewer.Item(face.replace(unit=unit), "a", targets)
+        pages.append(html_viewer.page([item]))
+    assert pages[0] == pages[1] == pages[2]
+
+
 def test_empty_page_is_refused():
     with pytest.raises(InputError, match="0 faces"):
         html_viewer.page([])

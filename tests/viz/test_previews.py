@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from tf_faces.core.errors import InputError
+from tf_faces.geometry import mesh_files
 from tf_faces.geometry.mesh import Mesh
 from tf_faces.viz import face_gallery, pictures, previews, videos
 
@@ -183,6 +184,13 @@ def test_gallery(tmp_path):
     with Image.open(gallery.sheet) as sheet:
         assert sheet.size == (2 * 96 + 12, 32 + 8)
     assert "up" in gallery.page.read_text()
+    known = [face_gallery.Entry("cm", square(texture).replace(unit="cm"))]
+    options = {"size": 16, "page": False, "progress": False}
+    face_gallery.write(tmp_path, known, unit="mm", **options)
+    units = [mesh_files.read_mesh(tmp_path / f"cm.{x}").unit for x in ("obj", "glb")]
+    assert units == ["mm", "m"]
+    with pytest.raises(InputError, match="unit of the mesh is not known"):
+        face_gallery.write(tmp_path, entries, unit="mm", **options)
     with pytest.raises(InputError, match="expected a file name"):
         face_gallery.write(tmp_path, [face_gallery.Entry("../x", square(texture))])
     with pytest.raises(InputError, match="found 'stl'"):

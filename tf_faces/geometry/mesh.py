@@ -58,9 +58,31 @@ class Mesh:
                 f"triangles must index {len(self.vertices)} vertices. Received indices "
                 f"from {self.triangles.min()} to {self.triangles.max()}"
             )
+        if self.texture_coordinates is not None:
+            self._check_texture_triangles(len(self.texture_coordinates))
         if self.unit is not None and self.unit not in UNITS:
             raise InputError(
                 f"unit must be one of {list(UNITS)} or None. Received: {self.unit!r}"
+            )
+
+    def _check_texture_triangles(self, count: int) -> None:
+        if self.texture_triangles is None:
+            if count != len(self.vertices):
+                raise InputError(
+                    f"texture_coordinates must have {len(self.vertices)} rows without "
+                    f"texture_triangles. Received: {count}"
+                )
+            return
+        used = np.asarray(self.texture_triangles)
+        if used.shape != self.triangles.shape:
+            raise InputError(
+                f"texture_triangles must have shape {self.triangles.shape}. "
+                f"Received: {used.shape}"
+            )
+        if used.size and not (0 <= used.min() and used.max() < count):
+            raise InputError(
+                f"texture_triangles must index {count} texture coordinates. Received "
+                f"indices from {used.min()} to {used.max()}"
             )
 
     def __repr__(self) -> str:

@@ -59,9 +59,9 @@ def text_lines(path: pathlib.Path, content: bytes) -> list[bytes]:
             f"{path}: found zero bytes (UTF-16 or no text at all), expected text in "
             "UTF-8 or plain ASCII."
         )
-    return [
-        line.lstrip() for line in content.removeprefix(b"\xef\xbb\xbf").splitlines()
-    ]
+    # Files that were put together have byte order marks inside as well.
+    content = content.replace(b"\xef\xbb\xbf", b"")
+    return [line.lstrip() for line in content.splitlines()]
 
 
 def without_comment(name: bytes) -> list[bytes]:

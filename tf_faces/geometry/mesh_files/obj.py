@@ -134,10 +134,12 @@ def write_obj(
       The files written, the .obj last.
 
     Raises:
-      InputError: if colours or texture coordinates do not fit the mesh, or numbers are
-        not finite.
+      InputError: if colours do not fit the mesh, numbers are not finite, or there is no
+        vertex.
     """
     polygons.require_finite(mesh)
+    if not len(mesh.vertices):
+        raise InputError("OBJ needs a mesh of at least 1 vertex. Received: 0")
     colors = mesh.vertex_colors
     return write_obj_arrays(
         path,

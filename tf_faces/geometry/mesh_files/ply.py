@@ -39,12 +39,6 @@ def write_ply(
     polygons.require_finite(mesh)
     by_corner = mesh.texture_triangles is not None
     has_texture = mesh.texture_coordinates is not None
-    if mesh.texture_coordinates is not None and not by_corner:
-        if len(mesh.texture_coordinates) != len(mesh.vertices):
-            raise InputError(
-                f"texture_coordinates must have {len(mesh.vertices)} rows without "
-                f"texture_triangles. Received: {len(mesh.texture_coordinates)}"
-            )
     kind = "binary_little_endian" if binary else "ascii"
     header = ["ply", f"format {kind} 1.0"]
     written = []
