@@ -1,5 +1,6 @@
 """Every layout: written by the package or by the test itself, and read back."""
 
+import dataclasses
 import pickle
 import sys
 import types
@@ -380,6 +381,9 @@ def test_tbgan_dictionary(tmp_path):
     np.testing.assert_array_equal(
         dictionary.vertices(shape_map, bilinear=False), shape_map[:, row, column].T
     )
+    for unit, expected in (("", None), ("furlong", None), ("mm", "mm")):
+        known = dataclasses.replace(dictionary, unit=unit)
+        assert known.mesh(shape_map).unit == expected
     # menpo itself reads it.
     pytest.importorskip("menpo.image")
     stored = pickle.loads((tmp_path / "512_UV_dict.pkl").read_bytes())
@@ -396,7 +400,6 @@ def test_native_file_is_lossless(small, tmp_path):
     model = builtin.build("tiny").truncate(shape=5)
     io.save(tmp_path / "face.npz", model)
     back = io.load(tmp_path / "face.npz")
-    import dataclasses
 
     for field in dataclasses.fields(MorphableModel):
         mine, theirs = getattr(model, field.name), getattr(back, field.name)

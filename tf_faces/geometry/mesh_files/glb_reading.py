@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tf_faces.core import files
-from tf_faces.core.errors import FormatError
+from tf_faces.core.errors import FormatError, InputError
 from tf_faces.geometry.mesh import Mesh
 from tf_faces.geometry.mesh_files import glb, neighbours, obj, polygons
 from tf_faces.geometry.mesh_files.glb_accessors import MAXIMUM_ROWS, Accessors
@@ -356,7 +356,7 @@ class _Reader(Accessors):
             content = self.data_uri(image["uri"], "picture")
         try:
             return obj.read_texture(io.BytesIO(content))
-        except FormatError as error:
+        except InputError as error:
             raise FormatError(f"{self.path}: {error}") from error
 
     def _join(self, parts: list[_Part]) -> GlbContent:
