@@ -28,6 +28,15 @@ _ARRAYS = (
 
 
 def _build_arrays(size: str) -> dict[str, np.ndarray]:
+    import threadpoolctl
+
+    # Threads of the matrix products spin while they wait for each other: beside other
+    # programs several take many times longer than one.
+    with threadpoolctl.threadpool_limits(1, "blas"):
+        return _arrays(size)
+
+
+def _arrays(size: str) -> dict[str, np.ndarray]:
     grid = shape.make_grid(size)
     triangles, triangles_mouth = shape.make_triangles(grid)
     shape_basis, shape_deviations = modes.make_identity_modes(grid)
@@ -74,7 +83,12 @@ def build(size: str = "default", *, cache: bool = True) -> MorphableModel:
     if arrays is None:
         arrays = _build_arrays(size)
         if cache:
-            files.write_npz(path, compress=False, **arrays)
+            # Not durable: it can be made again, and is checked when it is read.
+            with (
+                files.atomic_path(path, durable=False) as temporary,
+                open(temporary, "wb") as stream,
+            ):
+                np.savez(stream, **arrays)
     return MorphableModel(
         **arrays,
         expression_names=modes.EXPRESSION_NAMES,

@@ -135,16 +135,18 @@ def _kept_columns(gram: np.ndarray, count: int) -> list[int]:
 def _orthonormalise(columns: np.ndarray, count: int) -> tuple[np.ndarray, list[int]]:
     """Orthonormal columns in order, and which of the candidates they come from.
 
-    Three rounds of Cholesky QR in float64 replace Householder QR: the same result to
-    1e-15 at a fraction of the time for tall matrices.
+    Two rounds of Cholesky QR in float64 replace Householder QR: the same result to
+    1e-15 (the columns kept are far from dependent) at a fraction of the time for tall
+    matrices.
     """
     columns /= np.linalg.norm(columns, axis=0)
-    kept = _kept_columns(columns.T @ columns, count)
+    gram = columns.T @ columns
+    kept = _kept_columns(gram, count)
     columns = np.ascontiguousarray(columns[:, kept])
-    for _ in range(3):
-        upper = np.linalg.cholesky(columns.T @ columns).T
-        columns = columns @ np.linalg.inv(upper)
-    return columns, kept
+    gram = gram[np.ix_(kept, kept)]
+    columns = columns @ np.linalg.inv(np.linalg.cholesky(gram).T)
+    gram = columns.T @ columns
+    return columns @ np.linalg.inv(np.linalg.cholesky(gram).T), kept
 
 
 def _fix_signs(columns: np.ndarray) -> np.ndarray:

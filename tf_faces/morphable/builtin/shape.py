@@ -10,7 +10,6 @@ import dataclasses
 import functools
 
 import numpy as np
-import scipy.interpolate
 
 from tf_faces.core import short_texts
 
@@ -121,6 +120,8 @@ def mirrored_gaussian(x, y, centre_x, centre_y, spread_x, spread_y) -> np.ndarra
 
 def _interpolate(table, y):
     """Monotone cubic through a table of (heights, values), constant beyond its ends."""
+    import scipy.interpolate  # Here: half a second that a cached face does not need.
+
     heights, values = table
     curve = scipy.interpolate.PchipInterpolator(heights, values)
     return curve(np.clip(y, heights[0], heights[-1]))

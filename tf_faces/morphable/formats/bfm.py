@@ -30,6 +30,7 @@ RESTRICTED = "as the file's provider grants; models derived from BFM are restric
 TRIMMED_VERTEX_COUNT = 53215
 # The first that lies beside Model_Shape.mat is read.
 EXPRESSION_FILES = ("Model_Expression.mat", "Model_Exp.mat")
+_LARGE = 64 << 20  # Bytes of a file that is not compressed.
 _MODEL_SHAPE_VARIABLES = (
     *("mu_shape", "w", "tri", "sigma", "keypoints"),
     *("tex", "w_tex", "alpha_tex"),
@@ -160,11 +161,28 @@ def flat_columns(array: np.ndarray) -> np.ndarray:
 
 
 def save_mat(path: files.PathLike, variables: dict[str, Any]) -> None:
-    """Writes MATLAB variables, compressed, vectors as columns; atomic."""
+    """Writes MATLAB variables, vectors as columns; atomic.
+
+    Compressed unless large: the digits of modes hardly shrink, and packing those of a
+    full model takes a minute.
+    """
     import scipy.io
 
     with files.atomic_path(path) as temporary, open(temporary, "wb") as stream:
-        scipy.io.savemat(stream, variables, do_compression=True, oned_as="column")
+        scipy.io.savemat(
+            stream,
+            variables,
+            do_compression=_size(variables) < _LARGE,
+            oned_as="column",
+        )
+
+
+def _size(variables: dict[str, Any]) -> int:
+    """Bytes of the arrays in variables and structs."""
+    return sum(
+        _size(value) if isinstance(value, dict) else np.asarray(value).nbytes
+        for value in variables.values()
+    )
 
 
 def with_modes(model: MorphableModel) -> MorphableModel:
@@ -195,7 +213,8 @@ def save_bfm(path: files.PathLike, model: MorphableModel) -> None:
     """Writes `BFM.mat` in face3d's layout (micrometres, clockwise, 1-based).
 
     Models of other units, windings and kinds are converted; a model without texture
-    gets its plain skin colour with one column of zeros.
+    gets its plain skin colour with one column of zeros.  Modes are written in single
+    precision, as the original's loader takes them.
 
     Raises:
       InputError: if the model has no landmarks.
@@ -203,13 +222,13 @@ def save_bfm(path: files.PathLike, model: MorphableModel) -> None:
     model = bfm_form(model, "BFM.mat")
     fields = {
         "shapeMU": flat_columns(model.mean).astype(np.float64),
-        "shapePC": flat_columns(model.shape_basis).astype(np.float64),
+        "shapePC": flat_columns(model.shape_basis),
         "shapeEV": model.shape_deviations.reshape(-1, 1).astype(np.float64),
         "expMU": flat_columns(model.mean_expression).astype(np.float64),
-        "expPC": flat_columns(model.expression_basis).astype(np.float64),
+        "expPC": flat_columns(model.expression_basis),
         "expEV": model.expression_deviations.reshape(-1, 1).astype(np.float64),
         "texMU": flat_columns(model.colors()).astype(np.float64),
-        "texPC": flat_columns(model.texture_basis).astype(np.float64),
+        "texPC": flat_columns(model.texture_basis),
         "texEV": model.texture_deviations.reshape(-1, 1).astype(np.float64),
         "tri": model.triangles.T.astype(np.float64) + 1,
         "tri_mouth": model.triangles_mouth.T.astype(np.float64) + 1,
