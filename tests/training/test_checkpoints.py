@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pathlib
 
 import numpy as np
 import pytest
@@ -117,6 +118,76 @@ def test_full_disk_keeps_the_former_snapshot(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert [path.name for path in tmp_path.iterdir()] == ["snapshot-000000001"]
     assert checkpoints.load_newest(tmp_path).images == 1
+
+
+def test_files_and_folder_are_on_the_disk_before_the_snapshot_has_its_name(
+    tmp_path, monkeypatch
+):
+    calls = []
+    fsync, replace = os.fsync, os.replace
+
+    def recorded_fsync(descriptor):
+        fsync(descriptor)
+        path = pathlib.Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        size = path.stat().st_size if path.is_file() else None
+        calls.append(("fsync", path.relative_to(tmp_path).as_posix(), size))
+
+    def recorded_replace(source, target):
+        names = sorted(path.name for path in source.iterdir())
+        calls.append(("replace", source.name, target.name, names))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", recorded_fsync)
+    monkeypatch.setattr(os, "replace", recorded_replace)
+    snapshot = save(tmp_path, 7)
+    hidden = ".snapshot-000000007.incomplete"
+    names = ["G.npz", "counter.npz", "manifest.json"]
+    # Whole files, flushed before they are synced; then their folder; then the rename.
+    sizes = [(snapshot / name).stat().st_size for name in names]
+    assert calls == [
+        *(
+            ("fsync", f"{hidden}/{name}", size)
+            for name, size in zip(names, sizes, strict=True)
+        ),
+        ("fsync", hidden, None),
+        ("replace", hidden, snapshot.name, names),
+        ("fsync", ".", None),
+    ]
+    assert min(sizes) > 100
+
+
+def test_a_damaged_snapshot_makes_room_only_for_a_whole_one(tmp_path, monkeypatch):
+    damaged = save(tmp_path, 5)
+    (damaged / "G.npz").write_bytes(b"")
+
+    def fails(stream, **arrays):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(np, "savez", fails)
+    with pytest.raises(TfFacesError, match="newest whole snapshot is snapshot-0000"):
+        save(tmp_path, 5)
+    assert [path.name for path in tmp_path.iterdir()] == [damaged.name]
+
+
+def test_leftovers_of_a_removal_are_cleared_away(tmp_path):
+    (tmp_path / ".snapshot-000000001.removed").mkdir()
+    (tmp_path / ".another").mkdir()
+    save(tmp_path, 5)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".another",
+        "snapshot-000000005",
+    ]
+
+
+def test_snapshots_are_ordered_by_number(tmp_path):
+    for images in (999, 12, 1_500_000_000, 2000):
+        save(tmp_path, images)
+    (tmp_path / "snapshot-draft").mkdir()
+    assert checkpoints.newest(tmp_path).name == "snapshot-1500000000"
+    save(tmp_path, 2500, keep=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "snapshot-000002500", "snapshot-1500000000", "snapshot-draft",
+    ]  # fmt: skip
 
 
 def test_saving_again_over_a_damaged_one(tmp_path):

@@ -224,6 +224,14 @@ def _synced(path: pathlib.Path) -> Iterator[Any]:
         os.fsync(stream.fileno())
 
 
+def _sync_directory(path: pathlib.Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 @contextlib.contextmanager
 def _replacing_directory(final: pathlib.Path) -> Iterator[pathlib.Path]:
     """Like `files.atomic_directory`, but an existing (damaged) folder makes room."""
@@ -231,9 +239,12 @@ def _replacing_directory(final: pathlib.Path) -> Iterator[pathlib.Path]:
     temporary.mkdir()
     try:
         yield temporary
+        # Names as well as contents are on the disk before the folder gets its own.
+        _sync_directory(temporary)
         if final.exists():
             _remove(final)
         os.replace(temporary, final)
+        _sync_directory(final.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
