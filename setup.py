@@ -5,8 +5,11 @@ compiled into the package.  Under pip's build isolation TensorFlow is hidden; th
 without a compiler, nothing is compiled, and the op builds itself on first use (or runs
 in plain TensorFlow).  To compile at installation:
 
-    pip install tensorflow
+    pip install tensorflow 'setuptools>=77'
     pip install --no-build-isolation .
+
+Kernels for GPUs are compiled where nvcc is found and a GPU is visible; where images are
+built without one, NVCC=nvcc in the environment asks for them.
 """
 
 import importlib.util
