@@ -58,6 +58,53 @@ def test_the_real_one_is_imported_and_run_in_silence():
     assert (done.returncode, done.stdout, done.stderr) == (0, "2 True\n", "")
 
 
+def test_a_program_is_silent():
+    program = (
+        "import sys\n"
+        "from tf_faces.apps import train\n"
+        "status = train.main(['--preset', 'smoke', '--dry_run'])\n"
+        "assert 'tensorflow' in sys.modules\n"
+        "sys.exit(status)\n"
+    )
+    done = run(program)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert "Dry run" in done.stdout
+
+
+DRAW = """
+import sys
+import numpy as np
+from tf_faces.apps import entry
+from tf_faces.data import picture_sets
+from tf_faces.morphable import io
+from tf_faces.morphable.coefficients import FaceCoefficients
+
+def draw(arguments):
+    model = io.load("builtin:tiny")
+    lengths = len(model.shape_deviations), len(model.expression_deviations)
+    faces = FaceCoefficients(*(np.zeros((40, length)) for length in lengths))
+    options = picture_sets.PictureOptions(size=32)
+    picture_sets.write_set(sys.argv[1], "builtin:tiny", faces, options, workers=2)
+    print("tensorflow" in sys.modules)
+
+if __name__ == "__main__":
+    sys.exit(entry.run(draw))
+"""
+
+
+def test_worker_processes_are_silent(tmp_path):
+    (tmp_path / "draw.py").write_text(DRAW)
+    program = f"import runpy, sys; sys.argv = ['draw.py', {str(tmp_path / 'set')!r}]\n"
+    program += "runpy.run_path('draw.py', run_name='__main__')"
+    done = run(program, tmp_path, TF_FACES_CACHE=os.environ["TF_FACES_CACHE"])
+    ours = ("Compiling the rasteriser", "Compiled the rasteriser")
+    said = [line for line in done.stderr.splitlines() if not line.startswith(ours)]
+    assert (done.returncode, said) == (0, []), done.stderr
+    # The workers alone have imported it.
+    assert done.stdout == "False\n"
+    assert len(list((tmp_path / "set").rglob("*.jpg"))) == 40
+
+
 def test_mere_imports_of_the_package_leave_tensorflow_as_it_is():
     program = (
         "import sys; before = list(sys.meta_path)\n"
