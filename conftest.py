@@ -5,8 +5,9 @@ import pathlib
 
 import pytest
 
-# Quiet before TensorFlow is first imported; results do not depend on it.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+from tf_faces.core import quiet_tensorflow
+
+quiet_tensorflow.on_first_import()
 
 ROOT = pathlib.Path(__file__).resolve().parent
 

@@ -5,12 +5,14 @@ compiled into the package.  Under pip's build isolation TensorFlow is hidden; th
 without a compiler, nothing is compiled, and the op builds itself on first use (or runs
 in plain TensorFlow).  To compile at installation:
 
-    pip install tensorflow
+    pip install tensorflow 'setuptools>=77'
     pip install --no-build-isolation .
+
+Kernels for GPUs are compiled where nvcc is found and a GPU is visible; where images are
+built without one, NVCC=nvcc in the environment asks for them.
 """
 
 import importlib.util
-import os
 import pathlib
 import sys
 
@@ -25,7 +27,6 @@ class BuildOp(build_ext):
     """Compiles the op with TensorFlow's own flags; failing is not fatal."""
 
     def run(self):
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         if importlib.util.find_spec("tensorflow") is None:
             self.warn(
                 "TensorFlow is not visible here, so the rasteriser's op is compiled on "
@@ -34,8 +35,10 @@ class BuildOp(build_ext):
             return
         sys.path.insert(0, str(ROOT))
         try:
+            from tf_faces.core import quiet_tensorflow
             from tf_faces.ops.render_depth import build
 
+            quiet_tensorflow.on_first_import()
             source = ROOT / PACKAGE.replace(".", "/")
             package = source if self.inplace else self._built_package()
             package.mkdir(parents=True, exist_ok=True)

@@ -190,7 +190,15 @@ class Discriminator(_Network):
         return x[:, :1], x[:, 1:]
 
 
-class _Optimizer:
+class Optimizer:
+    """Adam of TensorFlow 1, with one op a variable.
+
+    Attributes:
+      variables: what is trained.
+      slots: first and second moment of each.
+      powers: the constants to the power of the next step.
+    """
+
     def __init__(self, variables, beta1=0.0, beta2=0.99, epsilon=1e-8):
         self.variables = list(variables)
         self.constants = {"beta1": beta1, "beta2": beta2, "epsilon": epsilon}
@@ -241,8 +249,8 @@ class Step:
         self.average = Generator(generator)
         self.discriminator = Discriminator(discriminator)
         self.smoothing = smoothing
-        self._g_optimizer = _Optimizer(self.generator.variables.values())
-        self._d_optimizer = _Optimizer(self.discriminator.variables.values())
+        self.g_optimizer = Optimizer(self.generator.variables.values())
+        self.d_optimizer = Optimizer(self.discriminator.variables.values())
 
     def __call__(self, reals, labels, drawn, rate, floor=0, fraction=None):
         """One pair of steps; returns the means of D's and G's losses.
@@ -254,11 +262,12 @@ class Step:
           rate: learning rate.
           floor, fraction: level of detail.
         """
-        d_loss = self._discriminator(reals, labels, drawn, rate, floor, fraction)
-        g_loss = self._generator(drawn, rate, floor, fraction)
+        d_loss = self.train_discriminator(reals, labels, drawn, rate, floor, fraction)
+        g_loss = self.train_generator(drawn, rate, floor, fraction)
         return d_loss, g_loss
 
-    def _discriminator(self, reals, labels, drawn, rate, floor, fraction):
+    def train_discriminator(self, reals, labels, drawn, rate, floor=0, fraction=None):
+        """The first half: D's step, and the average's."""
         level = (floor, fraction)
         judge = self.discriminator
         variables = list(judge.variables.values())
@@ -279,13 +288,14 @@ class Step:
             loss += tf.nn.softmax_cross_entropy_with_logits(labels, fake_logits)
             loss = tf.reduce_mean(loss)
         # Before the update of G, so that the average sees the former step's.
-        self._d_optimizer.apply(tape.gradient(loss, variables), rate)
+        self.d_optimizer.apply(tape.gradient(loss, variables), rate)
         for name, variable in self.average.variables.items():
             new = self.generator.variables[name]
             variable.assign(_lerp(new, variable, self.smoothing))
         return loss
 
-    def _generator(self, drawn, rate, floor, fraction):
+    def train_generator(self, drawn, rate, floor=0, fraction=None):
+        """The second half: G's step."""
         level = (floor, fraction)
         variables = list(self.generator.variables.values())
         labels = tf.nn.softmax(drawn.generator_labels)
@@ -294,5 +304,5 @@ class Step:
             scores, logits = self.discriminator(fakes, *level)
             loss = -scores + tf.nn.softmax_cross_entropy_with_logits(labels, logits)
             loss = tf.reduce_mean(loss)
-        self._g_optimizer.apply(tape.gradient(loss, variables), rate)
+        self.g_optimizer.apply(tape.gradient(loss, variables), rate)
         return loss

@@ -52,3 +52,28 @@ def test_freed_memory_is_paged_in_once():
         faults[case] = int(done.stdout)
     pages = (2 * 5 << 21) // os.sysconf("SC_PAGESIZE")  # Of both arrays, once.
     assert faults["returned"] - faults["kept"] > 20 * pages
+
+
+def test_an_nvidia_gpu_shows_by_its_files(tmp_path, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev" / "nvidiactl").touch()  # The driver's, without a card.
+    assert not machine.sees_nvidia_gpu(tmp_path)
+    (tmp_path / "dev" / "nvidia0").touch()
+    assert machine.sees_nvidia_gpu(tmp_path)
+    for hidden in ("", "-1"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+        assert not machine.sees_nvidia_gpu(tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert machine.sees_nvidia_gpu(tmp_path)
+
+
+def test_an_nvidia_gpu_under_windows(tmp_path, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev" / "dxg").touch()
+    assert not machine.sees_nvidia_gpu(tmp_path)
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    assert machine.sees_nvidia_gpu(tmp_path)

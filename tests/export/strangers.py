@@ -6,9 +6,14 @@ import sys
 
 import numpy as np
 
+from tf_faces.core import tensorflow_log_filter
+
 
 def run(program: str, path, inputs: dict, folder) -> dict:
     """Runs `program EXPORT INPUTS OUTPUTS` in a process without the package.
+
+    The program must end well and say nothing on standard error, but for what every
+    import of TensorFlow says.
 
     Args:
       program: Python source; reads the arrays of INPUTS, writes those of OUTPUTS.
@@ -28,5 +33,8 @@ def run(program: str, path, inputs: dict, folder) -> dict:
         timeout=300,
     )  # fmt: skip
     assert finished.returncode == 0, finished.stderr[-3000:]
+    lines = finished.stderr.encode().splitlines(keepends=True)
+    said = b"".join(tensorflow_log_filter.kept(lines, 3, without_gpu=True))
+    assert not said, said.decode()[:3000]
     with np.load(folder / "outputs.npz") as stored:
         return dict(stored)

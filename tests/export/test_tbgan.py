@@ -37,6 +37,30 @@ assert not [name for name in sys.modules if name.startswith("tf_faces")], "impor
 """
 
 
+# Runs without this package: a sum of the images and the square of its gradient, each
+# with its derivative with respect to the latents.
+DIFFERENTIATOR = """
+import sys
+import numpy as np
+import tensorflow as tf
+path, inputs, outputs = sys.argv[1:]
+with np.load(inputs) as stored:
+    latents, labels, weights = (
+        tf.constant(stored[name]) for name in ("latents", "labels", "weights")
+    )
+loaded = tf.saved_model.load(path)
+serve = loaded.signatures["serving_default"]
+with tf.GradientTape() as outer:
+    outer.watch(latents)
+    with tf.GradientTape() as inner:
+        inner.watch(latents)
+        total = tf.reduce_sum(serve(latents=latents, labels=labels)["images"] * weights)
+    first = inner.gradient(total, latents)
+    square = tf.reduce_sum(first**2)
+np.savez(outputs, first=first, second=outer.gradient(square, latents))
+"""
+
+
 def make_pipeline(label_size=7, channels=9, dtype="float32"):
     generator = networks.Generator(
         networks.GeneratorConfig(
@@ -86,6 +110,32 @@ def test_a_process_without_the_package_gets_the_same(
         found["generate1_images"][0],
         atol=tolerance,
     )
+
+
+def test_an_export_has_the_derivatives_of_the_network(tmp_path):
+    pipeline = make_pipeline()
+    path = export_tbgan.export(pipeline, tmp_path / "tbgan")
+    latents = tf.constant(pipeline.random_latents(2))
+    labels = tf.constant(pipeline.labels_for(pipeline.random_labels(2)))
+    weights = tf.random.stateless_normal([2, 32, 32, 9], [1, 2])
+    inputs = {"latents": latents, "labels": labels, "weights": weights}
+    found = strangers.run(DIFFERENTIATOR, path, inputs, tmp_path)
+
+    def images():
+        return pipeline.generator(latents, labels, pipeline.level_of_detail)
+
+    with tf.GradientTape() as outer:
+        outer.watch(latents)
+        with tf.GradientTape() as inner:
+            inner.watch(latents)
+            total = tf.reduce_sum(images() * weights)
+        first = inner.gradient(total, latents)
+        square = tf.reduce_sum(first**2)
+    second = outer.gradient(square, latents)
+    for name, expected in (("first", first), ("second", second)):
+        scale = tf.reduce_max(tf.abs(expected)).numpy()
+        assert scale > 0.1
+        np.testing.assert_allclose(found[name], expected, atol=1e-4 * scale)
 
 
 def test_pipeline_from_the_export_makes_the_same_meshes(tmp_path):

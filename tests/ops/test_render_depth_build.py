@@ -1,12 +1,16 @@
 """Building the op on demand, and what happens where it cannot be built."""
 
+import ctypes
+import errno
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tf_faces.ops.render_depth import build
 
@@ -44,6 +48,86 @@ def test_without_a_compiler_one_warning_and_the_same_picture(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "43"  # x + y < 9 in 0..7; the slanted side is open.
     assert done.stderr.count("render_depth: drawing in plain TensorFlow") == 1
+    assert "Compiling" not in done.stderr
+
+
+def test_with_a_cache_that_cannot_be_written_one_warning_and_the_same_picture(tmp_path):
+    """A file in the place of the folder stops the superuser too."""
+    if build.compiler() is None:
+        pytest.skip("no C++ compiler")
+    (tmp_path / "cache").write_text("")
+    done = run(PROGRAM, TF_FACES_CACHE=str(tmp_path / "cache"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "43"
+    assert done.stderr.count("render_depth: drawing in plain TensorFlow") == 1
+    assert f"{tmp_path / 'cache'}" in done.stderr
+    assert "Not a directory" in done.stderr
+
+
+@pytest.fixture
+def small_sources(tmp_path, monkeypatch):
+    """Sources of a library that needs no header, compiled in no time."""
+    if build.compiler() is None:
+        pytest.skip("no C++ compiler")
+    sources = tmp_path / "package" / "cc"
+    (sources / "ops").mkdir(parents=True)
+    (sources / "kernels").mkdir()
+    (sources / "ops" / "declared.cc").write_text("static int declared = 3;\n")
+    (sources / "kernels" / "render_depth_kernels.cc").write_text(
+        'extern "C" int one() { return declared; }\n'
+    )
+    (sources / "kernels" / "loops.cc").write_text('extern "C" int two() { return 4; }')
+    monkeypatch.setattr(build, "SOURCES", sources)
+    monkeypatch.setenv("TF_FACES_CACHE", str(tmp_path / "cache"))
+    return sources
+
+
+def test_a_cache_with_spaces_and_other_letters(
+    small_sources, tmp_path, monkeypatch, capsys
+):
+    folder = tmp_path / "Größe mit 空白 'und' $HOME"
+    monkeypatch.setenv("TF_FACES_CACHE", str(folder))
+    path = build.library_path()
+    assert folder in path.parents
+    library = ctypes.CDLL(str(path))
+    assert (library.one(), library.two()) == (3, 4)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("Compiling the rasteriser once")
+    assert re.fullmatch(r"Compiled the rasteriser in \d+ seconds\.", second)
+    # Neither compiled nor announced again; nothing but the library stays.
+    assert build.library_path() == path
+    assert capsys.readouterr().err == ""
+    left = {found.name for found in folder.rglob("*") if found.is_file()}
+    assert left == {"lock", build.LIBRARY_NAME}
+
+
+def test_without_locks_processes_compile_apart(small_sources, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(build.fcntl, "flock", refuse)
+    assert ctypes.CDLL(str(build.library_path())).two() == 4
+
+
+def test_units_are_compiled_side_by_side(small_sources, tmp_path, monkeypatch):
+    """Each unit waits for the other one to start, at most five seconds."""
+    compiler = tmp_path / "compiler"
+    compiler.write_text(
+        "#!/bin/sh\n"
+        'for word; do [ "$before" = -o ] && target="$word"; before="$word"; done\n'
+        'case "$target" in *.o) ;; *) echo made > "$target"; exit 0;; esac\n'
+        f'touch "$target" "{tmp_path}/$(basename "$target")"\n'
+        "for moment in $(seq 100); do\n"
+        f'  [ -e "{tmp_path}/loops.o" ] && '
+        f'[ -e "{tmp_path}/render_depth_kernels.o" ] && exit 0\n'
+        "  sleep 0.05\n"
+        "done\n"
+        "exit 1\n"
+    )
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    monkeypatch.setattr(build.machine, "processors", lambda: 2)
+    assert build.library_path().read_text() == "made\n"
 
 
 def test_a_failing_compiler_leaves_nothing_behind(tmp_path, monkeypatch):
@@ -77,20 +161,41 @@ def test_processes_that_build_at_once_share_one_library(tmp_path):
             cwd=ROOT,
             env={**os.environ, **environment},
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
         )
         for _ in range(3)
     ]
-    paths = {process.communicate()[0].strip() for process in processes}
+    said = [process.communicate() for process in processes]
+    paths = {output.strip() for output, _ in said}
+    assert sum("Compiling" in errors for _, errors in said) == 1
     assert len(paths) == 1
     assert pathlib.Path(paths.pop()).read_text() == "made\n"
-    objects = sum(1 for path in build.SOURCES.rglob("*.cc") if ".cu." not in path.name)
-    assert len(counter.read_text().splitlines()) == objects + 1
+    units = len(list((build.SOURCES / "kernels").glob("*.cc")))
+    assert len(counter.read_text().splitlines()) == units + 1
+
+
+def test_gpu_kernels_need_a_gpu_or_the_wish(tmp_path, monkeypatch):
+    nvcc = tmp_path / "nvcc"
+    nvcc.write_text("#!/bin/sh\n")
+    nvcc.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(tf.test, "is_built_with_cuda", lambda: True)
+    assert build.cuda_compiler() is None  # NVCC is empty.
+    monkeypatch.setenv("NVCC", "nvcc")
+    assert build.cuda_compiler() == str(nvcc)
+    monkeypatch.delenv("NVCC")
+    for visible in (True, False):
+        monkeypatch.setattr(build.machine, "sees_nvidia_gpu", lambda seen=visible: seen)
+        assert build.cuda_compiler() == (str(nvcc) if visible else None)
+    monkeypatch.setenv("NVCC", "nvcc")
+    monkeypatch.setattr(tf.test, "is_built_with_cuda", lambda: False)
+    assert build.cuda_compiler() is None
 
 
 @pytest.mark.slow
 def test_gpu_kernels_compile_and_load(tmp_path, monkeypatch):
-    monkeypatch.delenv("NVCC")
+    monkeypatch.setenv("NVCC", "nvcc")
     if build.cuda_compiler() is None:
         pytest.skip("no nvcc, or TensorFlow without GPUs")
     monkeypatch.setenv("TF_FACES_CACHE", str(tmp_path))
@@ -106,7 +211,9 @@ def test_gpu_kernels_compile_and_load(tmp_path, monkeypatch):
     assert done.returncode == 0, done.stderr
     if "built without GPU kernels" in done.stderr:
         # A mistake in our own source is no misfit.
-        assert "render_depth_gpu.cu.cc(" not in done.stderr, done.stderr
+        assert not re.search(r"render_depth_gpu\w*\.[a-z.]+[(:]\d", done.stderr), (
+            done.stderr
+        )
         pytest.skip("this nvcc does not fit this TensorFlow")
     assert done.stdout == "['CPU', 'CPU', 'GPU', 'GPU']\n" * 2
 
@@ -146,6 +253,22 @@ def test_an_installed_library_is_taken_if_it_fits(tmp_path, monkeypatch):
         build.library_path()
 
 
+def test_an_installed_library_without_gpu_kernels_is_no_match_where_they_are_wanted(
+    small_sources, monkeypatch
+):
+    library = small_sources.parent / build.LIBRARY_NAME
+    library.write_text("library")
+    stamp = library.with_suffix(".key")
+    stamp.write_text(build._key())
+    assert build.library_path() == library
+    monkeypatch.setattr(build, "cuda_compiler", lambda: "/bin/false")
+    assert build.library_path() != library
+    stamp.write_text(build._key(build._WITH_GPU))
+    assert build.library_path() == library
+    monkeypatch.setattr(build, "cuda_compiler", lambda: None)
+    assert build.library_path() == library
+
+
 def test_nothing_is_compiled_or_imported_by_importing(tmp_path):
     program = (
         "import sys\n"
@@ -164,8 +287,6 @@ def test_nothing_is_compiled_or_imported_by_importing(tmp_path):
 
 def test_reference_needs_standard_ops_only(tmp_path):
     """A SavedModel of the reference loads where our library is unknown."""
-    import tensorflow as tf
-
     from tf_faces.ops import render_depth
 
     class Drawing(tf.Module):

@@ -31,6 +31,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 
+from tf_faces.core import quiet_tensorflow
 from tf_faces.core.errors import TfFacesError
 
 Program = Callable[[list[str]], int | None]
@@ -49,9 +50,7 @@ def run(program: Program, arguments: Sequence[str] | None = None) -> int:
       The exit status of the table above.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    # TensorFlow's own remarks on GPUs and graph rewriting tell users nothing; its
-    # errors arrive as exceptions.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    quiet_tensorflow.on_first_import()
     try:
         return program(arguments) or 0
     except SystemExit as stop:  # argparse ends --help this way.

@@ -1,8 +1,10 @@
-"""What the machine offers a program: processors and memory."""
+"""What the machine offers a program: processors, graphics cards and memory."""
 
 import ctypes
 import os
+import pathlib
 import re
+import shutil
 
 from tf_faces.core.errors import InputError
 
@@ -18,6 +20,27 @@ def processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def sees_nvidia_gpu(root: str | os.PathLike = "/") -> bool:
+    """Tells whether programs here can see an NVIDIA GPU, without starting TensorFlow.
+
+    Looks for the driver's files, which containers without a GPU lack, and heeds
+    CUDA_VISIBLE_DEVICES.  Under Windows the Linux side has other files; there
+    `nvidia-smi` on the path counts.
+
+    Args:
+      root: the folder that holds dev and proc.
+    """
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None and chosen.strip() in ("", "-1"):
+        return False
+    root = pathlib.Path(root)
+    if any(root.glob("dev/nvidia[0-9]*")) or any(
+        root.glob("proc/driver/nvidia/gpus/*")
+    ):
+        return True
+    return (root / "dev" / "dxg").exists() and shutil.which("nvidia-smi") is not None
 
 
 def keep_freed_memory(shared_by_threads: bool = False) -> None:

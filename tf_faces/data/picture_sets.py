@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 import tqdm
 
-from tf_faces.core import files, machine, seeding
+from tf_faces.core import files, machine, quiet_tensorflow, seeding
 from tf_faces.core import pictures as picture_files
 from tf_faces.core.errors import InputError
 from tf_faces.data import coefficient_tables
@@ -288,6 +288,7 @@ def _start_worker(*arguments) -> None:
 
     # The parent alone answers Ctrl-C, by ending the pool.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    quiet_tensorflow.on_first_import()
     import tensorflow as tf
 
     with contextlib.suppress(RuntimeError):

@@ -7,16 +7,20 @@ A version is written under a hidden temporary name and renamed when whole, so th
 server that watches `directory` never sees half of one.  Exports hold standard
 TensorFlow operations only: servers link their operations statically, and an export
 must open in a process that has never heard of this package.
+
+Gradients that a network writes out (`tf.custom_gradient`) are not exported: they only
+save work in training, and TensorFlow warns at every load of those within them, which
+it cannot store.  An export has the derivatives of its operations instead.
 """
 
 import pathlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.framework import graph_pb2
+from tensorflow.core.framework import node_def_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tf_faces import version
@@ -26,6 +30,7 @@ from tf_faces.core.errors import InputError, TfFacesError
 CARD = "model_card.json"
 _EXTRA = "assets.extra"
 _CUSTOM_PREFIX = "TfFaces>"
+_GRAPHS = "saved_model.pb"
 
 
 def export(
@@ -64,7 +69,13 @@ def export(
     directory.mkdir(parents=True, exist_ok=True)
     final = directory / str(_next_version(directory))
     with files.atomic_directory(final) as temporary:
-        tf.saved_model.save(module, str(temporary), signatures=dict(signatures))
+        tf.saved_model.save(
+            module,
+            str(temporary),
+            signatures=dict(signatures),
+            options=tf.saved_model.SaveOptions(experimental_custom_gradients=False),
+        )
+        _forget_custom_gradients(temporary)
         refuse_custom_operations(temporary)
         extra = temporary / _EXTRA
         extra.mkdir()
@@ -140,21 +151,38 @@ def _check_request(described, name: str, inputs: Mapping[str, np.ndarray]) -> No
         )
 
 
+def _read_graphs(path: files.PathLike) -> saved_model_pb2.SavedModel:
+    stored = saved_model_pb2.SavedModel()
+    stored.ParseFromString((pathlib.Path(path) / _GRAPHS).read_bytes())
+    return stored
+
+
+def _nodes(stored: saved_model_pb2.SavedModel) -> Iterator[node_def_pb2.NodeDef]:
+    """Every node of the graphs and functions."""
+    for graph in stored.meta_graphs:
+        yield from graph.graph_def.node
+        for function in graph.graph_def.library.function:
+            yield from function.node_def
+
+
 def operations(path: files.PathLike) -> set[str]:
     """Names of all operations in a SavedModel's graphs and functions."""
-    stored = saved_model_pb2.SavedModel()
-    stored.ParseFromString((pathlib.Path(path) / "saved_model.pb").read_bytes())
-    names: set[str] = set()
+    return {node.op for node in _nodes(_read_graphs(path))}
 
-    def collect(nodes):
-        names.update(node.op for node in nodes)
 
-    for graph in stored.meta_graphs:
-        definition: graph_pb2.GraphDef = graph.graph_def
-        collect(definition.node)
-        for function in definition.library.function:
-            collect(function.node_def)
-    return names
+def _forget_custom_gradients(path: pathlib.Path) -> None:
+    """Removes the references to gradients that were not saved.
+
+    They stand on nodes that pass their inputs on unchanged, whose own derivative leads
+    to that of the operations before them.
+    """
+    stored = _read_graphs(path)
+    for node in _nodes(stored):
+        if node.op.startswith("Identity"):
+            node.attr.pop("_gradient_op_type", None)
+    (path / _GRAPHS).write_bytes(stored.SerializeToString(deterministic=True))
+    # It is that of the file before.
+    (path / "fingerprint.pb").unlink(missing_ok=True)
 
 
 def refuse_custom_operations(path: files.PathLike) -> None:

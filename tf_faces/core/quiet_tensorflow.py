@@ -1,0 +1,114 @@
+"""Keeps TensorFlow's remarks about processors and drivers off standard error.
+
+TensorFlow 2.21 heeds TF_CPP_MIN_LOG_LEVEL only once its libraries are loaded; while
+they load, they print half a dozen lines whatever the environment says.  So the first
+import of TensorFlow happens with standard error passed through a filter, another
+process: even if the import crashes, everything but the remarks is shown.
+
+For programs, their worker processes and tests.  Who only imports the package keeps
+TensorFlow as it is.
+"""
+
+import contextlib
+import importlib.abc
+import importlib.machinery
+import os
+import pathlib
+import subprocess
+import sys
+import types
+from collections.abc import Iterator, Sequence
+
+from tf_faces.core import machine
+
+_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+_PATIENCE = 5.0  # Seconds.
+_FILTER = pathlib.Path(__file__).with_name("tensorflow_log_filter.py")
+
+
+def on_first_import() -> None:
+    """Makes this process's first import of TensorFlow silent; imports nothing itself.
+
+    The environment variable TF_CPP_MIN_LOG_LEVEL decides what is silent: by default 2,
+    which leaves TensorFlow's errors; 0 leaves everything.
+    """
+    level = os.environ.setdefault(_LEVEL, "2")
+    wanted = level.isdigit() and int(level) > 0
+    waiting = any(isinstance(finder, _Finder) for finder in sys.meta_path)
+    if wanted and not waiting and "tensorflow" not in sys.modules:
+        sys.meta_path.insert(0, _Finder())
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds TensorFlow as the other finders do, with a loader that loads silently."""
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,
+        target: types.ModuleType | None = None,
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != "tensorflow":
+            return None
+        for finder in sys.meta_path:
+            if finder is self:
+                continue
+            spec = finder.find_spec(fullname, path, target)
+            if spec is not None:
+                if spec.loader is not None:
+                    self._silence(spec.loader)
+                return spec
+        return None
+
+    def _silence(self, loader) -> None:
+        load = loader.exec_module
+
+        def load_silently(module: types.ModuleType) -> None:
+            with contextlib.suppress(ValueError):
+                sys.meta_path.remove(self)
+            has_gpu = machine.sees_nvidia_gpu()
+            with _filtered_errors(*([] if has_gpu else ["without_gpu"])):
+                load(module)
+                if not has_gpu:
+                    # The first look for GPUs, now or later, fails with a remark.
+                    module.config.list_physical_devices()
+
+        loader.exec_module = load_silently
+
+
+@contextlib.contextmanager
+def _filtered_errors(*options: str) -> Iterator[None]:
+    """Passes what is written to standard error through the filter."""
+    try:
+        former = os.dup(2)
+    except OSError:  # Closed: there is nothing to keep clean.
+        yield
+        return
+    command = [sys.executable, "-I", "-S", str(_FILTER), os.environ[_LEVEL], *options]
+    try:
+        # In a session of its own, so that Ctrl-C does not end the filter first.
+        passing = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=former, start_new_session=True
+        )
+    except OSError:  # No such interpreter: remarks are better than none.
+        os.close(former)
+        yield
+        return
+    assert passing.stdin is not None
+    try:
+        _flush_errors()
+        os.dup2(passing.stdin.fileno(), 2)
+        yield
+    finally:
+        _flush_errors()
+        os.dup2(former, 2)
+        os.close(former)
+        passing.stdin.close()
+        # A process that another thread started meanwhile still writes to the filter.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            passing.wait(timeout=_PATIENCE)
+
+
+def _flush_errors() -> None:
+    if sys.stderr is not None:
+        sys.stderr.flush()
