@@ -140,6 +140,24 @@ def test_the_undamaged_files_are_read(folder):
     assert len(content.mesh.triangles) == 6 and list(content.morph_targets) == ["smile"]
 
 
+@pytest.mark.parametrize("suffix", mesh_files.SUFFIXES)
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
+        (b"<!DOCTYPE html><html>404</html>", "web page"),
+        (b"\x1f\x8b\x08\0" + bytes(40), "gzip"),
+        (b"PK\x03\x04" + bytes(40), "ZIP archive"),
+    ],
+)
+def test_other_kinds_of_files_are_named(tmp_path, suffix, content, message):
+    path = tmp_path / f"mesh{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(FormatError, match=message) as raised:
+        mesh_files.read_mesh(path)
+    assert str(path) in str(raised.value)
+
+
 @hypothesis.settings(max_examples=300, deadline=None)
 @hypothesis.given(data=st.data())
 def test_changed_bytes(folder, data):

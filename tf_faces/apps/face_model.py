@@ -179,22 +179,18 @@ def _read_mesh(options) -> tuple[Mesh, dict[str, np.ndarray]] | None:
     if path.suffix.lower() not in mesh_files.SUFFIXES or path.is_dir():
         return None
     for name in ("seed", "expression", "skin"):
-        if getattr(options, name) not in (None, ""):
+        if getattr(options, name) not in (None, "neutral"):
             raise InputError(
                 f"--{name}: {path} is a mesh, expected a face model for this option."
             )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        if path.suffix.lower() == ".glb":
-            content = mesh_files.read_glb(path)
-            mesh, targets = content.mesh, content.morph_targets
-        else:
-            mesh, targets = mesh_files.read_mesh(path), {}
+        content = mesh_files.read_with_morph_targets(path)
     for warning in caught:
         print(f"Warning: {warning.message}", file=sys.stderr)
-    if not len(mesh.triangles):
+    if not len(content.mesh.triangles):
         raise FormatError(f"{path}: found no triangles, expected a mesh to show.")
-    return mesh, targets
+    return content.mesh, content.morph_targets
 
 
 # --- commands ----------------------------------------------------------------------

@@ -15,11 +15,11 @@ warning.
 import pathlib
 from collections.abc import Callable
 
-from tf_faces.core import files
-from tf_faces.core.errors import InputError
+from tf_faces.core import file_kinds, files
+from tf_faces.core.errors import FormatError, InputError
 from tf_faces.geometry.mesh import Mesh
 from tf_faces.geometry.mesh_files.glb import write_glb
-from tf_faces.geometry.mesh_files.glb_reading import read_glb
+from tf_faces.geometry.mesh_files.glb_reading import GlbContent, read_glb
 from tf_faces.geometry.mesh_files.obj import write_obj
 from tf_faces.geometry.mesh_files.obj_reading import read_obj
 from tf_faces.geometry.mesh_files.ply import write_ply
@@ -31,6 +31,7 @@ __all__ = [
     "read_mesh",
     "read_obj",
     "read_ply",
+    "read_with_morph_targets",
     "write_glb",
     "write_mesh",
     "write_obj",
@@ -39,11 +40,6 @@ __all__ = [
 
 SUFFIXES = (".obj", ".ply", ".glb")
 
-_READERS: dict[str, Callable[[pathlib.Path], Mesh]] = {
-    ".obj": read_obj,
-    ".ply": read_ply,
-    ".glb": lambda path: read_glb(path).mesh,
-}
 _WRITERS: dict[str, Callable[[pathlib.Path, Mesh], list[pathlib.Path]]] = {
     ".obj": write_obj,
     ".ply": write_ply,
@@ -61,14 +57,34 @@ def _checked_suffix(path: pathlib.Path) -> str:
 
 
 def read_mesh(path: files.PathLike) -> Mesh:
-    """Reads an OBJ, PLY or GLB file.
+    """Reads an OBJ, PLY or GLB file; see `read_obj`, `read_ply` and `read_glb`.
 
     Raises:
       InputError: if the file is missing or has another suffix.
-      FormatError: if the file is damaged.
+      FormatError: if the file is damaged, or something else than its suffix says.
+    """
+    return read_with_morph_targets(path).mesh
+
+
+def read_with_morph_targets(path: files.PathLike) -> GlbContent:
+    """Reads an OBJ, PLY or GLB file; the first two have no morph targets.
+
+    Raises:
+      as `read_mesh`.
     """
     path = pathlib.Path(path)
-    return _READERS[_checked_suffix(path)](path)
+    suffix = _checked_suffix(path)
+    try:
+        if suffix == ".glb":
+            return read_glb(path)
+        return GlbContent(read_obj(path) if suffix == ".obj" else read_ply(path), {})
+    except FormatError as error:
+        with open(path, "rb") as stream:
+            found = file_kinds.kind(stream.read(4096))
+        if found is None:
+            raise
+        expected = f"{suffix[1:].upper()}, a mesh"
+        raise file_kinds.unreadable(path, expected) from error
 
 
 def write_mesh(
