@@ -1,19 +1,24 @@
-"""Speed and memory of the rasteriser, as ratios to NumPy's gather of the same mesh.
+"""Speed and memory of the rasteriser beside those of a plain loop and of NumPy.
 
     python benchmarks/render_depth.py [--sizes 200 256 1024] [--repeats 60]
 
 The mesh is a dome of 230 x 230 vertices (104,882 triangles, float32) that covers
 0.8 x 0.8 of the image, with three attribute channels; every output is computed, by one
-thread.  The unit of time is `vertices[triangles]` in NumPy, measured in turn with the
-op so that both see the same machine.  Also printed: backward over forward, meshes per
-second of two threads over one on a batch of 8, and peak memory beyond the outputs.
+thread.  Printed are milliseconds, the least and the median, of the op and its gradient,
+and of two units measured in turn with them: `render_depth_loop.cc`, a scalar loop for
+depth and owner alone that is compiled on the spot, and `vertices[triangles]` in NumPy,
+whose time depends on what memory it is given.  Then a batch of eight meshes on one
+thread and on two, in turn; how long threads waited for a processor tells whether other
+programs were in the way.  Last, peak memory beyond the outputs.
 """
 
 import argparse
+import ctypes
 import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
@@ -39,16 +44,40 @@ def dome(side: float, count: int = 230) -> tuple[np.ndarray, np.ndarray]:
     return vertices.reshape(-1, 3).astype(np.float32), triangles
 
 
-def seconds(function) -> float:
+def milliseconds(function) -> float:
     start = time.perf_counter()
     function()
-    return time.perf_counter() - start
+    return 1e3 * (time.perf_counter() - start)
 
 
-def in_turn(repeats: int, *functions) -> list[float]:
-    """Median seconds of each function, called in turn after three rounds of warmth."""
-    times = [[seconds(function) for function in functions] for _ in range(repeats + 3)]
-    return list(np.median(times[3:], 0))
+def in_turn(repeats: int, *functions) -> np.ndarray:
+    """Milliseconds [repeats, functions]; in turn, after three rounds of warmth."""
+    return np.array(
+        [[milliseconds(function) for function in functions] for _ in range(repeats + 3)]
+    )[3:]
+
+
+def least_and_median(times: np.ndarray) -> str:
+    return f"{times.min():.2f} / {np.median(times):.2f}"
+
+
+def ratio(times: np.ndarray, units: np.ndarray) -> str:
+    """Of the least and of the medians."""
+    return (
+        f"{times.min() / units.min():.2f} / {np.median(times) / np.median(units):.2f}"
+    )
+
+
+def plain_loop(folder: str):
+    """Compiles the plain loop into `folder`; returns its function `draw`."""
+    from tf_faces.ops.render_depth import build
+
+    source = pathlib.Path(__file__).with_name("render_depth_loop.cc")
+    library = pathlib.Path(folder) / "render_depth_loop.so"
+    command = [build.compiler(), "-O2", "-fno-tree-vectorize", "-std=c++17"]
+    command += ["-shared", "-fPIC", str(source), "-o", str(library)]
+    subprocess.run(command, check=True)
+    return ctypes.CDLL(str(library)).draw
 
 
 def forward_and_backward(sizes, repeats) -> None:
@@ -57,6 +86,8 @@ def forward_and_backward(sizes, repeats) -> None:
     from tf_faces.ops.render_depth import render_depth_ops
 
     library = render_depth_ops.load_library()
+    with tempfile.TemporaryDirectory() as folder:
+        draw = plain_loop(folder)
     for side in sizes:
         vertices, triangles = dome(side)
         colors = np.random.default_rng(0).random(vertices.shape, np.float32)
@@ -65,27 +96,54 @@ def forward_and_backward(sizes, repeats) -> None:
         images = library.tf_faces_render_depth(*mesh, size)
         # An odd gradient everywhere, so that no term can be skipped.
         incoming = [images[0] + 1, images[2] + 1, images[3] + 1, images[4] + 1]
-        gather, forward, back = in_turn(
+        depth = np.empty((side, side), np.float32)
+        owner = np.empty((side, side), np.int32)
+        arguments = [
+            *(ctypes.c_void_p(part.ctypes.data) for part in (vertices, triangles)),
+            *(ctypes.c_int64(number) for number in (len(triangles), side, side)),
+            *(ctypes.c_void_p(part.ctypes.data) for part in (depth, owner)),
+        ]
+        forward, back, loop, gather = in_turn(
             repeats,
-            lambda vertices=vertices, triangles=triangles: vertices[triangles],
             lambda mesh=mesh, size=size: library.tf_faces_render_depth(*mesh, size),
             lambda mesh=mesh, images=images, incoming=incoming: (
                 library.tf_faces_render_depth_grad(*mesh, images[1], *incoming)
             ),
-        )
-        covered = float(tf.reduce_mean(tf.cast(images[1] >= 0, tf.float32)))
+            lambda arguments=arguments: draw(*arguments),
+            lambda vertices=vertices, triangles=triangles: vertices[triangles],
+        ).T
+        # On edges the two may show different triangles, but at one depth.
+        shown = owner >= 0
+        difference = np.abs(depth - images[0].numpy()[0])[shown].max()
+        assert difference < 1e-5 * side, f"the depths differ by {difference}"
+        covered = shown.mean()
         target = f" (target {TARGETS[side]})" if side in TARGETS else ""
         print(
-            f"{side} x {side}, {len(triangles)} triangles, {covered:.0%} covered: "
-            f"gather {gather * 1e3:.2f} ms, op {forward * 1e3:.2f} ms, "
-            f"ratio {forward / gather:.3f}{target}; backward / forward "
-            f"{back / forward:.2f} (target 2)",
+            f"{side} x {side}, {len(triangles)} triangles, {covered:.0%} covered, "
+            f"least / median:\n"
+            f"  milliseconds: op {least_and_median(forward)}, gradient "
+            f"{least_and_median(back)}, plain loop {least_and_median(loop)}, NumPy's "
+            f"gather {least_and_median(gather)}\n"
+            f"  op over plain loop {ratio(forward, loop)}, op over gather "
+            f"{ratio(forward, gather)}{target}, gradient over op "
+            f"{ratio(back, forward)} (target 2)",
             flush=True,
         )
 
 
-def batch_rate(threads: int, repeats: int, side: int = 256) -> float:
-    """Meshes per second on a batch of 8, in this process."""
+def waited() -> float:
+    """Milliseconds that this process's threads have waited for a processor; or NaN."""
+    total = 0
+    for task in pathlib.Path("/proc/self/task").glob("*/schedstat"):
+        total += int(task.read_text().split()[1])
+    return total / 1e6 or np.nan
+
+
+def batch(threads: int, side: int = 256, count: int = 8) -> None:
+    """Draws `count` meshes for every line of standard input.
+
+    Prints the milliseconds of the call and those that its threads waited meanwhile.
+    """
     import tensorflow as tf
 
     from tf_faces.ops.render_depth import rasterize
@@ -93,14 +151,54 @@ def batch_rate(threads: int, repeats: int, side: int = 256) -> float:
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     vertices, triangles = dome(side)
-    batch = tf.constant(np.stack([vertices] * 8))
+    meshes = tf.constant(np.stack([vertices] * count))
     triangles = tf.constant(triangles)
     draw = tf.function(
         lambda: rasterize(
-            batch, triangles, side, side, attributes=batch, implementation="op"
+            meshes, triangles, side, side, attributes=meshes, implementation="op"
         )[0]
     )
-    return 8 / in_turn(repeats, draw)[0]
+    for _ in range(3):
+        draw()
+    for _ in sys.stdin:
+        before = waited()
+        print(milliseconds(draw), waited() - before, flush=True)
+
+
+def one_thread_and_two(repeats: int) -> None:
+    processes = [
+        subprocess.Popen(
+            [sys.executable, __file__, "--part", "batch", "--threads", str(threads)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for threads in (1, 2)
+    ]
+    measured = []
+    for _ in range(repeats + 3):
+        measured.append([])
+        for process in processes:
+            print(file=process.stdin, flush=True)
+            measured[-1].append(
+                [float(part) for part in process.stdout.readline().split()]
+            )
+    for process in processes:
+        process.communicate()
+    one, two = np.moveaxis(np.array(measured[3:]), 1, 0)
+    calm = (one[:, 1] < 0.02 * one[:, 0]) & (two[:, 1] < 0.02 * two[:, 0])
+    print(
+        f"8 meshes at 256 x 256, least / median milliseconds: "
+        f"{least_and_median(one[:, 0])} on one thread, {least_and_median(two[:, 0])} "
+        f"on two, faster by {ratio(one[:, 0], two[:, 0])} (target 1.8);\n"
+        f"  of a call its threads waited {np.median(one[:, 1]):.2f} and "
+        f"{np.median(two[:, 1]):.2f} milliseconds for a processor (medians)"
+    )
+    if calm.any():
+        print(
+            f"  of the {calm.mean():.0%} of calls without waiting: "
+            f"{ratio(one[calm, 0], two[calm, 0])}"
+        )
 
 
 def peak_memory(side: int) -> None:
@@ -149,8 +247,10 @@ def main() -> None:
     parser.add_argument("--part", choices=["speed", "batch", "memory"])
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.path.insert(0, str(ROOT))
+    from tf_faces.core import quiet_tensorflow
+
+    quiet_tensorflow.on_first_import()
     if arguments.part == "speed":
         import tensorflow as tf
 
@@ -158,22 +258,16 @@ def main() -> None:
         tf.config.threading.set_inter_op_parallelism_threads(1)
         forward_and_backward(arguments.sizes, arguments.repeats)
     elif arguments.part == "batch":
-        print(batch_rate(arguments.threads, arguments.repeats))
+        batch(arguments.threads)
     elif arguments.part == "memory":
         peak_memory(arguments.sizes[0])
     else:
+        # Every part in a process of its own: threads and peaks are the process's.
+        again = [sys.executable, __file__, "--repeats", str(arguments.repeats)]
         sizes = [str(size) for size in arguments.sizes]
-        repeats = ("--repeats", str(arguments.repeats))
-        print(_again("--part", "speed", "--sizes", *sizes, *repeats))
-        rates = [
-            float(_again("--part", "batch", "--threads", str(threads), *repeats))
-            for threads in (1, 2)
-        ]
-        print(
-            f"batch of 8 at 256 x 256: {rates[0]:.0f} meshes/s on one thread, "
-            f"{rates[1]:.0f} on two, ratio {rates[1] / rates[0]:.2f} (target 1.8)"
-        )
-        print(_again("--part", "memory", "--sizes", "1024"))
+        subprocess.run([*again, "--part", "speed", "--sizes", *sizes], check=True)
+        one_thread_and_two(arguments.repeats)
+        subprocess.run([*again, "--part", "memory", "--sizes", "1024"], check=True)
 
 
 if __name__ == "__main__":
