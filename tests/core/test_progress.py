@@ -16,11 +16,9 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture
-def seconds(monkeypatch):
+def seconds():
     """A clock that is set by hand."""
     now = [1000.0]
-    monkeypatch.setattr("time.time", lambda: now[0])
-    monkeypatch.setattr(progress._Bar, "_time", staticmethod(lambda: now[0]), False)
 
     def start(*arguments, **options):
         bar = progress.bar(*arguments, **options)
