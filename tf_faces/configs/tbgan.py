@@ -21,7 +21,7 @@ from typing import Any
 
 import ml_collections
 
-from tf_faces.core import configuration, files
+from tf_faces.core import configuration, files, folders
 from tf_faces.core.errors import InputError
 
 # Thousands of images a tick, by resolution.
@@ -340,6 +340,18 @@ def _describe(name: str, modifiers: Sequence[str]) -> str:
     return "-".join(["pgan-{dataset}", *first, "preset", name, *rest])
 
 
+def _holds_records(folder: pathlib.Path) -> bool:
+    is_record_file = folders.has_suffix(".tfrecords")
+    return bool(folders.list_files(folder, is_record_file, deep=False).paths)
+
+
+def _name_data_set(config: ml_collections.ConfigDict, folder: pathlib.Path) -> None:
+    if folder.name in ("", ".."):  # As "." has no name of its own.
+        folder = folder.resolve()
+    config.data_dir = str(folder.parent)
+    config.dataset.tfrecord_dir = folder.name
+
+
 def finalize(config: ml_collections.ConfigDict) -> None:
     """Finds the data set's folder and puts its name into the description.
 
@@ -357,11 +369,14 @@ def finalize(config: ml_collections.ConfigDict) -> None:
                 "tools/dataset_tool.py."
             )
         folder = files.require_directory(config.data_dir, "data folder (--data_dir)")
-        if any(folder.glob("*.tfrecords")):
-            config.data_dir = str(folder.parent)
-            dataset.tfrecord_dir = folder.name
+        if _holds_records(folder):
+            _name_data_set(config, folder)
         else:
-            inside = sorted({path.parent.name for path in folder.glob("*/*.tfrecords")})
+            inside = [
+                path.name
+                for path in folders.list_folders(folder)
+                if _holds_records(path)
+            ]
             if len(inside) != 1:
                 raise InputError(
                     f"--data_dir={config.data_dir}: found {len(inside)} data sets in "
@@ -372,10 +387,9 @@ def finalize(config: ml_collections.ConfigDict) -> None:
     elif dataset.kind == "tfrecord" and config.data_dir:
         # A preset's own data set (demo) is not looked for in a folder given instead.
         folder = pathlib.Path(config.data_dir)
-        if any(folder.glob("*.tfrecords")):
+        if folder.is_dir() and _holds_records(folder):
             dataset.build_count = 0
-            config.data_dir = str(folder.parent)
-            dataset.tfrecord_dir = folder.name
+            _name_data_set(config, folder)
     name = dataset.tfrecord_dir or f"synthetic{dataset.resolution}"
     config.desc = config.desc.replace("{dataset}", name)
 

@@ -1,4 +1,4 @@
-"""The folder of a record set while it is written: refused, built aside, renamed."""
+"""The folder of a record set: its files; refused, built aside, renamed when written."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 
-from tf_faces.core import files
+from tf_faces.core import files, folders
 from tf_faces.core.errors import InputError, TfFacesError
 from tf_faces.data.record_sets import manifest
 
@@ -18,6 +18,21 @@ UV_DICTIONARY = "uv_dictionary.npz"
 
 _MEMBERS = (re.escape(manifest.FILE_NAME), re.escape(UV_DICTIONARY))
 _MEMBER = re.compile("|".join((r".*\.tfrecords", r".*\.labels", *_MEMBERS)))
+
+
+def record_files(directory: files.PathLike) -> tuple[pathlib.Path, ...]:
+    """Returns the `*.tfrecords` files of a folder, sorted by name."""
+    return _files(directory, ".tfrecords")
+
+
+def label_file(directory: files.PathLike) -> pathlib.Path | None:
+    """Returns the first `*.labels` file of a folder, None without one."""
+    return next(iter(_files(directory, ".labels")), None)
+
+
+def _files(directory: files.PathLike, suffix: str) -> tuple[pathlib.Path, ...]:
+    wanted = folders.has_suffix(suffix)
+    return folders.list_files(directory, wanted, deep=False).paths
 
 
 def check_destination(directory: files.PathLike, overwrite: bool = False) -> None:

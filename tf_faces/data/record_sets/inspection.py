@@ -16,6 +16,7 @@ import numpy as np
 from tf_faces.core import files
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data import images
+from tf_faces.data.record_sets import folder as record_folder
 from tf_faces.data.record_sets import manifest as record_manifest
 from tf_faces.data.record_sets import reader, workers
 
@@ -245,7 +246,8 @@ def make_manifest(
         height, width, channels = record_set.image_shape(level)
         shards.append(shard(path, (channels, height, width), record_set.count))
     label_shard = None
-    for path in sorted(record_set.directory.glob("*.labels"))[:1]:
+    path = record_folder.label_file(record_set.directory)
+    if path is not None:
         label_shard = shard(path, record_set.labels.shape, record_set.count)
     return record_manifest.Manifest(
         shape=record_set.shape,

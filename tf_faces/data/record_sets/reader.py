@@ -14,6 +14,7 @@ import numpy as np
 
 from tf_faces.core import files
 from tf_faces.core.errors import FormatError, InputError
+from tf_faces.data.record_sets import folder as record_folder
 from tf_faces.data.record_sets import frames
 from tf_faces.data.record_sets import manifest as record_manifest
 
@@ -145,7 +146,7 @@ class RecordSet(ImageSet):
         """Returns the files by level of detail and sets `shape` and `dtype`."""
         found: dict[tuple[int, int, int], pathlib.Path] = {}
         types: dict[pathlib.Path, np.dtype] = {}
-        for path in sorted(self.directory.glob("*.tfrecords")):
+        for path in record_folder.record_files(self.directory):
             record, _ = frames.read_first(path)
             if record.shape in found:
                 raise FormatError(
@@ -205,7 +206,7 @@ class RecordSet(ImageSet):
         if path is not None and not path.is_absolute() and not path.exists():
             path = self.directory / path
         if path is None:
-            path = next(iter(sorted(self.directory.glob("*.labels"))), None)
+            path = record_folder.label_file(self.directory)
         if path is None or size == 0:
             return np.zeros((count, 0), np.float32)
         labels = files.load_npy(path)
