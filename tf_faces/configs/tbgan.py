@@ -29,6 +29,11 @@ TICK_KIMG = {
     4: 160, 8: 140, 16: 120, 32: 100, 64: 80, 128: 60, 256: 40, 512: 20, 1024: 10,
 }  # fmt: skip
 
+WHERE_DATA_COME_FROM = (
+    "tools/dataset_tool.py makes them (create_from_images NEW_FOLDER PICTURES), and "
+    "--preset demo needs none"
+)
+
 _PRESETS: dict[str, dict[str, Any]] = {
     "v1-1gpu": {
         "num_gpus": 1,
@@ -233,8 +238,9 @@ def base_config() -> ml_collections.ConfigDict:
                 "tfrecord_dir": "",
                 "resolution": 0,  # 0 takes the data set's own
                 "num_channels": 9,  # of synthetic data; files say theirs
-                "dtype": "float32",  # "" takes what the records hold
-                "dynamic_range": [-1, 1],
+                "dtype": "",  # "" takes what the records hold
+                # [] takes [0, 255] for uint8 and [-1, 1] for float32.
+                "dynamic_range": [],
                 "max_label_size": "full",
                 "shuffle_mb": 4096,
                 "prefetch_mb": 2048,
@@ -352,6 +358,21 @@ def _name_data_set(config: ml_collections.ConfigDict, folder: pathlib.Path) -> N
     config.dataset.tfrecord_dir = folder.name
 
 
+def require_data(config: ml_collections.ConfigDict) -> pathlib.Path:
+    """Returns the folder of the data set.
+
+    Raises:
+      InputError: if it is not there; the sentence names what makes it.
+    """
+    folder = pathlib.Path(config.data_dir) / config.dataset.tfrecord_dir
+    if not folder.is_dir() or not _holds_records(folder):
+        raise InputError(
+            f"{folder}: found no data set there, expected .tfrecords files; "
+            f"{WHERE_DATA_COME_FROM}."
+        )
+    return folder
+
+
 def finalize(config: ml_collections.ConfigDict) -> None:
     """Finds the data set's folder and puts its name into the description.
 
@@ -365,8 +386,13 @@ def finalize(config: ml_collections.ConfigDict) -> None:
     if dataset.kind == "tfrecord" and not dataset.tfrecord_dir:
         if not config.data_dir:
             raise InputError(
-                "--data_dir: not given, expected a folder of .tfrecords files made by "
-                "tools/dataset_tool.py."
+                "--data_dir: not given, expected a folder of .tfrecords files; "
+                f"{WHERE_DATA_COME_FROM}."
+            )
+        if not pathlib.Path(config.data_dir).exists():
+            raise InputError(
+                f"{config.data_dir}: no such data folder (--data_dir); "
+                f"{WHERE_DATA_COME_FROM}."
             )
         folder = files.require_directory(config.data_dir, "data folder (--data_dir)")
         if _holds_records(folder):
@@ -377,19 +403,26 @@ def finalize(config: ml_collections.ConfigDict) -> None:
                 for path in folders.list_folders(folder)
                 if _holds_records(path)
             ]
-            if len(inside) != 1:
+            if not inside:
+                raise InputError(
+                    f"--data_dir={config.data_dir}: found 0 data sets in it, expected "
+                    f".tfrecords files; {WHERE_DATA_COME_FROM}."
+                )
+            if len(inside) > 1:
                 raise InputError(
                     f"--data_dir={config.data_dir}: found {len(inside)} data sets in "
                     "it, expected .tfrecords files; --config.dataset.tfrecord_dir=NAME "
                     "names one of several."
                 )
             dataset.tfrecord_dir = inside[0]
-    elif dataset.kind == "tfrecord" and config.data_dir:
+    elif dataset.kind == "tfrecord":
         # A preset's own data set (demo) is not looked for in a folder given instead.
         folder = pathlib.Path(config.data_dir)
-        if folder.is_dir() and _holds_records(folder):
+        if config.data_dir and folder.is_dir() and _holds_records(folder):
             dataset.build_count = 0
             _name_data_set(config, folder)
+        if not dataset.build_count:
+            require_data(config)
     name = dataset.tfrecord_dir or f"synthetic{dataset.resolution}"
     config.desc = config.desc.replace("{dataset}", name)
 

@@ -7,6 +7,7 @@ code, which knew uint8 data only.
 """
 
 import dataclasses
+import math
 import pathlib
 import pickle
 from collections.abc import Callable, Iterable, Iterator
@@ -19,6 +20,12 @@ from tf_faces.data import images
 from tf_faces.data.record_sets import folder as record_folder
 from tf_faces.data.record_sets import manifest as record_manifest
 from tf_faces.data.record_sets import reader, workers
+
+# What a range of values is compared with: so many records of at most 2^6 pixels a side.
+_SAMPLED_RECORDS = 32
+_SAMPLED_SIDE_LOG2 = 6
+# Values that fill less of their range would be all one grey.
+_LEAST_PART_OF_RANGE = 0.02
 
 # Wraps an iterable with a progress bar: (iterable, total, what) -> iterable.
 Progress = Callable[[Iterable, int, str], Iterable]
@@ -33,6 +40,49 @@ def no_progress(iterable: Iterable, total: int, what: str) -> Iterable:
 def value_range(dtype: np.dtype) -> tuple[float, float]:
     """Returns the values that are shown as black and white."""
     return (0, 255) if dtype == np.uint8 else (-1, 1)
+
+
+def require_range(
+    record_set: reader.RecordSet, dynamic_range: tuple[float, float]
+) -> None:
+    """Refuses a range that would show the networks white or grey pictures.
+
+    Args:
+      record_set: the set; uint8 values are of 0 to 255, others are looked at.
+      dynamic_range: (low, high) that the values are said to fill.
+
+    Raises:
+      InputError: if the values go far beyond the range, or fill next to nothing of it.
+    """
+    low, high = dynamic_range
+    width = high - low
+    if not 0 < width < math.inf:
+        raise InputError(
+            f"dynamic_range: found [{low:g}, {high:g}], expected two rising numbers."
+        )
+    least, most = 0.0, 255.0
+    if record_set.dtype != np.uint8:
+        least, most = _spanned_values(record_set)
+    is_outside = least < low - width or most > high + width
+    is_grey = 0 < most - least < _LEAST_PART_OF_RANGE * width
+    if is_outside or is_grey:
+        raise InputError(
+            f"{record_set.directory}: the {record_set.dtype} records hold values of "
+            f"{least:g} to {most:g}, which contradicts the dynamic_range [{low:g}, "
+            f"{high:g}], expected the range that the values are meant to fill."
+        )
+
+
+def _spanned_values(record_set: reader.RecordSet) -> tuple[float, float]:
+    """Returns the least and the largest value of some records."""
+    level = max(0, record_set.resolution_log2 - _SAMPLED_SIDE_LOG2)
+    numbers = np.linspace(0, record_set.count - 1, _SAMPLED_RECORDS).astype(int)
+    with record_set.open(level) as opened:
+        found = [record_set.checked_image(opened, int(n)) for n in set(numbers)]
+    return (
+        min(float(image.min()) for image in found),
+        max(float(image.max()) for image in found),
+    )
 
 
 def pictures(image: np.ndarray) -> list[tuple[str, np.ndarray]]:

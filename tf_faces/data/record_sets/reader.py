@@ -119,7 +119,7 @@ class RecordSet(ImageSet):
         if dtype is not None and np.dtype(dtype) != self.dtype:
             raise InputError(
                 f"{self.paths[0]}: values of type {self.dtype}, but dtype asks for "
-                f"{np.dtype(dtype)}."
+                f"{np.dtype(dtype)}; without it the records' own type is taken."
             )
         # The quickest file to walk over tells the number of images.
         with frames.RecordFile(self.paths[-1]) as smallest:
