@@ -32,11 +32,14 @@ import numpy as np
 from tf_faces.core import files, progress, workers
 from tf_faces.core.errors import InputError
 from tf_faces.data import uv_samples
+from tf_faces.data.record_sets import folder as record_folder
 from tf_faces.morphable import expressions, io
 from tf_faces.morphable.model import MorphableModel
 
 # Changes whenever the same arguments would give other samples.
 _REVISION = 3
+# Of two float maps, and of a picture that cannot be compressed.
+_BYTES_A_PIXEL = 2 * 3 * 4 + 3
 _INCOMPLETE = "uv_set.incomplete.json"
 _COMPLETE = "uv_set.json"
 
@@ -70,6 +73,13 @@ def _is_whole(names: tuple[str, str, str], resolution: int) -> bool:
         return False
     # The last eight bytes of a whole PNG are its IEND chunk.
     return ending[:4] == b"IEND" and min(sizes[1:]) > 12 * resolution**2
+
+
+def _holds_all(directory: pathlib.Path, pairs, resolution: int) -> bool:
+    return all(
+        _is_whole(_file_names(os.fspath(directory), _key(*pair)), resolution)
+        for pair in pairs
+    )
 
 
 def _key(subject: int, variant: int) -> str:
@@ -131,6 +141,7 @@ def make_uv_set(
 
     Raises:
       InputError: for bad numbers, or a folder that holds another set.
+      TfFacesError: if the disk has no room.
     """
     for name, value in (
         ("count", count),
@@ -158,14 +169,20 @@ def make_uv_set(
         "labels": "probabilities",
         "unit": model.unit,
     }
-    if _begin(directory, description):
-        return directory
-    sampler = uv_samples.Sampler(model, resolution, seed)
+    begun = _begun(directory, description)
+    if not begun:
+        needed = count * _BYTES_A_PIXEL * resolution**2
+        record_folder.require_room(directory, needed)
     pairs = [divmod(number, expressions_per_subject) for number in range(count)]
-    size = uv_samples.BATCH
-    batches = [pairs[start : start + size] for start in range(0, count, size)]
+    if begun == _COMPLETE and _holds_all(directory, pairs, resolution):
+        return directory
+    # What the model or the numbers make impossible shows here, before any file.
+    sampler = uv_samples.Sampler(model, resolution, seed)
+    files.write_json(directory / _INCOMPLETE, description)
     for name in ("texture", "shape", "normals"):
         (directory / name).mkdir(exist_ok=True)
+    size = uv_samples.BATCH
+    batches = [pairs[start : start + size] for start in range(0, count, size)]
     with progress.bar(count, "face", "UV set", shown=show_progress) as bar:
         workers.run(
             _writing,
@@ -184,8 +201,12 @@ def make_uv_set(
     return directory
 
 
-def _begin(directory: pathlib.Path, description: dict) -> bool:
-    """Opens the folder; True if the wanted set is complete already."""
+def _begun(directory: pathlib.Path, description: dict) -> str:
+    """Returns which mark of this set the folder bears, "" for a free folder.
+
+    Raises:
+      InputError: if it is not free and holds something else.
+    """
     for name in (_COMPLETE, _INCOMPLETE):
         path = directory / name
         if not path.is_file():
@@ -202,9 +223,9 @@ def _begin(directory: pathlib.Path, description: dict) -> bool:
                 f"{', '.join(different) or 'its description'}); expected an empty "
                 "folder or the same arguments."
             )
-        return name == _COMPLETE
-    if directory.exists() and any(directory.iterdir()):
+        return name
+    if directory.exists() and not directory.is_dir():
+        raise InputError(f"{directory}: found a file, expected the name of a folder.")
+    if directory.is_dir() and any(directory.iterdir()):
         raise InputError(f"{directory}: the folder is not empty and holds no UV set.")
-    directory.mkdir(parents=True, exist_ok=True)
-    files.write_json(directory / _INCOMPLETE, description)
-    return False
+    return ""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from tf_faces.apps import entry
 from tf_faces.apps.tbgan import dataset_commands
+from tf_faces.core import machine
 
 _EPILOG = """\
 examples:
@@ -31,6 +32,7 @@ def _main(arguments: list[str]) -> int | None:
     if not arguments:
         arguments = ["--help"]
     options = _parser().parse_args(arguments)
+    machine.keep_freed_memory()
     return options.function(options)
 
 
@@ -114,6 +116,9 @@ def _parser() -> entry.ArgumentParser:
     )
     command.add_argument("--output", help="write a contact sheet (.png, .jpg) instead")
     command.add_argument(
+        "--overwrite", action="store_true", help="replace the file of --output"
+    )
+    command.add_argument(
         "--terminal", action="store_true", help="use the terminal, never a window"
     )
 
@@ -127,8 +132,15 @@ def _parser() -> entry.ArgumentParser:
     command.add_argument(
         "--arrays", action="store_true", help="write float data exactly as .pkl, too"
     )
+    command.add_argument(
+        "--overwrite", action="store_true", help="replace what was extracted before"
+    )
 
-    command = add("compare", dataset_commands.compare, "Compare two record sets.")
+    command = add(
+        "compare",
+        dataset_commands.compare,
+        "Compare two record sets; exit status 1 if they differ.",
+    )
     command.add_argument("tfrecord_dir_a", help="first record set")
     command.add_argument("tfrecord_dir_b", help="second record set")
     command.add_argument(

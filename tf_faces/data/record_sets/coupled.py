@@ -143,6 +143,11 @@ def _files_by_key(
 
     A key is the base name; with `by_subject` it is `<sub-folder>/<base name>`.
     """
+    if not pathlib.Path(directory).exists():
+        raise InputError(
+            f"{directory}: no such folder; tools/dataset_tool.py make_uv_set makes "
+            "textures, shapes and normals of built-in faces."
+        )
     listing = folders.list_files(
         directory,
         folders.has_suffix(*suffixes),

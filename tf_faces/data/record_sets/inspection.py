@@ -10,6 +10,7 @@ import dataclasses
 import math
 import pathlib
 import pickle
+import re
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -26,6 +27,9 @@ _SAMPLED_RECORDS = 32
 _SAMPLED_SIDE_LOG2 = 6
 # Values that fill less of their range would be all one grey.
 _LEAST_PART_OF_RANGE = 0.02
+
+# Names of extracted files.
+_EXTRACTED = re.compile(r"img\d{8}(_shp|_nor)?\.(png|pkl)")
 
 # Wraps an iterable with a progress bar: (iterable, total, what) -> iterable.
 Progress = Callable[[Iterable, int, str], Iterable]
@@ -132,34 +136,44 @@ def extract(
     directory: files.PathLike,
     arrays: bool = False,
     progress: Progress = no_progress,
+    overwrite: bool = False,
 ) -> int:
-    """Writes every image as `img%08d.png`.
+    """Writes every image as `img%08d.png`, all of them or none.
 
     Coupled maps become three files, with `_shp` and `_nor` before the suffix.
 
     Args:
       record_set: the set.
-      directory: destination, made if needed.
+      directory: destination; must not exist or be empty.
       arrays: also write float modalities exactly, as pickled float32 arrays
         [3, R, R] (`img%08d_shp.pkl`, ...), the input layout of the exporter.
       progress: shows how far it is.
+      overwrite: replace what was extracted there before.
 
     Returns:
       The number of images.
+
+    Raises:
+      InputError: for a destination with content.
     """
-    directory = pathlib.Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    shown = progress(record_set.images(), record_set.count, "image")
-    for number, image in enumerate(shown):
-        for place, (suffix, picture) in enumerate(pictures(image)):
-            stem = directory / f"img{number:08d}{suffix}"
-            images.save_image(picture, stem.with_suffix(".png"), (0, 255))
-            if arrays and image.dtype != np.uint8:
-                channels = picture.shape[2]
-                part = image[place * channels : (place + 1) * channels]
-                content = pickle.dumps(np.ascontiguousarray(part), protocol=2)
-                files.write_bytes(stem.with_suffix(".pkl"), content)
+    with record_folder.new_directory(
+        directory, overwrite, _EXTRACTED, "extracted set"
+    ) as staging:
+        shown = progress(record_set.images(), record_set.count, "image")
+        for number, image in enumerate(shown):
+            _extract_image(staging / f"img{number:08d}", image, arrays)
     return record_set.count
+
+
+def _extract_image(stem: pathlib.Path, image: np.ndarray, arrays: bool) -> None:
+    for place, (suffix, picture) in enumerate(pictures(image)):
+        path = stem.with_name(stem.name + suffix)
+        images.save_image(picture, path.with_suffix(".png"), (0, 255))
+        if arrays and image.dtype != np.uint8:
+            channels = picture.shape[2]
+            part = image[place * channels : (place + 1) * channels]
+            content = pickle.dumps(np.ascontiguousarray(part), protocol=2)
+            files.write_bytes(path.with_suffix(".pkl"), content)
 
 
 # --- compare --------------------------------------------------------------------------
@@ -180,6 +194,13 @@ class Comparison:
     different_images: list[int]
     different_labels: list[int]
     counts: tuple[int, int]
+
+    @property
+    def equal(self) -> bool:
+        """Whether no difference was found."""
+        return not (self.different_images or self.different_labels) and (
+            self.counts[0] == self.counts[1]
+        )
 
 
 def compare(

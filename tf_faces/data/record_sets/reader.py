@@ -111,6 +111,11 @@ class RecordSet(ImageSet):
           InputError: if the folder is missing, or the arguments do not fit the set.
           FormatError: if files are missing, damaged, or contradict each other.
         """
+        if not pathlib.Path(directory).exists():
+            raise InputError(
+                f"{directory}: no such record set; tools/dataset_tool.py makes one "
+                "(create_from_images NEW_FOLDER PICTURES)."
+            )
         self.directory = files.require_directory(directory, "record set")
         self.manifest = record_manifest.read(self.directory)
         if self.manifest is not None:

@@ -166,7 +166,7 @@ def write_record_set(
             data_type=str(first.dtype),
             load=samples.load,
         )
-        folder.require_room(directory, sum(layout.frame_bytes) * len(samples.items))
+        folder.require_room(staging, sum(layout.frame_bytes) * len(samples.items))
         kept, digests = _write_images(layout, samples.items, processes, progress)
         count = int(kept.sum())
         labels = None
