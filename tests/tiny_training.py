@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tf_faces.data.record_sets import frames as record_frames
+from tf_faces.data.record_sets import writer
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -56,6 +57,18 @@ def make_data(
         level //= 2
     with open(folder / f"{folder.name}-rxx.labels", "wb") as stream:
         np.save(stream, generator.normal(size=(count, 7)).astype(np.float32))
+    return folder
+
+
+def make_pictures(
+    folder: pathlib.Path, count: int = 40, resolution: int = 16, channels: int = 3
+) -> pathlib.Path:
+    """Writes a record set of uint8 pictures without labels, as dataset_tool does."""
+    generator = np.random.default_rng(7)
+    coarse = generator.integers(0, 256, (count, channels, 4, 4), dtype=np.uint8)
+    images = coarse.repeat(resolution // 4, axis=2).repeat(resolution // 4, axis=3)
+    samples = writer.Samples(range(count), images.__getitem__, (1, 3))
+    writer.write_record_set(folder, samples, processes=1)
     return folder
 
 

@@ -148,6 +148,24 @@ def test_data_folder_or_the_one_around_it(tmp_path, given, monkeypatch):
     assert config.desc == "pgan-faces-preset-v2-1gpu"
 
 
+def test_the_data_folder_is_the_working_folder(tmp_path, monkeypatch):
+    make_data(tmp_path / "faces")
+    (tmp_path / "faces" / "sub").mkdir()
+    for start, given in (("faces", "."), ("faces/sub", "..")):
+        monkeypatch.chdir(tmp_path / start)
+        config = finalized(given)
+        assert config.dataset.tfrecord_dir == "faces"
+        assert config.data_dir == str(tmp_path)
+
+
+def test_hidden_and_capital_names_of_data(tmp_path):
+    make_data(tmp_path / ".faces.incomplete-12ab")
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "faces" / "FACES-R02.TFRECORDS").touch()
+    assert finalized(tmp_path).dataset.tfrecord_dir == "faces"
+    assert finalized(tmp_path / "faces").dataset.tfrecord_dir == "faces"
+
+
 def test_data_folder_mistakes(tmp_path):
     with pytest.raises(InputError, match="--data_dir: not given"):
         finalized("")

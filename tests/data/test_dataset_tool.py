@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import pickle
+import shutil
 import subprocess
 import sys
 
@@ -164,12 +165,43 @@ def test_compare(source, tmp_path, capsys):
     coupled_source.write_map(source / "shape" / "face003.pkl", np.ones((3, 16, 16)))
     assert dataset_tool.main(coupled_source.arguments(source, second)) == 0
     capsys.readouterr()
-    assert dataset_tool.main(["compare", str(first), str(second)]) == 0
+    assert dataset_tool.main(["compare", str(first), str(second)]) == 1
     output = capsys.readouterr().out
     assert "Identical images: 4 / 5" in output and "Identical labels: 4 / 5" in output
+    assert output.endswith("The sets differ.\n")
     assert output.count("Image ") == output.count("Label ") == 1
     assert dataset_tool.main(["compare", str(first), str(first)]) == 0
-    assert "Identical images: 5 / 5" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "Identical images: 5 / 5" in output
+    assert output.endswith("The sets are equal.\n")
+
+
+def test_compare_sets_that_differ_in_one_respect(source, tmp_path, capsys):
+    def make(name, *more):
+        arguments = coupled_source.arguments(source, tmp_path / name)
+        assert dataset_tool.main([*arguments, *more]) == 0
+        return str(tmp_path / name)
+
+    first = make("first")
+    labels = pickle.loads((source / "labels.pkl").read_bytes())
+    coupled_source.write_pickle(source / "labels.pkl", labels + 1)
+    relabelled = make("relabelled")
+    assert dataset_tool.main(["compare", first, relabelled]) == 1
+    assert dataset_tool.main(["compare", first, relabelled, "--ignore_labels=1"]) == 0
+    for folder, kind in (("texture", "png"), ("shape", "pkl"), ("normals", "pkl")):
+        (source / folder / f"face004.{kind}").unlink()
+    shorter = make("shorter", "--shuffle=0")
+    longer = make("longer", "--shuffle=0")
+    assert dataset_tool.main(["compare", shorter, longer]) == 0
+    capsys.readouterr()
+    shutil.rmtree(shorter)
+    for folder, kind in (("texture", "png"), ("shape", "pkl"), ("normals", "pkl")):
+        (source / folder / f"face003.{kind}").unlink()
+    shorter = make("shorter", "--shuffle=0")
+    assert dataset_tool.main(["compare", shorter, longer]) == 1
+    output = capsys.readouterr().out
+    assert "different lengths: 3 and 4 images" in output
+    assert "Identical images: 3 / 3" in output and "The sets differ." in output
 
 
 def test_second_part_leaves_out_what_has_no_label(source, tmp_path, capsys):

@@ -9,7 +9,7 @@ from PIL import Image
 
 from tf_faces.core import pickles
 from tf_faces.core.errors import InputError
-from tf_faces.data import uv_chart, uv_sets
+from tf_faces.data import uv_chart, uv_samples, uv_sets
 from tf_faces.geometry import uv
 from tf_faces.morphable import builtin, expressions, io, uv_dictionary
 
@@ -76,7 +76,7 @@ def test_layout(folder):
 
 
 def test_subjects_share_their_identity(folder, model):
-    sampler = uv_sets.Sampler(model, 64, 3)
+    sampler = uv_samples.Sampler(model, 64, 3)
     first, second, other = (sampler.draw(*pair) for pair in ((0, 0), (0, 1), (1, 0)))
     np.testing.assert_array_equal(first[0], second[0])
     assert not np.array_equal(first[1], second[1])
@@ -89,7 +89,7 @@ def test_subjects_share_their_identity(folder, model):
 
 
 def test_parts_lie_where_they_belong(model):
-    sampler = uv_sets.Sampler(model, 128, 0)
+    sampler = uv_samples.Sampler(model, 128, 0)
     chart = sampler.chart
     texture = chart.to_map(chart.model.colors())
     pixels = chart.pixel_coordinates.round().astype(int)
@@ -113,7 +113,7 @@ def test_parts_lie_where_they_belong(model):
 
 @pytest.mark.parametrize("resolution", [32, 64, 256])
 def test_maps_turn_back_into_the_face(model, resolution):
-    sampler = uv_sets.Sampler(model, resolution, 1)
+    sampler = uv_samples.Sampler(model, resolution, 1)
     dictionary = sampler.dictionary()
     pair = (5, 0)
     shape, expression, _, _ = sampler.draw(*pair)
@@ -146,7 +146,7 @@ def test_an_open_mouth_is_stored(model):
     weights = np.zeros(model.expression_count)
     weights[model.expression_names.index("jaw_open")] = 1
     vertices = chart.model.vertices(None, weights)
-    sampled = uv_sets.Sampler(model, 64, 0).dictionary()
+    sampled = uv_samples.Sampler(model, 64, 0).dictionary()
     image = chart.to_map(vertices)
     back = uv.sample_map(image, sampled.tcoords_pixel_scaled[:, ::-1])
     upper, lower = model.landmarks68[[62, 66]]
@@ -170,7 +170,7 @@ def test_background_repeats_the_nearest_pixel(open_model):
 @pytest.mark.parametrize("name", ["ict", "makehuman"])
 def test_open_heads_turn_back(open_model, name):
     model = open_model(name)
-    sampler = uv_sets.Sampler(model, 256, 0)
+    sampler = uv_samples.Sampler(model, 256, 0)
     dictionary = sampler.dictionary()
     shape, expression, _, _ = sampler.draw(2, 0)
     texture, shape_map, _ = sampler.make([(2, 0)])[0]
@@ -193,7 +193,7 @@ def test_open_heads_turn_back(open_model, name):
 def test_skins_are_mixed_on_the_pictures_chart(open_model):
     model = open_model("makehuman")
     chart = uv_chart.build_chart(model, 128)
-    skin = uv_sets._resampled_skins(model.texture_pictures[:1], chart)[0]
+    skin = uv_samples._resampled_skins(model.texture_pictures[:1], chart)[0]
     with Image.open(model.texture_pictures[0]) as picture:
         square = np.asarray(picture.convert("RGB"), np.float32)[:, 324:1072]
     coordinates = chart.picture_coordinates[chart.covered]
@@ -205,7 +205,7 @@ def test_skins_are_mixed_on_the_pictures_chart(open_model):
     grid = np.linspace(0, 1, 128)
     moved = np.abs(chart.picture_coordinates[..., 0] - grid)[chart.covered]
     assert moved.max() < 1e-3
-    partners = uv_sets._similar_skins(uv_sets._resampled_skins(
+    partners = uv_samples._similar_skins(uv_samples._resampled_skins(
         model.texture_pictures, chart))  # fmt: skip
     assert (partners[:, 0] == np.arange(14)).all()
 
@@ -226,14 +226,14 @@ def test_same_seed_same_set_for_any_number_of_processes(folder, model, tmp_path)
 
 
 def test_other_seeds_give_other_faces(model):
-    one = uv_sets.Sampler(model, 32, 0).make([(0, 0)])[0]
-    two = uv_sets.Sampler(model, 32, 1).make([(0, 0)])[0]
+    one = uv_samples.Sampler(model, 32, 0).make([(0, 0)])[0]
+    two = uv_samples.Sampler(model, 32, 1).make([(0, 0)])[0]
     for a, b in zip(one, two, strict=True):
         assert not np.array_equal(a, b)
 
 
 def test_batches_do_not_matter(model):
-    sampler = uv_sets.Sampler(model, 32, 0)
+    sampler = uv_samples.Sampler(model, 32, 0)
     together = sampler.make([(0, 0), (1, 0), (2, 0)])[1]
     alone = sampler.make([(1, 0)])[0]
     for a, b in zip(together, alone, strict=True):

@@ -4,7 +4,9 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests import tiny_training
 from tf_faces.apps import train
@@ -85,6 +87,22 @@ def test_damaged_data_names_file_and_record(capsys, data, tmp_path):
     status, complaint = failing(capsys, arguments)
     assert status == 2
     assert "tiny-r02.tfrecords" in complaint and "record" in complaint
+
+
+def test_pictures_of_bytes_train_without_more_options(tmp_path, capsys):
+    pictures = tiny_training.make_pictures(tmp_path / "data" / "pictures")
+    arguments = tiny_training.command(pictures, tmp_path / "results")
+    assert train.main([*arguments, "--config.train.total_kimg=0.064"]) == 0
+    assert "Dynamic range = [0, 255]" in capsys.readouterr().out
+    (run,) = (tmp_path / "results").iterdir()
+    stored = json.loads((run / "config.json").read_text())["dataset"]
+    assert (stored["dtype"], stored["dynamic_range"]) == ("uint8", [0, 255])
+    with Image.open(run / "reals.png") as reals:
+        assert np.ptp(np.asarray(reals)) > 200
+    # The run goes on, with or without its preset.
+    more = "--config.train.total_kimg=0.128"
+    assert train.main([*arguments, "--resume", more]) == 0
+    assert train.main([f"--resume={run}", more]) == 0
 
 
 def test_help_shows_examples(capsys):

@@ -6,7 +6,7 @@ import scipy.io
 from PIL import Image
 
 from tf_faces.core.errors import InputError
-from tf_faces.data import fitted_faces, picture_sets
+from tf_faces.data import fitted_faces, picture_sets, posed_faces
 from tf_faces.data.face_manifold import random_faces
 from tf_faces.geometry import cameras, lighting, normals
 from tf_faces.metrics import diversity
@@ -357,7 +357,7 @@ def test_ground_truth_is_exact(tmp_path, model, faces):
         np.testing.assert_allclose(stored["pt2d"].T, points[:, :2], atol=1e-2)
         np.testing.assert_allclose(stored["pt3d_68"].T, points, atol=1e-2)
         with Image.open(tmp_path / "set/depth" / f"{name}.png") as picture:
-            depth = picture_sets.depth_from_bytes(np.array(picture))
+            depth = posed_faces.depth_from_bytes(np.array(picture))
         with Image.open(tmp_path / "set/masks" / f"{name}.png") as picture:
             mask = np.array(picture) == 255
         np.testing.assert_array_equal(mask, ~np.isnan(depth))
@@ -368,7 +368,7 @@ def test_ground_truth_is_exact(tmp_path, model, faces):
         column, line = np.rint(points[visible, :2]).astype(int).T
         seen = mask[line, column]
         behind = depth[line, column][seen] - points[visible, 2][seen]
-        assert behind.max() < picture_sets._VISIBLE_WITHIN + 0.1
+        assert behind.max() < posed_faces.VISIBLE_WITHIN + 0.1
         with Image.open(tmp_path / "set/synthetic" / f"{name}.jpg") as picture:
             assert picture.size == (64, 64)
         assert stored["pt2d"].shape == (2, 68) and stored["roi"].shape == (1, 4)
@@ -383,9 +383,9 @@ def test_depth_pictures_hold_any_depth_of_a_face(size):
     depth = np.linspace(-size, 0.999 * size, size * 8).reshape(8, size)
     mask = np.ones_like(depth, bool)
     mask[2] = False
-    stored = picture_sets.depth_to_bytes(depth, mask)
+    stored = posed_faces.depth_to_bytes(depth, mask)
     assert stored.dtype == np.uint16
-    found = picture_sets.depth_from_bytes(stored)
+    found = posed_faces.depth_from_bytes(stored)
     np.testing.assert_array_equal(np.isnan(found), ~mask)
     np.testing.assert_allclose(found[mask], depth[mask], atol=0.51 * size / 2**14)
 

@@ -8,9 +8,10 @@ import tensorflow as tf
 from PIL import Image
 
 from tests import tiny_training
-from tests.training.tiny_tbgan import make_system, note_steps
+from tests.training.tiny_tbgan import make_config, make_system, note_steps
 from tf_faces.core import configuration
 from tf_faces.core.errors import InputError
+from tf_faces.data.record_sets import writer
 from tf_faces.training import loop, tbgan
 from tf_faces.training.tbgan import (
     builtin_data,
@@ -20,6 +21,9 @@ from tf_faces.training.tbgan import (
 )
 from tf_faces.training.tbgan import (
     sheets as picture_sheets,
+)
+from tf_faces.training.tbgan import (
+    step as tbgan_step,
 )
 
 
@@ -229,3 +233,115 @@ def test_plan_names_every_phase():
     lines = schedules.describe(schedule, 16000)
     assert sum("fading in" in line for line in lines) == 7
     assert "512x512    minibatch 16" in lines[-2]
+
+
+# --- the type and range of the data ---------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def uint8_data(tmp_path_factory):
+    return tiny_training.make_pictures(tmp_path_factory.mktemp("uint8") / "pictures")
+
+
+def _reals_of_a_step(system, monkeypatch):
+    """The images that one step hands to the discriminator."""
+    seen = []
+    step = tbgan_step.discriminator_step
+
+    def watched(*arguments, **options):
+        seen.append(arguments[4])
+        return step(*arguments, **options)
+
+    monkeypatch.setattr(tbgan_step, "discriminator_step", watched)
+    tf.config.run_functions_eagerly(True)
+    try:
+        system.iterate(loop.Progress(images=256, iterations=1))
+    finally:
+        tf.config.run_functions_eagerly(False)
+    return np.concatenate([images.numpy() for images in seen])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_uint8_pictures_reach_the_networks_from_black_to_white(
+    tmp_path, uint8_data, channels, monkeypatch
+):
+    data, settings = uint8_data, ["train.minibatch_repeats=1"]
+    if channels == 1:
+        data = tiny_training.make_pictures(tmp_path / "grey", channels=1)
+        settings += ["G.single_trunk=true", "D.single_trunk=true"]
+    system = make_system(data, *settings)
+    reals = _reals_of_a_step(system, monkeypatch)
+    assert reals.shape == (8, 16, 16, channels) and reals.dtype == np.float32
+    assert -1 <= reals.min() < -0.9 and 0.9 < reals.max() <= 1
+    assert abs(reals.mean()) < 0.3
+    assert system.config.dataset.dtype == "uint8"
+    assert list(system.config.dataset.dynamic_range) == [0, 255]
+
+
+def test_coupled_maps_reach_the_networks_as_they_are(data, monkeypatch):
+    system = make_system(data, "train.minibatch_repeats=1")
+    reals = _reals_of_a_step(system, monkeypatch)
+    assert system.config.dataset.dtype == "float32"
+    assert list(system.config.dataset.dynamic_range) == [-1, 1]
+    stored = np.stack(list(system.dataset.images())).transpose(0, 2, 3, 1)
+    for real in reals:
+        assert (stored == real).all(axis=(1, 2, 3)).any()
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (["dataset.dtype=float32"], "values of type uint8, but dtype asks for float32"),
+        (
+            ["dataset.dynamic_range=[-1, 1]"],
+            r"uint8 records hold values of 0 to 255, which contradicts.*\[-1, 1\]",
+        ),
+        (["dataset.dtype=uint8", "dataset.dynamic_range=[0, 1]"], r"contradicts"),
+        (["dataset.dtype=int16"], "dtype: found 'int16', expected uint8, float32"),
+        (["dataset.dynamic_range=[1]"], r"dynamic_range: found \[1\], expected"),
+        (["dataset.dynamic_range=['a', 2]"], r"dynamic_range: found \['a', 2\]"),
+        (["dataset.dynamic_range=[255, 0]"], r"\[255, 0\], expected two rising"),
+        (["dataset.dynamic_range=[0, 1e999]"], r"\[0, inf\], expected two rising"),
+    ],
+)
+def test_what_contradicts_the_records_is_refused(uint8_data, settings, sentence):
+    with pytest.raises(InputError, match=sentence):
+        tbgan.open_dataset(make_config(uint8_data, *settings))
+
+
+def test_ranges_of_float_records(data, tmp_path):
+    with pytest.raises(InputError, match=r"float32 records.*contradicts.*\[0, 255\]"):
+        tbgan.open_dataset(make_config(data, "dataset.dynamic_range=[0, 255]"))
+    for given in ("[-1, 1]", "[-1.5, 1.5]", "[-2, 2]"):
+        config = make_config(data, f"dataset.dynamic_range={given}")
+        tbgan.open_dataset(config)
+        assert str(list(config.dataset.dynamic_range)) == given
+    # Pictures that someone stored as floats of 0 to 255.
+    values = np.random.default_rng(0).uniform(0, 255, (8, 3, 8, 8)).astype(np.float32)
+    samples = writer.Samples(range(8), values.__getitem__, (3,))
+    writer.write_record_set(tmp_path / "floats", samples, processes=1)
+    with pytest.raises(InputError, match=r"contradicts the dynamic_range \[-1, 1\]"):
+        tbgan.open_dataset(make_config(tmp_path / "floats"))
+    config = make_config(tmp_path / "floats", "dataset.dynamic_range=[0, 255]")
+    assert tbgan.open_dataset(config).dynamic_range == (0, 255)
+
+
+def test_synthetic_data_have_the_range_of_their_type():
+    for dtype, expected in (("uint8", [0, 255]), ("", [-1, 1])):
+        config = configuration.load("tbgan", "v2-1gpu")
+        configuration.override(
+            config,
+            ["dataset.kind=synthetic", "dataset.resolution=16"]
+            + ([f"dataset.dtype={dtype}"] if dtype else []),
+        )
+        tbgan.open_dataset(config)
+        assert list(config.dataset.dynamic_range) == expected
+
+
+def test_data_that_went_away_name_what_makes_them(data):
+    config = make_config(data)
+    config.dataset.tfrecord_dir = "gone"
+    with pytest.raises(
+        InputError, match="gone: found no data.*create_from_images.*demo"
+    ):
+        tbgan.open_dataset(config)

@@ -21,13 +21,18 @@ from typing import Any
 
 import ml_collections
 
-from tf_faces.core import configuration, files
+from tf_faces.core import configuration, files, folders
 from tf_faces.core.errors import InputError
 
 # Thousands of images a tick, by resolution.
 TICK_KIMG = {
     4: 160, 8: 140, 16: 120, 32: 100, 64: 80, 128: 60, 256: 40, 512: 20, 1024: 10,
 }  # fmt: skip
+
+WHERE_DATA_COME_FROM = (
+    "tools/dataset_tool.py makes them (create_from_images NEW_FOLDER PICTURES), and "
+    "--preset demo needs none"
+)
 
 _PRESETS: dict[str, dict[str, Any]] = {
     "v1-1gpu": {
@@ -233,8 +238,9 @@ def base_config() -> ml_collections.ConfigDict:
                 "tfrecord_dir": "",
                 "resolution": 0,  # 0 takes the data set's own
                 "num_channels": 9,  # of synthetic data; files say theirs
-                "dtype": "float32",  # "" takes what the records hold
-                "dynamic_range": [-1, 1],
+                "dtype": "",  # "" takes what the records hold
+                # [] takes [0, 255] for uint8 and [-1, 1] for float32.
+                "dynamic_range": [],
                 "max_label_size": "full",
                 "shuffle_mb": 4096,
                 "prefetch_mb": 2048,
@@ -340,6 +346,33 @@ def _describe(name: str, modifiers: Sequence[str]) -> str:
     return "-".join(["pgan-{dataset}", *first, "preset", name, *rest])
 
 
+def _holds_records(folder: pathlib.Path) -> bool:
+    is_record_file = folders.has_suffix(".tfrecords")
+    return bool(folders.list_files(folder, is_record_file, deep=False).paths)
+
+
+def _name_data_set(config: ml_collections.ConfigDict, folder: pathlib.Path) -> None:
+    if folder.name in ("", ".."):  # As "." has no name of its own.
+        folder = folder.resolve()
+    config.data_dir = str(folder.parent)
+    config.dataset.tfrecord_dir = folder.name
+
+
+def require_data(config: ml_collections.ConfigDict) -> pathlib.Path:
+    """Returns the folder of the data set.
+
+    Raises:
+      InputError: if it is not there; the sentence names what makes it.
+    """
+    folder = pathlib.Path(config.data_dir) / config.dataset.tfrecord_dir
+    if not folder.is_dir() or not _holds_records(folder):
+        raise InputError(
+            f"{folder}: found no data set there, expected .tfrecords files; "
+            f"{WHERE_DATA_COME_FROM}."
+        )
+    return folder
+
+
 def finalize(config: ml_collections.ConfigDict) -> None:
     """Finds the data set's folder and puts its name into the description.
 
@@ -353,29 +386,43 @@ def finalize(config: ml_collections.ConfigDict) -> None:
     if dataset.kind == "tfrecord" and not dataset.tfrecord_dir:
         if not config.data_dir:
             raise InputError(
-                "--data_dir: not given, expected a folder of .tfrecords files made by "
-                "tools/dataset_tool.py."
+                "--data_dir: not given, expected a folder of .tfrecords files; "
+                f"{WHERE_DATA_COME_FROM}."
+            )
+        if not pathlib.Path(config.data_dir).exists():
+            raise InputError(
+                f"{config.data_dir}: no such data folder (--data_dir); "
+                f"{WHERE_DATA_COME_FROM}."
             )
         folder = files.require_directory(config.data_dir, "data folder (--data_dir)")
-        if any(folder.glob("*.tfrecords")):
-            config.data_dir = str(folder.parent)
-            dataset.tfrecord_dir = folder.name
+        if _holds_records(folder):
+            _name_data_set(config, folder)
         else:
-            inside = sorted({path.parent.name for path in folder.glob("*/*.tfrecords")})
-            if len(inside) != 1:
+            inside = [
+                path.name
+                for path in folders.list_folders(folder)
+                if _holds_records(path)
+            ]
+            if not inside:
+                raise InputError(
+                    f"--data_dir={config.data_dir}: found 0 data sets in it, expected "
+                    f".tfrecords files; {WHERE_DATA_COME_FROM}."
+                )
+            if len(inside) > 1:
                 raise InputError(
                     f"--data_dir={config.data_dir}: found {len(inside)} data sets in "
                     "it, expected .tfrecords files; --config.dataset.tfrecord_dir=NAME "
                     "names one of several."
                 )
             dataset.tfrecord_dir = inside[0]
-    elif dataset.kind == "tfrecord" and config.data_dir:
+    elif dataset.kind == "tfrecord":
         # A preset's own data set (demo) is not looked for in a folder given instead.
         folder = pathlib.Path(config.data_dir)
-        if any(folder.glob("*.tfrecords")):
+        if config.data_dir and folder.is_dir() and _holds_records(folder):
             dataset.build_count = 0
-            config.data_dir = str(folder.parent)
-            dataset.tfrecord_dir = folder.name
+            _name_data_set(config, folder)
+        if not dataset.build_count:
+            require_data(config)
     name = dataset.tfrecord_dir or f"synthetic{dataset.resolution}"
     config.desc = config.desc.replace("{dataset}", name)
 

@@ -97,6 +97,12 @@ def _bytes_of_integers(integers: np.ndarray, white: int) -> np.ndarray:
 # --- reading ------------------------------------------------------------------------
 
 
+def is_picture(path: files.PathLike) -> bool:
+    """True if the suffix of `path` is one of a picture format that can be read."""
+    suffix = pathlib.Path(path).suffix.lower()
+    return Image.registered_extensions().get(suffix) in Image.OPEN
+
+
 def read(
     source: files.PathLike | BinaryIO,
     channels: int | None = 3,

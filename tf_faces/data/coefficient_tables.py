@@ -11,12 +11,14 @@ A folder is read as `.mat` files (`tf_faces.data.fitted_faces.read_mat_folder`).
 """
 
 import pathlib
+import sys
 
 import numpy as np
 
-from tf_faces.core import files
+from tf_faces.core import files, folders
 from tf_faces.core.errors import FormatError, InputError, missing_dependency
 from tf_faces.data import coefficient_pickles, fitted_faces
+from tf_faces.morphable import coefficients
 from tf_faces.morphable.coefficients import FaceCoefficients
 
 COLUMNS = coefficient_pickles.COLUMNS
@@ -35,8 +37,8 @@ def read(path: files.PathLike) -> FaceCoefficients:
 
     Raises:
       InputError: if the file is missing or its suffix unknown.
-      FormatError: if it is damaged, lacks a column or holds a number that is not
-        finite.
+      FormatError: if it is damaged, lacks a column, holds a number that is not finite,
+        or gives one name different numbers.
     """
     suffix = _suffix(path)
     if suffix == ".pkl":
@@ -59,10 +61,20 @@ def write(path: files.PathLike, faces: FaceCoefficients) -> None:
 
 
 def read_any(path: files.PathLike, *, strict: bool = False) -> fitted_faces.MatFolder:
-    """Reads a table, or a folder of `.mat` files with the count of bad ones."""
+    """Reads a table, or a folder of `.mat` files with the count of bad ones.
+
+    A line on standard error tells how many rows of a table repeat an earlier one.
+    """
     if pathlib.Path(path).is_dir():
         return fitted_faces.read_mat_folder(path, strict=strict)
-    return fitted_faces.MatFolder(read(path), ())
+    faces = read(path)
+    repeated = len(faces) - len(set(faces.names or range(len(faces))))
+    if repeated:
+        print(
+            f"{path}: {repeated} rows repeat the name and numbers of an earlier one.",
+            file=sys.stderr,
+        )
+    return fitted_faces.MatFolder(faces, ())
 
 
 def _assembled(arrays, names, source: str) -> FaceCoefficients:
@@ -80,7 +92,22 @@ def _assembled(arrays, names, source: str) -> FaceCoefficients:
         raise FormatError(f"{source}: {error}") from error
     if not len(faces):
         raise FormatError(f"{source}: a table without rows.")
+    _require_one_face_a_name(faces, source)
     return faces.require_finite(source)
+
+
+def _require_one_face_a_name(faces: FaceCoefficients, source: str) -> None:
+    first: dict[str, int] = {}
+    for row, name in enumerate(faces.names or ()):
+        earlier = first.setdefault(folders.one_form(name), row)
+        if earlier != row and not all(
+            np.array_equal(values[earlier], values[row], equal_nan=True)
+            for values in map(faces.group, coefficients.GROUPS)
+        ):
+            raise FormatError(
+                f"{source}: the face {name!r} has different numbers in the rows "
+                f"{earlier} and {row}, expected one face a name."
+            )
 
 
 def _read_npz(path: files.PathLike) -> FaceCoefficients:
@@ -155,4 +182,8 @@ def _read_parquet(path: files.PathLike) -> FaceCoefficients:
                 f"{path}: {name} is not a column of lists of equal length ({error})."
             ) from error
     names = table.column("name").to_pylist() if "name" in table.column_names else None
+    if names is not None and None in names:
+        raise FormatError(
+            f"{path}: row {names.index(None)} has no name, expected all or no names."
+        )
     return _assembled(arrays, names, str(path))

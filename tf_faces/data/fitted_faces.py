@@ -2,20 +2,20 @@
 
 import dataclasses
 import pathlib
-import sys
 from collections.abc import Iterable
 
 import numpy as np
-import tqdm
 
-from tf_faces.core import files, matlab_files
+from tf_faces.core import files, folders, matlab_files
+from tf_faces.core import progress as progress_bars
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.morphable.coefficients import ORIGINAL_LENGTHS, FaceCoefficients
 
 SHAPE_KEY = "Shape_Para"
 EXPRESSION_KEY = "Exp_Para"
 # Landmark files that lie beside the parameters in 300W-LP.
-_LANDMARK_SUFFIX = "_pts.mat"
+_is_landmark_file = folders.has_suffix("_pts.mat")
+_is_mat_file = folders.has_suffix(".mat")
 # Larger files are no lists of parameters; inflating one would only fill the memory.
 _LARGEST_MAT_BYTES = 16 << 20
 
@@ -75,24 +75,27 @@ class MatFolder:
     skipped: tuple[tuple[str, str], ...]
 
 
+def _list(directory: files.PathLike) -> folders.Listing:
+    def wanted(name: str) -> bool:
+        return _is_mat_file(name) and not _is_landmark_file(name)
+
+    listing = folders.list_files(directory, wanted)
+    if not listing.paths:
+        raise InputError(listing.nothing(".mat file, expected at least one"))
+    return listing
+
+
 def list_mat_files(directory: files.PathLike) -> list[pathlib.Path]:
     """Returns the parameter files below `directory`, sorted by relative path.
 
     The original takes every directory entry in the file system's order; here other
-    files, and the `*_pts.mat` landmark files of 300W-LP, are left out.
+    files, and the `*_pts.mat` landmark files of 300W-LP, are left out; see
+    `core.folders` for links, capitals and hidden files.
 
     Raises:
       InputError: if the folder is missing or has no `.mat` file.
     """
-    directory = files.require_directory(directory)
-    found = sorted(
-        path
-        for path in directory.rglob("*.mat")
-        if not path.name.endswith(_LANDMARK_SUFFIX) and path.is_file()
-    )
-    if not found:
-        raise InputError(f"{directory}: found no .mat file, expected at least one.")
-    return found
+    return list(_list(directory).paths)
 
 
 def read_mat_folder(
@@ -102,23 +105,27 @@ def read_mat_folder(
     shape_length: int = ORIGINAL_LENGTHS["shape"],
     expression_length: int = ORIGINAL_LENGTHS["expression"],
     selection: slice | Iterable[int] | None = None,
-    progress: bool | None = None,
+    progress: bool = True,
 ) -> MatFolder:
     """Reads a folder of face parameters, sub-folders included.
+
+    A line on standard error tells how many hidden and broken files do not count.
 
     Args:
       directory: the folder; one level or the sub-folders of 300W-LP.
       strict: raise for the first bad file instead of counting it.
       shape_length, expression_length: numbers of coefficients.
       selection: which files of the sorted list; all when None.
-      progress: show a bar; None shows one on a terminal.
+      progress: show how far it is on standard error.
 
     Raises:
       InputError: if there is no `.mat` file, or no good one.
       FormatError: under `strict`, for the first bad file.
     """
     directory = pathlib.Path(directory)
-    paths = list_mat_files(directory)
+    listing = _list(directory)
+    listing.report()
+    paths = list(listing.paths)
     if selection is not None:
         numbers = np.arange(len(paths))
         numbers = numbers[
@@ -126,19 +133,23 @@ def read_mat_folder(
         ]
         paths = [paths[number] for number in numbers]
     shapes, expressions, names, skipped = [], [], [], []
-    bar = tqdm.tqdm(
-        paths,
-        desc=f"Reading {directory.name}",
-        unit="file",
-        disable=not sys.stderr.isatty() if progress is None else not progress,
+    bar = progress_bars.bar(
+        len(paths),
+        "file",
+        f"Reading {directory.name}",
+        iterable=paths,
+        shown=progress,
     )
     for path in bar:
         try:
             shape, expression = read_mat_file(path, shape_length, expression_length)
-        except InputError as error:
+        except (InputError, OSError) as error:
             if strict:
                 raise
-            skipped.append((str(path.relative_to(directory)), str(error)))
+            reason = (
+                f"{path}: {error.strerror}." if isinstance(error, OSError) else error
+            )
+            skipped.append((str(path.relative_to(directory)), str(reason)))
             continue
         shapes.append(shape)
         expressions.append(expression)

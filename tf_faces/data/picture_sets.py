@@ -21,21 +21,19 @@ import dataclasses
 import io
 import json
 import math
-import multiprocessing
-import os
 import pathlib
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import tqdm
 
-from tf_faces.core import files, machine, quiet_tensorflow, seeding
+from tf_faces.core import files, machine
 from tf_faces.core import pictures as picture_files
+from tf_faces.core import progress as progress_bars
+from tf_faces.core import workers as worker_processes
 from tf_faces.core.errors import InputError
-from tf_faces.data import coefficient_tables
-from tf_faces.geometry import cameras, lighting, rotations
+from tf_faces.data import coefficient_tables, posed_faces
+from tf_faces.data.posed_faces import PictureOptions
 from tf_faces.morphable import io as morphable_io
 from tf_faces.morphable import raw_form
 from tf_faces.morphable.coefficients import FaceCoefficients
@@ -44,182 +42,6 @@ from tf_faces.viz import painter as pictures
 
 _FORMAT = "tf_faces face_manifold picture set 2"
 _FACES_A_TASK = 32
-_THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "TF_NUM_INTRAOP_THREADS",
-    "TF_NUM_INTEROP_THREADS",
-)
-# Steps of a depth picture that make up its side; the range is two sides either way of
-# the mid-value.  0 means nothing is there.
-DEPTH_STEPS = 64 * 256
-DEPTH_ZERO = 32768
-# Pixels by which a landmark may lie behind the surface and still count as visible.
-_VISIBLE_WITHIN = 2.5
-
-
-@dataclasses.dataclass(frozen=True)
-class PictureOptions:
-    """How the pictures of a set are taken.
-
-    Attributes:
-      size: pixels of a side.
-      yaw, pitch, roll: degrees; each face is turned by up to so much either way.
-      scale_low, scale_high: pixels a micrometre for 256 pixels, drawn evenly.
-      shift: parts of the side by which the face is moved off the centre at most.
-      light: degrees by which the lamps are turned about the face at most.
-      quality: of the JPEG files.
-      seed: of poses and lights.
-      maps: also write depth and mask.
-    """
-
-    size: int = 256
-    yaw: float = 60.0
-    pitch: float = 25.0
-    roll: float = 20.0
-    scale_low: float = 0.0008
-    scale_high: float = 0.0011
-    shift: float = 0.05
-    light: float = 40.0
-    quality: int = 90
-    seed: int = 0
-    maps: bool = True
-
-    def __post_init__(self) -> None:
-        if not 16 <= self.size <= 8192:
-            raise InputError(f"size must be 16 to 8192 pixels. Received: {self.size}")
-        if not 0 < self.scale_low <= self.scale_high:
-            raise InputError(
-                "scale_low and scale_high must rise from above 0. Received: "
-                f"{self.scale_low}, {self.scale_high}"
-            )
-        for name in ("yaw", "pitch", "roll", "light"):
-            if not 0 <= getattr(self, name) <= 180:
-                raise InputError(
-                    f"{name} must be 0 to 180 degrees. Received: {getattr(self, name)}"
-                )
-
-
-@dataclasses.dataclass(frozen=True)
-class _Shot:
-    """Pose and light of some faces: pose [N, 7], light [N, 2] (radians)."""
-
-    pose: np.ndarray
-    light: np.ndarray
-
-
-def draw_shots(
-    model: MorphableModel, options: PictureOptions, numbers: np.ndarray
-) -> _Shot:
-    """Draws poses and lights; those of face i are a function of seed and i."""
-    size = options.size
-    middle = model.bounding_box().mean(axis=0).astype(np.float64)
-    poses, lights = [], []
-    for number in numbers:
-        rng = seeding.numpy_generator(options.seed, "shots", int(number))
-        limits = np.radians([options.pitch, options.yaw, options.roll])
-        angles = rng.uniform(-limits, limits)
-        scale = rng.uniform(options.scale_low, options.scale_high) * size / 256
-        rotation = np.asarray(rotations.euler_to_matrix_3ddfa(angles))
-        shift = rng.uniform(-options.shift, options.shift, 2) * size
-        # The middle of the mean face goes to the middle of the picture.
-        translation = np.array([size / 2, size / 2, 0.0])
-        translation[:2] += shift
-        translation -= scale * rotation @ middle
-        poses.append([*angles, *translation, scale])
-        limit = np.radians(options.light)
-        lights.append(rng.uniform(-limit, limit, 2))
-    return _Shot(np.array(poses), np.array(lights))
-
-
-def depth_to_bytes(depth: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Depth [S, S] in pixels -> uint16, 0 where nothing is.
-
-    depth = (value - 32768) * S / 16384: for pictures of 256 pixels 1/64 pixel a step.
-    """
-    stored = np.rint(depth * (DEPTH_STEPS / depth.shape[-1])) + DEPTH_ZERO
-    return np.where(mask, np.clip(stored, 1, 65535), 0).astype(np.uint16)
-
-
-def depth_from_bytes(stored: np.ndarray) -> np.ndarray:
-    """The inverse of `depth_to_bytes`; NaN where nothing is."""
-    stored = np.asarray(stored, np.float32)
-    depth = (stored - DEPTH_ZERO) * (stored.shape[-1] / DEPTH_STEPS)
-    return np.where(stored == 0, np.nan, depth)
-
-
-def take_pictures(
-    painter: pictures.Painter,
-    faces: FaceCoefficients,
-    shots: _Shot,
-    size: int,
-    *,
-    implementation: str = "auto",
-) -> pictures.Rendering:
-    """Draws faces in the poses and lights of `shots`; vertices in image coordinates."""
-    vertices = painter.model.vertices(faces.shape, faces.expression)
-    posed = cameras.apply_pose(vertices, shots.pose.astype(np.float32))
-    centred = np.asarray(posed) - np.array([size / 2, size / 2, 0], np.float32)
-    middles = np.zeros((len(faces), 3))
-    middles[:, 2] = centred[..., 2].mean(axis=1)
-    lamps = np.asarray(lighting.FACE_MANIFOLD_LIGHT_POSITIONS) * size / 256
-    turned = [
-        lamps @ (np.asarray(rotations.rotation_y(turn))
-                 @ np.asarray(rotations.rotation_x(nod))).T
-        for turn, nod in shots.light
-    ]  # fmt: skip
-    return painter.draw(
-        centred,
-        pictures.colors(painter.model, faces.texture),
-        size,
-        size,
-        lamps=np.stack(turned),
-        middles=middles,
-        rule="top_left",
-        implementation=implementation,
-    )
-
-
-def _visible(points: np.ndarray, depth: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Which landmarks [K, 3] are not hidden by the surface in front of them."""
-    height, width = depth.shape
-    column, row = np.rint(points[:, :2]).astype(int).T
-    inside = (0 <= column) & (column < width) & (0 <= row) & (row < height)
-    column, row = column.clip(0, width - 1), row.clip(0, height - 1)
-    front = np.where(mask[row, column], depth[row, column], -np.inf)
-    return inside & (points[:, 2] >= front - _VISIBLE_WITHIN)
-
-
-def _labels(model, faces, shots, rendering, row, size) -> dict[str, np.ndarray]:
-    """The variables of one `.mat` file."""
-    points = rendering.vertices[row, model.landmarks68]
-    texture = faces.texture[row]
-    if model.texture_count:
-        texture = texture * model.texture_deviations[: len(texture)]
-    turn, nod = shots.light[row]
-    strength = float(np.sum(lighting.FACE_MANIFOLD_LIGHT_INTENSITIES) / 3)
-    ambient = lighting.FACE_MANIFOLD_AMBIENT
-    low = np.floor(points[:, :2].min(axis=0)).clip(0, size - 1)
-    high = np.ceil(points[:, :2].max(axis=0)).clip(0, size - 1)
-    return {
-        "Pose_Para": shots.pose[row : row + 1].astype(np.float32),
-        "Shape_Para": np.asarray(faces.shape[row : row + 1].T, np.float64),
-        "Exp_Para": np.asarray(faces.expression[row : row + 1].T, np.float64),
-        "Tex_Para": np.asarray(texture[:, None], np.float64),
-        # Ambient and directed light, its two angles, no gloss.
-        "Illum_Para": np.array(
-            [[*[ambient] * 3, *[strength] * 3, nod, turn, 0, 0]], np.float32
-        ),
-        # Gains, offsets, contrast: colours as drawn.
-        "Color_Para": np.array([[1, 1, 1, 0, 0, 0, 1]], np.float32),
-        "roi": np.array([[*low, *high]], np.int16),
-        "pt2d": points[:, :2].T.astype(np.float32),
-        "pt3d_68": points.T.astype(np.float32),
-        "visible68": _visible(points, rendering.depth[row], rendering.mask[row])[
-            None
-        ].astype(np.uint8),
-    }
 
 
 # --- writing --------------------------------------------------------------------------
@@ -229,16 +51,18 @@ def _write_faces(folder, painter, faces, numbers, options, implementation) -> No
     import scipy.io
 
     model = painter.model
-    shots = draw_shots(model, options, numbers)
+    shots = posed_faces.draw_shots(model, options, numbers)
     part = faces.take(numbers)
-    rendering = take_pictures(
+    rendering = posed_faces.take_pictures(
         painter, part, shots, options.size, implementation=implementation
     )
     images = picture_files.to_bytes(rendering.images)
     for row, name in enumerate(part.names):
         contents = {}
         if options.maps:
-            depth = depth_to_bytes(rendering.depth[row], rendering.mask[row])
+            depth = posed_faces.depth_to_bytes(
+                rendering.depth[row], rendering.mask[row]
+            )
             contents[f"depth/{name}.png"] = picture_files.encode(
                 depth, compress_level=1
             )
@@ -248,58 +72,28 @@ def _write_faces(folder, painter, faces, numbers, options, implementation) -> No
             images[row], "JPEG", quality=options.quality
         )
         stream = io.BytesIO()
-        scipy.io.savemat(
-            stream, _labels(model, part, shots, rendering, row, options.size)
-        )
+        known = posed_faces.labels(model, part, shots, rendering, row, options.size)
+        scipy.io.savemat(stream, known)
         contents[f"synthetic/{name}.mat"] = stream.getvalue()
         for file_name, content in contents.items():
             # Many small files that can be made again.
             files.write_bytes(folder / file_name, content, durable=False)
 
 
-class _Worker:
-    """What a worker process keeps between its tasks."""
+@contextlib.contextmanager
+def _drawing(
+    folder: pathlib.Path, model: str | MorphableModel, options, implementation: str
+):
+    if not isinstance(model, MorphableModel):
+        model = _visible_model(model)
+    painter = pictures.Painter(model, with_mouth=True)
+    faces = coefficient_tables.read(folder / "coefficients.npz")
 
-    current: "_Worker"
-
-    def __init__(self, folder: str, model: str, options, implementation: str):
-        self.folder = pathlib.Path(folder)
-        loaded = _visible_model(model)
-        self.painter = pictures.Painter(loaded, with_mouth=True)
-        self.faces = coefficient_tables.read(self.folder / "coefficients.npz")
-        self.options = options
-        self.implementation = implementation
-
-    def run(self, numbers: np.ndarray) -> int:
-        """Writes the faces of one task and returns their number."""
-        _write_faces(
-            self.folder,
-            self.painter,
-            self.faces,
-            numbers,
-            self.options,
-            self.implementation,
-        )
+    def draw(numbers: np.ndarray) -> int:
+        _write_faces(folder, painter, faces, numbers, options, implementation)
         return len(numbers)
 
-
-def _start_worker(*arguments) -> None:
-    import signal
-
-    # The parent alone answers Ctrl-C, by ending the pool.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    quiet_tensorflow.on_first_import()
-    import tensorflow as tf
-
-    with contextlib.suppress(RuntimeError):
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-    machine.keep_freed_memory()
-    _Worker.current = _Worker(*arguments)
-
-
-def _run_task(numbers: np.ndarray) -> int:
-    return _Worker.current.run(numbers)
+    yield draw
 
 
 def _visible_model(path_or_name: str) -> MorphableModel:
@@ -310,21 +104,6 @@ def _visible_model(path_or_name: str) -> MorphableModel:
             f"the face model {model.name!r} has no 68 landmarks, which pt2d needs."
         )
     return model
-
-
-@contextlib.contextmanager
-def _single_threaded() -> Iterator[None]:
-    """One thread a process: the processes themselves fill the cores."""
-    former = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
-    try:
-        yield
-    finally:
-        for name, value in former.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def missing_faces(directory: files.PathLike, faces: FaceCoefficients) -> np.ndarray:
@@ -392,7 +171,7 @@ def write_set(
     origin: Mapping[str, Any] | None = None,
     workers: int | None = None,
     implementation: str = "auto",
-    progress: bool | None = None,
+    progress: bool = True,
 ) -> int:
     """Writes a set, or the rest of an interrupted one.
 
@@ -405,7 +184,7 @@ def write_set(
         set is made again.
       workers: processes; None means one a core, 1 works in this process.
       implementation: of `render_depth.rasterize`.
-      progress: show a bar; None shows one on a terminal.
+      progress: show how far it is on standard error.
 
     Returns:
       How many faces were written now.
@@ -426,38 +205,22 @@ def write_set(
     pictures.require_fitting(loaded, faces)
     _prepare(directory, model, faces, options, origin)
     numbers = missing_faces(directory, faces)
-    workers = min(
-        machine.processors() if workers is None else workers,
-        max(1, math.ceil(len(numbers) / _FACES_A_TASK)),
-    )
-    if workers < 1:
-        raise InputError(f"workers must be at least 1. Received: {workers}")
     tasks = [
         numbers[start : start + _FACES_A_TASK]
         for start in range(0, len(numbers), _FACES_A_TASK)
     ]
-    bar = tqdm.tqdm(
-        total=len(faces),
-        initial=len(faces) - len(numbers),
-        desc="Drawing",
-        unit="face",
-        disable=not sys.stderr.isatty() if progress is None else not progress,
-    )
-    with contextlib.closing(bar):
-        if workers == 1:
-            painter = pictures.Painter(loaded, with_mouth=True)
-            for task in tasks:
-                _write_faces(directory, painter, faces, task, options, implementation)
-                bar.update(len(task))
-            return len(numbers)
-        with (
-            _single_threaded(),
-            multiprocessing.get_context("spawn").Pool(
-                workers,
-                _start_worker,
-                (str(directory), model, options, implementation),
-            ) as pool,
-        ):
-            for written in pool.imap_unordered(_run_task, tasks):
-                bar.update(written)
+    workers = min(machine.processors() if workers is None else workers, len(tasks) or 1)
+    # A worker process loads the model by its name: it may be too large to be sent.
+    source = loaded if workers == 1 else model
+    done = len(faces) - len(numbers)
+    with progress_bars.bar(
+        len(faces), "face", "Drawing", done=done, shown=progress
+    ) as bar:
+        worker_processes.run(
+            _drawing,
+            (directory, source, options, implementation),
+            tasks,
+            bar.update,
+            processes=workers,
+        )
     return len(numbers)

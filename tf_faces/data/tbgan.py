@@ -28,7 +28,7 @@ from tf_faces.core import files, seeding
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data import images
 from tf_faces.data.record_sets import frames as record_frames
-from tf_faces.data.record_sets import reader
+from tf_faces.data.record_sets import inspection, reader
 
 _MEBIBYTE = 1 << 20
 _MOST_PREFETCHED = 16
@@ -115,8 +115,8 @@ class TfrecordDataset(reader.RecordSet):
           label_file: another label file than the folder's `*.labels`.
           max_label_size: 0 for no labels, "full", or the first so many columns.
           dtype: expected type; None accepts what the records hold.
-          dynamic_range: (low, high) of the values; None means (0, 255) for uint8 and
-            (-1, 1) for float32.
+          dynamic_range: (low, high) of the values; None or empty means (0, 255) for
+            uint8 and (-1, 1) for float32.
           shuffle_mb: size of the shuffle buffer in MiB (of images); 0 reads in file
             order.
           prefetch_mb: upper limit of minibatches waiting, in MiB.
@@ -139,9 +139,9 @@ class TfrecordDataset(reader.RecordSet):
         self.memory_mb = memory_mb
         self.seed = seed
         self._levels_in_use: set[int] = set()
-        default = (0.0, 255.0) if self.dtype == np.uint8 else (-1.0, 1.0)
-        low, high = default if dynamic_range is None else dynamic_range
+        low, high = dynamic_range or inspection.value_range(self.dtype)
         self.dynamic_range = (float(low), float(high))
+        inspection.require_range(self, self.dynamic_range)
 
     def describe(self) -> list[str]:
         """Returns the lines that the original prints when it opens a data set."""
@@ -319,7 +319,7 @@ class SyntheticDataset(reader.ImageSet):
         num_channels: int = 3,
         *,
         dtype: str | np.dtype = "uint8",
-        dynamic_range: Sequence[float] = (0, 255),
+        dynamic_range: Sequence[float] | None = None,
         label_size: int = 0,
     ):
         """Makes a set of one image.
@@ -328,7 +328,8 @@ class SyntheticDataset(reader.ImageSet):
           resolution: power of two, at least 4.
           num_channels: of the images.
           dtype: of the images.
-          dynamic_range: (low, high) that the values are said to have.
+          dynamic_range: (low, high) that the values are said to have; None or empty
+            takes that of the type.
           label_size: columns of the labels.
         """
         if resolution < 4 or resolution & (resolution - 1):
@@ -337,7 +338,7 @@ class SyntheticDataset(reader.ImageSet):
             )
         self.shape = (num_channels, resolution, resolution)
         self.dtype = np.dtype(dtype)
-        low, high = dynamic_range
+        low, high = dynamic_range or inspection.value_range(self.dtype)
         self.dynamic_range = (float(low), float(high))
         self.labels = np.zeros((1, label_size), np.float32)
 

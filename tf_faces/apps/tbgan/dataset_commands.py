@@ -1,6 +1,7 @@
 """The commands of dataset_tool, each a function of its options."""
 
 import argparse
+import os
 from collections.abc import Callable, Iterable
 
 from tf_faces.core import machine
@@ -10,9 +11,9 @@ from tf_faces.core import machine
 
 
 def _progress(iterable: Iterable, total: int, what: str) -> Iterable:
-    import tqdm
+    from tf_faces.core import progress
 
-    return tqdm.tqdm(iterable, total=total, unit=what, dynamic_ncols=True)
+    return progress.bar(total, what, iterable=iterable)
 
 
 # --- creating -------------------------------------------------------------------------
@@ -181,6 +182,15 @@ def make_uv_set(options: argparse.Namespace) -> None:
     )
 
 
+def _require_free(path: str) -> None:
+    from tf_faces.core.errors import InputError
+
+    if os.path.exists(path):
+        raise InputError(
+            f"{path}: exists already, expected a free name or --overwrite."
+        )
+
+
 # --- looking --------------------------------------------------------------------------
 
 
@@ -189,6 +199,8 @@ def display(options: argparse.Namespace) -> None:
     from tf_faces.core import pictures
     from tf_faces.data.record_sets import inspection, reader
 
+    if options.output is not None and not options.overwrite:
+        _require_free(options.output)
     record_set = reader.RecordSet(options.tfrecord_dir)
     if options.output is not None:
         sheet = inspection.contact_sheet(record_set, options.start, options.count)
@@ -216,12 +228,12 @@ def extract(options: argparse.Namespace) -> None:
 
     record_set = reader.RecordSet(options.tfrecord_dir)
     count = inspection.extract(
-        record_set, options.output_dir, options.arrays, _progress
+        record_set, options.output_dir, options.arrays, _progress, options.overwrite
     )
     print(f"{options.output_dir}: extracted {count} images.")
 
 
-def compare(options: argparse.Namespace) -> None:
+def compare(options: argparse.Namespace) -> int:
     from tf_faces.data.record_sets import inspection, reader
 
     first = reader.RecordSet(options.tfrecord_dir_a)
@@ -241,6 +253,8 @@ def compare(options: argparse.Namespace) -> None:
     if not options.ignore_labels:
         same = outcome.compared - len(outcome.different_labels)
         print(f"Identical labels: {same} / {outcome.compared}")
+    print("The sets are equal." if outcome.equal else "The sets differ.")
+    return 0 if outcome.equal else 1
 
 
 def verify(options: argparse.Namespace) -> None:

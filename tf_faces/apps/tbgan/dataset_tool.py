@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from tf_faces.apps import arguments as options_of
 from tf_faces.apps import entry
 from tf_faces.apps.tbgan import dataset_commands
+from tf_faces.core import machine
 
 _EPILOG = """\
 examples:
@@ -33,6 +34,7 @@ def _main(arguments: list[str], prog: str | None = None) -> int | None:
     if not arguments:
         arguments = ["--help"]
     options = _parser(prog).parse_args(arguments)
+    machine.keep_freed_memory()
     return options.function(options)
 
 
@@ -116,6 +118,9 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     )
     command.add_argument("--output", help="write a contact sheet (.png, .jpg) instead")
     command.add_argument(
+        "--overwrite", action="store_true", help="replace the file of --output"
+    )
+    command.add_argument(
         "--terminal", action="store_true", help="use the terminal, never a window"
     )
 
@@ -129,8 +134,15 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     command.add_argument(
         "--arrays", action="store_true", help="write float data exactly as .pkl, too"
     )
+    command.add_argument(
+        "--overwrite", action="store_true", help="replace what was extracted before"
+    )
 
-    command = add("compare", dataset_commands.compare, "Compare two record sets.")
+    command = add(
+        "compare",
+        dataset_commands.compare,
+        "Compare two record sets; exit status 1 if they differ.",
+    )
     command.add_argument("tfrecord_dir_a", help="first record set")
     command.add_argument("tfrecord_dir_b", help="second record set")
     command.add_argument(

@@ -12,12 +12,13 @@ import dataclasses
 import hashlib
 import json
 import pathlib
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tqdm
 
-from tf_faces.core import files, seeding
+from tf_faces.core import files, folders, seeding
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data.face_manifold import samplers
 
@@ -30,6 +31,7 @@ ORIGINAL_TEST_FACES = 600
 ROWS_A_SHARD = 50_000
 _MANIFEST = "manifest.json"
 _FORMAT = "tf_faces face_manifold dataset 1"
+_is_shard = re.compile(r"\d+-of-\d+\.npz").fullmatch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -340,7 +342,7 @@ def read_pairs(directory: files.PathLike, group: str, part: str) -> Pairs:
             f"{directory}: has no folder {FOLDERS[group]}/{part}; expected a data set "
             "of tools/face_manifold.py generate-dataset."
         )
-    shards = sorted(folder.glob("*-of-*.npz"))
+    shards = folders.list_files(folder, _is_shard, deep=False).paths
     if shards:
         total = int(shards[0].stem.rpartition("-")[2])
         if len(shards) != total:

@@ -10,14 +10,12 @@ second part and of the labels built in.
 
 import dataclasses
 import functools
-import glob
-import os
 import pathlib
 import sys
 
 import numpy as np
 
-from tf_faces.core import files, pickles, pictures
+from tf_faces.core import files, folders, pickles, pictures
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data.record_sets import folder as record_folder
 from tf_faces.data.record_sets import writer
@@ -139,35 +137,45 @@ def load_coupled(item: CoupledItem) -> np.ndarray:
 # --- finding the samples ------------------------------------------------------------
 
 
-def _key(path: str, suffixes: tuple[str, ...]) -> str | None:
-    name = os.path.basename(path)
-    for suffix in sorted(suffixes, key=len, reverse=True):
-        if name.lower().endswith(suffix):
-            return name[: -len(suffix)]
-    return None
-
-
 def _files_by_key(
-    directory: files.PathLike, suffixes: tuple[str, ...], pattern: str = "*"
+    directory: files.PathLike, suffixes: tuple[str, ...], by_subject: bool = False
 ) -> dict[str, str]:
-    """Returns {base name: path} of the files with a suffix, sorted by path."""
-    directory = files.require_directory(directory)
-    found: dict[str, str] = {}
-    for path in sorted(glob.glob(os.path.join(glob.escape(str(directory)), pattern))):
-        key = _key(path, suffixes)
-        if key is None or not os.path.isfile(path):
-            continue
-        if key in found:
-            raise InputError(
-                f"{path}: the base name {key!r} is taken by {found[key]}; expected "
-                "one file each."
-            )
-        found[key] = path
-    if not found:
+    """Returns {key: path} of the files with a suffix, sorted by path.
+
+    A key is the base name; with `by_subject` it is `<sub-folder>/<base name>`.
+    """
+    if not pathlib.Path(directory).exists():
         raise InputError(
-            f"{directory}: found no {' or '.join('*' + s for s in suffixes)} files."
+            f"{directory}: no such folder; tools/dataset_tool.py make_uv_set makes "
+            "textures, shapes and normals of built-in faces."
         )
+    listing = folders.list_files(
+        directory,
+        folders.has_suffix(*suffixes),
+        deep=by_subject,
+        count_others=not by_subject,
+    )
+    listing.report()
+    found: dict[str, str] = {}
+    for path in sorted(map(str, listing.paths)):
+        place = pathlib.PurePath(path).relative_to(listing.directory)
+        if by_subject and len(place.parts) != 2:
+            continue
+        key = folders.base_name(place.as_posix(), *suffixes)
+        _take(found, key, path)
+    if not found:
+        wanted = " or ".join("*" + suffix for suffix in suffixes)
+        raise InputError(listing.nothing(f"{wanted} files"))
     return found
+
+
+def _take(found: dict[str, str], key: str, path: str) -> None:
+    if key in found:
+        raise InputError(
+            f"{path}: the base name {key!r} is taken by {found[key]}; expected one "
+            "file each."
+        )
+    found[key] = path
 
 
 def _require_pairs(
@@ -195,7 +203,7 @@ def load_labels(
     Raises:
       FormatError: if they have another form or do not belong together.
     """
-    if str(labels).endswith(".npy"):
+    if str(labels).lower().endswith(".npy"):
         rows = files.load_npy(labels)
     else:
         rows = pickles.load_pickled_array(labels)
@@ -227,8 +235,23 @@ def _read_source_labels(
     if source.labels is None or source.paths is None:
         return None, {}
     rows, keys = load_labels(source.labels, source.paths)
-    # The first of equal names counts, as with the original's list search.
-    return rows, {key: row for row, key in reversed(list(enumerate(keys)))}
+    row_of: dict[str, int] = {}
+    repeated = 0
+    for row, key in enumerate(map(folders.one_form, keys)):
+        # The first of equal names counts, as with the original's list search.
+        first = row_of.setdefault(key, row)
+        if not np.array_equal(rows[first], rows[row], equal_nan=True):
+            raise FormatError(
+                f"{source.paths}: the name {key!r} stands for the rows {first} and "
+                f"{row} of {source.labels}, which differ; expected one row a name."
+            )
+        repeated += first != row
+    if repeated:
+        print(
+            f"{source.paths}: {repeated} names are repeated, with the same labels.",
+            file=sys.stderr,
+        )
+    return rows, row_of
 
 
 def find_coupled(
@@ -280,22 +303,26 @@ def find_coupled_by_subject(
     Raises:
       InputError: if a normals map is missing, or nothing remains.
     """
-    shapes = _files_by_key(source.shape_directory, ARRAY_SUFFIXES, "*/*")
     assert source.normals_directory is not None
+    textures = _files_by_key(source.texture_directory, TEXTURE_SUFFIXES, True)
+    normals = _files_by_key(source.normals_directory, ARRAY_SUFFIXES, True)
+    shapes: dict[str, str] = {}
+    found = _files_by_key(source.shape_directory, ARRAY_SUFFIXES, True)
+    for place, path in found.items():
+        _take(shapes, place.rpartition("/")[2], path)
     rows, row_of = _read_source_labels(source)
     items, chosen, left_out = [], [], []
     for key, path in shapes.items():
-        subject = key.split(".")[0]
-        texture = pathlib.Path(source.texture_directory, subject, key + ".png")
-        if (rows is not None and key not in row_of) or not texture.is_file():
+        place = f"{key.split('.')[0]}/{key}"
+        if (rows is not None and key not in row_of) or place not in textures:
             left_out.append(path)
             continue
-        folder = pathlib.Path(source.normals_directory, subject)
-        normals = [folder / (key + suffix) for suffix in ARRAY_SUFFIXES]
-        normals = [candidate for candidate in normals if candidate.is_file()]
-        if not normals:
-            raise InputError(f"{path}: found no normals map named {key!r} in {folder}.")
-        items.append(CoupledItem(str(texture), path, str(normals[0])))
+        if place not in normals:
+            raise InputError(
+                f"{path}: found no normals map named {place!r} in "
+                f"{source.normals_directory}."
+            )
+        items.append(CoupledItem(textures[place], path, normals[place]))
         chosen.append(row_of.get(key, 0))
     if left_out:
         print(

@@ -1,4 +1,4 @@
-"""The folder of a record set while it is written: refused, built aside, renamed."""
+"""The folder of a record set: its files; refused, built aside, renamed when written."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 
-from tf_faces.core import files
+from tf_faces.core import files, folders
 from tf_faces.core.errors import InputError, TfFacesError
 from tf_faces.data.record_sets import manifest
 
@@ -16,19 +16,45 @@ from tf_faces.data.record_sets import manifest
 # record sets of them.
 UV_DICTIONARY = "uv_dictionary.npz"
 
-_MEMBERS = (re.escape(manifest.FILE_NAME), re.escape(UV_DICTIONARY))
-_MEMBER = re.compile("|".join((r".*\.tfrecords", r".*\.labels", *_MEMBERS)))
+_COMPANIONS = (re.escape(manifest.FILE_NAME), re.escape(UV_DICTIONARY))
+_MEMBER = re.compile("|".join((r".*\.tfrecords", r".*\.labels", *_COMPANIONS)))
 
 
-def check_destination(directory: files.PathLike, overwrite: bool = False) -> None:
-    """Checks that a record set may be written to `directory`.
+def record_files(directory: files.PathLike) -> tuple[pathlib.Path, ...]:
+    """Returns the `*.tfrecords` files of a folder, sorted by name."""
+    return _files(directory, ".tfrecords")
+
+
+def label_file(directory: files.PathLike) -> pathlib.Path | None:
+    """Returns the first `*.labels` file of a folder, None without one."""
+    return next(iter(_files(directory, ".labels")), None)
+
+
+def _files(directory: files.PathLike, suffix: str) -> tuple[pathlib.Path, ...]:
+    wanted = folders.has_suffix(suffix)
+    return folders.list_files(directory, wanted, deep=False).paths
+
+
+def check_destination(
+    directory: files.PathLike,
+    overwrite: bool = False,
+    member: re.Pattern = _MEMBER,
+    what: str = "record set",
+) -> None:
+    """Checks that results may be written to `directory`.
+
+    Args:
+      directory: the folder.
+      overwrite: results of the same kind may be replaced.
+      member: names of the files of this kind.
+      what: what such results are called.
 
     Raises:
       InputError: if it is a file, or a folder with content; with `overwrite` only if
-        the folder holds anything but a record set.
+        the folder holds anything but such results.
     """
     directory = pathlib.Path(os.path.abspath(directory))
-    if directory.is_file():
+    if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory}: found a file, expected the name of a folder.")
     if not directory.is_dir():
         return
@@ -38,26 +64,33 @@ def check_destination(directory: files.PathLike, overwrite: bool = False) -> Non
             f"{directory}: the folder is not empty (it holds {content[0]!r}); name "
             "another one, or give --overwrite."
         )
-    strangers = [name for name in content if not _MEMBER.fullmatch(name)]
+    strangers = [name for name in content if not member.fullmatch(name)]
     if strangers:
         raise InputError(
             f"{directory}: --overwrite would delete {strangers[0]!r}, which belongs to "
-            "no record set; expected a folder with nothing else in it."
+            f"no {what}; expected a folder with nothing else in it."
         )
 
 
 @contextlib.contextmanager
-def new_directory(directory: pathlib.Path, overwrite: bool) -> Iterator[pathlib.Path]:
+def new_directory(
+    directory: files.PathLike,
+    overwrite: bool,
+    member: re.Pattern = _MEMBER,
+    what: str = "record set",
+) -> Iterator[pathlib.Path]:
     """Yields a hidden folder; puts it in the place of `directory` if all goes well.
 
+    Where `directory` is a link, what it leads to is replaced.
+
     Args:
-      directory: absolute path of the destination.
-      overwrite: replace a record set that lies there.
+      directory, overwrite, member, what: see `check_destination`.
 
     Raises:
       InputError: see `check_destination`.
     """
-    check_destination(directory, overwrite)
+    check_destination(directory, overwrite, member, what)
+    directory = pathlib.Path(os.path.realpath(directory))
     mark = secrets.token_hex(4)
     staging = directory.with_name(f".{directory.name}.incomplete-{mark}")
     former = directory.with_name(f".{directory.name}.former-{mark}")
@@ -79,7 +112,10 @@ def require_room(directory: pathlib.Path, needed: int) -> None:
     Raises:
       TfFacesError: if it has not.
     """
-    free = shutil.disk_usage(directory.parent).free
+    place = pathlib.Path(os.path.abspath(directory))
+    while not place.is_dir():  # What is not there yet will be made in a folder above.
+        place = place.parent
+    free = shutil.disk_usage(place).free
     if free < needed:
         raise TfFacesError(
             f"{directory}: no space left on the disk, {needed} bytes are needed and "

@@ -7,8 +7,10 @@ code, which knew uint8 data only.
 """
 
 import dataclasses
+import math
 import pathlib
 import pickle
+import re
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -17,8 +19,18 @@ from tf_faces.core import files
 from tf_faces.core import pictures as picture_files
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data import images
+from tf_faces.data.record_sets import folder as record_folder
 from tf_faces.data.record_sets import manifest as record_manifest
 from tf_faces.data.record_sets import reader, workers
+
+# What a range of values is compared with: so many records of at most 2^6 pixels a side.
+_SAMPLED_RECORDS = 32
+_SAMPLED_SIDE_LOG2 = 6
+# Values that fill less of their range would be all one grey.
+_LEAST_PART_OF_RANGE = 0.02
+
+# Names of extracted files.
+_EXTRACTED = re.compile(r"img\d{8}(_shp|_nor)?\.(png|pkl)")
 
 # Wraps an iterable with a progress bar: (iterable, total, what) -> iterable.
 Progress = Callable[[Iterable, int, str], Iterable]
@@ -33,6 +45,49 @@ def no_progress(iterable: Iterable, total: int, what: str) -> Iterable:
 def value_range(dtype: np.dtype) -> tuple[float, float]:
     """Returns the values that are shown as black and white."""
     return (0, 255) if dtype == np.uint8 else (-1, 1)
+
+
+def require_range(
+    record_set: reader.RecordSet, dynamic_range: tuple[float, float]
+) -> None:
+    """Refuses a range that would show the networks white or grey pictures.
+
+    Args:
+      record_set: the set; uint8 values are of 0 to 255, others are looked at.
+      dynamic_range: (low, high) that the values are said to fill.
+
+    Raises:
+      InputError: if the values go far beyond the range, or fill next to nothing of it.
+    """
+    low, high = dynamic_range
+    width = high - low
+    if not 0 < width < math.inf:
+        raise InputError(
+            f"dynamic_range: found [{low:g}, {high:g}], expected two rising numbers."
+        )
+    least, most = 0.0, 255.0
+    if record_set.dtype != np.uint8:
+        least, most = _spanned_values(record_set)
+    is_outside = least < low - width or most > high + width
+    is_grey = 0 < most - least < _LEAST_PART_OF_RANGE * width
+    if is_outside or is_grey:
+        raise InputError(
+            f"{record_set.directory}: the {record_set.dtype} records hold values of "
+            f"{least:g} to {most:g}, which contradicts the dynamic_range [{low:g}, "
+            f"{high:g}], expected the range that the values are meant to fill."
+        )
+
+
+def _spanned_values(record_set: reader.RecordSet) -> tuple[float, float]:
+    """Returns the least and the largest value of some records."""
+    level = max(0, record_set.resolution_log2 - _SAMPLED_SIDE_LOG2)
+    numbers = np.linspace(0, record_set.count - 1, _SAMPLED_RECORDS).astype(int)
+    with record_set.open(level) as opened:
+        found = [record_set.checked_image(opened, int(n)) for n in set(numbers)]
+    return (
+        min(float(image.min()) for image in found),
+        max(float(image.max()) for image in found),
+    )
 
 
 def pictures(image: np.ndarray) -> list[tuple[str, np.ndarray]]:
@@ -82,34 +137,44 @@ def extract(
     directory: files.PathLike,
     arrays: bool = False,
     progress: Progress = no_progress,
+    overwrite: bool = False,
 ) -> int:
-    """Writes every image as `img%08d.png`.
+    """Writes every image as `img%08d.png`, all of them or none.
 
     Coupled maps become three files, with `_shp` and `_nor` before the suffix.
 
     Args:
       record_set: the set.
-      directory: destination, made if needed.
+      directory: destination; must not exist or be empty.
       arrays: also write float modalities exactly, as pickled float32 arrays
         [3, R, R] (`img%08d_shp.pkl`, ...), the input layout of the exporter.
       progress: shows how far it is.
+      overwrite: replace what was extracted there before.
 
     Returns:
       The number of images.
+
+    Raises:
+      InputError: for a destination with content.
     """
-    directory = pathlib.Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    shown = progress(record_set.images(), record_set.count, "image")
-    for number, image in enumerate(shown):
-        for place, (suffix, picture) in enumerate(pictures(image)):
-            stem = directory / f"img{number:08d}{suffix}"
-            picture_files.write(stem.with_suffix(".png"), picture)
-            if arrays and image.dtype != np.uint8:
-                channels = picture.shape[2]
-                part = image[place * channels : (place + 1) * channels]
-                content = pickle.dumps(np.ascontiguousarray(part), protocol=2)
-                files.write_bytes(stem.with_suffix(".pkl"), content)
+    with record_folder.new_directory(
+        directory, overwrite, _EXTRACTED, "extracted set"
+    ) as staging:
+        shown = progress(record_set.images(), record_set.count, "image")
+        for number, image in enumerate(shown):
+            _extract_image(staging / f"img{number:08d}", image, arrays)
     return record_set.count
+
+
+def _extract_image(stem: pathlib.Path, image: np.ndarray, arrays: bool) -> None:
+    for place, (suffix, picture) in enumerate(pictures(image)):
+        path = stem.with_name(stem.name + suffix)
+        picture_files.write(path.with_suffix(".png"), picture)
+        if arrays and image.dtype != np.uint8:
+            channels = picture.shape[2]
+            part = image[place * channels : (place + 1) * channels]
+            content = pickle.dumps(np.ascontiguousarray(part), protocol=2)
+            files.write_bytes(path.with_suffix(".pkl"), content)
 
 
 # --- compare --------------------------------------------------------------------------
@@ -130,6 +195,13 @@ class Comparison:
     different_images: list[int]
     different_labels: list[int]
     counts: tuple[int, int]
+
+    @property
+    def equal(self) -> bool:
+        """Whether no difference was found."""
+        return not (self.different_images or self.different_labels) and (
+            self.counts[0] == self.counts[1]
+        )
 
 
 def compare(
@@ -246,7 +318,8 @@ def make_manifest(
         height, width, channels = record_set.image_shape(level)
         shards.append(shard(path, (channels, height, width), record_set.count))
     label_shard = None
-    for path in sorted(record_set.directory.glob("*.labels"))[:1]:
+    path = record_folder.label_file(record_set.directory)
+    if path is not None:
         label_shard = shard(path, record_set.labels.shape, record_set.count)
     return record_manifest.Manifest(
         shape=record_set.shape,

@@ -8,17 +8,15 @@ Reference: dataset_tool.py of the Progressive GAN code.
 """
 
 import dataclasses
-import glob
 import gzip
 import io
-import os
 import pathlib
 import zlib
 from typing import Any
 
 import numpy as np
 
-from tf_faces.core import errors, files, pickles
+from tf_faces.core import errors, files, folders, pickles
 from tf_faces.core import pictures as picture_files
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data.record_sets import writer
@@ -66,11 +64,16 @@ def load_picture(path: str) -> np.ndarray:
 
 
 def from_images(directory: files.PathLike, shuffle: bool = True) -> writer.Samples:
-    """Returns all pictures of a folder, sorted by name; RGB or grey, no labels."""
-    directory = files.require_directory(directory)
-    paths = sorted(glob.glob(os.path.join(glob.escape(str(directory)), "*")))
-    if not paths:
-        raise InputError(f"{directory}: the folder is empty, expected pictures.")
+    """Returns all pictures of a folder and its sub-folders; RGB or grey, no labels.
+
+    They are sorted by name.  What does not count (`core.folders`), and files of other
+    kinds, are counted in a line on standard error.
+    """
+    listing = folders.list_files(directory, picture_files.is_picture, count_others=True)
+    if not listing.paths:
+        raise InputError(listing.nothing("pictures"))
+    listing.report()
+    paths = [str(path) for path in listing.paths]
     samples = writer.Samples(paths, load_picture, (1, 3))
     return samples.in_order(writer.shuffled_order(len(paths), shuffle))
 
@@ -99,12 +102,16 @@ def celeba(directory: files.PathLike, cx: int = 89, cy: int = 121) -> writer.Sam
             f"--cx {cx} --cy {cy}: the crop leaves the picture, expected cx from 64 to "
             "114 and cy from 64 to 154."
         )
-    folder = files.require_directory(pathlib.Path(directory) / "img_align_celeba_png")
-    paths = sorted(
-        str(path) for path in folder.iterdir() if path.suffix.lower() == ".png"
+    listing = folders.list_files(
+        pathlib.Path(directory) / "img_align_celeba_png",
+        folders.has_suffix(".png"),
+        deep=False,
+        count_others=True,
     )
-    if not paths:
-        raise InputError(f"{folder}: found no *.png files.")
+    if not listing.paths:
+        raise InputError(listing.nothing("*.png files"))
+    listing.report()
+    paths = [str(path) for path in listing.paths]
     samples = writer.Samples(paths, _CropCeleba(cx, cy), (3,))
     return samples.in_order(writer.shuffled_order(len(paths)))
 

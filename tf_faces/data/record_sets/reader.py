@@ -14,6 +14,7 @@ import numpy as np
 
 from tf_faces.core import files
 from tf_faces.core.errors import FormatError, InputError
+from tf_faces.data.record_sets import folder as record_folder
 from tf_faces.data.record_sets import frames
 from tf_faces.data.record_sets import manifest as record_manifest
 
@@ -110,6 +111,11 @@ class RecordSet(ImageSet):
           InputError: if the folder is missing, or the arguments do not fit the set.
           FormatError: if files are missing, damaged, or contradict each other.
         """
+        if not pathlib.Path(directory).exists():
+            raise InputError(
+                f"{directory}: no such record set; tools/dataset_tool.py makes one "
+                "(create_from_images NEW_FOLDER PICTURES)."
+            )
         self.directory = files.require_directory(directory, "record set")
         self.manifest = record_manifest.read(self.directory)
         if self.manifest is not None:
@@ -118,7 +124,7 @@ class RecordSet(ImageSet):
         if dtype is not None and np.dtype(dtype) != self.dtype:
             raise InputError(
                 f"{self.paths[0]}: values of type {self.dtype}, but dtype asks for "
-                f"{np.dtype(dtype)}."
+                f"{np.dtype(dtype)}; without it the records' own type is taken."
             )
         # The quickest file to walk over tells the number of images.
         with frames.RecordFile(self.paths[-1]) as smallest:
@@ -145,7 +151,7 @@ class RecordSet(ImageSet):
         """Returns the files by level of detail and sets `shape` and `dtype`."""
         found: dict[tuple[int, int, int], pathlib.Path] = {}
         types: dict[pathlib.Path, np.dtype] = {}
-        for path in sorted(self.directory.glob("*.tfrecords")):
+        for path in record_folder.record_files(self.directory):
             record, _ = frames.read_first(path)
             if record.shape in found:
                 raise FormatError(
@@ -205,7 +211,7 @@ class RecordSet(ImageSet):
         if path is not None and not path.is_absolute() and not path.exists():
             path = self.directory / path
         if path is None:
-            path = next(iter(sorted(self.directory.glob("*.labels"))), None)
+            path = record_folder.label_file(self.directory)
         if path is None or size == 0:
             return np.zeros((count, 0), np.float32)
         labels = files.load_npy(path)

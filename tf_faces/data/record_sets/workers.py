@@ -5,26 +5,18 @@ not depend on the number of processes and nothing large travels between them.  N
 here imports TensorFlow.
 """
 
-import collections
-import concurrent.futures
 import contextlib
 import dataclasses
-import multiprocessing
 import os
-import signal
-import sys
-import threading
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import numpy as np
 
-from tf_faces.core import machine
-from tf_faces.core.errors import InputError, TfFacesError
+from tf_faces.core import workers
+from tf_faces.core.errors import InputError
 from tf_faces.data.record_sets import frames as record_frames
 
-# Tasks waiting per worker; more would only delay Ctrl-C.
-_TASKS_PER_WORKER = 3
 # An automatic number of processes gives each at least so many images, because
 # starting one takes about as long as preparing them.
 _IMAGES_WORTH_A_PROCESS = 64
@@ -160,92 +152,48 @@ def _write_all(descriptor: int, parts: list[bytes], position: int) -> None:
             written += os.pwrite(descriptor, rest[written:], position + written)
 
 
-_placer_of_this_process: _Placer | None = None
-
-
-def _start_worker(layout: Layout, turn: contextlib.AbstractContextManager) -> None:
-    global _placer_of_this_process  # The one way to hand a worker process its state.
-    # Ctrl-C reaches the whole group; the parent alone decides how to end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    machine.keep_freed_memory()
-    _placer_of_this_process = _Placer(layout, turn)
-
-
-def _end_with_parent() -> None:
-    """Ends this worker when its parent is gone; a killed parent cannot say so."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
-
-
-def _work(tasks: Sequence[tuple[int, Any]]) -> list[bool]:
-    assert _placer_of_this_process is not None
-    return _placer_of_this_process.place(tasks)
-
-
-def _process_context() -> multiprocessing.context.BaseContext:
-    """Chooses how workers start: forked where that is safe, else as new programs.
-
-    A fork of a process with threads (TensorFlow's, for one) may hang, but it starts
-    in no time, while a new program must import everything again.
-    """
-    can_fork = "fork" in multiprocessing.get_all_start_methods()
-    alone = threading.active_count() == 1 and "tensorflow" not in sys.modules
-    return multiprocessing.get_context("fork" if can_fork and alone else "spawn")
+@contextlib.contextmanager
+def _placing(layout: Layout, turn: contextlib.AbstractContextManager):
+    placer = _Placer(layout, turn)
+    try:
+        yield placer.place
+    finally:
+        placer.close()
 
 
 def place_all(
-    layout: Layout, tasks: list[list[tuple[int, Any]]], processes: int
-) -> Generator[list[bool], None, None]:
+    layout: Layout,
+    tasks: list[list[tuple[int, Any]]],
+    done: Callable[[list[bool]], object],
+    processes: int,
+) -> None:
     """Writes the images of all tasks.
 
     Args:
       layout: the files.
       tasks: lists of (slot, item).
+      done: called for every task, in order, with which of its items were written.
       processes: 1 does the work in this process.
-
-    Yields:
-      For every task, in order, which of its items were written.
 
     Raises:
       InputError: naming an image of another form than the layout's.
       TfFacesError: if a worker process dies.
     """
-    if processes == 1:
-        placer = _Placer(layout, contextlib.nullcontext())
-        try:
-            for task in tasks:
-                yield placer.place(task)
-        finally:
-            placer.close()
-        return
-    context = _process_context()
+    context = workers.process_context()
     # Files take one writer at a time; those who wait in the kernel burn their
     # processor, those who wait for their turn leave it to others.
-    pool = concurrent.futures.ProcessPoolExecutor(
-        processes, context, _start_worker, (layout, context.Lock())
+    turn = contextlib.nullcontext() if processes == 1 else context.Lock()
+    workers.run(
+        _placing,
+        (layout, turn),
+        tasks,
+        done,
+        processes=processes,
+        ordered=True,
+        context=context,
     )
-    waiting: collections.deque[concurrent.futures.Future] = collections.deque()
-    following = iter(tasks)
-    try:
-        while True:
-            for task in following:
-                waiting.append(pool.submit(_work, task))
-                if len(waiting) >= processes * _TASKS_PER_WORKER:
-                    break
-            if not waiting:
-                return
-            yield waiting.popleft().result()
-    except concurrent.futures.process.BrokenProcessPool as error:
-        raise TfFacesError(
-            "A worker process died (out of memory?); try fewer --processes."
-        ) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def default_processes(count: int) -> int:
     """Returns how many processes are worth starting for `count` images."""
-    return max(1, min(machine.processors(), count // _IMAGES_WORTH_A_PROCESS))
+    return workers.worthwhile(count, _IMAGES_WORTH_A_PROCESS)

@@ -7,7 +7,6 @@ TensorFlow.
 Reference: `TFRecordExporter` of dataset_tool.py in the Progressive GAN code and TBGAN.
 """
 
-import contextlib
 import dataclasses
 import hashlib
 import os
@@ -17,9 +16,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import tqdm
 
 from tf_faces.core import files
+from tf_faces.core import progress as progress_bars
 from tf_faces.core.errors import InputError, TfFacesError
 from tf_faces.data.record_sets import (
     folder,
@@ -167,7 +166,7 @@ def write_record_set(
             data_type=str(first.dtype),
             load=samples.load,
         )
-        folder.require_room(directory, sum(layout.frame_bytes) * len(samples.items))
+        folder.require_room(staging, sum(layout.frame_bytes) * len(samples.items))
         kept, digests = _write_images(layout, samples.items, processes, progress)
         count = int(kept.sum())
         labels = None
@@ -235,21 +234,17 @@ def _write_images(
     tasks = [slots[start : start + size] for start in range(0, len(slots), size)]
     processes = min(processes or workers.default_processes(len(items)), len(tasks))
     outcomes: list[bool] = []
-    # The workers first: the bar starts a thread, and a fork is safe only before.
-    following = workers.place_all(layout, tasks, processes)
-    outcome: list[bool] | None = next(following)
     with (
-        contextlib.closing(following),
         _Digests(layout) as digests,
-        tqdm.tqdm(
-            total=len(items), unit="image", disable=not progress, dynamic_ncols=True
-        ) as bar,
+        progress_bars.bar(len(items), "image", shown=progress) as bar,
     ):
-        while outcome is not None:
-            outcomes += outcome
+
+        def take(outcome: list[bool]) -> None:
+            outcomes.extend(outcome)
             digests.update(len(outcomes))
             bar.update(len(outcome))
-            outcome = next(following, None)
+
+        workers.place_all(layout, tasks, take, processes)
     kept = np.array(outcomes, bool)
     if kept.all():
         return kept, digests.results()

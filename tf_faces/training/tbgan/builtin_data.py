@@ -46,7 +46,7 @@ def keep_uv_dictionary(config: ml_collections.ConfigDict, run: pathlib.Path) -> 
 def is_built(config: ml_collections.ConfigDict) -> bool:
     """Returns whether the preset's data set is there."""
     directory = pathlib.Path(config.data_dir) / config.dataset.tfrecord_dir
-    return any(directory.glob("*.tfrecords"))
+    return directory.is_dir() and bool(record_folder.record_files(directory))
 
 
 def build(config: ml_collections.ConfigDict) -> None:

@@ -35,6 +35,7 @@ from tf_faces.training.tbgan import (
     adam,
     average,
     builtin_data,
+    data_sets,
     sheets,
 )
 from tf_faces.training.tbgan import (
@@ -76,37 +77,6 @@ def make_schedule(
     )
 
 
-def open_dataset(config: ml_collections.ConfigDict):
-    """Opens the data set of a configuration.
-
-    Raises:
-      InputError: if it is missing or does not fit the configuration.
-    """
-    options = config.dataset
-    if options.kind == "synthetic":
-        return data.SyntheticDataset(
-            options.resolution,
-            options.num_channels,
-            dtype=options.dtype,
-            dynamic_range=options.dynamic_range,
-        )
-    if options.kind != "tfrecord":
-        raise InputError(
-            f"--config.dataset.kind: found {options.kind!r}, expected tfrecord or "
-            "synthetic."
-        )
-    return data.TfrecordDataset(
-        pathlib.Path(config.data_dir) / options.tfrecord_dir,
-        resolution=options.resolution or None,
-        max_label_size=options.max_label_size,
-        dtype=options.dtype or None,
-        dynamic_range=options.dynamic_range,
-        shuffle_mb=options.shuffle_mb,
-        prefetch_mb=options.prefetch_mb,
-        seed=config.random_seed,
-    )
-
-
 def loop_options(config: ml_collections.ConfigDict) -> loop.Options:
     """Returns the loop's options of a resolved configuration."""
     train = config.train
@@ -120,24 +90,6 @@ def loop_options(config: ml_collections.ConfigDict) -> loop.Options:
         configuration=config.to_dict(),
         free_configuration=FREE_ON_RESUME,
     )
-
-
-def prepare_data(config: ml_collections.ConfigDict, dry_run: bool = False) -> bool:
-    """Makes the data set that a demonstration preset brings along, if it is absent.
-
-    Returns:
-      Whether the data set is there now; False only under `dry_run`.
-    """
-    if config.dataset.build_count == 0 or builtin_data.is_built(config):
-        return True
-    if dry_run:
-        print(
-            f"The data set {config.data_dir}/{config.dataset.tfrecord_dir} is not "
-            f"there yet: {config.dataset.build_count} faces would be made."
-        )
-        return False
-    builtin_data.build(config)
-    return True
 
 
 def plan(config: ml_collections.ConfigDict, system: "TbganSystem | None") -> str:
@@ -173,7 +125,7 @@ def build(config: ml_collections.ConfigDict) -> "TbganSystem":
     config.num_gpus = replicas
     print("Running tf_faces.training.tbgan.train()...", flush=True)
     seeding.seed_everything(config.random_seed)
-    dataset = open_dataset(config)
+    dataset = data_sets.open_dataset(config)
     print(f"Streaming data using tf_faces.data.tbgan.{type(dataset).__name__}...")
     for line in dataset.describe():
         print(line)

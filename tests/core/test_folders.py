@@ -1,0 +1,150 @@
+"""Which files of a folder count, and what is told about the others."""
+
+import os
+import unicodedata
+
+import pytest
+
+from tf_faces.core import folders
+from tf_faces.core.errors import InputError
+
+MAT = folders.has_suffix(".mat")
+
+
+def make(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+
+
+def test_sorted_by_folder_and_name(tmp_path):
+    make(tmp_path, "b/a.mat", "a-b/x.mat", "a/x.mat", "a/B.mat", "c.mat", "a/y.txt")
+    listing = folders.list_files(tmp_path, MAT)
+    assert listing.names() == ["a/B.mat", "a/x.mat", "a-b/x.mat", "b/a.mat", "c.mat"]
+    assert listing.left_out == {} and listing.remark() == ""
+    assert folders.list_files(tmp_path, MAT, deep=False).names() == ["c.mat"]
+
+
+def test_capital_suffixes(tmp_path):
+    make(tmp_path, "a.mat", "b.MAT", "c.Mat", "d.matx", "mat")
+    assert folders.list_files(tmp_path, MAT).names() == ["a.mat", "b.MAT", "c.Mat"]
+    gz = folders.has_suffix(".pkl", ".pkl.gz")
+    assert [gz(name) for name in ("a.PKL", "a.pkl.GZ", "a.gz")] == [True, True, False]
+    assert folders.base_name("a.b.PKL.gz", ".pkl", ".pkl.gz") == "a.b"
+    assert folders.base_name("a.b.PKL", ".pkl", ".pkl.gz") == "a.b"
+
+
+def test_hidden_files_and_folders_are_counted(tmp_path, capsys):
+    make(
+        tmp_path,
+        *("a.mat", "._a.mat", ".x.mat", ".DS_Store", "__MACOSX/a.mat", "Thumbs.db"),
+        *(".ipynb_checkpoints/a-checkpoint.mat", "sub/.git/x.mat", "sub/b.mat"),
+    )
+    listing = folders.list_files(tmp_path, MAT)
+    assert listing.names() == ["a.mat", "sub/b.mat"]
+    assert listing.left_out == {"hidden": 5}
+    listing.report()
+    assert capsys.readouterr().err == (
+        f"{tmp_path}: 5 entries were left out: 5 hidden.\n"
+    )
+    # The folder itself may be hidden.
+    assert folders.list_files(tmp_path / "sub/.git", MAT).names() == ["x.mat"]
+
+
+def test_linked_folders_are_followed_and_loops_end(tmp_path):
+    make(tmp_path, "store/AFW/a.mat", "store/AFW/deep/b.mat", "set/own/c.mat")
+    (tmp_path / "set/AFW").symlink_to("../store/AFW")
+    (tmp_path / "set/file.mat").symlink_to("../store/AFW/a.mat")
+    (tmp_path / "set/own/up").symlink_to("..")
+    (tmp_path / "store/AFW/deep/self").symlink_to(".")
+    (tmp_path / "store/AFW/back").symlink_to(tmp_path / "set")
+    listing = folders.list_files(tmp_path / "set", MAT)
+    assert listing.names() == ["AFW/a.mat", "AFW/deep/b.mat", "file.mat", "own/c.mat"]
+    assert listing.left_out == {"reached before": 3}
+
+
+def test_a_folder_and_a_link_to_it_are_one(tmp_path):
+    make(tmp_path, "z/a.mat")
+    (tmp_path / "a_link").symlink_to("z")
+    (tmp_path / "b_link").symlink_to("z")
+    listing = folders.list_files(tmp_path, MAT)
+    assert listing.names() == ["z/a.mat"]
+    assert listing.remark().endswith("2 entries were left out: 2 reached before.")
+
+
+def test_broken_entries_are_counted(tmp_path, monkeypatch):
+    make(tmp_path, "a.mat", "shut/b.mat", "c.mat")
+    (tmp_path / "gone.mat").symlink_to("nowhere.mat")
+    (tmp_path / "self.mat").symlink_to("self.mat")
+    (tmp_path / "gone.txt").symlink_to("nowhere.txt")
+    os.mkfifo(tmp_path / "pipe.mat")
+    # Also for root, who may read everything.
+    access, scandir = os.access, os.scandir
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: path[-5:] != "c.mat" and access(path, mode)
+    )
+
+    def shut(path):
+        if str(path).endswith("shut"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", shut)
+    listing = folders.list_files(tmp_path, MAT)
+    assert listing.names() == ["a.mat"]
+    assert listing.left_out == {"broken or unreadable": 5}
+    with pytest.raises(PermissionError):
+        folders.list_files(tmp_path / "shut", MAT)
+
+
+def test_folders_named_like_files(tmp_path):
+    make(tmp_path, "a.mat", "x.mat/b.mat")
+    assert folders.list_files(tmp_path, MAT).names() == ["a.mat", "x.mat/b.mat"]
+    flat = folders.list_files(tmp_path, MAT, deep=False)
+    assert flat.names() == ["a.mat"]
+    assert flat.left_out == {"of another kind": 1}
+
+
+def test_others_are_counted_where_nothing_else_is_expected(tmp_path):
+    make(tmp_path, "a.mat", "notes.txt", ".DS_Store", "sub/x.txt")
+    listing = folders.list_files(tmp_path, MAT, deep=False, count_others=True)
+    assert listing.left_out == {"hidden": 1, "of another kind": 2}
+    listing = folders.list_files(tmp_path, MAT, count_others=True)
+    assert listing.left_out == {"hidden": 1, "of another kind": 2}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("a.mat", "a.MAT"),
+        tuple(unicodedata.normalize(form, "é.mat") for form in ("NFC", "NFD")),
+    ],
+)
+def test_one_name_in_two_spellings_is_refused(tmp_path, names):
+    make(tmp_path, *(f"sub/{name}" for name in names))
+    with pytest.raises(InputError, match="same name as .*expected one of the two"):
+        folders.list_files(tmp_path, MAT)
+
+
+def test_names_that_differ_in_capitals_are_two(tmp_path):
+    make(tmp_path, "aB.mat", "Ab.mat", "a.mat", "sub/a.MAT")
+    assert len(folders.list_files(tmp_path, MAT).paths) == 4
+
+
+def test_missing_and_empty_folders(tmp_path):
+    with pytest.raises(InputError, match="nowhere: no such folder"):
+        folders.list_files(tmp_path / "nowhere", MAT)
+    make(tmp_path, "a.txt", "._b.mat")
+    with pytest.raises(InputError, match="a.txt: found a file, expected a folder"):
+        folders.list_files(tmp_path / "a.txt", MAT)
+    listing = folders.list_files(tmp_path, MAT)
+    assert listing.nothing(".mat file") == (
+        f"{tmp_path}: found no .mat file (1 entry was left out: 1 hidden)."
+    )
+
+
+def test_sub_folders(tmp_path):
+    make(tmp_path, "b/x", ".hidden/x", "file", "__MACOSX/x")
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "gone").symlink_to("nowhere")
+    assert [path.name for path in folders.list_folders(tmp_path)] == ["a", "b"]
