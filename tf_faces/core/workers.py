@@ -285,7 +285,7 @@ def _serve(connection, start: Start, arguments: tuple) -> None:
 
 
 def _settle() -> None:
-    """Applies what holds in every worker: one thread, kept memory, a quiet TensorFlow."""
+    """Applies what holds in every worker: one thread, kept memory, no remarks."""
     import threadpoolctl
 
     machine.keep_freed_memory()
