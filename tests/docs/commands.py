@@ -5,7 +5,11 @@ variant, or not run for a reason.  `{tbgan}` and `{manifold}` are run folders th
 README's commands leave behind.
 """
 
-_TINY_MAPS = "--model builtin:tiny --count 24 --resolution 32 --processes 1"
+_TINY_MAPS = "--model builtin:tiny --count 24 --resolution 16 --processes 1"
+_TINY_NETWORKS = (
+    "--config.G.fmap_base=32 --config.G.fmap_max=4 --config.D.fmap_base=32 "
+    "--config.D.fmap_max=4"
+)
 _TINY_MANIFOLD = (
     "--config.data.model=builtin:tiny --config.data.faces=60 "
     "--config.data.test_faces=20 --config.shape.copies=1 --config.shape.epochs=1 "
@@ -38,12 +42,12 @@ AS_PRINTED = {
     "tf-faces face-model info BFM.mat",
     "tf-faces face-model info models/BFM_info.mat",
     "tf-faces face-model --help",
+    "python -m tf_faces",
     # Training, exports.
     "tf-faces train --help",
     "tf-faces train --preset v2-8gpus --data_dir datasets/mine --devices=cpu:8 "
     "--dry_run",
     "tf-faces export newest",
-    "tf-faces generate newest",
     "tf-faces face-manifold convert --what weights --group shape --unit 1e4 "
     "epoch_10.pkl shape.npz",
     "tf-faces face-manifold convert --what weights shape.npz shape.pt",
@@ -92,10 +96,10 @@ FASTER = {
     "tf-faces face-model fit builtin points.pts --image photo.jpg --output fit": (
         "tf-faces face-model fit builtin:tiny points.pts --image photo.jpg --output fit"
     ),
-    "tf-faces face-model fit builtin pictures/synthetic/1.mat "
-    "--image pictures/synthetic/1.jpg --output fit": (
-        "tf-faces face-model fit builtin:tiny pictures/synthetic/1.mat "
-        "--image pictures/synthetic/1.jpg --output fit"
+    "tf-faces face-model fit builtin labelled/synthetic/synthetic_000001.mat "
+    "--image labelled/synthetic/synthetic_000001.jpg --output fit": (
+        "tf-faces face-model fit builtin:tiny labelled/synthetic/synthetic_000001.mat "
+        "--image labelled/synthetic/synthetic_000001.jpg --output fit"
     ),
     # Maps and record sets.
     "tf-faces dataset make_uv_set maps --model builtin --count 400 --resolution 64": (
@@ -124,20 +128,21 @@ FASTER = {
     # TBGAN.
     "tf-faces train --preset demo": (
         "tf-faces train --preset smoke --config.finish.samples=1 "
-        "--config.finish.saved_model=True --config.finish.smoothing=1.5"
+        "--config.finish.saved_model=True --config.dataset.build_resolution=16 "
+        "--config.train.total_kimg=0.2"
     ),
     "tf-faces train --preset demo --data_dir datasets/mine "
     "--config.sched.lod_training_kimg=0.5 --config.sched.lod_transition_kimg=0.5 "
     "--config.train.total_kimg=8": (
         "tf-faces train --preset demo --data_dir datasets/mine "
         "--config.sched.lod_training_kimg=0.02 "
-        "--config.sched.lod_transition_kimg=0.02 --config.train.total_kimg=0.16 "
-        "--config.G.fmap_base=32 --config.G.fmap_max=4 --config.G.lod_sep=4 "
-        "--config.D.fmap_base=32 --config.D.fmap_max=4 --config.D.lod_sep=4 "
+        "--config.sched.lod_transition_kimg=0.02 --config.train.total_kimg=0.12 "
+        f"{_TINY_NETWORKS} --config.G.lod_sep=3 --config.D.lod_sep=3 "
         "--config.finish.samples=1 --config.finish.saved_model=False"
     ),
     "tf-faces train --preset v2-1gpu --data_dir datasets/faces": (
-        "tf-faces train --preset v2-1gpu --data_dir datasets/faces --dry_run"
+        "tf-faces train --preset v2-1gpu --data_dir datasets/faces --dry_run "
+        f"{_TINY_NETWORKS}"
     ),
     "tf-faces train --preset v2-4gpus --data_dir datasets/mine": (
         "tf-faces train --preset v2-4gpus --data_dir datasets/mine --devices=cpu:4 "
@@ -150,7 +155,8 @@ FASTER = {
     "tf-faces train --preset v2-1gpu --data_dir datasets/mine "
     "--config.G.fmap_base=4096": (
         "tf-faces train --preset v2-1gpu --data_dir datasets/mine "
-        "--config.G.fmap_base=4096 --dry_run"
+        "--config.G.fmap_base=4096 --config.G.fmap_max=4 --config.D.fmap_max=4 "
+        "--dry_run"
     ),
     "tf-faces train --config=my_recipe.py": (
         "tf-faces train --config=my_recipe.py --dry_run"
@@ -164,12 +170,13 @@ FASTER = {
         "--data_dir datasets/makehuman --dry_run"
     ),
     "tf-faces train --resume": "tf-faces train --resume --config.train.total_kimg=0.2",
-    "tf-faces generate newest --output faces --count 8": (
-        "tf-faces generate newest --output faces --count 2"
+    "tf-faces generate newest --output generated": (
+        "tf-faces generate newest --output generated --count 2"
     ),
     "tf-faces generate newest --output faces": (
-        "tf-faces generate newest --output faces1 --count 1"
+        "tf-faces generate newest --output faces --count 1"
     ),
+    "tf-faces generate newest": "tf-faces generate newest --count 1 --overwrite",
     "tf-faces generate results/003-pgan-faces --output more --count 20 --seed 7 "
     "--expressions": (
         "tf-faces generate {tbgan} --output more --count 1 --seed 7 --expressions"
@@ -215,9 +222,9 @@ FASTER = {
         "--config.data.model=builtin:tiny --dry_run"
     ),
     "tf-faces face-manifold create-synthetic --size 200 --layout 300w-lp "
-    "--trained_models manifold/000-face_manifold-both-builtin --output pictures": (
+    "--trained_models manifold/000-face_manifold-both-builtin --output labelled": (
         "tf-faces face-manifold create-synthetic --size 3 --layout 300w-lp "
-        "--trained_models manifold/000-face_manifold-both-builtin --output pictures "
+        "--trained_models manifold/000-face_manifold-both-builtin --output labelled "
         f"{_DRAWN}"
     ),
     "tf-faces face-manifold evaluate "
@@ -244,7 +251,7 @@ FASTER = {
     ),
     "tf-faces face-manifold test --mode both --data AFLW2000_AND_300W": (
         "tf-faces face-manifold test --mode both --data AFLW2000_AND_300W --start 10 "
-        f"--trained_models {{manifold}} {_DRAWN}"
+        f"--trained_models {{manifold}} --overwrite {_DRAWN}"
     ),
     "tf-faces face-manifold create-synthetic --size 1000 "
     "--trained_models manifold/000-face_manifold-both": (

@@ -141,7 +141,8 @@ class Workspace:
     def run_command(self, command: str, where: str) -> None:
         if command in self.done:
             return
-        program, *arguments = shlex.split(command)
+        written = command.replace("python -m tf_faces", "tf-faces")
+        program, *arguments = shlex.split(written)
         assert program == "tf-faces", f"{where}: {command}"
         output, complaints = io.StringIO(), io.StringIO()
         if any(argument.startswith("--devices") for argument in arguments):
@@ -201,8 +202,12 @@ def test_what_the_readme_leaves_behind(workspace):
     for place in (
         *("face.png", "face.html", "meshes/face0000.glb", "models/BFM.mat"),
         *("maps/uv_dictionary.npz", "datasets/mine/manifest.json", "sheet.png"),
-        *("faces/faces.html", "faces/faces.png", "exports/tbgan/1/saved_model.pb"),
-        *("pictures/synthetic/1.jpg", "fit/overlay.png"),
+        *(
+            "generated/faces.html",
+            "generated/faces.png",
+            "exports/tbgan/1/saved_model.pb",
+        ),
+        *("labelled/synthetic/synthetic_000001.jpg", "fit/overlay.png"),
     ):
         assert (workspace.folder / place).is_file(), place
 
