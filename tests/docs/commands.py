@@ -41,6 +41,7 @@ AS_PRINTED = {
     "tf-faces face-model info data/ict_facekit/ict_facekit.npz",
     "tf-faces face-model info BFM.mat",
     "tf-faces face-model info models/BFM_info.mat",
+    "tf-faces face-model view scan.obj viewer.html",
     "tf-faces face-model --help",
     "python -m tf_faces",
     # Training, exports.
@@ -297,6 +298,8 @@ _MINUTES = "measures speed for minutes"
 NOT_RUN = {
     "pip install .": _INSTALLS,
     "pip install '.[test]'": _INSTALLS,
+    "pip install tensorflow 'setuptools>=77'": _INSTALLS,
+    "pip install --no-build-isolation .": _INSTALLS,
     "pip install --no-deps tensorflow-graphics==2021.12.3": _INSTALLS,
     "pytest": _SUITE,
     "pytest tests/golden --golden-dir DIR": _SUITE,

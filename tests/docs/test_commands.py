@@ -21,6 +21,7 @@ from tests.morphable.test_open_heads import ict_arrays, write_obj
 from tf_faces.apps import main
 from tf_faces.convert import face_manifold as weights
 from tf_faces.core import pictures
+from tf_faces.geometry import mesh_files
 from tf_faces.models.face_manifold import denoisers
 from tf_faces.models.face_manifold.config import DenoiserConfig
 from tf_faces.morphable import builtin
@@ -81,6 +82,7 @@ class Workspace:
         lines = "\n".join(f"{x:.3f} {y:.3f}" for x, y in points)
         (folder / "points.pts").write_text(f"version: 1\n{{\n{lines}\n}}\n")
         pictures.write(folder / "photo.jpg", np.full((100, 100, 3), 90, np.uint8))
+        mesh_files.write_mesh(folder / "scan.obj", face.mesh())
         fitted = FaceCoefficients(
             rng.standard_normal((12, 199)) * 3e4, rng.standard_normal((12, 29)) * 0.4
         )
