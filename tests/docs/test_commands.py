@@ -204,11 +204,7 @@ def test_what_the_readme_leaves_behind(workspace):
     for place in (
         *("face.png", "face.html", "meshes/face0000.glb", "models/BFM.mat"),
         *("maps/uv_dictionary.npz", "datasets/mine/manifest.json", "sheet.png"),
-        *(
-            "generated/faces.html",
-            "generated/faces.png",
-            "exports/tbgan/1/saved_model.pb",
-        ),
+        *("generated/faces.html", "exports/tbgan/1/saved_model.pb"),
         *("labelled/synthetic/synthetic_000001.jpg", "fit/overlay.png"),
     ):
         assert (workspace.folder / place).is_file(), place
