@@ -7,5 +7,9 @@ from tf_faces.core import configuration
 
 
 def get_config():
-    """Both denoisers on 5,000 faces of ICT-FaceKit."""
-    return configuration.recipe("face_manifold", "both+ict")
+    """Both denoisers on 5,000 faces of ICT-FaceKit, few corrupted copies."""
+    return configuration.recipe(
+        "face_manifold",
+        "both+ict",
+        {"shape.copies": 10, "expression.copies": 25},
+    )

