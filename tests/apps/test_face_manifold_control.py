@@ -9,6 +9,7 @@ from tests.apps.face_manifold_commands import MODEL, fails, run
 from tf_faces.apps.face_manifold import options as program
 from tf_faces.convert import face_manifold as convert
 from tf_faces.data import coefficient_tables
+from tf_faces.morphable import expressions, raw_form
 
 
 def test_complete(workshop, tmp_path, capfd):
@@ -24,14 +25,18 @@ def test_complete(workshop, tmp_path, capfd):
     ]
     assert run(workshop, *common, "--fix", "0=2,7=-1") == 0
     found = coefficient_tables.read(tmp_path / "o/outputs.pkl").shape
-    from tf_faces.morphable import raw_form
-
     spread = raw_form.load("builtin:tiny").shape_deviations
     np.testing.assert_allclose(found[:, 0], 2 * spread[0], rtol=1e-6)
     np.testing.assert_allclose(found[:, 7], -spread[7], rtol=1e-6)
     assert np.ptp(found[:, 1]) > 0
-    named = ["--mode", "exp", "--fix", "smile=0.5"]
-    assert run(workshop, *common, *named) == 0
+    named = ["--mode", "exp", "--fix"]
+    for text in ("smile=0.5", "happy, 3=0.5"):  # The language of --expressions.
+        assert run(workshop, *common, *named, text) == 0
+        found = coefficient_tables.read(tmp_path / "o/outputs.pkl").expression
+        model = raw_form.load("builtin:tiny")
+        values, fixed = expressions.parse_coefficients(model, text)
+        assert fixed.any() and not fixed.all()
+        np.testing.assert_allclose(found[:, fixed] - values[fixed], 0, atol=1e-6)
     capfd.readouterr()
     for text, words in (
         ("300=1", ["300=1", "0 to 198"]),

@@ -69,7 +69,7 @@ def test_render(tmp_path):
     path = tmp_path / "face.png"
     status = run(
         "render", "builtin:tiny", path, "--size", 64, "--yaw", 0, 40,
-        "--expression", "jaw_open=1,smile=0.5", "--seed", 1,
+        "--expression", "jaw_open=1,smile=0.5 happy=0.2,3=0.1", "--seed", 1,
     )  # fmt: skip
     assert status == 0
     with Image.open(path) as picture:

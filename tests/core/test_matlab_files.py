@@ -1,5 +1,6 @@
-"""Damaged MATLAB files are refused before SciPy's reader meets them."""
+"""MATLAB files: values as SciPy has them, and every kind of damage refused."""
 
+import struct
 import zlib
 
 import numpy as np
@@ -91,3 +92,129 @@ def test_every_spoilt_byte_is_survived(tmp_path, compressed):
             matlab_files.load(path)
         except FormatError:
             refused += 1
+
+
+# --- files that SciPy does not write -----------------------------------------------
+
+
+def element(order, kind, content):
+    return (
+        struct.pack(f"{order}II", kind, len(content))
+        + content
+        + b"\0" * (-len(content) % 8)
+    )
+
+
+def handmade(
+    order="<", *, name=b"x", number=6, flags=0, dimensions=(2, 2), kind=9, values=None
+):
+    """One variable of any class, with values of any type."""
+    if values is None:
+        values = np.arange(np.prod(dimensions), dtype=f"{order}f8").tobytes()
+    sizes = struct.pack(f"{order}{len(dimensions)}i", *dimensions)
+    body = element(order, 6, struct.pack(f"{order}II", number | flags, 0))
+    body += element(order, 5, sizes) + element(order, 1, name)
+    body += element(order, kind, values)
+    mark = b"\0\1IM" if order == "<" else b"\1\0MI"
+    return b"MATLAB 5.0 MAT-file".ljust(124) + mark + element(order, 14, body)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"order": ">"}, [[0, 2], [1, 3]]),
+        ({"kind": 2, "values": b"\1\2\3\4"}, [[1, 3], [2, 4]]),
+        (
+            {"number": 9, "flags": 0x200, "kind": 2, "values": b"\1\0\1\1"},
+            [[1, 1], [0, 1]],
+        ),
+        ({"dimensions": (0, 3), "values": b""}, []),
+        (
+            {"number": 4, "dimensions": (1, 2), "kind": 4, "values": b"h\0\xe9\0"},
+            ["h\xe9"],
+        ),
+        (
+            {"number": 4, "dimensions": (2, 2), "kind": 16, "values": b"acbd"},
+            ["ab", "cd"],
+        ),
+        ({"number": 4, "dimensions": (1, 2), "kind": 1, "values": b"\xe9x"}, ["\xe9x"]),
+    ],
+)
+def test_values_of_other_writers(tmp_path, options, expected):
+    path = tmp_path / "a.mat"
+    path.write_bytes(handmade(**options))
+    found = matlab_files.load(path)["x"]
+    assert found.tolist() == expected
+    assert found.dtype.isnative
+
+
+@pytest.mark.parametrize("number", [3, 5, 16, 17])
+def test_objects_beside_numbers(tmp_path, number):
+    """Tables, strings and functions of MATLAB do not make the rest unreadable."""
+    path = tmp_path / "a.mat"
+    other = handmade(number=number, name=b"other")[128:]
+    path.write_bytes(handmade() + other + handmade(name=b"")[128:])
+    assert set(matlab_files.load(path)) == {"x"}
+    assert "x" in matlab_files.names(path)
+
+
+def test_what_is_left_out_of_structs_is_none(tmp_path):
+    path = tmp_path / "a.mat"
+    inner = {"sparse": scipy.sparse.eye(3, format="csc"), "x": np.ones(2)}
+    scipy.io.savemat(path, {"model": inner})
+    found = matlab_files.load(path)["model"][0, 0]
+    assert found["sparse"] is None and found["x"].tolist() == [[1, 1]]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"dimensions": (2**30, 2**30), "values": bytes(8)},
+        {"dimensions": (-1, 2), "values": b""},
+        {"dimensions": (4,)},
+        {"kind": 14},
+        {"number": 4, "dimensions": (1, 9), "kind": 16, "values": b"short"},
+        {"number": 1, "dimensions": (2**20, 2**10), "kind": 14, "values": b""},
+    ],
+)
+def test_impossible_variables(tmp_path, options):
+    path = tmp_path / "a.mat"
+    path.write_bytes(handmade(**options))
+    with pytest.raises(FormatError, match="a.mat"):
+        matlab_files.load(path)
+
+
+def test_arrays_are_read_only_and_of_scipys_values(tmp_path):
+    rng = np.random.default_rng(0)
+    stored = {
+        f"{kind}{shape}": (100 * rng.random(shape)).astype(kind)
+        for kind in ("f4", "f8", "i1", "u2", "i4", "u8")
+        for shape in ((3, 4), (2, 3, 4), (1, 0))
+    }
+    stored = {f"v{i}": value for i, value in enumerate(stored.values())}
+    for compressed in (False, True):
+        path = tmp_path / f"{compressed}.mat"
+        scipy.io.savemat(path, stored, do_compression=compressed)
+        found, expected = matlab_files.load(path), scipy.io.loadmat(path)
+        for name in stored:
+            np.testing.assert_array_equal(found[name], expected[name])
+            assert found[name].dtype == expected[name].dtype
+            assert not found[name].flags.writeable
+
+
+def test_only_what_is_wanted_is_unpacked(tmp_path, monkeypatch):
+    path = tmp_path / "a.mat"
+    variables = {"large": np.arange(1e5), "small": np.ones(3)}
+    scipy.io.savemat(path, variables, do_compression=True)
+    unpacked = []
+    original = matlab_files._inflated
+
+    def counted(packed, order, limit=None):
+        if limit is None:
+            unpacked.append(len(packed))
+        return original(packed, order, limit)
+
+    monkeypatch.setattr(matlab_files, "_inflated", counted)
+    assert matlab_files.names(path) == {"large", "small"} and not unpacked
+    assert matlab_files.load(path, ["small"])["small"].sum() == 3
+    assert len(unpacked) == 1 and unpacked[0] < 1000

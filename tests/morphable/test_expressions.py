@@ -193,3 +193,73 @@ def test_wrong_lines_of_a_list_are_named(tmp_path, model):
         expressions.read_list(model, str(path))
     with pytest.raises(InputError, match="no such list"):
         expressions.read_list(model, str(tmp_path / "gone.txt"))
+
+
+def test_one_language(model):
+    happy = expressions.parse_expression(model, "happy")
+    place = model.expression_names.index("smile")
+    for text, expected in (
+        ("happy=0.5", 0.5 * happy),
+        ("happy, smile = 0.25", happy + 0.25 * np.eye(1, 29, place)[0]),
+        ("smile", np.eye(1, 29, place)[0]),
+        (f"{place}=2 smile=-1", np.eye(1, 29, place)[0]),
+        (" neutral ,", np.zeros(29)),
+    ):
+        found = expressions.parse_expression(model, text)
+        np.testing.assert_allclose(found, expected, rtol=1e-6, err_msg=text)
+    sided = named("mouthSmile_L", "mouthSmile_R", "jawOpen")
+    found = expressions.parse_expression(sided, "mouthSmile=0.5,mouthSmileLeft=0.25")
+    assert found.tolist() == [0.75, 0.5, 0]
+
+
+def test_own_modes_come_before_basic_expressions():
+    surrey = named("anger", "fear")
+    assert expressions.parse_expression(surrey, "fear=0.5").tolist() == [0, 0.5]
+
+
+def test_what_a_text_speaks_of(model):
+    values, fixed = expressions.parse_coefficients(model, "smile=0, 3=1")
+    place = model.expression_names.index("smile")
+    assert set(np.flatnonzero(fixed)) == {3, place} and values[place] == 0
+    values, fixed = expressions.parse_coefficients(model, "0=2, 7=-1", "shape")
+    np.testing.assert_allclose(values[[0, 7]], model.shape_deviations[[0, 7]] * [2, -1])
+    assert set(np.flatnonzero(fixed)) == {0, 7}
+    with pytest.raises(InputError, match="before '='"):
+        expressions.parse_coefficients(model, "happy", "shape")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("=", "=1", "smile=", "smile==1", "smile=1=2", "smile=1e999", "smile=0,5"),
+        *("3", "-1=2", "1.5=2", "9" * 30 + "=1", "9" * 5000 + "=1", "\x00=1"),
+        *("\u0663=1", "a" * 4000, "smile=0.5;", "Smile"),
+    ],
+)
+def test_texts_that_are_no_expressions(model, text):
+    with pytest.raises(InputError) as caught:
+        expressions.parse_expression(model, text)
+    assert len(str(caught.value)) < 400 and "\n" not in str(caught.value)
+
+
+def test_models_without_names_or_modes(model):
+    bare = model.replace(expression_names=None)
+    assert expressions.parse_expression(bare, "3=1")[3] == 1
+    assert expressions.parse_expression(bare, "happy=0.5").any()
+    with pytest.raises(InputError, match="the number of a mode"):
+        expressions.parse_expression(bare, "smile=1")
+    none = model.truncate(expression=0)
+    assert expressions.parse_expression(none, "neutral").shape == (0,)
+    with pytest.raises(InputError, match="has no expression modes"):
+        expressions.parse_expression(none, "0=1")
+
+
+def test_lists_of_other_editors(tmp_path, model):
+    long = "; ".join(["smile=0.5, jaw_open=0.3"] * 60)  # Longer than a file's name.
+    assert expressions.read_list(model, long).shape == (60, 29)
+    path = tmp_path / "LIST.TXT"
+    path.write_bytes("\ufeffhappy # note\r\n# all\r\n\r\nsad;smile=1\r\n".encode())
+    assert expressions.read_list(model, str(path)).shape == (3, 29)
+    path.write_bytes(b"sm\xefle=1\n")
+    with pytest.raises(InputError, match="LIST.TXT, line 1"):
+        expressions.read_list(model, str(path))

@@ -20,13 +20,6 @@ from tf_faces.morphable.formats import bfm, flame_rig
 from tf_faces.morphable.model import MorphableModel
 
 
-@pytest.fixture(scope="module")
-def small():
-    """A small raw model in micrometres, clockwise, with everything in it."""
-    model = builtin.build("tiny").truncate(shape=7, expression=5, texture=4)
-    return model.replace(texture_coordinates=None, expression_range=None)
-
-
 def faces(model, seed=0):
     """Vertices and colours of two random faces, in micrometres."""
     rng = np.random.default_rng(seed)

@@ -258,3 +258,39 @@ def test_principal_components_of_a_sampled_law():
     flat = reduced.shape_basis.reshape(-1, 4) * reduced.shape_deviations
     expected = columns @ columns.T / 12  # The variance of U(0, 1).
     assert np.abs(flat @ flat.T - expected).max() < 0.08 * np.abs(expected).max()
+
+
+def parted():
+    """Skin, an eyeball and lashes before it."""
+    return MorphableModel(
+        mean=np.arange(27.0).reshape(9, 3),
+        triangles=np.arange(9).reshape(3, 3),
+        shape_basis=np.ones((9, 3, 2)),
+        region_names=("face", "eyeball_left", "eyelashes_left"),
+        vertex_regions=np.repeat(np.arange(3), 3),
+        triangles_mouth=[[0, 1, 3]],
+        winding="cw",
+        name="parted",
+    )
+
+
+def test_transparent_parts_are_left_out_of_meshes():
+    model = parted()
+    assert model.opaque_part.vertex_count == 6
+    assert model.opaque_part is model.opaque_part
+    assert model.opaque_part.opaque_part is model.opaque_part
+    mesh = model.mesh([1, 0])
+    np.testing.assert_array_equal(mesh.vertices, model.vertices([1, 0])[:6])
+    assert mesh.triangles.tolist() == [[2, 1, 0], [5, 4, 3], [3, 1, 0]]
+    assert len(model.mesh(with_mouth=False).triangles) == 2
+    everything = model.mesh([1, 0], all_parts=True)
+    np.testing.assert_array_equal(everything.vertices, model.vertices([1, 0]))
+    assert len(everything.triangles) == 4
+
+
+def test_texts_are_short():
+    model = parted()
+    text = repr(model)
+    assert text == str(model) and "\n" not in text and len(text) < 160
+    for word in ("'parted'", "9 vertices", "3 triangles", "2 shape", "cw"):
+        assert word in text

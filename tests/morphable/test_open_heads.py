@@ -148,3 +148,41 @@ def test_makehuman_as_bfm(data_directory, tmp_path):
     spread = np.sqrt(truth.var(axis=0).mean())
     np.testing.assert_allclose(np.sqrt(drawn.var(axis=0).mean()), spread, rtol=0.1)
     assert np.abs(drawn.mean(axis=0) - truth.mean(axis=0)).mean() < 0.15 * spread
+
+
+def test_eyes_are_seen(data_directory):
+    """Nothing lies before the pupils in the meshes of whole heads."""
+    for name, eyes in (
+        ("ict_facekit", ("eyeball_left", "eyeball_right")),
+        ("makehuman_head", ("l-eye", "r-eye")),
+    ):
+        model = io.load(data_directory / name)
+        mesh, everything = model.mesh(), model.mesh(all_parts=True)
+        assert len(everything.vertices) == model.vertex_count > len(mesh.vertices)
+        shown = model.opaque_part
+        np.testing.assert_array_equal(mesh.vertices, shown.neutral)
+        for eye in eyes:
+            number = shown.region_names.index(eye)
+            members = np.flatnonzero(shown.vertex_regions == number)
+            pupil = members[np.argmax(shown.neutral[members, 2])]
+            assert not _hidden(mesh, pupil), (name, eye)
+        assert any(
+            _hidden(everything, np.flatnonzero(model.vertex_regions == number)[0])
+            for number in range(len(model.region_names))
+        )
+
+
+def _hidden(mesh, vertex):
+    """Whether a triangle lies before a vertex, for a viewer far away on the z axis."""
+    corners = mesh.vertices[mesh.triangles].astype(np.float64)
+    point = mesh.vertices[vertex].astype(np.float64)
+    a, b, c = (corners[:, i, :2] - point[:2] for i in range(3))
+
+    def cross(p, q):
+        return p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0]
+
+    weights = np.stack([cross(b, c), cross(c, a), cross(a, b)], axis=1)
+    area = weights.sum(axis=1)
+    inside = (weights * np.sign(area)[:, None] > 1e-9).all(axis=1) & (area != 0)
+    height = (weights[inside] * corners[inside, :, 2]).sum(axis=1) / area[inside]
+    return bool((height > point[2] + 1e-3).any())

@@ -5,6 +5,7 @@ leaves a pointer, a transfer in text mode changes the line ends, a copy is cut s
 The first bytes tell most of them.
 """
 
+import codecs
 import pathlib
 import re
 
@@ -32,16 +33,6 @@ _KINDS: tuple[tuple[bytes, str, str], ...] = (
         rb"(\xef\xbb\xbf)?\s*<(!doctype\s+html|html|head|body|!--|\?xml|error)",
         "a web page or a server's answer in place of the file",
         "download it again, in a browser that is logged in where the site asks for it",
-    ),
-    (
-        rb"\xef\xbf\xbd|[\x00-\x7f]{0,8}\xef\xbf\xbd",
-        "bytes that were opened and saved as text",
-        f"{_AGAIN}, in binary mode",
-    ),
-    (
-        rb"\xc2[\x80-\x93](?!\x00)",
-        "bytes that were converted to UTF-8 text",
-        f"{_AGAIN}, in binary mode",
     ),
     (rb"\x00{64}", "nothing but zeros at its begin", _AGAIN),
     (rb"\x1f\x8b", "gzip-compressed data", "unpack it first (gunzip)"),
@@ -87,6 +78,22 @@ def lost_binary_mode(content: bytes) -> bool:
     return count > 1 and content.count(b"\r\n") == count
 
 
+def _became_text(head: bytes) -> bool:
+    """Whether binary data was decoded and saved as UTF-8 text.
+
+    Programs put U+FFFD for bytes that are no text, or two bytes for one; of binary data
+    itself hardly any is UTF-8.
+    """
+    if head.count("\N{REPLACEMENT CHARACTER}".encode()) > 2:
+        return True
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    beyond = sum(letter > "\x7f" for letter in text)
+    return beyond > 2 and any(letter < "\x09" for letter in text)
+
+
 def unreadable(
     source,
     expected: str,
@@ -114,6 +121,11 @@ def unreadable(
     if found is not None and not (own and found[0].startswith(own)):
         what, advice = found
         return FormatError(f"{source}: found {what}, expected {expected}; {advice}.")
+    if _became_text(content[:_HEAD]):
+        return FormatError(
+            f"{source}: its bytes were saved as text, expected {expected}; {_AGAIN}, "
+            "in binary mode."
+        )
     if lost_binary_mode(content):
         return FormatError(
             f"{source}: line ends changed by a transfer in text mode (CR LF), expected "

@@ -131,7 +131,9 @@ class PendingArray:
             if dtype.dtype.kind != "O":
                 raise FormatError("an array of numbers is stored as a list")
             flat = np.empty(len(content), object)
-            flat[:] = content
+            for place, item in enumerate(content):  # Items may be lists themselves.
+                flat[place] = item
+            is_fortran = False  # NumPy lists objects row by row in either case.
         else:
             if isinstance(content, str):  # Python 2 strings under encoding latin1.
                 content = content.encode("latin1")
@@ -195,7 +197,7 @@ def _latin1_encode(text, encoding="latin1"):
     return text.encode("latin1")
 
 
-def _byte_array(content=b"", encoding="latin1"):
+def _bytes(content=b"", encoding="latin1"):
     if isinstance(content, str):
         content = _latin1_encode(content, encoding)
     if not isinstance(content, bytes):
@@ -229,7 +231,8 @@ def safe_globals() -> dict[tuple[str, str], Any]:
         for safe in (set, frozenset, complex, slice):
             allowed[(builtins, safe.__name__)] = safe
         allowed[(builtins, "object")] = _ObjectMarker
-        allowed[(builtins, "bytearray")] = _byte_array
+        for name in ("bytes", "bytearray"):
+            allowed[(builtins, name)] = _bytes
     for copyreg in ("copyreg", "copy_reg"):
         allowed[(copyreg, "_reconstructor")] = _reconstruct_instance
         allowed[(copyreg, "__newobj__")] = _new_instance
@@ -284,9 +287,7 @@ def _finish_array(value: PendingArray, seen) -> np.ndarray:
         raise FormatError("an array has no content")
     seen[id(value)] = (value, value.array)
     if value.array.dtype.hasobject:
-        flat = value.array.reshape(-1)
+        flat = value.array.reshape(-1)  # A view: arrays of objects lie row by row.
         for index, item in enumerate(flat):
             flat[index] = _finish(item, seen)
-        # A view, except of arrays in Fortran's order, which are copied.
-        value.array[...] = flat.reshape(value.array.shape)
     return value.array

@@ -10,7 +10,6 @@ import io
 import pickle
 import pickletools
 import re
-import warnings
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -34,6 +33,8 @@ __all__ = [
 # Largest pickle that is read unless the caller says otherwise.
 DEFAULT_MAXIMUM_BYTES = 8 << 30
 
+_OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
+_STOP, _STRING = ".", "S"
 _NAME = re.compile(r"[^\W\d][\w.<>]*")
 # In the messages of Python's unpickler about content that stops too early.
 _ENDS_EARLY = ("truncated", "exhausted", "remain", "ran out of input", "not enough")
@@ -70,11 +71,24 @@ class _RestrictedUnpickler(pickle.Unpickler):
 
 def _check_memo(content: bytes) -> None:
     """Refuses memo indices that would make the unpickler allocate without bound."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Damaged strings have odd escapes.
-        for opcode, argument, position in pickletools.genops(content):
-            if "PUT" in opcode.name and int(argument or 0) > len(content):
-                raise FormatError(f"memo index {argument} at byte {position}")
+    stream = io.BytesIO(content)
+    code = ""
+    while code != _STOP:
+        position = stream.tell()
+        code = stream.read(1).decode("latin1")
+        if code not in _OPCODES:
+            raise FormatError(
+                f"an unknown instruction at byte {position}"
+                if code
+                else "it ends too early"
+            )
+        argument = None
+        if code == _STRING:  # The module's own reader takes ASCII only.
+            stream.readline()
+        elif _OPCODES[code].arg is not None:
+            argument = _OPCODES[code].arg.reader(stream)
+        if "PUT" in _OPCODES[code].name and int(argument) > len(content):
+            raise FormatError(f"memo index {argument} at byte {position}")
 
 
 def _reason(error: Exception) -> str:
@@ -83,6 +97,8 @@ def _reason(error: Exception) -> str:
         return text.removesuffix(".")
     if isinstance(error, EOFError) or any(word in text for word in _ENDS_EARLY):
         return "it ends too early"
+    if isinstance(error, RecursionError):
+        return "it nests too deeply"
     return "its instructions are damaged"
 
 

@@ -203,10 +203,15 @@ def mix(
 # --- as text -----------------------------------------------------------------------
 
 _ENTRY = re.compile(r"([^=]+)(?:=([^=]+))?")
+_LONGEST = 100
 
 
 def _entries(text: str) -> list[str]:
-    return [x for x in re.split(r"[,\s]+", re.sub(r"\s*=\s*", "=", text)) if x]
+    entries = re.split(r"[,\s]+", re.sub(r"\s*=\s*", "=", text))
+    longest = max(entries, key=len)
+    if len(longest) > _LONGEST:
+        raise InputError(f"{longest[:_LONGEST]!r}...: too long for NAME=VALUE.")
+    return [entry for entry in entries if entry]
 
 
 def _entry(entry: str) -> tuple[str, float]:
@@ -229,7 +234,7 @@ def _numbered(model: MorphableModel, entry: str, name: str, group: str) -> np.nd
     count = getattr(model, f"{group}_count")
     if not count:
         raise InputError(f"{entry!r}: {model.name!r} has no {group} modes.")
-    if len(name) > 9 or int(name) >= count:
+    if int(name) >= count:
         raise InputError(
             f"{entry!r}: {model.name!r} has the {group} modes 0 to {count - 1}."
         )
@@ -243,12 +248,10 @@ def _named(model: MorphableModel, entry: str, name: str) -> np.ndarray:
         return coefficients_by_name(model, {name: 1.0})
     if name in BASIC_EXPRESSIONS:
         return basic_expressions(model)[BASIC_EXPRESSIONS.index(name)]
-    modes = (
-        f"a mode of {model.name!r} ({', '.join(own[:6])} ...)" if own else "a number"
-    )
+    modes = f"a mode ({', '.join(own[:6])} ...)" if own else "the number of a mode"
     raise InputError(
         f"{entry!r}: expected one of {', '.join(BASIC_EXPRESSIONS)}, or {modes} of "
-        f"{model.name!r}, with =VALUE after it."
+        f"{model.name!r}, each alone or with =VALUE."
     )
 
 

@@ -65,7 +65,7 @@ def load(path_or_name: files.PathLike) -> MorphableModel:
       InputError: if nothing is there.
       FormatError: if the file is damaged or of no known layout.
     """
-    name = os.fspath(path_or_name)
+    name = os.fsdecode(path_or_name)
     if name == "builtin" or name.startswith("builtin:"):
         return builtin.build(
             name.removeprefix("builtin").removeprefix(":") or "default"
@@ -81,7 +81,7 @@ def load(path_or_name: files.PathLike) -> MorphableModel:
 
 def located(path_or_name: files.PathLike) -> pathlib.Path | None:
     """The file or folder that `load` reads for a name; None for the built-in face."""
-    name = os.fspath(path_or_name)
+    name = os.fsdecode(path_or_name)
     if name == "builtin" or name.startswith("builtin:"):
         return None
     path = find_open_model(name) if name in OPEN_MODELS else pathlib.Path(name)

@@ -14,6 +14,7 @@ from tf_faces.core.errors import FormatError, InputError
 from tf_faces.core.units import UNITS
 from tf_faces.geometry import uv
 from tf_faces.geometry.mesh import Mesh
+from tf_faces.morphable.formats import indices
 
 # What menpo's objects hold beside arrays: landmarks, graphs, sparse adjacencies.
 _MENPO_CLASSES = (("menpo", "*"), ("menpo3d", "*"), ("scipy.sparse", "*"))
@@ -227,8 +228,12 @@ def load_menpo_mesh(path: files.PathLike) -> Mesh:
     ):
         raise FormatError(f"{path}: holds no menpo TriMesh.")
     try:
-        return Mesh(vertices=points, triangles=trilist)
-    except (InputError, ValueError, TypeError) as error:
+        rows = indices.triangle_rows(trilist, path, "trilist", columns_first=False)
+        counted = indices.VertexNumbers(path, points, rows, published=0)
+        return Mesh(vertices=points, triangles=counted.of(rows, "trilist"))
+    except FormatError:
+        raise
+    except (InputError, ValueError, TypeError, IndexError) as error:
         raise FormatError(f"{path}: {error}") from error
 
 

@@ -204,7 +204,7 @@ def vertex_modes(
     found = numbers(value, path, name)
     if not found.size:
         return np.zeros((count, 3, 0), np.float32)
-    array = _turned(found, (3 * count, None)) if found.ndim <= 2 else None
+    array = _turned(found, (3 * count, None))
     if array is not None:
         columns = array.shape[1]
         if is_planar(layout):

@@ -425,12 +425,11 @@ def _load_expressions(path, n: int, layout: str) -> dict[str, np.ndarray]:
 
 
 def _load_mouth(path, counted: indices.VertexNumbers) -> np.ndarray:
-    """The file's triangles, counted as those of the model unless 0 occurs in them."""
+    """The file's triangles, counted as the model's unless they tell otherwise."""
     found = matlab_files.load(path, ["tri_mouth"])
     _need(found, path, "tri_mouth")
     stored = indices.triangle_rows(found["tri_mouth"], path, "tri_mouth")
-    told = indices.told_base([stored], counted.count, path, "tri_mouth")
-    return counted.with_base(path, told).of(stored, "tri_mouth")
+    return counted.in_file(path, stored).of(stored, "tri_mouth")
 
 
 def _save_expressions(path, model):

@@ -132,6 +132,15 @@ def based(numbers: np.ndarray, base: int, count: int, path, name: str) -> np.nda
     return np.ascontiguousarray(moved, np.int32)
 
 
+def _warn(path, base: int, reason: str) -> None:
+    warnings.warn(
+        f"{path}: nothing tells whether vertices count from 0 or from 1; taken from "
+        f"{base}, {reason}.",
+        IndexBaseWarning,
+        stacklevel=5,
+    )
+
+
 class VertexNumbers:
     """The lists of vertex numbers of one model, read with one beginning.
 
@@ -158,18 +167,26 @@ class VertexNumbers:
         published: int,
         base: int | None = None,
     ):
-        self.path, self.count = path, len(vertices)
-        self.base = base
+        self.path, self.count, self.vertices = path, len(vertices), vertices
+        self.base, self.published = base, published
         if base is None:
-            self.base = self._found_base(vertices, triangles, list(others), published)
+            self.base = self._found_base(triangles, list(others))
 
-    def _found_base(self, vertices, triangles, others, published: int) -> int:
-        told = told_base([triangles], self.count, self.path, "the triangle list")
-        within = triangles.size and 0 < triangles.min() and triangles.max() < self.count
-        if told is None and within:
-            told = told_by_mesh(triangles, vertices)
+    def _told(self, triangles: np.ndarray, path) -> int | None:
+        told = told_base([triangles], self.count, path, "a list of triangles")
+        if told is None and self._fits_both(triangles):
+            told = told_by_mesh(triangles, self.vertices)
+        return told
+
+    def _fits_both(self, triangles: np.ndarray) -> bool:
+        return bool(
+            triangles.size and 0 < triangles.min() and triangles.max() < self.count
+        )
+
+    def _found_base(self, triangles, others) -> int:
+        told = self._told(triangles, self.path)
         by_all = told_base(
-            [triangles, *others], self.count, self.path, "the lists of vertices"
+            [triangles, *others], self.count, self.path, "a list of vertices"
         )
         if told is None:
             told = by_all
@@ -178,19 +195,19 @@ class VertexNumbers:
                 f"{self.path}: its triangles count vertices from {told}, its other "
                 f"lists from {by_all}; expected one of the two."
             )
-        if told is None and within:
-            warnings.warn(
-                f"{self.path}: nothing tells whether vertices count from 0 or from 1; "
-                f"taken from {published}, as published.",
-                IndexBaseWarning,
-                stacklevel=4,
-            )
-        return published if told is None else told
+        if told is None and self._fits_both(triangles):
+            _warn(self.path, self.published, "as published")
+        return self.published if told is None else told
 
-    def with_base(self, path, base: int | None) -> "VertexNumbers":
-        """Numbers of the same model in another file; None keeps the beginning."""
+    def in_file(self, path, triangles: np.ndarray) -> "VertexNumbers":
+        """The numbers of another file of the model, which counts as this one does
+        unless its triangles [m, 3], as stored, tell otherwise.
+        """
+        told = self._told(triangles, path)
+        if told is None and self.base != self.published:
+            _warn(path, self.base, f"as in {self.path}")
         other = copy.copy(self)
-        other.path, other.base = path, self.base if base is None else base
+        other.path, other.base = path, self.base if told is None else told
         return other
 
     def of(self, stored: np.ndarray, name: str) -> np.ndarray:

@@ -88,7 +88,11 @@ def _read_arrays(path: pathlib.Path, blendshapes: str) -> dict[str, np.ndarray]:
             with open(path, "rb") as stream:
                 if file_kinds.kind(stream.read(4096)) is not None:
                     raise file_kinds.unreadable(path, "a face model of eos")
-            raise FormatError(f"{path}: eos cannot read it ({reason}).")
+            reason = reason.removeprefix("RuntimeError: ").rstrip(".")
+            raise FormatError(
+                f"{path}: eos cannot read it ({reason}), expected a model that eos "
+                "saved, such as sfm_shape_3448.bin; download or copy it again."
+            )
         return files.load_npz(output)
 
 

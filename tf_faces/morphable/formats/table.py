@@ -344,13 +344,19 @@ def in_folder(folder: pathlib.Path) -> tuple[Format, pathlib.Path]:
     )
 
 
+def _suffix(path: pathlib.Path) -> str:
+    """The suffix that tells; that before .gz for pickles, which are inflated."""
+    name = path.name.lower().removesuffix(".gz")
+    return ".pkl" if name.endswith(".pkl") else path.suffix.lower()
+
+
 def of_file(path: pathlib.Path) -> Format:
     """The layout of a file, by its suffix and the names in it.
 
     Raises:
       FormatError: if it is damaged or of no known layout.
     """
-    suffix = path.suffix.lower()
+    suffix = _suffix(path)
     candidates = [layout for layout in _TABLE if suffix in layout.reads]
     if not candidates:
         known = dict.fromkeys(end for layout in _TABLE for end in layout.reads)
