@@ -148,6 +148,44 @@ def test_data_folder_or_the_one_around_it(tmp_path, given, monkeypatch):
     assert config.desc == "pgan-faces-preset-v2-1gpu"
 
 
+@pytest.mark.parametrize(
+    ("assignment", "sentence"),
+    [
+        ("kind=video", "kind: found 'video', expected tfrecord or synthetic"),
+        ("resolution=48", "resolution: found 48, expected 0 or a power of two"),
+        ("num_channels=0", "num_channels: found 0, expected at least 1"),
+        ("dtype=int16", "dtype: found 'int16', expected uint8, float32"),
+        ("dynamic_range=[1]", r"dynamic_range: found \[1\], expected \[low, high\]"),
+        ("dynamic_range=['a', 2]", r"dynamic_range: found \['a', 2\]"),
+        ("max_label_size=some", "max_label_size: found 'some', expected \"full\""),
+        ("max_label_size=-1", "max_label_size: found '-1'"),
+        ("shuffle_mb=-1", "shuffle_mb: found -1, expected at least 0"),
+        ("prefetch_mb=-1", "prefetch_mb: found -1, expected at least 0"),
+        ("build_count=-5", "build_count: found -5, expected at least 0"),
+        ("build_resolution=48", "build_resolution: found 48, expected 32, 64"),
+    ],
+)
+def test_wrong_options_of_the_data_set(assignment, sentence):
+    config = configuration.load("tbgan", "demo")
+    configuration.override(config, [f"dataset.{assignment}"])
+    with pytest.raises(InputError, match=f"--config.dataset.{sentence}"):
+        configuration.finalize(config)
+
+
+def test_missing_data_name_what_makes_them(tmp_path):
+    hint = "dataset_tool.py makes them .*--preset demo needs none"
+    for given in ("", tmp_path / "nowhere", tmp_path):
+        with pytest.raises(InputError, match=hint):
+            finalized(given)
+    config = configuration.load("tbgan", "v2-1gpu")
+    configuration.override(config, ["dataset.tfrecord_dir=faces"])
+    config.data_dir = str(tmp_path)
+    with pytest.raises(
+        InputError, match=f"{tmp_path}/faces: found no data set.*{hint}"
+    ):
+        configuration.finalize(config)
+
+
 def test_the_data_folder_is_the_working_folder(tmp_path, monkeypatch):
     make_data(tmp_path / "faces")
     (tmp_path / "faces" / "sub").mkdir()

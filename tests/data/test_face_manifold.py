@@ -1,5 +1,6 @@
 """Folders of .mat files and tables of face coefficients."""
 
+import dataclasses
 import os
 import pickle
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from tf_faces.core import pickle_writing
+from tf_faces.core import matlab_files, pickle_writing
 from tf_faces.core.errors import ForbiddenPickleError, FormatError, InputError
 from tf_faces.core.pickle_writing import Build, Call, Global, New
 from tf_faces.data import coefficient_pickles, coefficient_tables, fitted_faces
@@ -99,6 +100,46 @@ def test_damaged_and_huge_mat_files(tmp_path, monkeypatch):
     monkeypatch.setattr(fitted_faces, "_LARGEST_MAT_BYTES", 100)
     with pytest.raises(InputError, match="none of the 4 .mat files"):
         fitted_faces.read_mat_folder(tmp_path)
+
+
+def test_hidden_linked_and_capital_mat_files(tmp_path, capsys):
+    stored = _save(tmp_path / "store/AFW/a.mat")
+    (tmp_path / "store/AFW/a.mat").rename(tmp_path / "store/AFW/a.MAT")
+    _save(tmp_path / "set/own/c.mat")
+    _save(tmp_path / "set/own/.ipynb_checkpoints/c-checkpoint.mat")
+    _save(tmp_path / "set/own/c_pts.mat")
+    (tmp_path / "set/own/._c.mat").write_bytes(b"of a desktop")
+    (tmp_path / "set/own/gone.mat").symlink_to("nowhere.mat")
+    (tmp_path / "set/AFW").symlink_to("../store/AFW")
+    (tmp_path / "set/own/up").symlink_to("..")
+    found = fitted_faces.read_mat_folder(tmp_path / "set")
+    assert found.faces.names == ("AFW/a", "own/c") and not found.skipped
+    np.testing.assert_array_equal(found.faces.shape[0], stored["Shape_Para"][:, 0])
+    assert capsys.readouterr().err == (
+        f"{tmp_path}/set: 4 entries were left out: 1 broken or unreadable, 2 hidden, 1 "
+        "reached before.\n"
+    )
+    _save(tmp_path / "store/AFW/a.mat")
+    with pytest.raises(InputError, match="a.mat: .*same name as 'a.MAT'"):
+        fitted_faces.read_mat_folder(tmp_path / "set")
+
+
+def test_mat_files_that_cannot_be_read(tmp_path, monkeypatch):
+    for name in ("a.mat", "b.mat"):
+        _save(tmp_path / name)
+    load = matlab_files.load
+
+    def shut(path, names=None):
+        if path.name == "a.mat":
+            raise PermissionError(13, "Permission denied", str(path))
+        return load(path, names)
+
+    monkeypatch.setattr(matlab_files, "load", shut)
+    found = fitted_faces.read_mat_folder(tmp_path)
+    assert found.faces.names == ("b",)
+    assert found.skipped == (("a.mat", f"{tmp_path}/a.mat: Permission denied."),)
+    with pytest.raises(PermissionError):
+        fitted_faces.read_mat_folder(tmp_path, strict=True)
 
 
 def test_folders_without_faces(tmp_path):
@@ -297,16 +338,86 @@ def _arrow_strings():
     )
 
 
-@pytest.mark.parametrize("labels", ["objects", "arrow"])
+def _backed_strings():
+    """The labels as pandas 3 without pyarrow keeps them."""
+    kind = Call(Global("pandas", "StringDtype"), ("python", float("nan")))
+    backed = Call(
+        Global("pandas._libs.arrays", "__pyx_unpickle_NDArrayBacked"),
+        (Global("pandas.arrays", "StringArray"), 82904607, None),
+    )
+    names = np.array(["sp", "ep", "tp"], object)
+    return Build(backed, (kind, names, {"_readonly": True}))
+
+
+_LABELS = {
+    "objects": lambda: np.array(["sp", "ep", "tp"], object),
+    "arrow": _arrow_strings,
+    "backed": _backed_strings,
+}
+
+
+@pytest.mark.parametrize("labels", _LABELS)
 def test_newer_layouts(tmp_path, labels):
     faces = _faces(3)
-    names = np.array(["sp", "ep", "tp"], object)
-    columns = _index(names if labels == "objects" else _arrow_strings())
+    columns = _index(_LABELS[labels]())
     path = tmp_path / "new.pkl"
     path.write_bytes(pickle_writing.dumps(_newer_table(faces, columns), protocol=3))
     again = coefficient_tables.read(path)
     for group in coefficients.GROUPS:
         np.testing.assert_array_equal(again.group(group), faces.group(group))
+
+
+def test_columns_beside_the_coefficients(tmp_path):
+    """Numbers and texts that a user added to a table are nobody's business."""
+    faces = _faces(3)
+    table = _newer_table(faces, _index(np.array(["sp", "ep", "tp", "age"], object)))
+    block = Call(
+        Global("pandas._libs.internals", "_unpickle_block"),
+        (
+            pickle_writing.array(np.arange(3.0)[None]),
+            Call(Global("builtins", "slice"), (3, 4, 1)),
+            2,
+        ),
+    )
+    manager = table.state["_mgr"]
+    blocks, axes = manager.arguments
+    more = dataclasses.replace(manager, arguments=((*blocks, block), axes))
+    table.state["_mgr"] = more
+    path = tmp_path / "more.pkl"
+    path.write_bytes(pickle_writing.dumps(table, protocol=3))
+    np.testing.assert_array_equal(coefficient_tables.read(path).shape, faces.shape)
+    table.state["_mgr"] = dataclasses.replace(manager, arguments=((block,), axes))
+    path.write_bytes(pickle_writing.dumps(table, protocol=3))
+    with pytest.raises(FormatError, match="lacks the column 'sp'"):
+        coefficient_tables.read(path)
+
+
+def test_one_name_with_different_numbers(tmp_path, capsys):
+    faces = _faces(5)
+    names = ["a", "b", "a", "c", "a"]
+    twice = faces.take([0, 1, 0, 3, 0]).replace(names=names)
+    for suffix in (".npz", ".parquet"):
+        if suffix == ".parquet":
+            pytest.importorskip("pyarrow")
+        path = tmp_path / f"table{suffix}"
+        coefficient_tables.write(path, twice)
+        assert len(coefficient_tables.read_any(path).faces) == 5
+        assert f"{path}: 2 rows repeat the name" in capsys.readouterr().err
+        coefficient_tables.write(path, faces.replace(names=names))
+        with pytest.raises(FormatError, match="'a' has different numbers.*rows 0 and"):
+            coefficient_tables.read(path)
+    coefficient_tables.write(tmp_path / "table.npz", faces)
+    coefficient_tables.read_any(tmp_path / "table.npz")
+    assert capsys.readouterr().err == ""
+
+
+def test_rows_without_names(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    columns = {"sp": [[1.0], [3.0]], "ep": [[0.5], [0.25]], "name": ["a", None]}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "t.parquet")
+    with pytest.raises(FormatError, match="t.parquet: row 1 has no name"):
+        coefficient_tables.read(tmp_path / "t.parquet")
 
 
 class _Harm:
@@ -345,10 +456,14 @@ def test_columns_are_checked():
         coefficient_pickles.from_columns({"sp": [], "ep": [], "tp": []}, "t")
 
 
-def test_flipped_bytes_never_crash(tmp_path):
+@pytest.mark.parametrize("layout", ["ours", *_LABELS])
+def test_flipped_bytes_never_crash(tmp_path, layout):
     path = tmp_path / "t.pkl"
     coefficient_tables.write(path, _faces(2))
     content = path.read_bytes()
+    if layout != "ours":
+        table = _newer_table(_faces(2), _index(_LABELS[layout]()))
+        content = pickle_writing.dumps(table, protocol=3)
     rng = np.random.default_rng(0)
     for position in rng.choice(len(content), 120, replace=False):
         flipped = bytes([content[position] ^ (1 << rng.integers(8))])

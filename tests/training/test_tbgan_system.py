@@ -235,6 +235,21 @@ def test_plan_names_every_phase():
     assert "512x512    minibatch 16" in lines[-2]
 
 
+def test_wrong_built_in_data_are_found_before_anything_is_made(tmp_path):
+    config = configuration.load("tbgan", "smoke")
+    config.data_dir = str(tmp_path)
+    config.dataset.build_model = "nonsense"
+    with pytest.raises(InputError, match="nonsense: no such face model"):
+        tbgan.prepare_data(config)
+    assert not list(tmp_path.iterdir())
+    config.dataset.build_model = "builtin:tiny"
+    (tmp_path / config.dataset.tfrecord_dir).mkdir()
+    (tmp_path / config.dataset.tfrecord_dir / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match="not empty.*thesis.txt"):
+        tbgan.prepare_data(config)
+    assert [path.name for path in tmp_path.iterdir()] == [config.dataset.tfrecord_dir]
+
+
 # --- the type and range of the data ---------------------------------------------------
 
 
@@ -297,9 +312,6 @@ def test_coupled_maps_reach_the_networks_as_they_are(data, monkeypatch):
             r"uint8 records hold values of 0 to 255, which contradicts.*\[-1, 1\]",
         ),
         (["dataset.dtype=uint8", "dataset.dynamic_range=[0, 1]"], r"contradicts"),
-        (["dataset.dtype=int16"], "dtype: found 'int16', expected uint8, float32"),
-        (["dataset.dynamic_range=[1]"], r"dynamic_range: found \[1\], expected"),
-        (["dataset.dynamic_range=['a', 2]"], r"dynamic_range: found \['a', 2\]"),
         (["dataset.dynamic_range=[255, 0]"], r"\[255, 0\], expected two rising"),
         (["dataset.dynamic_range=[0, 1e999]"], r"\[0, inf\], expected two rising"),
     ],

@@ -16,7 +16,7 @@ Names of options are the originals'; tables are by resolution.
 """
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ml_collections
@@ -358,6 +358,49 @@ def _name_data_set(config: ml_collections.ConfigDict, folder: pathlib.Path) -> N
     config.dataset.tfrecord_dir = folder.name
 
 
+def _is_range(value: Sequence) -> bool:
+    return len(value) == 2 and all(type(edge) in (int, float) for edge in value)
+
+
+def _is_power_of_two(value: int) -> bool:
+    return value >= 4 and not value & (value - 1)
+
+
+# Field of `dataset` -> the test of its value, and what is expected.
+_DATASET_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "kind": (lambda v: v in ("tfrecord", "synthetic"), "tfrecord or synthetic"),
+    "resolution": (lambda v: v == 0 or _is_power_of_two(v),
+                   "0 or a power of two from 4 on"),
+    "num_channels": (lambda v: v >= 1, "at least 1"),
+    "dtype": (lambda v: v in ("", "uint8", "float32"),
+              "uint8, float32, or nothing for what the records hold"),
+    "dynamic_range": (lambda v: not len(v) or _is_range(v),
+                      "[low, high], or [] for that of the records' type"),
+    "max_label_size": (lambda v: v == "full" or (type(v) is int and v >= 0),
+                       '"full" or a count'),
+    "shuffle_mb": (lambda v: v >= 0, "at least 0"),
+    "prefetch_mb": (lambda v: v >= 0, "at least 0"),
+    "build_count": (lambda v: v >= 0, "at least 0"),
+    "build_resolution": (lambda v: v in (32, 64, 128, 256, 512),
+                         "32, 64, 128, 256 or 512"),
+}  # fmt: skip
+
+
+def check_dataset(config: ml_collections.ConfigDict) -> None:
+    """Checks the options of the data set by themselves.
+
+    Raises:
+      InputError: naming the first wrong one.
+    """
+    for name, (is_right, expected) in _DATASET_RULES.items():
+        value = config.dataset[name]
+        if not is_right(value):
+            found = repr(value) if isinstance(value, str) else value
+            raise InputError(
+                f"--config.dataset.{name}: found {found}, expected {expected}."
+            )
+
+
 def require_data(config: ml_collections.ConfigDict) -> pathlib.Path:
     """Returns the folder of the data set.
 
@@ -380,8 +423,9 @@ def finalize(config: ml_collections.ConfigDict) -> None:
     folder around it when `dataset.tfrecord_dir` names it or there is only one.
 
     Raises:
-      InputError: if no data set is found there.
+      InputError: if an option is wrong, or no data set is found there.
     """
+    check_dataset(config)
     dataset = config.dataset
     if dataset.kind == "tfrecord" and not dataset.tfrecord_dir:
         if not config.data_dir:

@@ -43,6 +43,7 @@ _STAND_INS = (
     ("pandas.core.arrays.string_", "StringDtype"),
     ("pandas.core.arrays.string_arrow", "ArrowStringArray"),
     ("pandas", "StringDtype"),
+    ("pandas._libs.arrays", "__pyx_unpickle_NDArrayBacked"),
     ("pandas._libs.missing", "_make_na"),
     ("pyarrow.lib", "_restore_array"),
     ("pyarrow.lib", "type_for_alias"),
@@ -50,6 +51,20 @@ _STAND_INS = (
     ("pyarrow.lib", "chunked_array"),
     *((module, name) for module in _INDEX_MODULES for name in _INDEX_CLASSES),
 )
+
+
+def _bytes(content: bytes | str = b"", encoding: str = "latin-1") -> bytes:
+    """Takes the place of bytearray, which old pickle protocols call."""
+    if isinstance(content, str) and encoding == "latin-1":
+        content = content.encode(encoding)
+    if not isinstance(content, bytes):
+        raise TypeError(f"bytes of {type(content).__name__}")
+    return content
+
+
+_EXTRA_GLOBALS = {
+    (module, "bytearray"): _bytes for module in ("builtins", "__builtin__")
+}
 
 
 def _short_name(value: Any) -> str:
@@ -79,8 +94,14 @@ def _labels(index: Any) -> list[Any]:
         index = index.arguments[1]["data"]
     if isinstance(index, pickles.PickledObject):
         state = index.state
-        if isinstance(state, tuple):
-            state = next(part for part in state if isinstance(part, dict))
+        if isinstance(state, tuple):  # Parts by type: array, and a dict of others.
+            parts: dict[str, Any] = {}
+            for part in state:
+                if isinstance(part, np.ndarray):
+                    parts["_ndarray"] = part
+                elif isinstance(part, dict):
+                    parts.update(part)
+            state = parts
         values = state.get("_pa_array", state.get("_ndarray"))
         if _short_name(values) == "chunked_array":
             return [
@@ -114,11 +135,13 @@ def _columns(table: Any) -> dict[str, list[Any]]:
     labels = _labels(axes[0])
     columns = {}
     for values, places in blocks:
+        names = [labels[place] for place in np.arange(len(labels))[places]]
         if not isinstance(values, np.ndarray) or values.dtype != object:
-            raise ValueError("found a column of numbers, expected cells with arrays")
-        places = np.arange(len(labels))[places]
-        for place, column in zip(places, values, strict=True):
-            columns[labels[place]] = list(column)
+            # Columns of numbers or texts beside the coefficients are not our business.
+            if set(names) & set(COLUMNS):
+                raise ValueError(f"{names[0]} is no column of cells with arrays")
+            continue
+        columns.update(zip(names, map(list, values), strict=True))
     return columns
 
 
@@ -131,7 +154,9 @@ def read(path: files.PathLike) -> FaceCoefficients:
       FormatError: if it is damaged, lacks a column, or a cell has a wrong length or a
         number that is not finite.
     """
-    loaded = pickles.load_pickle(path, stand_ins=_STAND_INS)
+    loaded = pickles.load_pickle(
+        path, stand_ins=_STAND_INS, extra_globals=_EXTRA_GLOBALS
+    )
     try:
         columns = _columns(loaded)
     except (

@@ -58,6 +58,7 @@ def build(config: ml_collections.ConfigDict) -> None:
     options = config.dataset
     directory = pathlib.Path(config.data_dir) / options.tfrecord_dir
     source = source_directory(config)
+    record_folder.check_destination(directory)
     print(
         f"Making {options.build_count} faces of the {options.build_model} model in "
         f"{source}...",

@@ -3,7 +3,6 @@
 import ml_collections
 
 from tf_faces.configs import tbgan as configs
-from tf_faces.core.errors import InputError
 from tf_faces.data import tbgan as data
 from tf_faces.training.tbgan import builtin_data
 
@@ -35,6 +34,7 @@ def open_dataset(config: ml_collections.ConfigDict):
     Raises:
       InputError: if it is missing or does not fit the configuration.
     """
+    configs.check_dataset(config)
     dataset = _open_dataset(config)
     if not config.dataset.dtype:
         config.dataset.dtype = str(dataset.dtype)
@@ -48,28 +48,12 @@ def open_dataset(config: ml_collections.ConfigDict):
 
 def _open_dataset(config: ml_collections.ConfigDict):
     options = config.dataset
-    given = list(options.dynamic_range)
-    if given and [type(value) in (int, float) for value in given] != [True, True]:
-        raise InputError(
-            f"--config.dataset.dynamic_range: found {given}, expected "
-            "[low, high], or [] for that of the records' type."
-        )
-    if options.dtype not in ("", "uint8", "float32"):
-        raise InputError(
-            f"--config.dataset.dtype: found {options.dtype!r}, expected uint8, float32 "
-            "or nothing, which takes what the records hold."
-        )
     if options.kind == "synthetic":
         return data.SyntheticDataset(
             options.resolution,
             options.num_channels,
             dtype=options.dtype or "float32",
             dynamic_range=options.dynamic_range,
-        )
-    if options.kind != "tfrecord":
-        raise InputError(
-            f"--config.dataset.kind: found {options.kind!r}, expected tfrecord or "
-            "synthetic."
         )
     return data.TfrecordDataset(
         configs.require_data(config),
