@@ -16,7 +16,8 @@ from tf_faces.core.errors import (
     InputError,
 )
 from tf_faces.morphable import builtin, io, landmark_sets, uv_dictionary
-from tf_faces.morphable.formats import bfm, flame_rig
+from tf_faces.morphable.formats import bfm
+from tf_faces.morphable.formats.flame import rig as flame_rig
 from tf_faces.morphable.model import MorphableModel
 
 

@@ -8,7 +8,8 @@ import pytest
 from tf_faces.core import pickle_writing
 from tf_faces.core.errors import ForbiddenPickleError, FormatError, InputError
 from tf_faces.morphable import builtin
-from tf_faces.morphable.formats import companions, flame_companions
+from tf_faces.morphable.formats import companions
+from tf_faces.morphable.formats.flame import companions as flame_companions
 
 
 @pytest.fixture(scope="module")

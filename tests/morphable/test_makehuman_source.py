@@ -9,7 +9,8 @@ from PIL import Image
 from tf_faces.apps import face_model
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.morphable import io
-from tf_faces.morphable.formats import makehuman, makehuman_source
+from tf_faces.morphable.formats import makehuman
+from tf_faces.morphable.formats.makehuman import source as makehuman_source
 
 BODY_PARTS = makehuman_source.PARTS[:4]
 # Islands of the body before each part that are none of the head's.

@@ -11,7 +11,13 @@ from tests.morphable.test_open_heads import ict_arrays
 from tf_faces.apps import face_model
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.morphable import builtin, io
-from tf_faces.morphable.formats import flame_companions, flame_rig, ict
+from tf_faces.morphable.formats import ict
+from tf_faces.morphable.formats.flame import (
+    companions as flame_companions,
+)
+from tf_faces.morphable.formats.flame import (
+    rig as flame_rig,
+)
 
 
 def same_arrays(path, other):

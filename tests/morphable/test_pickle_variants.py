@@ -14,7 +14,8 @@ from tests.morphable.test_file_variants import same
 from tests.morphable.test_files import flame_arrays
 from tf_faces.core.errors import ForbiddenPickleError, FormatError
 from tf_faces.morphable import io, pickled_files
-from tf_faces.morphable.formats import flame_rig, whitening
+from tf_faces.morphable.formats import whitening
+from tf_faces.morphable.formats.flame import rig as flame_rig
 
 pytestmark = pytest.mark.usefixtures("no_doubt")
 

@@ -16,13 +16,13 @@ from tf_faces.morphable.formats import (
     arrays,
     bfm,
     ddfa,
-    flame_companions,
     folders,
     lsfm,
     model_information,
     vertex_codes,
     whitening,
 )
+from tf_faces.morphable.formats.flame import companions as flame_companions
 
 ReadStorage = Callable[[bytes], np.ndarray]
 
@@ -105,7 +105,7 @@ def describe(
 
     Args:
       path: any file.
-      read_storage: see `formats.flame_companions.load_landmark_embedding`.
+      read_storage: see `formats.flame.companions.load_landmark_embedding`.
 
     Raises:
       FormatError: if the file is damaged, or nothing that is known.

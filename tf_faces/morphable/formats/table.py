@@ -17,17 +17,21 @@ from tf_faces.morphable.formats import (
     bfm2017,
     ddfa,
     flame,
-    flame_rig,
     folders,
     ict,
-    ict_writing,
     lsfm,
     makehuman,
-    makehuman_source,
-    makehuman_writing,
     model_information,
     native,
     surrey,
+)
+from tf_faces.morphable.formats.flame import rig as flame_rig
+from tf_faces.morphable.formats.ict import writing as ict_writing
+from tf_faces.morphable.formats.makehuman import (
+    source as makehuman_source,
+)
+from tf_faces.morphable.formats.makehuman import (
+    writing as makehuman_writing,
 )
 from tf_faces.morphable.model import MorphableModel
 

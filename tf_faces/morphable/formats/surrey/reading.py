@@ -4,7 +4,7 @@ eos reads its binary files without checking sizes against the file, so that a da
 one may ask for any amount of memory.  Here this ends a child with little memory, not
 the program:
 
-    python -m tf_faces.morphable.formats.surrey_reading MODEL BLENDSHAPES OUTPUT.npz
+    python -m tf_faces.morphable.formats.surrey.reading MODEL BLENDSHAPES OUTPUT.npz
 
 BLENDSHAPES may be empty.  Errors end it with status 1 and a line on standard error.
 """

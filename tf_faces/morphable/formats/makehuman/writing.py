@@ -11,7 +11,8 @@ import numpy as np
 from tf_faces.core import files
 from tf_faces.core.errors import InputError
 from tf_faces.morphable.formats import arrays as array_files
-from tf_faces.morphable.formats import makehuman, makehuman_source
+from tf_faces.morphable.formats import makehuman
+from tf_faces.morphable.formats.makehuman import source as makehuman_source
 from tf_faces.morphable.model import MorphableModel
 
 # What the published file has beside the arrays of the model.

@@ -69,7 +69,7 @@ def _read_arrays(path: pathlib.Path, blendshapes: str) -> dict[str, np.ndarray]:
         raise _missing()
     with tempfile.TemporaryDirectory() as folder:
         output = pathlib.Path(folder) / "arrays.npz"
-        command = [sys.executable, "-m", "tf_faces.morphable.formats.surrey_reading"]
+        command = [sys.executable, "-m", "tf_faces.morphable.formats.surrey.reading"]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
         try:
             done = subprocess.run(

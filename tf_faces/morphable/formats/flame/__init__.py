@@ -11,14 +11,8 @@ import numpy as np
 
 from tf_faces.core import files, pickles
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.morphable.formats import (
-    arrays,
-    bfm,
-    chumpy_values,
-    flame_companions,
-    folders,
-    indices,
-)
+from tf_faces.morphable.formats import arrays, bfm, chumpy_values, folders, indices
+from tf_faces.morphable.formats.flame import companions as flame_companions
 from tf_faces.morphable.model import MorphableModel
 
 # Modes before the expressions, as published.
@@ -73,7 +67,7 @@ def read_flame_arrays(path: files.PathLike) -> dict[str, np.ndarray]:
 def load_flame(
     path: files.PathLike, identity_modes: int | None = None
 ) -> MorphableModel:
-    """Reads FLAME's linear part (see `flame_rig` for jaw, neck and eyes).
+    """Reads FLAME's linear part (see `rig` for jaw, neck and eyes).
 
     Metres, counter-clockwise; coefficients of kind "unit".  A `landmark_embedding.npy`
     beside it gives the landmarks, each the corner next to the point on its triangle.
