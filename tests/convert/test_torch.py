@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from tf_faces.convert import torch
-from tf_faces.core import pickle_writing
 from tf_faces.core.errors import ForbiddenPickleError, FormatError, InputError
-from tf_faces.core.pickle_writing import Call, Global, Persistent
+from tf_faces.core.pickles import writing as pickle_writing
+from tf_faces.core.pickles.writing import Call, Global, Persistent
 
 
 def _tensor(offset, size, stride, count, kind="FloatStorage", key="0"):

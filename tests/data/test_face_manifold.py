@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import scipy.io
 
-from tf_faces.core import matlab_files, pickle_writing
+from tf_faces.core import matlab_files
 from tf_faces.core.errors import ForbiddenPickleError, FormatError, InputError
-from tf_faces.core.pickle_writing import Build, Call, Global, New
+from tf_faces.core.pickles import writing as pickle_writing
+from tf_faces.core.pickles.writing import Build, Call, Global, New
 from tf_faces.data import coefficient_pickles, coefficient_tables, fitted_faces
 from tf_faces.morphable import coefficients
 from tf_faces.morphable.coefficients import FaceCoefficients

@@ -5,8 +5,8 @@ import pathlib
 import numpy as np
 import pytest
 
-from tf_faces.core import pickle_writing
 from tf_faces.core.errors import ForbiddenPickleError, FormatError, InputError
+from tf_faces.core.pickles import writing as pickle_writing
 from tf_faces.morphable import builtin
 from tf_faces.morphable.formats import companions
 from tf_faces.morphable.formats.flame import companions as flame_companions

@@ -418,7 +418,7 @@ def test_info_of_companions(tmp_path, capsys):
 def test_info_of_tensors_within(tmp_path, capsys):
     from tests.morphable.test_flame_files import tensor, write_object_npy
     from tf_faces.convert import torch
-    from tf_faces.core import pickle_writing
+    from tf_faces.core.pickles import writing as pickle_writing
 
     def storage(name, values):
         """What PyTorch writes for one storage in the legacy format."""

@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from tf_faces.core import files, pickle_writing, pickles
+from tf_faces.core import files, pickles
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.core.pickle_writing import Build, Call, Global, Persistent
+from tf_faces.core.pickles import writing as pickle_writing
+from tf_faces.core.pickles.writing import Build, Call, Global, Persistent
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_VERSION = 1001

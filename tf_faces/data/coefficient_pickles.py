@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from tf_faces.core import files, pickle_writing, pickles
+from tf_faces.core import files, pickles
 from tf_faces.core.errors import FormatError
-from tf_faces.core.pickle_writing import Build, Call, Global, New
+from tf_faces.core.pickles import writing as pickle_writing
+from tf_faces.core.pickles.writing import Build, Call, Global, New
 from tf_faces.morphable.coefficients import FaceCoefficients
 
 COLUMNS = {"sp": "shape", "ep": "expression", "tp": "texture"}

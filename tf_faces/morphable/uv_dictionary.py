@@ -9,8 +9,9 @@ import pathlib
 
 import numpy as np
 
-from tf_faces.core import files, pickle_writing, pickles, short_texts
+from tf_faces.core import files, pickles, short_texts
 from tf_faces.core.errors import FormatError, InputError
+from tf_faces.core.pickles import writing as pickle_writing
 from tf_faces.core.units import UNITS
 from tf_faces.geometry import uv
 from tf_faces.geometry.mesh import Mesh

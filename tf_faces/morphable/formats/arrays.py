@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from tf_faces.core import file_kinds, files, pickle_writing, pickles
+from tf_faces.core import file_kinds, files, pickles
 from tf_faces.core.errors import FormatError, InputError
+from tf_faces.core.pickles import writing as pickle_writing
 from tf_faces.morphable.model import MorphableModel
 
 Shape = tuple[int | None, ...]

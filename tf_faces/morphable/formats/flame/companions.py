@@ -24,8 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from tf_faces.core import files, pickle_writing, pickles, short_texts
+from tf_faces.core import files, pickles, short_texts
 from tf_faces.core.errors import FormatError, InputError
+from tf_faces.core.pickles import writing as pickle_writing
 from tf_faces.morphable.formats import arrays, indices
 
 _PARTS = ("static", "dynamic", "full")

@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from tf_faces.core import file_kinds, files, pickle_rebuilding
+from tf_faces.core import file_kinds, files
 from tf_faces.core.errors import ForbiddenPickleError, FormatError, InputError
-from tf_faces.core.pickle_rebuilding import PickledObject
+from tf_faces.core.pickles import rebuilding as pickle_rebuilding
+from tf_faces.core.pickles.rebuilding import PickledObject
 
 __all__ = [
     "PickledObject",

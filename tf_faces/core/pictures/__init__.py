@@ -30,8 +30,9 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from tf_faces.core import files, picture_kinds
+from tf_faces.core import files
 from tf_faces.core.errors import FormatError, InputError, TfFacesError
+from tf_faces.core.pictures import kinds as picture_kinds
 
 # Larger pictures are refused before they are decoded (a small file can claim any
 # size): 8192 x 8192.
