@@ -279,13 +279,7 @@ def test_names_in_capitals(small, tmp_path, layout):
     shouted = tmp_path / "B"
     shouted.mkdir()
     for path in source.iterdir():
-        # Identities and expressions of ICT are told apart by their names.
-        keeps = layout == "ict_obj" and path.name != "generic_neutral_mesh.obj"
-        shutil.copy(path, shouted / (path.name if keeps else path.name.upper()))
-    if layout == "ict_obj":
-        (shouted / "GENERIC_NEUTRAL_MESH.OBJ").rename(
-            shouted / "generic_neutral_mesh.obj"
-        )
+        shutil.copy(path, shouted / path.name.upper())
     found = io.load(shouted if has_mark else next(shouted.iterdir()))
     assert found.vertex_count == small.vertex_count
     assert len(found.triangles) == len(small.triangles)
@@ -335,3 +329,13 @@ def test_lists_of_few_bytes_and_many_numbers():
         arrays.numbers(nested, "p", "x")
     with pytest.raises(FormatError, match="lacks"):
         arrays.numbers(None, "p", "x")
+
+
+def test_names_as_bytes(small, tmp_path):
+    io.save(tmp_path / "a.npz", small)
+    stored = dict(np.load(tmp_path / "a.npz"))
+    stored["expression_names"] = stored["expression_names"].astype("S")
+    stored["unit"] = np.array(b"um")
+    np.savez(tmp_path / "b.npz", **stored)
+    found = io.load(tmp_path / "b.npz")
+    assert found.expression_names == small.expression_names and found.unit == "um"

@@ -294,3 +294,13 @@ def test_texts_are_short():
     assert text == str(model) and "\n" not in text and len(text) < 160
     for word in ("'parted'", "9 vertices", "3 triangles", "2 shape", "cw"):
         assert word in text
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [[[0, 1, 1.5]], [[0, 1, 2**32]], [[0, 1, -1]], [[0, 1, np.nan]], [[0, 1, 9]]],
+)
+def test_vertex_numbers_are_not_bent(numbers):
+    """2**32 is 0 in 32 bits, and 1.5 is 1: neither is what was meant."""
+    with pytest.raises(InputError, match="triangles"):
+        MorphableModel(mean=np.zeros((9, 3)), triangles=np.array(numbers))

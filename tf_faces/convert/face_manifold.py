@@ -124,7 +124,7 @@ def save(path: files.PathLike, denoiser: denoisers.Denoiser) -> None:
       InputError: for another suffix.
     """
     tensors = state_dict(denoiser)
-    suffix = pathlib.Path(path).suffix
+    suffix = pathlib.Path(path).suffix.lower()
     if suffix not in SUFFIXES:
         raise InputError(f"{path}: expected one of the suffixes {', '.join(SUFFIXES)}.")
     if suffix == ".npz":

@@ -77,7 +77,7 @@ def load(name_or_path: str | pathlib.Path) -> LandmarkSet:
       FormatError: if the file lacks an entry or holds wrong numbers.
     """
     path = pathlib.Path(name_or_path)
-    if path.suffix != ".json":
+    if path.suffix.lower() != ".json":
         path = _FOLDER / f"{name_or_path}.json"
         if not path.is_file():
             raise InputError(

@@ -18,7 +18,9 @@ def _float_array(value, shape, name) -> np.ndarray:
 
 
 def _index_array(value, limit, name, columns=3) -> np.ndarray:
-    array = np.ascontiguousarray(value, np.int32)
+    array = np.asarray(value)
+    if array.dtype.kind == "f" and not np.array_equal(array, np.rint(array)):
+        raise InputError(f"{name} must hold whole numbers")
     if columns is None:
         if array.ndim != 1:
             raise InputError(f"{name} must have shape [k]. Received: {array.shape}")
@@ -31,7 +33,7 @@ def _index_array(value, limit, name, columns=3) -> np.ndarray:
             f"{name} must index {limit} elements from 0. Received indices from "
             f"{array.min()} to {array.max()}"
         )
-    return array
+    return np.ascontiguousarray(array, np.int32)
 
 
 def _modes(model, kind: str, count: int) -> dict[str, np.ndarray]:

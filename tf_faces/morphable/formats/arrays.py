@@ -240,6 +240,14 @@ def deviations(value: Any, path, name: str, count: int) -> np.ndarray:
     return require_numbers(found.reshape(-1), path, name, (count,)).astype(np.float64)
 
 
+def texts(value: np.ndarray) -> tuple[str, ...]:
+    """Texts of an array of strings, or of bytes in UTF-8."""
+    return tuple(
+        item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item)
+        for item in np.asarray(value).reshape(-1)
+    )
+
+
 def make_model(path, **fields) -> MorphableModel:
     """A `MorphableModel` of a file's fields.
 

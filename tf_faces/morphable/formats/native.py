@@ -5,11 +5,13 @@ No pickled objects, so reading it executes nothing.
 """
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
 from tf_faces.core import files
 from tf_faces.core.errors import FormatError
+from tf_faces.morphable.formats import arrays
 from tf_faces.morphable.model import MorphableModel
 
 # Name of an array that only these files have.
@@ -35,23 +37,23 @@ def load(path: files.PathLike) -> MorphableModel:
     Raises:
       FormatError: if an array is absent or of the wrong shape.
     """
-    arrays = files.load_npz(path)
-    if MARK not in arrays or int(np.ravel(arrays.pop(MARK))[0]) != 1:
+    fields: dict[str, Any] = dict(files.load_npz(path))
+    if MARK not in fields or int(np.ravel(fields.pop(MARK))[0]) != 1:
         raise FormatError(f"{path}: not a morphable model of this package.")
     known = {field.name for field in dataclasses.fields(MorphableModel)}
-    unknown = sorted(set(arrays) - known)
+    unknown = sorted(set(fields) - known)
     if unknown:
         raise FormatError(f"{path}: holds the unknown array {unknown[0]!r}.")
-    fields = dict(arrays)
     for name in _TEXTS:
         if name in fields:
-            fields[name] = str(fields[name])
+            fields[name] = "".join(arrays.texts(fields[name]))
     for name in _TEXT_LISTS:
         if name in fields:
-            fields[name] = tuple(str(x) for x in fields[name].reshape(-1))
-    if "expression_range" in fields:
-        fields["expression_range"] = tuple(float(x) for x in fields["expression_range"])
+            fields[name] = arrays.texts(fields[name])
     try:
+        if "expression_range" in fields:
+            low, high = fields["expression_range"].reshape(-1)
+            fields["expression_range"] = (float(low), float(high))
         return MorphableModel(**fields)
     except (TypeError, ValueError) as error:
         raise FormatError(f"{path}: {error}") from error

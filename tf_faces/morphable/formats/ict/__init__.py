@@ -15,6 +15,8 @@ from tf_faces.core import files
 from tf_faces.core.errors import FormatError
 from tf_faces.geometry.mesh_files import obj_reading
 from tf_faces.morphable import painting
+from tf_faces.morphable.formats import folders
+from tf_faces.morphable.formats.arrays import texts
 from tf_faces.morphable.model import MorphableModel
 
 # Groups of the mesh and their half-open vertex ranges, in file order.
@@ -116,7 +118,7 @@ def load_npz(path: files.PathLike) -> MorphableModel:
             arrays["neutral"],
             arrays["identity_deltas"],
             arrays["expression_deltas"],
-            tuple(str(x) for x in arrays["expression_names"]),
+            texts(arrays["expression_names"]),
             arrays["triangles"],
             arrays["uv"],
             arrays["triangles_uv"],
@@ -166,19 +168,20 @@ def load_folder(folder: files.PathLike) -> MorphableModel:
     from tf_faces.morphable import landmark_sets
 
     folder = files.require_directory(folder)
-    neutral_path = folder / NEUTRAL_MESH
+    neutral_path = folders.find(folder, NEUTRAL_MESH) or folder / NEUTRAL_MESH
     neutral, uv, polygons, polygons_uv = _read_mesh(neutral_path)
-    identity_paths = sorted(folder.glob("identity*.obj"))
+    meshes = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".obj")
+    identity_paths = [x for x in meshes if x.stem.lower().startswith("identity")]
     others = {
         path.stem: path
-        for path in sorted(folder.glob("*.obj"))
+        for path in meshes
         if path != neutral_path and path not in identity_paths
     }
     order = sorted(others)
     shipped = landmark_sets.load("ict_facekit")
     landmarks = shipped.vertices if shipped.vertex_count == len(neutral) else None
-    listing = folder / "vertex_indices.json"
-    if listing.is_file():
+    listing = folders.find(folder, "vertex_indices.json")
+    if listing is not None:
         stored = files.read_json(listing)
         stored = stored if isinstance(stored, dict) else {}
         listed = stored.get("expressions")

@@ -21,6 +21,7 @@ import numpy as np
 from tf_faces.core import files, pictures, short_texts
 from tf_faces.core.errors import FormatError
 from tf_faces.morphable import painting
+from tf_faces.morphable.formats.arrays import texts
 from tf_faces.morphable.model import MorphableModel
 
 # Size of a skin picture; the square in its middle is the face.
@@ -216,7 +217,7 @@ def of_arrays(path: files.PathLike, arrays: Mapping[str, np.ndarray]) -> Morphab
 
 
 def _assemble(path, arrays):
-    parts = [str(name) for name in arrays["part_names"]]
+    parts = list(texts(arrays["part_names"]))
     n = len(arrays["mean"])
     regions = np.zeros(n, np.int32)
     part_of_triangle = arrays["polygon_part"][arrays["triangle_polygon"]]
@@ -226,7 +227,7 @@ def _assemble(path, arrays):
         regions[arrays["triangles"][part_of_triangle == number].reshape(-1)] = number
     macros = arrays["macro_deltas"].astype(np.float32)
     targets = arrays["target_deltas"].astype(np.float32) * 0.01
-    names = tuple(str(x) for x in arrays["target_names"])
+    names = texts(arrays["target_names"])
     if len(names) != len(targets):
         raise FormatError(
             f"{path}: {len(names)} target_names for {len(targets)} target_deltas."
@@ -271,7 +272,7 @@ def _assemble(path, arrays):
         expression_basis=np.moveaxis(
             arrays["expression_deltas"].astype(np.float32) * 0.01, 0, -1
         ),
-        expression_names=tuple(str(x) for x in arrays["expression_names"]),
+        expression_names=texts(arrays["expression_names"]),
         expression_range=(0.0, 1.0),
         landmarks68=arrays["landmarks68"],
         texture_coordinates=arrays["uv"],
