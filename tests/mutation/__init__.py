@@ -1,0 +1,1 @@
+"""Do the fast tests notice single mistakes?  `python -m tests.mutation --help`."""

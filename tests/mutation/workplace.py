@@ -1,0 +1,152 @@
+"""Copies of the tree where mistakes are made; the working tree is never touched."""
+
+import contextlib
+import functools
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator
+
+from tests.mutation import children, watching
+from tests.mutation.children import Outcome
+from tests.mutation.choosing import tests_for
+from tests.mutation.mutations import Mutation, read
+from tests.mutation.rooms import Room
+from tests.mutation.watching import TestRecord, Watcher
+
+_LEFT_OUT = (".git", "__pycache__", "results", "datasets", "exports", "build", ".*")
+
+
+class BaselineError(Exception):
+    """The tests do not pass without any mistake."""
+
+
+class Workplace:
+    """A copy of the tree and the fast tests of one room that pass there.
+
+    Attributes:
+      root: the copy.
+      records: the tests.
+    """
+
+    def __init__(
+        self, tree: pathlib.Path, room: Room, folder: pathlib.Path, budget: float
+    ):
+        """Copies `tree` into `folder` and runs the room's tests once.
+
+        Args:
+          tree: root of the working tree.
+          room: whose tests.
+          folder: an empty or former one; tests found there are not run again.
+          budget: seconds of the processor that the tests of one mistake may take.
+        """
+        self.room = room
+        self.budget = budget
+        self.folder = folder
+        self.root = folder / "tree"
+        self._scratch = folder / "scratch"
+        self._caches = folder / "caches"
+        for path in (self._scratch, self._caches):
+            path.mkdir(parents=True, exist_ok=True)
+        _copy(tree, self.root)
+        shared = folder / "shared"
+        if (tree.parent / "shared").exists() and not shared.exists():
+            shared.symlink_to((tree.parent / "shared").resolve())
+        stored = folder / "tests.jsonl"
+        if not stored.exists():
+            self._watch(tree, stored)
+        self.records = watching.load(stored)
+        # Compiles modules and tests for all runs that follow.
+        self._run(None, arguments=("--collect-only",), write_bytecode=True)
+
+    def _paths(self) -> list[str]:
+        wanted = [f"tests/{name}" for name in self.room.tests]
+        return [path for path in wanted if (self.root / path).exists()]
+
+    def _run(self, tests, **options) -> Outcome:
+        paths = self._paths()
+        if tests is not None:
+            paths = sorted({test.partition("::")[0] for test in tests})
+        return children.run_tests(self.root, self._scratch, paths, tests, **options)
+
+    def _watch(self, tree: pathlib.Path, stored: pathlib.Path) -> None:
+        """Runs all tests on marked sources and stores what they ran."""
+        marked = self.folder / "marked"
+        _copy(tree, marked)
+        sources = [p for p in self.room.files(marked) if p.endswith(".py")]
+        numbers = watching.mark(marked, sources)
+        marks = self._scratch / "marks.txt"
+
+        def keep(watcher) -> None:
+            watching.save(watcher.records, stored.with_suffix(".part"))
+            failures = self._scratch / "failures.txt"
+            failures.write_text("\n".join(watcher.failed))
+
+        outcome = children.run_tests(
+            marked, self._scratch, self._paths(), wall_limit=7200,
+            plugin=functools.partial(Watcher, numbers, marks), after=keep,
+        )  # fmt: skip
+        shutil.rmtree(marked)
+        if not stored.with_suffix(".part").exists():
+            raise BaselineError(outcome.output[-3000:])
+        stored.with_suffix(".part").replace(stored)
+        failed = (self._scratch / "failures.txt").read_text()
+        if failed:
+            print(f"Left out, failing without any mistake:\n{failed}", flush=True)
+        # The compiled op and the built-in face are the same for all mistakes but
+        # those in their own sources.
+        cache = self._scratch / "cache"
+        if cache.exists():
+            shutil.copytree(cache, self._caches, dirs_exist_ok=True)
+
+    def attempt(self, mutation: Mutation) -> tuple[Outcome, int]:
+        """Makes one mistake, runs its tests, and takes the mistake back.
+
+        Returns:
+          The outcome and the number of tests chosen.
+        """
+        source = read(self.root, mutation.path)
+        chosen = tests_for(mutation, source, self.records, self.budget)
+        seconds = sum(record.seconds for record in chosen)
+        self._fresh_cache()
+        with _mistake(self.root, mutation):
+            outcome = self._run(
+                [record.test for record in chosen],
+                processor_limit=60 + 5 * seconds,
+                wall_limit=240 + 30 * seconds,
+                arguments=("-x",),
+            )
+        return outcome, len(chosen)
+
+    def tests_of(self, mutation: Mutation) -> list[TestRecord]:
+        """Returns the tests that `attempt` would run."""
+        source = read(self.root, mutation.path)
+        return tests_for(mutation, source, self.records, self.budget)
+
+    def _fresh_cache(self) -> None:
+        """No run sees what a mistake of another one left in the cache."""
+        cache = self._scratch / "cache"
+        shutil.rmtree(cache, ignore_errors=True)
+        kept = self._caches / "render_depth"
+        if kept.exists():
+            shutil.copytree(kept, cache / "render_depth", copy_function=os.link)
+
+
+def _copy(tree: pathlib.Path, target: pathlib.Path) -> None:
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(tree, target, ignore=shutil.ignore_patterns(*_LEFT_OUT))
+
+
+@contextlib.contextmanager
+def _mistake(root: pathlib.Path, mutation: Mutation) -> Iterator[None]:
+    """Changes a file of the copy for the time of the block."""
+    path = root / mutation.path
+    source, times = path.read_bytes(), path.stat()
+    path.write_bytes(mutation.applied(source))
+    # Another second, so that the compiled module is not taken for the changed file's.
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns + 7_000_000_000))
+    try:
+        yield
+    finally:
+        path.write_bytes(source)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
