@@ -144,9 +144,20 @@ def _orthonormalise(columns: np.ndarray, count: int) -> tuple[np.ndarray, list[i
     kept = _kept_columns(gram, count)
     columns = np.ascontiguousarray(columns[:, kept])
     gram = gram[np.ix_(kept, kept)]
-    columns = columns @ np.linalg.inv(np.linalg.cholesky(gram).T)
-    gram = columns.T @ columns
-    return columns @ np.linalg.inv(np.linalg.cholesky(gram).T), kept
+    columns = _divided(columns, gram)
+    return _divided(columns, columns.T @ columns), kept
+
+
+def _divided(columns: np.ndarray, gram: np.ndarray) -> np.ndarray:
+    """One round of Cholesky QR in place: columns times the inverse of R, R^T R = gram.
+
+    By BLAS' product with a triangle, which takes half the time of a general one.
+    """
+    import scipy.linalg.blas  # Here: a cached face does not need it.
+
+    inverse = np.linalg.inv(np.linalg.cholesky(gram).T)
+    turned = scipy.linalg.blas.dtrmm(1.0, inverse, columns.T, trans_a=1, overwrite_b=1)
+    return turned.T
 
 
 def _fix_signs(columns: np.ndarray) -> np.ndarray:
@@ -156,8 +167,9 @@ def _fix_signs(columns: np.ndarray) -> np.ndarray:
     rounding, which would make the sign depend on the machine.
     """
     size = np.abs(columns)
-    first = np.argmax(size >= size.max(axis=0) * (1 - 1e-6), axis=0)
-    return columns * np.sign(columns[first, np.arange(columns.shape[1])])
+    first = np.argmax(size >= size.max(axis=0) * np.float32(1 - 1e-6), axis=0)
+    columns *= np.sign(columns[first, np.arange(columns.shape[1])])
+    return columns
 
 
 def make_identity_modes(grid: Grid) -> tuple[np.ndarray, np.ndarray]:
@@ -177,12 +189,11 @@ def make_identity_modes(grid: Grid) -> tuple[np.ndarray, np.ndarray]:
     peaks = np.array([*_GLOBAL_PEAKS, *(peak for _, _, peak in _ANATOMY)], np.float64)
     later = 3.2 * np.arange(1, len(kept) + 1) ** -0.55
     peaks = np.concatenate([peaks, later])[: len(kept)]
-    largest = np.sqrt(
-        np.square(columns).reshape(-1, 3, len(kept)).sum(axis=1).max(axis=0)
-    )
+    by_vertex = columns.reshape(-1, 3, len(kept))
+    largest = np.sqrt(np.einsum("nck,nck->nk", by_vertex, by_vertex).max(axis=0))
     deviations = 1000.0 * peaks / (2.2 * largest)
     order = np.argsort(-deviations, kind="stable")
-    columns = _fix_signs(columns[:, order]).astype(np.float32)
+    columns = _fix_signs(columns.astype(np.float32)[:, order])
     return columns.reshape(-1, 3, len(kept)), deviations[order].astype(np.float32)
 
 
@@ -309,7 +320,7 @@ def make_texture(grid: Grid) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     for number, candidate in enumerate(_product_fields(grid, products)):
         columns[:, len(fields) + number] = candidate.reshape(-1)
     columns, kept = _orthonormalise(columns, TEXTURE_MODES)
-    columns = _fix_signs(columns).astype(np.float32)
+    columns = _fix_signs(columns.astype(np.float32))
     deviations = 8.4 * np.sqrt(3.0 * count) / np.arange(1, len(kept) + 1)
     return (
         mean.astype(np.float32),
