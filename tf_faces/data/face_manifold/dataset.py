@@ -340,7 +340,7 @@ def read_pairs(directory: files.PathLike, group: str, part: str) -> Pairs:
     if not folder.is_dir():
         raise InputError(
             f"{directory}: has no folder {FOLDERS[group]}/{part}; expected a data set "
-            "of tools/face_manifold.py generate-dataset."
+            "of `tf-faces face-manifold generate-dataset`."
         )
     shards = folders.list_files(folder, _is_shard, deep=False).paths
     if shards:

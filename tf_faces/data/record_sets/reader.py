@@ -113,8 +113,8 @@ class RecordSet(ImageSet):
         """
         if not pathlib.Path(directory).exists():
             raise InputError(
-                f"{directory}: no such record set; tools/dataset_tool.py makes one "
-                "(create_from_images NEW_FOLDER PICTURES)."
+                f"{directory}: no such record set; `tf-faces dataset "
+                "create_from_images NEW_FOLDER PICTURES` makes one."
             )
         self.directory = files.require_directory(directory, "record set")
         self.manifest = record_manifest.read(self.directory)
@@ -163,7 +163,7 @@ class RecordSet(ImageSet):
         if not found:
             raise InputError(
                 f"{self.directory}: found no *.tfrecords files, expected a record set "
-                "made by dataset_tool.py."
+                "made by `tf-faces dataset`."
             )
         largest = max(found, key=lambda shape: shape[1] * shape[2])
         channels, height, width = largest
