@@ -173,7 +173,7 @@ def test_wrong_options_of_the_data_set(assignment, sentence):
 
 
 def test_missing_data_name_what_makes_them(tmp_path):
-    hint = "dataset_tool.py makes them .*--preset demo needs none"
+    hint = "tf-faces dataset create_from_images .*--preset demo needs none"
     for given in ("", tmp_path / "nowhere", tmp_path):
         with pytest.raises(InputError, match=hint):
             finalized(given)

@@ -242,7 +242,7 @@ def test_a_destination_that_is_a_link(pictures, tmp_path):
         (["create_from_hdf5", "out", "none.h5"], ["none.h5: no such HDF5 file"]),
         (["create_celeba", "out", "none", "--cx=5"], ["--cx 5"]),
         (["create_mnistrgb", "out", "none", "--num_images=-3"], ["--num_images"]),
-        (["extract", "none", "out"], ["none: no such record set", "dataset_tool"]),
+        (["extract", "none", "out"], ["none: no such record set", "tf-faces dataset"]),
         (["extract", "full", "out"], ["full: found no *.tfrecords files"]),
         (["compare", "none", "none"], ["none: no such record set"]),
         (["verify", "file"], ["file: found a file, expected a record set"]),

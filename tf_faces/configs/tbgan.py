@@ -30,7 +30,7 @@ TICK_KIMG = {
 }  # fmt: skip
 
 WHERE_DATA_COME_FROM = (
-    "tools/dataset_tool.py makes them (create_from_images NEW_FOLDER PICTURES), and "
+    "`tf-faces dataset create_from_images NEW_FOLDER PICTURES` makes them, and "
     "--preset demo needs none"
 )
 

@@ -5,13 +5,15 @@
 | `.npz`     | arrays `sp` [N, Ks], `ep` [N, Ke], `tp` [N, Kt], and `names`; the |
 |            | default                                                          |
 | `.parquet` | one row a face, fixed-size lists `sp`, `ep`, `tp`, text `name`   |
-| `.pkl`     | the pandas pickle of the original programs (read restrictedly)   |
+| `.pkl`     | the pandas pickle of the original programs (read restrictedly;    |
+|            | also `.pkl.gz`)                                                   |
 
 A folder is read as `.mat` files (`tf_faces.data.fitted_faces.read_mat_folder`).
 """
 
 import pathlib
 import sys
+import zipfile
 
 import numpy as np
 
@@ -40,6 +42,8 @@ def read(path: files.PathLike) -> FaceCoefficients:
       FormatError: if it is damaged, lacks a column, holds a number that is not finite,
         or gives one name different numbers.
     """
+    if str(path).lower().endswith(".pkl.gz"):
+        return coefficient_pickles.read(path)
     suffix = _suffix(path)
     if suffix == ".pkl":
         return coefficient_pickles.read(path)
@@ -78,22 +82,47 @@ def read_any(path: files.PathLike, *, strict: bool = False) -> fitted_faces.MatF
 
 
 def _assembled(arrays, names, source: str) -> FaceCoefficients:
-    for name, value in arrays.items():
-        if value.ndim != 2 or value.dtype.kind not in "biuf":
+    groups = {
+        COLUMNS[name]: _numbers(value, name, source) for name, value in arrays.items()
+    }
+    if names is not None:
+        names = [_text(name) for name in names]
+        if "" in names:
             raise FormatError(
-                f"{source}: {name} has shape {list(value.shape)} and type "
-                f"{value.dtype}, expected numbers [N, K]."
+                f"{source}: row {names.index('')} has no name, expected all or no "
+                "names."
             )
     try:
-        faces = FaceCoefficients(
-            **{COLUMNS[name]: value for name, value in arrays.items()}, names=names
-        )
+        faces = FaceCoefficients(**groups, names=names)
     except InputError as error:
         raise FormatError(f"{source}: {error}") from error
     if not len(faces):
         raise FormatError(f"{source}: a table without rows.")
     _require_one_face_a_name(faces, source)
     return faces.require_finite(source)
+
+
+def _numbers(value: np.ndarray, name: str, source: str) -> np.ndarray:
+    """Returns coefficients [N, K] in a type that every library takes."""
+    if value.ndim == 3 and value.shape[2] == 1:
+        value = value[:, :, 0]  # As stacked cells of the original programs' tables.
+    is_wanted = value.ndim == 2 and (value.shape[1] or name == "tp")
+    if not is_wanted or value.dtype.kind not in "biuf":
+        raise FormatError(
+            f"{source}: {name} has shape {list(value.shape)} and type {value.dtype}, "
+            "expected numbers [N, K]."
+        )
+    if value.dtype.kind != "f":
+        return value
+    single = value.dtype.itemsize <= 4
+    return value.astype(np.float32 if single else np.float64, copy=False)
+
+
+def _text(name: object) -> str:
+    """Returns a name as text, whatever a program kept it as; "" for none."""
+    if isinstance(name, bytes):
+        return name.decode("utf-8", "backslashreplace")
+    return "" if name is None else str(name)
 
 
 def _require_one_face_a_name(faces: FaceCoefficients, source: str) -> None:
@@ -112,17 +141,24 @@ def _require_one_face_a_name(faces: FaceCoefficients, source: str) -> None:
 
 def _read_npz(path: files.PathLike) -> FaceCoefficients:
     found = files.load_npz(path)
+    with zipfile.ZipFile(path) as archive:
+        members = archive.namelist()
+    twice = [name for name in set(members) if members.count(name) > 1]
+    if twice:
+        raise FormatError(
+            f"{path}: holds {min(twice)!r} more than once, expected each array once."
+        )
     missing = [name for name in ("sp", "ep") if name not in found]
     if missing:
         raise FormatError(
             f"{path}: lacks the array {missing[0]!r}; found {', '.join(found)}."
         )
     names = found.get("names")
-    if names is not None and (names.ndim != 1 or names.dtype.kind != "U"):
+    if names is not None and (names.ndim != 1 or names.dtype.kind not in "USiu"):
         raise FormatError(f"{path}: names is not a list of texts.")
     return _assembled(
         {name: found[name] for name in COLUMNS if name in found},
-        None if names is None else [str(name) for name in names],
+        None if names is None else names.tolist(),
         str(path),
     )
 
@@ -182,8 +218,4 @@ def _read_parquet(path: files.PathLike) -> FaceCoefficients:
                 f"{path}: {name} is not a column of lists of equal length ({error})."
             ) from error
     names = table.column("name").to_pylist() if "name" in table.column_names else None
-    if names is not None and None in names:
-        raise FormatError(
-            f"{path}: row {names.index(None)} has no name, expected all or no names."
-        )
     return _assembled(arrays, names, str(path))

@@ -1,6 +1,7 @@
 """Folders of fitted faces: the `.mat` files of 300W-3D, 300W-LP and AFLW2000-3D."""
 
 import dataclasses
+import os
 import pathlib
 from collections.abc import Iterable
 
@@ -153,7 +154,9 @@ def read_mat_folder(
             continue
         shapes.append(shape)
         expressions.append(expression)
-        names.append(str(path.relative_to(directory).with_suffix("")))
+        name = str(path.relative_to(directory).with_suffix(""))
+        # Bytes that are no text become text: tables cannot hold them.
+        names.append(os.fsencode(name).decode("utf-8", "backslashreplace"))
     if not shapes:
         reason = f" ({skipped[0][1]})" if skipped else ""
         raise InputError(

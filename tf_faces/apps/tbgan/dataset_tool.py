@@ -44,26 +44,6 @@ def _switch(text: str) -> bool:
     return text == "1"
 
 
-def _count(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected a positive number")
-    return value
-
-
-def _index(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = -1
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected 0 or more")
-    return value
-
-
 def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     parser = options_of.ArgumentParser(
         prog=prog,
@@ -88,7 +68,7 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
             command.add_argument(source, help=source_help)
         command.add_argument(
             "--processes",
-            type=_count,
+            type=options_of.count,
             help="processes that prepare images (default: the processors, fewer for "
             "small sets)",
         )
@@ -112,9 +92,11 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
         "Show images: in a window, the terminal, or a picture file.",
     )
     command.add_argument("tfrecord_dir", help="record set")
-    command.add_argument("--start", type=_index, default=0, help="first image")
     command.add_argument(
-        "--count", type=_count, default=16, help="how many (default 16)"
+        "--start", type=options_of.index, default=0, help="first image"
+    )
+    command.add_argument(
+        "--count", type=options_of.count, default=16, help="how many (default 16)"
     )
     command.add_argument("--output", help="write a contact sheet (.png, .jpg) instead")
     command.add_argument(
@@ -232,8 +214,8 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
         "Three random MNIST digits as one RGB picture.",
         ("mnist_dir", "folder of train-images-idx3-ubyte.gz"),
     )
-    command.add_argument("--num_images", type=_count, default=1_000_000)
-    command.add_argument("--random_seed", type=_index, default=123)
+    command.add_argument("--num_images", type=options_of.count, default=1_000_000)
+    command.add_argument("--random_seed", type=options_of.index, default=123)
     add_create(
         "create_cifar10",
         dataset_commands.create_cifar10,
@@ -258,16 +240,18 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
         "One LSUN category, cropped and resized.",
         ("lmdb_dir", "LMDB database"),
     )
-    command.add_argument("--resolution", type=_count, default=256)
-    command.add_argument("--max_images", type=_count)
+    command.add_argument("--resolution", type=options_of.count, default=256)
+    command.add_argument("--max_images", type=options_of.count)
     command = add_create(
         "create_celeba",
         dataset_commands.create_celeba,
         "Aligned CelebA, 128 x 128.",
         ("celeba_dir", "folder of img_align_celeba_png"),
     )
-    command.add_argument("--cx", type=_index, default=89, help="centre column")
-    command.add_argument("--cy", type=_index, default=121, help="centre row")
+    command.add_argument(
+        "--cx", type=options_of.index, default=89, help="centre column"
+    )
+    command.add_argument("--cy", type=options_of.index, default=121, help="centre row")
 
     command = add(
         "make_uv_set",
@@ -282,7 +266,7 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
         metavar="builtin|ict|makehuman|FILE",
         help="morphable model (default: builtin)",
     )
-    command.add_argument("--count", type=_count, default=1000, help="samples")
+    command.add_argument("--count", type=options_of.count, default=1000, help="samples")
     command.add_argument(
         "--resolution",
         type=int,
@@ -290,12 +274,12 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
         default=64,
         help="side of the maps (default: 64)",
     )
-    command.add_argument("--seed", type=_index, default=0)
+    command.add_argument("--seed", type=options_of.index, default=0)
     command.add_argument(
         "--expressions_per_subject",
-        type=_count,
+        type=options_of.count,
         default=1,
         help="samples that share an identity (default: 1)",
     )
-    command.add_argument("--processes", type=_count)
+    command.add_argument("--processes", type=options_of.count)
     return parser

@@ -16,9 +16,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import tqdm
 
 from tf_faces.core import files, folders, seeding
+from tf_faces.core import progress as progress_bars
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data.face_manifold import samplers
 
@@ -186,14 +186,15 @@ def write_dataset(
             "names": None if names is None else list(names),
         }
         writer_type = _NpyWriter if form == "npy" else _ShardWriter
-        bar = tqdm.tqdm(
-            total=sum(rows.values()),
-            desc=f"Corrupting {recipe.group}",
-            unit="row",
-            disable=not progress,
-        )
         with contextlib.ExitStack() as stack:
-            stack.enter_context(contextlib.closing(bar))
+            bar = stack.enter_context(
+                progress_bars.bar(
+                    sum(rows.values()),
+                    "row",
+                    f"Corrupting {recipe.group}",
+                    shown=progress,
+                )
+            )
             writers = {
                 part: stack.enter_context(
                     contextlib.closing(
@@ -340,7 +341,7 @@ def read_pairs(directory: files.PathLike, group: str, part: str) -> Pairs:
     if not folder.is_dir():
         raise InputError(
             f"{directory}: has no folder {FOLDERS[group]}/{part}; expected a data set "
-            "of tools/face_manifold.py generate-dataset."
+            "of `tf-faces face-manifold generate-dataset`."
         )
     shards = folders.list_files(folder, _is_shard, deep=False).paths
     if shards:
@@ -351,22 +352,67 @@ def read_pairs(directory: files.PathLike, group: str, part: str) -> Pairs:
         arrays = [np.concatenate([part[role] for part in parts]) for role in ROLES]
     else:
         arrays = [_map_npy(folder / f"{role}.npy") for role in ROLES]
-    pairs = Pairs(*arrays)
-    manifest = directory / _MANIFEST
-    if manifest.is_file():
-        stored = files.read_json(manifest)
-        expected = (stored["rows"][part], stored["length"])
-        if pairs.noisy.shape != expected:
+    for role, array in zip(ROLES, arrays, strict=True):
+        if array.ndim != 2 or array.dtype.kind != "f" or array.shape != arrays[0].shape:
             raise FormatError(
-                f"{folder}: found rows of shape {list(pairs.noisy.shape)}, expected "
+                f"{folder}: found {role} of shape {list(array.shape)} and type "
+                f"{array.dtype}, expected as many numbers [N, L] as in noisy."
+            )
+    if (directory / _MANIFEST).is_file():
+        stored = _read_manifest(directory)
+        expected = (stored.rows[part], stored.length)
+        if arrays[0].shape != expected:
+            raise FormatError(
+                f"{folder}: found rows of shape {list(arrays[0].shape)}, expected "
                 f"{list(expected)} as the manifest says."
             )
-        if stored["recipe"]["group"] != group:
+        if stored.group != group:
             raise FormatError(
-                f"{directory}: a data set of {stored['recipe']['group']} coefficients, "
-                f"expected {group}."
+                f"{directory}: a data set of {stored.group} coefficients, expected "
+                f"{group}."
             )
-    return pairs
+    return Pairs(*arrays)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Manifest:
+    """What the manifest of a set says.
+
+    Attributes:
+      group: "shape" or "expression".
+      length: numbers of a row.
+      rows: {part: number of rows}.
+      files: {name below the folder: (bytes, SHA-256)}.
+    """
+
+    group: str
+    length: int
+    rows: dict[str, int]
+    files: dict[str, tuple[int, str]]
+
+
+def _read_manifest(directory: pathlib.Path) -> _Manifest:
+    path = directory / _MANIFEST
+    stored = files.read_json(path)
+    if not isinstance(stored, dict) or stored.get("format") != _FORMAT:
+        raise FormatError(f"{path}: not the manifest of such a set.")
+    try:
+        listed = {
+            str(name): (int(entry["bytes"]), str(entry["sha256"]))
+            for name, entry in stored["files"].items()
+        }
+        if any(".." in pathlib.Path(name).parts or name[:1] == "/" for name in listed):
+            raise ValueError("a file outside of the folder")
+        return _Manifest(
+            group=str(stored["recipe"]["group"]),
+            length=int(stored["length"]),
+            rows={part: int(stored["rows"][part]) for part in PARTS},
+            files=listed,
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise FormatError(
+            f"{path}: a damaged manifest ({type(error).__name__}: {error})."
+        ) from error
 
 
 def _map_npy(path: pathlib.Path) -> np.ndarray:
@@ -390,18 +436,16 @@ def verify(directory: files.PathLike) -> int:
       FormatError: for the first file that is missing or differs.
     """
     directory = files.require_directory(directory, "data set folder")
-    stored = files.read_json(directory / _MANIFEST)
-    if not isinstance(stored, dict) or stored.get("format") != _FORMAT:
-        raise FormatError(f"{directory / _MANIFEST}: not the manifest of such a set.")
-    for name, entry in stored["files"].items():
+    listed = _read_manifest(directory).files
+    for name, (size, digest) in listed.items():
         path = directory / name
-        if not path.is_file() or path.stat().st_size != entry["bytes"]:
-            raise FormatError(f"{path}: missing, or not {entry['bytes']} bytes long.")
-        if files.sha256(path) != entry["sha256"]:
+        if not path.is_file() or path.stat().st_size != size:
+            raise FormatError(f"{path}: missing, or not {size} bytes long.")
+        if files.sha256(path) != digest:
             raise FormatError(
                 f"{path}: its content differs from the manifest's SHA-256."
             )
-    return len(stored["files"])
+    return len(listed)
 
 
 # --- drawn while training ------------------------------------------------------------

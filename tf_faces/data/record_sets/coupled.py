@@ -146,8 +146,8 @@ def _files_by_key(
     """
     if not pathlib.Path(directory).exists():
         raise InputError(
-            f"{directory}: no such folder; tools/dataset_tool.py make_uv_set makes "
-            "textures, shapes and normals of built-in faces."
+            f"{directory}: no such folder; `tf-faces dataset make_uv_set NEW_FOLDER` "
+            "makes textures, shapes and normals of built-in faces."
         )
     listing = folders.list_files(
         directory,

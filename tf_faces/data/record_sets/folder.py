@@ -53,7 +53,12 @@ def check_destination(
       InputError: if it is a file, or a folder with content; with `overwrite` only if
         the folder holds anything but such results.
     """
+    if not str(directory):
+        raise InputError("found an empty name, expected that of a new folder.")
     directory = pathlib.Path(os.path.abspath(directory))
+    for above in directory.parents:
+        if above.is_file():
+            raise InputError(f"{above}: found a file, expected a folder.")
     if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory}: found a file, expected the name of a folder.")
     if not directory.is_dir():

@@ -2,7 +2,7 @@
 
 The originals wrote no such file; sets without one are read all the same.  With it a
 truncated or exchanged file is noticed at start-up (sizes) or by
-`dataset_tool.py verify` (SHA-256).
+`tf-faces dataset verify` (SHA-256).
 """
 
 import dataclasses

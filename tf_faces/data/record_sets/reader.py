@@ -113,8 +113,8 @@ class RecordSet(ImageSet):
         """
         if not pathlib.Path(directory).exists():
             raise InputError(
-                f"{directory}: no such record set; tools/dataset_tool.py makes one "
-                "(create_from_images NEW_FOLDER PICTURES)."
+                f"{directory}: no such record set; `tf-faces dataset "
+                "create_from_images NEW_FOLDER PICTURES` makes one."
             )
         self.directory = files.require_directory(directory, "record set")
         self.manifest = record_manifest.read(self.directory)
@@ -163,9 +163,11 @@ class RecordSet(ImageSet):
         if not found:
             raise InputError(
                 f"{self.directory}: found no *.tfrecords files, expected a record set "
-                "made by dataset_tool.py."
+                "made by `tf-faces dataset`."
             )
         largest = max(found, key=lambda shape: shape[1] * shape[2])
+        if self.manifest is not None:
+            self._check_against(self.manifest, found[largest], largest, types)
         channels, height, width = largest
         for shape, path in found.items():
             if shape[0] != channels or shape[1] != shape[2]:
@@ -200,6 +202,27 @@ class RecordSet(ImageSet):
                 )
         return paths
 
+    def _check_against(
+        self,
+        manifest: record_manifest.Manifest,
+        path: pathlib.Path,
+        shape: tuple[int, int, int],
+        types: dict[pathlib.Path, np.dtype],
+    ) -> None:
+        """Compares what the records hold with what the manifest says."""
+        if manifest.shape != shape or manifest.data_type != types[path]:
+            raise FormatError(
+                f"{path}: the records hold {types[path]} {list(shape)}, "
+                f"{record_manifest.FILE_NAME} says {manifest.data_type} "
+                f"{list(manifest.shape)}."
+            )
+        listed = {shard.file for shard in manifest.shards}
+        for other in types:
+            if other.name not in listed:
+                raise FormatError(
+                    f"{other}: not listed in {record_manifest.FILE_NAME}."
+                )
+
     def _read_labels(
         self, label_file: files.PathLike | None, size: LabelSize, count: int
     ) -> np.ndarray:
@@ -230,7 +253,15 @@ class RecordSet(ImageSet):
                 f"{size}."
             )
         labels = labels if size == "full" else labels[:, :size]
-        return labels.astype(np.float32)
+        with np.errstate(over="ignore"):
+            labels = labels.astype(np.float32)
+        bad = np.flatnonzero(~np.isfinite(labels).all(axis=1))
+        if len(bad):
+            raise FormatError(
+                f"{path}: row {bad[0]} holds a NaN, or a number that is infinite as "
+                "float32, expected finite ones."
+            )
+        return labels
 
     def open(self, level_of_detail: int) -> frames.RecordFile:
         """Opens the file of one level.

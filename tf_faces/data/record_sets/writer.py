@@ -149,7 +149,8 @@ def write_record_set(
     if samples.labels is not None:
         _check_labels(samples)
     with folder.new_directory(directory, overwrite) as staging:
-        name = directory.name
+        # Files whose names begin with a dot would be hidden, and not read again.
+        name = directory.name.lstrip(".") or "records"
         paths = [
             staging / f"{name}-r{level.shape[1].bit_length() - 1:02d}.tfrecords"
             for level in levels

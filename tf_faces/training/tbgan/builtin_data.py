@@ -2,7 +2,7 @@
 
 A preset with `dataset.build_count` brings its data set along: coupled UV maps of the
 built-in morphable face (or another open one), exported through the same code as any
-other source (`tools/dataset_tool.py make_uv_set` and `create_from_pkl_img_norm`).
+other source (`tf-faces dataset make_uv_set` and `create_from_pkl_img_norm`).
 """
 
 import pathlib
