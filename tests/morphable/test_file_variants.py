@@ -262,7 +262,9 @@ def test_lists_of_two_minds(lists, tmp_path):
 # --- names -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("layout", sorted({*io.FORMATS} - {"surrey", "makehuman"}))
+@pytest.mark.parametrize(
+    "layout", sorted({*io.SAVED_LAYOUTS} - {"surrey", "makehuman"})
+)
 def test_names_in_capitals(small, tmp_path, layout):
     model = small
     if layout.startswith("ict"):
