@@ -9,13 +9,12 @@ from tf_faces.apps import entry
 from tf_faces.apps.arguments import (
     ArgumentParser,
     DefaultsFormatter,
-    add_mesh_unit,
     boolean,
     count,
     not_negative,
     part,
-    share,
 )
+from tf_faces.apps.face_manifold import option_groups as groups
 from tf_faces.core import files, machine
 from tf_faces.core.errors import InputError
 from tf_faces.data.face_manifold.random_faces import MODE_FOLDERS, MODES
@@ -75,11 +74,6 @@ def _check(options: argparse.Namespace) -> None:
             files.require_free_folder(folder, overwrite=options.overwrite)
 
 
-def epoch(text: str) -> str:
-    """Reads the number of an epoch, or "final" or "best"."""
-    return text if text in ("final", "best") else str(count(text))
-
-
 def _lazy(module: str, name: str):
     """A command that is imported when it runs."""
 
@@ -127,126 +121,6 @@ def _command(commands, name: str, text: str, function) -> argparse.ArgumentParse
     return parser
 
 
-# --- options that several commands have -----------------------------------------------
-
-
-def _add_mode(parser, default: str) -> None:
-    parser.add_argument(
-        "-mode",
-        "--mode",
-        choices=tuple(MODES),
-        default=default,
-        help="which coefficients",
-    )
-
-
-def _add_model(parser) -> None:
-    parser.add_argument(
-        "--model",
-        default="builtin",
-        help="face model: builtin, builtin:tiny, builtin:full, ict, makehuman, or a "
-        "file such as BFM.mat",
-    )
-
-
-def _add_weights(parser) -> None:
-    group = parser.add_argument_group("weights")
-    group.add_argument(
-        "--trained_models",
-        default="trained_models",
-        help="folder with shape/ and expression/: the original's, or a run folder",
-    )
-    group.add_argument(
-        "--epoch",
-        type=epoch,
-        help="which epoch_<n> of that folder; or final, best; default: the final "
-        "weights of a run folder, epoch 10 of the original's",
-    )
-    for name, group_name in (("shape", "shape"), ("exp", "expression")):
-        group.add_argument(
-            f"--{name}_weights", help=f"file of the {group_name} denoiser instead"
-        )
-        group.add_argument(
-            f"--{name}_unit",
-            type=not_negative,
-            help=f"unit of the {group_name} denoiser's coefficients; default: as "
-            "stored, or 1 for PyTorch files (1e4 suits the original's released shape "
-            "weights)",
-        )
-    group.add_argument(
-        "--passes", type=count, default=1, help="times through the network"
-    )
-    group.add_argument("--blend", type=share, default=1.0, help="1: output, 0: input")
-
-
-def _add_data(parser, required: bool = True) -> None:
-    parser.add_argument(
-        "--data",
-        required=required,
-        help="folder of .mat files (300W-3D, AFLW2000-3D, 300W-LP) or a table "
-        "(.npz, .parquet, .pkl)",
-    )
-    parser.add_argument(
-        "--strict", action="store_true", help="end at the first bad file"
-    )
-
-
-def _add_seed(parser) -> None:
-    parser.add_argument("--seed", type=int, default=0, help="of all random draws")
-    parser.add_argument(
-        "--faithful",
-        action="store_true",
-        help="draw the very numbers that the original program draws after seeding its "
-        "generators with --seed",
-    )
-
-
-def _add_results(parser, results, *names: str, **keywords) -> None:
-    """Adds the option of the folder for results, and --overwrite.
-
-    Args:
-      parser: of the command.
-      results: (options) -> folders that must be new or empty.
-      *names, **keywords: of the option.
-    """
-    parser.add_argument(*names, **keywords)
-    parser.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="write into a folder that holds other results",
-    )
-    parser.set_defaults(results=results)
-
-
-def _output_folder(options: argparse.Namespace) -> list[pathlib.Path]:
-    return [pathlib.Path(options.output)]
-
-
-def _add_rendering(parser, default: str) -> None:
-    parser.add_argument(
-        "--render",
-        choices=("none", "images", "obj", "ply", "glb"),
-        default=default,
-        help="what is written of each face",
-    )
-    add_mesh_unit(parser, "mm if absent")
-    parser.add_argument(
-        "--picture_size",
-        type=count,
-        default=256,
-        help="pixels of a picture's side",
-    )
-
-
-def _add_table(parser) -> None:
-    parser.add_argument(
-        "--table",
-        choices=("pkl", "npz", "parquet"),
-        default="pkl",
-        help="form of the coefficient tables; pkl is the original's",
-    )
-
-
 # --- commands -------------------------------------------------------------------------
 
 
@@ -257,8 +131,8 @@ def _add_generate_dataset(commands) -> None:
         "corrupted copies of faces, for training",
         _lazy("face_manifold.programs", "generate_dataset"),
     )
-    _add_data(parser)
-    _add_mode(parser, "both")
+    groups.add_data(parser)
+    groups.add_mode(parser, "both")
     parser.add_argument("--output", default="dataset_generation", help="folder")
     parser.add_argument("--copies", type=count, help="of each face (100 and 50)")
     parser.add_argument(
@@ -279,8 +153,8 @@ def _add_generate_dataset(commands) -> None:
     parser.add_argument(
         "--samples", type=int, default=5, help="faces of which pictures are drawn"
     )
-    _add_model(parser)
-    _add_seed(parser)
+    groups.add_model(parser)
+    groups.add_seed(parser)
 
 
 def _add_test(commands) -> None:
@@ -290,8 +164,8 @@ def _add_test(commands) -> None:
         "corrupts real faces, denoises them, and draws all three",
         _lazy("face_manifold.programs", "test"),
     )
-    _add_data(parser)
-    _add_mode(parser, "shape")
+    groups.add_data(parser)
+    groups.add_mode(parser, "shape")
     parser.add_argument("-size", "--size", type=count, default=20, help="faces")
     parser.add_argument(
         "-sigma_shape", "--sigma_shape", type=not_negative, default=100_000.0,
@@ -307,18 +181,18 @@ def _add_test(commands) -> None:
     parser.add_argument(
         "--start", type=int, help="number of the first face (default: the last 100)"
     )
-    _add_results(
+    groups.add_results(
         parser,
         lambda options: [pathlib.Path(options.output) / MODE_FOLDERS[options.mode]],
         "--output",
         default="model_evaluation/output_on_test_data",
         help="folder",
     )
-    _add_rendering(parser, "images")
-    _add_table(parser)
-    _add_model(parser)
-    _add_weights(parser)
-    _add_seed(parser)
+    groups.add_rendering(parser, "images")
+    groups.add_table(parser)
+    groups.add_model(parser)
+    groups.add_weights(parser)
+    groups.add_seed(parser)
 
 
 def _add_denoise(commands) -> None:
@@ -328,9 +202,9 @@ def _add_denoise(commands) -> None:
         "denoises a table of faces",
         _lazy("face_manifold.programs", "denoise"),
     )
-    _add_mode(parser, "shape")
+    groups.add_mode(parser, "shape")
     parser.add_argument("-path", "--path", required=True, help="table, or .mat folder")
-    _add_results(
+    groups.add_results(
         parser,
         lambda options: [pathlib.Path(options.save_folder)],
         "-save_folder",
@@ -345,10 +219,10 @@ def _add_denoise(commands) -> None:
     parser.add_argument(
         "--strict", action="store_true", help="end at the first bad file"
     )
-    _add_rendering(parser, "images")
-    _add_table(parser)
-    _add_model(parser)
-    _add_weights(parser)
+    groups.add_rendering(parser, "images")
+    groups.add_table(parser)
+    groups.add_model(parser)
+    groups.add_weights(parser)
 
 
 def _add_create_synthetic(commands) -> None:
@@ -358,7 +232,7 @@ def _add_create_synthetic(commands) -> None:
         "random faces, brought to the manifold",
         _lazy("face_manifold.programs", "create_synthetic"),
     )
-    _add_mode(parser, "both")
+    groups.add_mode(parser, "both")
     parser.add_argument("-size", "--size", type=count, default=50, help="faces")
     parser.add_argument(
         "-shape_range", "--shape_range", type=not_negative, default=10.0,
@@ -368,10 +242,12 @@ def _add_create_synthetic(commands) -> None:
         "-exp_range", "--exp_range", type=not_negative, default=10.0,
         help="width of the uniform box, deviations",
     )  # fmt: skip
-    _add_results(
+    groups.add_results(
         parser,
         # A set in this layout goes on where it was interrupted.
-        lambda options: [] if options.layout == "300w-lp" else _output_folder(options),
+        lambda options: (
+            [] if options.layout == "300w-lp" else groups.output_folder(options)
+        ),
         "--output",
         default="model_evaluation/synthetic_dataset",
         help="folder",
@@ -396,11 +272,11 @@ def _add_create_synthetic(commands) -> None:
         ("light", 40.0, "degrees by which lamps turn (300w-lp)"),
     ):
         parser.add_argument(f"--{name}", type=not_negative, default=value, help=text)
-    _add_rendering(parser, "images")
-    _add_table(parser)
-    _add_model(parser)
-    _add_weights(parser)
-    _add_seed(parser)
+    groups.add_rendering(parser, "images")
+    groups.add_table(parser)
+    groups.add_model(parser)
+    groups.add_weights(parser)
+    groups.add_seed(parser)
 
 
 def _add_scatter(commands) -> None:
@@ -410,8 +286,8 @@ def _add_scatter(commands) -> None:
         "normal, uniform, real and generated faces on a plane, and their traces",
         _lazy("face_manifold.programs", "scatter"),
     )
-    _add_data(parser)
-    _add_mode(parser, "both")
+    groups.add_data(parser)
+    groups.add_mode(parser, "both")
     parser.add_argument(
         "-size", "--size", type=count, default=200, help="faces of each set"
     )
@@ -426,7 +302,7 @@ def _add_scatter(commands) -> None:
     parser.add_argument(
         "--method", choices=("pca", "tsne", "isomap", "mds"), default="pca"
     )
-    _add_results(
+    groups.add_results(
         parser,
         lambda options: [
             pathlib.Path(options.output) / group for group in MODES[options.mode]
@@ -435,11 +311,11 @@ def _add_scatter(commands) -> None:
         default="model_evaluation/scatter_diagrams",
         help="folder",
     )
-    _add_rendering(parser, "images")
-    _add_table(parser)
-    _add_model(parser)
-    _add_weights(parser)
-    _add_seed(parser)
+    groups.add_rendering(parser, "images")
+    groups.add_table(parser)
+    groups.add_model(parser)
+    groups.add_weights(parser)
+    groups.add_seed(parser)
 
 
 def _add_complete(commands) -> None:
@@ -461,11 +337,13 @@ def _add_complete(commands) -> None:
     )
     parser.add_argument("--size", type=count, default=16, help="completions")
     parser.add_argument("--rounds", type=count, default=10, help="rounds of completion")
-    _add_results(parser, _output_folder, "--output", required=True, help="folder")
-    _add_rendering(parser, "images")
-    _add_table(parser)
-    _add_model(parser)
-    _add_weights(parser)
+    groups.add_results(
+        parser, groups.output_folder, "--output", required=True, help="folder"
+    )
+    groups.add_rendering(parser, "images")
+    groups.add_table(parser)
+    groups.add_model(parser)
+    groups.add_weights(parser)
     parser.add_argument("--seed", type=int, default=0, help="of the other coefficients")
 
 
@@ -476,7 +354,7 @@ def _add_interpolate(commands) -> None:
         "walks from one face to another along the manifold",
         _lazy("face_manifold.control", "interpolate"),
     )
-    _add_mode(parser, "both")
+    groups.add_mode(parser, "both")
     parser.add_argument("--path", required=True, help="table, or .mat folder")
     parser.add_argument(
         "--rows", type=int, nargs=2, default=(0, 1), metavar=("FIRST", "SECOND")
@@ -487,11 +365,13 @@ def _add_interpolate(commands) -> None:
         action="store_true",
         help="let the network change the first and last face too",
     )
-    _add_results(parser, _output_folder, "--output", required=True, help="folder")
-    _add_rendering(parser, "images")
-    _add_table(parser)
-    _add_model(parser)
-    _add_weights(parser)
+    groups.add_results(
+        parser, groups.output_folder, "--output", required=True, help="folder"
+    )
+    groups.add_rendering(parser, "images")
+    groups.add_table(parser)
+    groups.add_model(parser)
+    groups.add_weights(parser)
 
 
 def _add_evaluate(commands) -> None:
@@ -501,8 +381,8 @@ def _add_evaluate(commands) -> None:
         "diversity and plausibility of generated faces in one table",
         _lazy("face_manifold.control", "evaluate"),
     )
-    _add_data(parser, required=False)
-    _add_mode(parser, "both")
+    groups.add_data(parser, required=False)
+    groups.add_mode(parser, "both")
     parser.add_argument("--size", type=count, default=2000, help="faces of each set")
     parser.add_argument(
         "--range",
@@ -517,8 +397,8 @@ def _add_evaluate(commands) -> None:
         help="part of the real faces kept aside",
     )
     parser.add_argument("--output", help="folder for measures.csv and measures.json")
-    _add_model(parser)
-    _add_weights(parser)
+    groups.add_model(parser)
+    groups.add_weights(parser)
     parser.add_argument("--seed", type=int, default=0, help="of all random draws")
 
 
