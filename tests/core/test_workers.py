@@ -16,7 +16,6 @@ from tf_faces.core import machine, workers
 from tf_faces.core.errors import InputError, TfFacesError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-CONTEXTS = ["fork", "spawn"]
 
 
 @contextlib.contextmanager
@@ -101,13 +100,17 @@ def no_children():
     return not multiprocessing.active_children()
 
 
-@pytest.mark.parametrize("kind", CONTEXTS)
+@pytest.fixture(params=["fork", "spawn"])
+def kind(request, monkeypatch):
+    """Runs a test with either way of starting processes."""
+    context = multiprocessing.get_context(request.param)
+    monkeypatch.setattr(workers, "process_context", lambda: context)
+    return request.param
+
+
 def test_results_in_order_and_state_of_each_process(kind, tmp_path):
-    context = multiprocessing.get_context(kind)
     tasks = list(range(40))
-    found = collected(
-        squaring, (tmp_path,), tasks, processes=3, ordered=True, context=context
-    )
+    found = collected(squaring, (tmp_path,), tasks, processes=3, ordered=True)
     assert [row[:2] for row in found] == [(n, n * n) for n in tasks]
     processes = {row[2] for row in found}
     assert os.getpid() not in processes and 1 < len(processes) <= 3
@@ -139,7 +142,7 @@ def test_never_more_processes_than_tasks():
     assert len({row[2] for row in found}) == 2
 
 
-def test_large_tasks_and_results_do_not_block():
+def test_large_tasks_and_results_do_not_block(kind):
     tasks = [np.full(1 << 19, number, np.float32) for number in range(8)]
     found = collected(echoing, (), tasks, processes=2, ordered=True)
     for task, result in zip(tasks, found, strict=True):
@@ -185,7 +188,6 @@ def test_what_done_raises_ends_the_workers():
     assert no_children()
 
 
-@pytest.mark.parametrize("kind", CONTEXTS)
 @pytest.mark.parametrize(
     ("way", "words"),
     [
@@ -195,24 +197,75 @@ def test_what_done_raises_ends_the_workers():
     ],
 )
 def test_a_death_is_one_sentence(kind, way, words):
-    context = multiprocessing.get_context(kind)
     started = time.monotonic()
     with pytest.raises(TfFacesError, match=f"^A worker process .*{words}.*\\.$"):
-        collected(dying, (way,), list(range(20)), processes=2, context=context)
+        collected(dying, (way,), list(range(20)), processes=2)
     assert time.monotonic() - started < 20
     assert no_children()
 
 
-@pytest.mark.parametrize("kind", CONTEXTS)
 def test_workers_have_one_thread_and_are_deaf_to_control_c(kind, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
-    context = multiprocessing.get_context(kind)
     tasks = ["OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"]
-    found = collected(telling, (), tasks, processes=2, context=context)
+    found = collected(telling, (), tasks, processes=2)
     assert found == [("1", 1, True)] * 2
     assert os.environ["OMP_NUM_THREADS"] == "2"
     assert "TF_NUM_INTRAOP_THREADS" not in os.environ
+
+
+@contextlib.contextmanager
+def counting(lock, path, large):
+    def count(task):
+        with lock:
+            number = int(path.read_text())
+            time.sleep(0.002)
+            path.write_text(str(number + 1))
+        return len(large)
+
+    yield count
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+def test_a_lock_that_all_share(kind, processes, tmp_path):
+    (tmp_path / "number").write_text("0")
+    arguments = (tmp_path / "number", b"x" * (1 << 22))
+    found = collected(
+        counting, arguments, list(range(60)), processes=processes, with_lock=True
+    )
+    assert found == [1 << 22] * 60
+    assert (tmp_path / "number").read_text() == "60"
+
+
+def test_a_worker_that_dies_before_it_reads_its_work(tmp_path):
+    """As for lack of memory while it starts, or in a program without a guard."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import os, sys, multiprocessing\n"
+        "from tests.core import test_workers\n"
+        "from tf_faces.apps import entry\n"
+        "from tf_faces.core import workers\n"
+        "if __name__ != '__main__': os._exit(3)\n"
+        "context = multiprocessing.get_context('spawn')\n"
+        "workers.process_context = lambda: context\n"
+        "def main(arguments):\n"
+        "    arguments = (None, None, b'x' * (1 << 24))\n"
+        "    work = test_workers.counting\n"
+        "    workers.run(work, arguments, [1, 2], print, processes=2)\n"
+        "sys.exit(entry.run(main))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(program)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "Error: A worker process ended with status 3 at its start; a program's own "
+        'calls must lie below `if __name__ == "__main__":`.\n'
+    )
 
 
 def test_forks_only_without_threads_and_tensorflow(monkeypatch):
@@ -250,8 +303,9 @@ def slow(folder):
 
 def main(arguments):
     import multiprocessing
-    workers.run(slow, (arguments[0],), list(range(9)), print, processes=2,
-                context=multiprocessing.get_context(arguments[1]))
+    context = multiprocessing.get_context(arguments[1])
+    workers.process_context = lambda: context
+    workers.run(slow, (arguments[0],), list(range(9)), print, processes=2)
 
 if __name__ == "__main__":
     raise SystemExit(entry.run(main))
@@ -274,7 +328,7 @@ def _wait(condition, seconds=30.0):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-@pytest.mark.parametrize("kind", CONTEXTS)
+@pytest.mark.parametrize("kind", ["fork", "spawn"])
 @pytest.mark.parametrize("way", ["ctrl-c", "kill", "kill a worker"])
 def test_nothing_is_left_running(kind, way, tmp_path):
     (tmp_path / "program.py").write_text(PROGRAM)

@@ -118,6 +118,39 @@ def list_files(
     return Listing(directory, paths, dict(sorted(walk.left_out.items())))
 
 
+def place_for_results(directory: files.PathLike) -> pathlib.Path:
+    """Returns where the files of a folder of results go: links are followed.
+
+    Raises:
+      InputError: if the name is empty, or a file is in the way.
+    """
+    if not str(directory):
+        raise InputError("found an empty name, expected that of a folder for results.")
+    place = pathlib.Path(os.path.realpath(directory))
+    for path in (place, *place.parents):
+        if path.is_dir():
+            break
+        if path.exists():
+            raise InputError(f"{path}: found a file, expected a folder for results.")
+    return place
+
+
+def require_nothing_visible(directory: files.PathLike, what: str) -> None:
+    """Refuses a folder that holds anything but hidden files; it may be absent.
+
+    Raises:
+      InputError: naming what was found, where a `what` was expected or nothing.
+    """
+    directory = pathlib.Path(directory)
+    if directory.is_dir():
+        found = sorted(name for name in os.listdir(directory) if not is_hidden(name))
+        if found:
+            raise InputError(
+                f"{directory}: the folder is not empty and holds no {what} (found "
+                f"{found[0]!r}), expected a free folder."
+            )
+
+
 def list_folders(directory: files.PathLike) -> list[pathlib.Path]:
     """Returns the sub-folders that count, linked ones included, sorted by name."""
     directory = files.require_directory(directory)

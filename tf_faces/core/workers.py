@@ -82,7 +82,7 @@ def run(
     *,
     processes: int,
     ordered: bool = False,
-    context: multiprocessing.context.BaseContext | None = None,
+    with_lock: bool = False,
 ) -> None:
     """Does all tasks and hands their results to `done`.
 
@@ -96,7 +96,8 @@ def run(
       done: called with every result.
       processes: at most so many, never more than there are tasks.
       ordered: results come in the order of the tasks, else as they are ready.
-      context: from `process_context`, for `arguments` that hold locks.
+      with_lock: `start` gets a lock that all processes share, before its other
+        arguments.
 
     Raises:
       InputError: if `processes` is less than 1.
@@ -107,12 +108,15 @@ def run(
         raise InputError(f"processes must be at least 1. Received: {processes}")
     processes = min(processes, len(tasks))
     if processes <= 1:
+        if with_lock:
+            arguments = (contextlib.nullcontext(), *arguments)
         with start(*arguments) as work:
             for task in tasks:
                 done(work(task))
         return
-    team = _Team(context or process_context(), start, arguments, processes)
+    team = _Team(process_context(), with_lock)
     try:
+        team.hire(processes, start, arguments)
         team.work_through(tasks, _Results(done, ordered))
         team.send_home()
     finally:
@@ -149,11 +153,13 @@ class _Results:
 class _Member:
     """One worker process as its parent sees it."""
 
-    def __init__(self, context, start: Start, arguments: tuple):
+    def __init__(self, context, lock, inherited: tuple[Start, tuple] | None):
         self.connection, theirs = context.Pipe()
         self.pending: collections.deque[int] = collections.deque()
+        self._is_new_program = inherited is None
+        self._has_answered = False
         self.process = context.Process(
-            target=_serve, args=(theirs, start, arguments), daemon=True
+            target=_serve, args=(theirs, lock, inherited), daemon=True
         )
         with _quiet_start():
             self.process.start()
@@ -161,12 +167,10 @@ class _Member:
 
     def send(self, number: int, task: Any) -> None:
         self.pending.append(number)
-        self._put(pickle.dumps(task))
+        self.put(pickle.dumps(task))
 
-    def send_home(self) -> None:
-        self._put(b"")
-
-    def _put(self, content: bytes) -> None:
+    def put(self, content: bytes) -> None:
+        """Sends bytes: what the work is, a task, or nothing more (empty)."""
         # One who has ended cannot take it; `receive` reads why it did.
         with contextlib.suppress(OSError):
             self.connection.send_bytes(content)
@@ -177,6 +181,7 @@ class _Member:
             good, result = self.connection.recv()
         except (EOFError, OSError) as error:
             raise self._death() from error
+        self._has_answered = True
         if not good:
             raise result
         return self.pending.popleft(), result
@@ -189,20 +194,35 @@ class _Member:
             how = f"was killed by signal {-status} ({signal.strsignal(-status)})"
         if status == -signal.SIGKILL:
             how += ", perhaps for lack of memory; fewer processes need less"
+        if self._is_new_program and not self._has_answered:
+            how += (
+                " at its start; a program's own calls must lie below `if __name__ == "
+                '"__main__":`'
+            )
         return TfFacesError(f"A worker process {how}.")
 
 
 class _Team:
     """Worker processes that do the same kind of work."""
 
-    def __init__(self, context, start: Start, arguments: tuple, count: int):
+    def __init__(self, context, with_lock: bool):
+        self._context = context
+        self._lock = context.Lock() if with_lock else None
         self._members: list[_Member] = []
-        try:
-            for _ in range(count):
-                self._members.append(_Member(context, start, arguments))
-        except BaseException:
-            self.end()
-            raise
+
+    def hire(self, count: int, start: Start, arguments: tuple) -> None:
+        forked = self._context.get_start_method() == "fork"
+        what = b"" if forked else pickle.dumps((start, arguments))
+        for _ in range(count):
+            self._members.append(
+                _Member(
+                    self._context, self._lock, (start, arguments) if forked else None
+                )
+            )
+        # Not with the start of a process: one that died there would never read it,
+        # and this one wait for ever.
+        for member in self._members if what else ():
+            member.put(what)
 
     def work_through(self, tasks: Sequence[Any], results: _Results) -> None:
         by_connection = {member.connection: member for member in self._members}
@@ -228,7 +248,7 @@ class _Team:
     def send_home(self) -> None:
         """Lets all members end by themselves."""
         for member in self._members:
-            member.send_home()
+            member.put(b"")
         deadline = time.monotonic() + _PATIENCE_AT_THE_END
         for member in self._members:
             member.process.join(max(deadline - time.monotonic(), 0))
@@ -268,14 +288,23 @@ def _quiet_start():
 # --- the worker's side ----------------------------------------------------------------
 
 
-def _serve(connection, start: Start, arguments: tuple) -> None:
-    """Does the tasks that come through `connection`; the main of a worker process."""
+def _serve(connection, lock, inherited: tuple[Start, tuple] | None) -> None:
+    """Does the tasks that come through `connection`; the main of a worker process.
+
+    Args:
+      connection: to the parent.
+      lock: for `start`, or None.
+      inherited: start and its arguments; None if they come first.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
     tasks: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(connection, tasks), daemon=True).start()
     try:
         _settle()
+        start, arguments = inherited or pickle.loads(tasks.get())
+        if lock is not None:
+            arguments = (lock, *arguments)
         with start(*arguments) as work:
             while content := tasks.get():
                 connection.send((True, work(pickle.loads(content))))

@@ -13,21 +13,23 @@ Illum_Para, Color_Para, roi, pt2d [2, 68] (x, y in pixels, pixel centres at inte
 and besides pt3d_68 [3, 68] (with depth) and visible68 [1, 68].
 
 A set is written by several processes and can be interrupted: a face is complete when
-its `.mat`, written last, is there; making the set again goes on with the others.
+its files are there, the `.mat` is written last; making the set again goes on with the
+others.
 """
 
+import collections
 import contextlib
 import dataclasses
 import io
 import json
 import math
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tf_faces.core import files, machine
+from tf_faces.core import files, folders, machine
 from tf_faces.core import pictures as picture_files
 from tf_faces.core import progress as progress_bars
 from tf_faces.core import workers as worker_processes
@@ -42,6 +44,8 @@ from tf_faces.viz import painter as pictures
 
 _FORMAT = "tf_faces face_manifold picture set 2"
 _FACES_A_TASK = 32
+# Bytes of a face's name: file systems take 255, with what is added while writing.
+_LONGEST_NAME = 200
 
 
 # --- writing --------------------------------------------------------------------------
@@ -106,10 +110,37 @@ def _visible_model(path_or_name: str) -> MorphableModel:
     return model
 
 
-def missing_faces(directory: files.PathLike, faces: FaceCoefficients) -> np.ndarray:
-    """Returns the numbers of the faces whose `.mat` is not there yet."""
-    folder = pathlib.Path(directory) / "synthetic"
-    present = {path.stem for path in folder.glob("*.mat")}
+def _require_file_names(names: Sequence[str]) -> None:
+    """Checks that faces can be told apart, and files be called after them."""
+    for name in names:
+        length = len(name.encode("utf-8", "surrogateescape"))
+        plain = name and not name.startswith(".") and not set(name) & {"/", "\0"}
+        if not plain or length > _LONGEST_NAME:
+            raise InputError(
+                f"the face {name[:60]!r}: expected the name of a file of at most "
+                f"{_LONGEST_NAME} bytes."
+            )
+    twice = [name for name, times in collections.Counter(names).items() if times > 1]
+    if twice:
+        raise InputError(f"found two faces named {twice[0]!r}, expected one a name.")
+
+
+def missing_faces(
+    directory: files.PathLike, faces: FaceCoefficients, maps: bool = True
+) -> np.ndarray:
+    """Returns the numbers of the faces of which a file is not there yet.
+
+    Args:
+      directory: of the set.
+      faces: all of them, with names.
+      maps: whether depth and mask belong to the set.
+    """
+    directory = pathlib.Path(directory)
+    kinds = ["synthetic/*.mat", "synthetic/*.jpg"]
+    kinds += ["depth/*.png", "masks/*.png"] if maps else []
+    present = set.intersection(
+        *({path.stem for path in directory.glob(kind)} for kind in kinds)
+    )
     return np.array(
         [row for row, name in enumerate(faces.names or ()) if name not in present], int
     )
@@ -154,8 +185,7 @@ def _prepare(
                 "another folder."
             )
         return
-    if directory.exists() and any(directory.iterdir()):
-        raise InputError(f"{directory}: is not empty, expected a free folder.")
+    folders.require_nothing_visible(directory, "set of pictures")
     for name in ("synthetic", "depth", "masks") if options.maps else ("synthetic",):
         (directory / name).mkdir(parents=True, exist_ok=True)
     coefficient_tables.write(directory / "coefficients.npz", faces)
@@ -192,19 +222,23 @@ def write_set(
     Raises:
       InputError: if another set is there or the model does not fit the faces.
     """
-    directory = pathlib.Path(directory)
+    directory = folders.place_for_results(directory)
     options = PictureOptions() if options is None else options
+    if workers is not None and workers < 1:
+        raise InputError(f"workers must be at least 1. Received: {workers}")
+    if not len(faces):
+        raise InputError(f"{directory}: no faces to draw, expected at least one.")
+    faces.require_finite("the faces to draw")
     if faces.names is None:
         digits = max(6, math.ceil(math.log10(len(faces) + 1)))
         faces = faces.replace(
             names=[f"synthetic_{row + 1:0{digits}d}" for row in range(len(faces))]
         )
-    if any("/" in name or name.startswith(".") for name in faces.names or ()):
-        raise InputError("names of faces must be plain file names.")
+    _require_file_names(faces.names or ())
     loaded = _visible_model(model)
     pictures.require_fitting(loaded, faces)
     _prepare(directory, model, faces, options, origin)
-    numbers = missing_faces(directory, faces)
+    numbers = missing_faces(directory, faces, options.maps)
     tasks = [
         numbers[start : start + _FACES_A_TASK]
         for start in range(0, len(numbers), _FACES_A_TASK)

@@ -28,7 +28,7 @@ import pickle
 
 import numpy as np
 
-from tf_faces.core import files, pictures, progress, workers
+from tf_faces.core import files, folders, pictures, progress, workers
 from tf_faces.core.errors import InputError
 from tf_faces.data import uv_samples
 from tf_faces.data.record_sets import folder as record_folder
@@ -160,35 +160,36 @@ def make_uv_set(
         "labels": "probabilities",
         "unit": model.unit,
     }
-    begun = _begun(directory, description)
+    place = folders.place_for_results(directory)
+    begun = _begun(place, description)
     if not begun:
         needed = count * _BYTES_A_PIXEL * resolution**2
-        record_folder.require_room(directory, needed)
+        record_folder.require_room(place, needed)
     pairs = [divmod(number, expressions_per_subject) for number in range(count)]
-    if begun == _COMPLETE and _holds_all(directory, pairs, resolution):
+    if begun == _COMPLETE and _holds_all(place, pairs, resolution):
         return directory
     # What the model or the numbers make impossible shows here, before any file.
     sampler = uv_samples.Sampler(model, resolution, seed)
-    files.write_json(directory / _INCOMPLETE, description)
+    files.write_json(place / _INCOMPLETE, description)
     for name in ("texture", "shape", "normals"):
-        (directory / name).mkdir(exist_ok=True)
+        (place / name).mkdir(exist_ok=True)
     size = uv_samples.BATCH
     batches = [pairs[start : start + size] for start in range(0, count, size)]
     with progress.bar(count, "face", "UV set", shown=show_progress) as bar:
         workers.run(
             _writing,
-            (os.fspath(directory), sampler),
+            (os.fspath(place), sampler),
             batches,
             bar.update,
             processes=processes,
         )
-    sampler.dictionary().save(directory / "uv_dictionary.npz")
+    sampler.dictionary().save(place / "uv_dictionary.npz")
     labels = np.stack([sampler.draw(*pair)[2] for pair in pairs])
-    files.write_bytes(directory / "labels.pkl", pickle.dumps(labels, protocol=4))
+    files.write_bytes(place / "labels.pkl", pickle.dumps(labels, protocol=4))
     keys = [_key(*pair) for pair in pairs]
-    files.write_bytes(directory / "paths.pkl", pickle.dumps(keys, protocol=4))
-    files.write_json(directory / _COMPLETE, description)
-    (directory / _INCOMPLETE).unlink()
+    files.write_bytes(place / "paths.pkl", pickle.dumps(keys, protocol=4))
+    files.write_json(place / _COMPLETE, description)
+    (place / _INCOMPLETE).unlink()
     return directory
 
 
@@ -215,8 +216,5 @@ def _begun(directory: pathlib.Path, description: dict) -> str:
                 "folder or the same arguments."
             )
         return name
-    if directory.exists() and not directory.is_dir():
-        raise InputError(f"{directory}: found a file, expected the name of a folder.")
-    if directory.is_dir() and any(directory.iterdir()):
-        raise InputError(f"{directory}: the folder is not empty and holds no UV set.")
+    folders.require_nothing_visible(directory, "UV set")
     return ""

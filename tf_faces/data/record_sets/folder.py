@@ -53,14 +53,7 @@ def check_destination(
       InputError: if it is a file, or a folder with content; with `overwrite` only if
         the folder holds anything but such results.
     """
-    if not str(directory):
-        raise InputError("found an empty name, expected that of a new folder.")
-    directory = pathlib.Path(os.path.abspath(directory))
-    for above in directory.parents:
-        if above.is_file():
-            raise InputError(f"{above}: found a file, expected a folder.")
-    if directory.exists() and not directory.is_dir():
-        raise InputError(f"{directory}: found a file, expected the name of a folder.")
+    directory = folders.place_for_results(directory)
     if not directory.is_dir():
         return
     content = sorted(os.listdir(directory))
@@ -95,7 +88,7 @@ def new_directory(
       InputError: see `check_destination`.
     """
     check_destination(directory, overwrite, member, what)
-    directory = pathlib.Path(os.path.realpath(directory))
+    directory = folders.place_for_results(directory)
     mark = secrets.token_hex(4)
     staging = directory.with_name(f".{directory.name}.incomplete-{mark}")
     former = directory.with_name(f".{directory.name}.former-{mark}")

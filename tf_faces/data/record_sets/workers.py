@@ -153,7 +153,7 @@ def _write_all(descriptor: int, parts: list[bytes], position: int) -> None:
 
 
 @contextlib.contextmanager
-def _placing(layout: Layout, turn: contextlib.AbstractContextManager):
+def _placing(turn: contextlib.AbstractContextManager, layout: Layout):
     placer = _Placer(layout, turn)
     try:
         yield placer.place
@@ -179,18 +179,16 @@ def place_all(
       InputError: naming an image of another form than the layout's.
       TfFacesError: if a worker process dies.
     """
-    context = workers.process_context()
     # Files take one writer at a time; those who wait in the kernel burn their
     # processor, those who wait for their turn leave it to others.
-    turn = contextlib.nullcontext() if processes == 1 else context.Lock()
     workers.run(
         _placing,
-        (layout, turn),
+        (layout,),
         tasks,
         done,
         processes=processes,
         ordered=True,
-        context=context,
+        with_lock=True,
     )
 
 
