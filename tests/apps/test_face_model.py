@@ -30,7 +30,7 @@ def test_info(capsys):
 
 def test_help_has_examples(capsys):
     assert run("--help") == 0
-    assert "python tools/face_model.py fit" in capsys.readouterr().out
+    assert "tf-faces face-model fit" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -168,7 +168,7 @@ def test_the_originals_arrays_are_read(tmp_path):
     pairs = dataset.read_pairs(tmp_path, "shape", "train")
     np.testing.assert_array_equal(pairs.labels, rows * 2)
     np.save(folder / "labels.npy", rows[:3])
-    with pytest.raises(InputError, match="same shape"):
+    with pytest.raises(InputError, match="as many numbers"):
         dataset.read_pairs(tmp_path, "shape", "train")
     np.save(folder / "labels.npy", np.array([{}]), allow_pickle=True)
     with pytest.raises(FormatError, match="labels.npy"):

@@ -129,7 +129,7 @@ FASTER = {
     # TBGAN.
     "tf-faces train --preset demo": (
         "tf-faces train --preset smoke --config.finish.samples=1 "
-        "--config.finish.saved_model=True --config.dataset.build_resolution=16 "
+        "--config.finish.saved_model=True --config.dataset.build_resolution=32 "
         "--config.train.total_kimg=0.2"
     ),
     "tf-faces train --preset demo --data_dir datasets/mine "
