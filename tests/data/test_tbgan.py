@@ -299,13 +299,11 @@ def test_record_of_another_shape_is_named(tmp_path):
     assert len(frame) == path.stat().st_size // 11
     path.write_bytes(path.read_bytes()[: -len(frame)] + frame)
     for memory_mb in (0, 256):
-        dataset = _open(folder, memory_mb=memory_mb)
-        with (
-            pytest.raises(FormatError, match=r"record 10: .*\[36, 8, 8\]"),
-            dataset.named_errors(),
-        ):
-            for _ in dataset.pipeline(0, 4).take(6):
-                pass
+        with pytest.raises(FormatError, match=r"record 10: .*\[36, 8, 8\]"):
+            dataset = _open(folder, memory_mb=memory_mb)
+            with dataset.named_errors():
+                for _ in dataset.pipeline(0, 4).take(6):
+                    pass
 
 
 def test_reader_names_the_level(faces):

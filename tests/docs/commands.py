@@ -5,7 +5,7 @@ variant, or not run for a reason.  `{tbgan}` and `{manifold}` are run folders th
 README's commands leave behind.
 """
 
-_TINY_MAPS = "--model builtin:tiny --count 24 --resolution 16 --processes 1"
+_TINY_MAPS = "--model builtin:tiny --count 24 --resolution 32 --processes 1"
 _TINY_NETWORKS = (
     "--config.G.fmap_base=32 --config.G.fmap_max=4 --config.D.fmap_base=32 "
     "--config.D.fmap_max=4"
