@@ -113,6 +113,10 @@ FASTER = {
         "tf-faces dataset make_uv_set bfm --model BFM.mat --count 8 --resolution 32 "
         "--processes 1"
     ),
+    # The README wrote a sheet of this name before.
+    "tf-faces dataset display records/faces64 --output sheet.png": (
+        "tf-faces dataset display records/faces64 --output sheet.png --overwrite"
+    ),
     "tf-faces dataset make_uv_set uv --model builtin --count 200 --resolution 64": (
         f"tf-faces dataset make_uv_set uv {_TINY_MAPS}"
     ),

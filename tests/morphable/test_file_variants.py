@@ -298,7 +298,7 @@ def test_paths_of_any_type(small, tmp_path):
 
 def test_formats_are_complete():
     for name, layout in io.FORMATS.items():
-        assert layout.name == name and layout.load and layout.save
+        assert layout.name == name and layout.load
         assert bool(layout.suffixes) <= bool(layout.reads), name
     assert io.default_layout(".MAT") == "bfm" and io.default_layout(".npz") == "native"
     assert io.default_layout(".pkl") == "3ddfa_v2" and io.default_layout(".x") is None

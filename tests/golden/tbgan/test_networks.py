@@ -1,5 +1,7 @@
 """Generator and discriminator reproduce the recorded outputs of the original code."""
 
+import pathlib
+
 import numpy as np
 import pytest
 
@@ -19,6 +21,16 @@ def close_with_quantile(actual, expected, atol, quantile_atol):
         assert np.quantile(difference, 0.999) <= quantile_atol
 
 
+def processor_adds_in_half_precision() -> bool:
+    """Whether TensorFlow's float16 convolutions sum in float16 here.
+
+    Where the processor has such instructions it takes them; elsewhere, and where the
+    recordings were made, sums are float32.
+    """
+    information = pathlib.Path("/proc/cpuinfo")
+    return information.is_file() and "avx512_fp16" in information.read_text()
+
+
 @pytest.mark.golden("tbgan", "net_*.npz", exclude=("*_activations_*", "*_full*"))
 def test_network_outputs(recording):
     arrays = np.load(recording)
@@ -32,6 +44,7 @@ def test_network_outputs(recording):
         assert list(shapes.items()) == list(config[key].items())
 
     half = generator.config.dtype == "float16"
+    slack = 4 if half and processor_adds_in_half_precision() else 1
     labels_size = generator.config.label_size
     latents = drawing.normal(
         f"{name}/latents", (config["n"], generator.config.latent_size)
@@ -55,11 +68,11 @@ def test_network_outputs(recording):
         assert np.asarray(made).dtype == expected.dtype
         actual = tbgan_networks.to_channels_first(made)
         if half:
-            close_with_quantile(actual, expected, 1e-2, 1e-2)
+            close_with_quantile(actual, expected, 1e-2 * slack, 1e-2 * slack)
         else:
             close_with_quantile(actual, expected, 3e-4, 6e-5)
         scores, logits = discriminator(tbgan_networks.to_channels_last(images), lod)
-        atol = 5e-3 if half else 5e-6
+        atol = 5e-3 * slack if half else 5e-6
         for key, value in (("D_scores", scores), ("D_labels", logits)):
             recorded = arrays[f"{key}_{index}"]
             assert value.shape == recorded.shape
