@@ -27,7 +27,6 @@ AS_PRINTED = {
     "tf-faces dataset create_from_pkl_img_norm records/faces64 uv/texture uv/shape "
     "uv/normals --labels uv/labels.pkl --paths uv/paths.pkl",
     "tf-faces dataset verify records/faces64",
-    "tf-faces dataset display records/faces64 --output sheet.png",
     "tf-faces dataset create_from_pkl_img_norm datasets/faces maps/texture maps/shape "
     "maps/normals --labels maps/labels.pkl --paths maps/paths.pkl",
     "tf-faces dataset create_from_pkl_img_norm datasets/makehuman makehuman/texture "
