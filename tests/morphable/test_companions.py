@@ -290,6 +290,8 @@ def test_menpo_reads_the_mean_mesh(model, tmp_path):
         ([3, 1, 2], True),
         (np.array([[3], [1], [2]], np.uint16), True),
         (np.array([3.0, 1, 2]), True),
+        (np.array([3, 1, 2], object), True),
+        ((3, 1, 2), True),
         ([3, -1, 2], False),
         ([3, 10**30, 2], False),
         (np.array([0.5]), False),

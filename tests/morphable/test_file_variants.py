@@ -291,6 +291,10 @@ def test_paths_of_any_type(small, tmp_path):
     io.save_bfm(tmp_path / "BFM.mat", small)
     for path in (tmp_path / "BFM.mat", str(tmp_path), os.fsencode(tmp_path)):
         assert io.load(path).vertex_count == small.vertex_count
+    with pytest.raises(InputError, match="too long"):
+        io.load("a" * 5000 + ".mat")
+    with pytest.raises(InputError, match="no such"):
+        io.load("a\0b.mat")
     (tmp_path / "d.mat").mkdir()
     with pytest.raises(InputError, match="folder without a face model"):
         io.load(tmp_path / "d.mat")

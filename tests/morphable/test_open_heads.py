@@ -186,3 +186,28 @@ def _hidden(mesh, vertex):
     inside = (weights * np.sign(area)[:, None] > 1e-9).all(axis=1) & (area != 0)
     height = (weights[inside] * corners[inside, :, 2]).sum(axis=1) / area[inside]
     return bool((height > point[2] + 1e-3).any())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"landmarks68": np.full(68, 99)},
+        {"landmarks68": np.zeros((2, 68, 1), int)},
+        {"identity_deltas": np.zeros((3, 5, 3))},
+        {"triangles": np.array([[0.5, 1, 2], [0, 2, 3]])},
+        {"triangles_uv": np.array([[0, 1, 2]])},
+        {"uv": np.zeros(4)},
+        {"expression_names": np.array(["jawOpen"])},
+    ],
+)
+def test_ict_arrays_that_do_not_fit(tmp_path, changes):
+    np.savez(tmp_path / "ict_facekit.npz", **(ict_arrays() | changes))
+    with pytest.raises(FormatError, match="ict_facekit.npz: "):
+        io.load(tmp_path)
+
+
+def test_ict_names_as_bytes(tmp_path):
+    arrays = ict_arrays()
+    arrays["expression_names"] = arrays["expression_names"].astype("S")
+    np.savez(tmp_path / "ict_facekit.npz", **arrays)
+    assert io.load(tmp_path).expression_names == ("jawOpen", "mouthSmile_L")

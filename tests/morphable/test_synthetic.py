@@ -220,3 +220,22 @@ def test_cache(tmp_path, monkeypatch):
 def test_unknown_size():
     with pytest.raises(InputError, match="size"):
         builtin.build("huge")
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        ((0, 1, 2, 3), (0, 5, 5, 1)),
+        ((0, 1, 3), (0, 1, -9)),
+        ((-1, 0, 4, 5, 9), (3, 2, 2.5, 2.4, -7)),
+    ],
+)
+def test_curves_are_scipys(table):
+    import scipy.interpolate
+
+    from tf_faces.morphable.builtin import shape
+
+    y = np.linspace(table[0][0] - 1, table[0][-1] + 1, 1001)
+    inside = np.clip(y, table[0][0], table[0][-1])
+    expected = scipy.interpolate.PchipInterpolator(*table)(inside)
+    np.testing.assert_allclose(shape._interpolate(table, y), expected, atol=1e-12)

@@ -67,16 +67,21 @@ def load(path_or_name: files.PathLike) -> MorphableModel:
     """
     name = os.fsdecode(path_or_name)
     if name == "builtin" or name.startswith("builtin:"):
-        return builtin.build(
-            name.removeprefix("builtin").removeprefix(":") or "default"
-        )
+        return builtin.build(name.partition(":")[2] or "default")
     path = find_open_model(name) if name in OPEN_MODELS else pathlib.Path(name)
-    if path.is_dir():
+    if _is_folder(path):
         layout, path = table.in_folder(path)
         if path.is_dir():
             return layout.load(path)
     files.require_file(path, "face model (file, folder, builtin, ict or makehuman)")
     return table.of_file(path).load(path)
+
+
+def _is_folder(path: pathlib.Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:  # A name too long, a folder that may not be entered.
+        raise InputError(f"{str(path)[:200]}: {error.strerror}.") from error
 
 
 def located(path_or_name: files.PathLike) -> pathlib.Path | None:
@@ -85,7 +90,7 @@ def located(path_or_name: files.PathLike) -> pathlib.Path | None:
     if name == "builtin" or name.startswith("builtin:"):
         return None
     path = find_open_model(name) if name in OPEN_MODELS else pathlib.Path(name)
-    return table.in_folder(path)[1] if path.is_dir() else path
+    return table.in_folder(path)[1] if _is_folder(path) else path
 
 
 def information(

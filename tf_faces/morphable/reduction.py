@@ -1,6 +1,7 @@
 """Rewrites a model's identity as uncorrelated modes with deviations."""
 
 import numpy as np
+import threadpoolctl
 
 from tf_faces.core.errors import InputError
 from tf_faces.morphable.model import MorphableModel
@@ -51,6 +52,15 @@ def principal_components(
     """
     if not model.shape_count:
         raise InputError(f"{model.name!r} has no identity modes.")
+    # Threads of matrix products spin while they wait for each other: beside other
+    # programs several take many times longer than one.
+    with threadpoolctl.threadpool_limits(1, "blas"):
+        return _principal_components(model, count, samples, seed)
+
+
+def _principal_components(
+    model: MorphableModel, count: int, samples: int, seed: int
+) -> MorphableModel:
     n = model.vertex_count
     mean = model.mean
     basis = model.shape_basis.reshape(3 * n, -1).astype(np.float64)

@@ -15,7 +15,7 @@ from tf_faces.core.pickles import writing as pickle_writing
 from tf_faces.core.units import UNITS
 from tf_faces.geometry import uv
 from tf_faces.geometry.mesh import Mesh
-from tf_faces.morphable.formats import indices
+from tf_faces.morphable.formats import arrays, indices
 
 # What menpo's objects hold beside arrays: landmarks, graphs, sparse adjacencies.
 _MENPO_CLASSES = (("menpo", "*"), ("menpo3d", "*"), ("scipy.sparse", "*"))
@@ -57,11 +57,11 @@ class UvDictionary:
 
     def save(self, path: files.PathLike) -> None:
         """Writes the dictionary as .npz."""
-        arrays = {
+        stored = {
             field.name: np.asarray(getattr(self, field.name))
             for field in dataclasses.fields(self)
         }
-        files.write_npz(path, **arrays)
+        files.write_npz(path, **stored)
 
     def vertices(self, shape_map: np.ndarray, bilinear: bool = True) -> np.ndarray:
         """Vertices of a shape map, in `unit`.
@@ -131,7 +131,7 @@ def load(path: files.PathLike) -> UvDictionary:
 def _load_npz(path) -> UvDictionary:
     names = [field.name for field in dataclasses.fields(UvDictionary)]
     found = files.load_npz(path, names)
-    try:
+    with arrays.agreeing(path):
         dictionary = UvDictionary(
             tcoords=found["tcoords"].astype(np.float64),
             tcoords_pixel_scaled=found["tcoords_pixel_scaled"].astype(np.float64),
@@ -143,8 +143,6 @@ def _load_npz(path) -> UvDictionary:
             offset=found["offset"].astype(np.float64),
             unit=str(found["unit"]),
         )
-    except (TypeError, ValueError) as error:
-        raise FormatError(f"{path}: {error}") from error
     return _checked(path, dictionary)
 
 
@@ -157,7 +155,7 @@ def menpo_array(value, attribute: str):
 
 def _load_pickle(path) -> UvDictionary:
     stored = pickles.load_pickled_table(path, stand_ins=_MENPO_CLASSES)
-    arrays = {}
+    found = {}
     for name, attribute in (
         ("tcoords", "points"),
         ("tcoords_pixel_scaled", "points"),
@@ -167,19 +165,19 @@ def _load_pickle(path) -> UvDictionary:
         value = menpo_array(stored.get(name), attribute)
         if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub":
             raise FormatError(f"{path}: lacks the array {name!r}.")
-        arrays[name] = value
-    tmask = arrays["tmask"].reshape(-1, *arrays["tmask"].shape[-2:])[0]
+        found[name] = value
+    tmask = found["tmask"].reshape(-1, *found["tmask"].shape[-2:])[0]
     if tmask.shape[0] != tmask.shape[-1]:
         raise FormatError(f"{path}: tmask has shape {tmask.shape}, expected a square.")
-    trilist = arrays["trilist"]
+    trilist = found["trilist"]
     if trilist.size and int(trilist.max()) >= 2**31:
         raise FormatError(f"{path}: trilist refers to vertices that do not exist.")
     dictionary = UvDictionary(
-        tcoords=arrays["tcoords"].astype(np.float64),
-        tcoords_pixel_scaled=arrays["tcoords_pixel_scaled"].astype(np.float64),
+        tcoords=found["tcoords"].astype(np.float64),
+        tcoords_pixel_scaled=found["tcoords_pixel_scaled"].astype(np.float64),
         trilist=trilist.astype(np.int32),
         tmask=tmask.astype(bool),
-        hidden=np.zeros(len(arrays["tcoords"]), bool),
+        hidden=np.zeros(len(found["tcoords"]), bool),
         resolution=int(tmask.shape[0]),
     )
     return _checked(path, dictionary)
@@ -228,14 +226,10 @@ def load_menpo_mesh(path: files.PathLike) -> Mesh:
         or not isinstance(trilist, np.ndarray)
     ):
         raise FormatError(f"{path}: holds no menpo TriMesh.")
-    try:
+    with arrays.agreeing(path):
         rows = indices.triangle_rows(trilist, path, "trilist", columns_first=False)
         counted = indices.VertexNumbers(path, points, rows, published=0)
         return Mesh(vertices=points, triangles=counted.of(rows, "trilist"))
-    except FormatError:
-        raise
-    except (InputError, ValueError, TypeError, IndexError) as error:
-        raise FormatError(f"{path}: {error}") from error
 
 
 def save_menpo_mesh(

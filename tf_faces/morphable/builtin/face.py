@@ -7,6 +7,7 @@ is a face for tests and demonstrations, not for judging accuracy on photographs.
 """
 
 import numpy as np
+import threadpoolctl
 
 from tf_faces.core import files
 from tf_faces.core.errors import FormatError, InputError
@@ -28,8 +29,6 @@ _ARRAYS = (
 
 
 def _build_arrays(size: str) -> dict[str, np.ndarray]:
-    import threadpoolctl
-
     # Threads of the matrix products spin while they wait for each other: beside other
     # programs several take many times longer than one.
     with threadpoolctl.threadpool_limits(1, "blas"):

@@ -5,6 +5,7 @@ rows and columns exchanged, numbers kept as objects.  What can be told is read a
 meant; what cannot is refused by name.
 """
 
+import contextlib
 import itertools
 import math
 import zipfile
@@ -248,16 +249,33 @@ def texts(value: np.ndarray) -> tuple[str, ...]:
     )
 
 
+@contextlib.contextmanager
+def agreeing(path) -> Iterator[None]:
+    """For the block that puts a file's arrays together: all it raises names the file.
+
+    Raises:
+      FormatError: for arrays that do not fit each other.
+    """
+    try:
+        yield
+    except FormatError:
+        raise
+    except InputError as error:
+        raise FormatError(f"{path}: {error}") from error
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise FormatError(
+            f"{path}: its arrays do not fit each other ({error})."
+        ) from error
+
+
 def make_model(path, **fields) -> MorphableModel:
     """A `MorphableModel` of a file's fields.
 
     Raises:
       FormatError: naming the file, for fields that do not fit each other.
     """
-    try:
+    with agreeing(path):
         return MorphableModel(**fields)
-    except (InputError, ValueError, TypeError, OverflowError) as error:
-        raise FormatError(f"{path}: {error}") from error
 
 
 # --- files of arrays -----------------------------------------------------------------

@@ -59,7 +59,11 @@ def staged(
     folder = pathlib.Path(folder)
     is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    is_source = source_folder is not None and folder.samefile(source_folder)
+    is_source = (
+        source_folder is not None
+        and pathlib.Path(source_folder).is_dir()
+        and folder.samefile(source_folder)
+    )
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".incomplete-") as name:
             hidden = pathlib.Path(name)

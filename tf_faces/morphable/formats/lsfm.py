@@ -10,8 +10,7 @@ import numpy as np
 from tf_faces.core import files, pickles
 from tf_faces.core.errors import FormatError
 from tf_faces.morphable import uv_dictionary
-from tf_faces.morphable.formats import arrays as array_files
-from tf_faces.morphable.formats import bfm
+from tf_faces.morphable.formats import arrays, bfm
 from tf_faces.morphable.model import MorphableModel
 
 MEAN_MESH = "all_all_all_mean.pkl"
@@ -72,15 +71,8 @@ def load_landmark_ids(
     Raises:
       FormatError: if it holds anything else.
     """
-    stored = pickles.load_pickle(path)
-    if isinstance(stored, list | tuple):
-        if not all(isinstance(x, int | np.integer) for x in stored):
-            raise FormatError(f"{path}: holds no list of vertex numbers.")
-        stored = np.array([int(x) for x in stored], object)
-        if all(-(2**63) <= x < 2**63 for x in stored):
-            stored = stored.astype(np.int64)
-    is_array = isinstance(stored, np.ndarray) and stored.dtype.kind in "iuf"
-    if not is_array or not stored.size:
+    stored = arrays.unpacked(pickles.load_pickle(path))
+    if stored is None or stored.dtype.kind not in "iuf" or not stored.size:
         raise FormatError(f"{path}: holds no list of vertex numbers.")
     numbers = stored.reshape(-1)
     limit = 2**31 if vertex_count is None else vertex_count
@@ -93,4 +85,4 @@ def load_landmark_ids(
 
 def save_landmark_ids(path: files.PathLike, vertex_ids: np.ndarray) -> None:
     """Writes `all_all_all_lands_ids.pkl`, a pickled array."""
-    array_files.write_pickle(path, np.asarray(vertex_ids, np.int64))
+    arrays.write_pickle(path, np.asarray(vertex_ids, np.int64))

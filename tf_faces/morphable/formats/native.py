@@ -50,10 +50,8 @@ def load(path: files.PathLike) -> MorphableModel:
     for name in _TEXT_LISTS:
         if name in fields:
             fields[name] = arrays.texts(fields[name])
-    try:
+    with arrays.agreeing(path):
         if "expression_range" in fields:
             low, high = fields["expression_range"].reshape(-1)
             fields["expression_range"] = (float(low), float(high))
         return MorphableModel(**fields)
-    except (TypeError, ValueError) as error:
-        raise FormatError(f"{path}: {error}") from error

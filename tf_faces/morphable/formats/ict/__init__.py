@@ -15,8 +15,7 @@ from tf_faces.core import files
 from tf_faces.core.errors import FormatError
 from tf_faces.geometry.mesh_files import obj_reading
 from tf_faces.morphable import painting
-from tf_faces.morphable.formats import folders
-from tf_faces.morphable.formats.arrays import texts
+from tf_faces.morphable.formats import arrays, folders
 from tf_faces.morphable.model import MorphableModel
 
 # Groups of the mesh and their half-open vertex ranges, in file order.
@@ -112,20 +111,18 @@ def load_npz(path: files.PathLike) -> MorphableModel:
     Raises:
       FormatError: naming what is absent or mis-shaped.
     """
-    arrays = files.load_npz(path, _ARRAYS)
-    try:
+    found = files.load_npz(path, _ARRAYS)
+    with arrays.agreeing(path):
         return _assemble(
-            arrays["neutral"],
-            arrays["identity_deltas"],
-            arrays["expression_deltas"],
-            texts(arrays["expression_names"]),
-            arrays["triangles"],
-            arrays["uv"],
-            arrays["triangles_uv"],
-            arrays["landmarks68"],
+            found["neutral"],
+            found["identity_deltas"],
+            found["expression_deltas"],
+            arrays.texts(found["expression_names"]),
+            found["triangles"],
+            found["uv"],
+            found["triangles_uv"],
+            found["landmarks68"],
         )
-    except (ValueError, IndexError, TypeError) as error:
-        raise FormatError(f"{path}: {error}") from error
 
 
 def _read_mesh(path: pathlib.Path):
@@ -206,7 +203,7 @@ def load_folder(folder: files.PathLike) -> MorphableModel:
         return rows
 
     has_chart = len(polygons_uv) == len(polygons) and len(uv)
-    try:
+    with arrays.agreeing(neutral_path):
         return _assemble(
             neutral,
             deltas(identity_paths),
@@ -217,10 +214,6 @@ def load_folder(folder: files.PathLike) -> MorphableModel:
             split_polygons(polygons_uv) if has_chart else None,
             landmarks,
         )
-    except ValueError as error:
-        if isinstance(error, FormatError):
-            raise
-        raise FormatError(f"{neutral_path}: {error}") from error
 
 
 def _listed_landmarks(path, marks, vertex_count: int) -> np.ndarray:

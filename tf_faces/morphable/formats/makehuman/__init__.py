@@ -21,7 +21,7 @@ import numpy as np
 from tf_faces.core import files, pictures, short_texts
 from tf_faces.core.errors import FormatError
 from tf_faces.morphable import painting
-from tf_faces.morphable.formats.arrays import texts
+from tf_faces.morphable.formats.arrays import agreeing, texts
 from tf_faces.morphable.model import MorphableModel
 
 # Size of a skin picture; the square in its middle is the face.
@@ -208,12 +208,8 @@ def of_arrays(path: files.PathLike, arrays: Mapping[str, np.ndarray]) -> Morphab
       FormatError: naming what is mis-shaped.
     """
     path = pathlib.Path(path)
-    try:
+    with agreeing(path):
         return _assemble(path, arrays)
-    except (IndexError, TypeError, ValueError) as error:
-        if isinstance(error, FormatError):
-            raise
-        raise FormatError(f"{path}: {error}") from error
 
 
 def _assemble(path, arrays):
