@@ -111,6 +111,7 @@ def _try_room(name: str, folder: pathlib.Path, options: argparse.Namespace) -> N
             "status": "noticed" if noticed else "survived",
             "how": outcome.status,
             "test": outcome.test,
+            "why": outcome.why,
             "tests": tests,
             "seconds": round(outcome.seconds, 1),
         }

@@ -46,6 +46,13 @@ class Outcome:
     seconds: float
     output: str
 
+    @property
+    def why(self) -> str:
+        """The first line of pytest's summary of failures, or ""."""
+        lines = self.output.splitlines()
+        found = (line for line in lines if line.startswith(("FAILED ", "ERROR ")))
+        return next(found, "")[:300]
+
 
 class Chosen:
     """A pytest plugin that keeps chosen tests, in their order, and notes failures."""
