@@ -428,11 +428,9 @@ def test_sets_are_not_mixed(tmp_path, faces):
 
 @pytest.mark.parametrize("name", ["", ".a", "..", "a/b", "a\0b", "x" * 201, "b"])
 def test_names_that_cannot_be_files(tmp_path, faces, name):
-    names = [name, *"bcdef"]
-    with pytest.raises(
-        InputError, match="the name of a file of at|two faces named 'b'"
-    ):
-        _write_set(tmp_path / "set", faces.replace(names=names))
+    named = faces.replace(names=[name, *"bcdef"])
+    with pytest.raises(InputError, match="name of a file of at|two faces named 'b'"):
+        picture_sets.write_set(tmp_path / "set", "builtin:tiny", named, workers=1)
     assert not (tmp_path / "set").exists()
 
 
