@@ -216,6 +216,20 @@ def test_a_destination_that_is_a_link(pictures, tmp_path):
     assert (tmp_path / "disk/later/later-r03.tfrecords").is_file()
 
 
+@pytest.mark.parametrize("name", [".hidden", "a b", "[x]", "-x", "{dataset}", "a.b"])
+def test_destinations_of_odd_names(pictures, tmp_path, name):
+    destination = f"{tmp_path}/{name}"
+    assert run("create_from_images", destination, pictures, "--processes=1") == 0
+    assert run("verify", destination) == 0
+
+
+def test_files_in_the_way(pictures, tmp_path, capsys):
+    for command in (["create_from_images", pictures / "0.png" / "x", pictures],
+                    ["make_uv_set", pictures / "0.png" / "x"]):  # fmt: skip
+        refused(capsys, command, pictures / "0.png", "found a file")
+    refused(capsys, ["create_from_images", "", pictures], "an empty name")
+
+
 # --- what is wrong is found first -----------------------------------------------------
 
 

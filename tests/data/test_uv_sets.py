@@ -275,6 +275,22 @@ def test_a_stopped_set_is_completed(model, tmp_path, monkeypatch):
     assert (directory / "uv_set.json").stat().st_mtime_ns == stamp
 
 
+def test_files_that_went_away_are_made_again(model, tmp_path):
+    (tmp_path / "link").symlink_to("disk/set")  # Followed to what is not there yet.
+    directory = tmp_path / "link"
+    uv_sets.make_uv_set(directory, model, 3, 32, show_progress=False)
+    before = content(tmp_path / "disk" / "set")
+    (directory / "texture" / "face000001.0.png").unlink()
+    path = directory / "shape" / "face000002.0.pkl"
+    path.write_bytes(path.read_bytes()[:-100])
+    uv_sets.make_uv_set(directory, model, 3, 32, show_progress=False)
+    after = content(tmp_path / "disk" / "set")
+    assert before.keys() == after.keys()
+    for name in before:
+        if name.suffix != ".npz":  # Zip archives hold the time.
+            assert before[name] == after[name], name
+
+
 def test_other_content_of_the_folder_is_refused(folder, model, tmp_path):
     with pytest.raises(InputError, match="seed"):
         uv_sets.make_uv_set(

@@ -426,6 +426,39 @@ def test_sets_are_not_mixed(tmp_path, faces):
         picture_sets.PictureOptions(yaw=200)
 
 
+@pytest.mark.parametrize("name", ["", ".a", "..", "a/b", "a\0b", "x" * 201, "b"])
+def test_names_that_cannot_be_files(tmp_path, faces, name):
+    named = faces.replace(names=[name, *"bcdef"])
+    with pytest.raises(InputError, match="name of a file of at|two faces named 'b'"):
+        picture_sets.write_set(tmp_path / "set", "builtin:tiny", named, workers=1)
+    assert not (tmp_path / "set").exists()
+
+
+def test_wrong_sets_create_nothing(tmp_path, faces):
+    (tmp_path / "file").write_text("mine")
+    for changes, words in (
+        ({"faces": faces.take([])}, "no faces to draw"),
+        ({"faces": faces.replace(shape=faces.shape * np.nan)}, "not finite"),
+        ({"workers": 0}, "workers must be at least 1"),
+        ({"folder": tmp_path / "file"}, "file: found a file"),
+        ({"folder": tmp_path / "file" / "set"}, "file: found a file"),
+    ):
+        with pytest.raises(InputError, match=words):
+            _write_set(**{"folder": tmp_path / "set", "faces": faces, **changes})
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_pictures_that_went_away_are_drawn_again(tmp_path, faces):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / ".DS_Store").write_text("of a desktop")
+    assert _write_set(tmp_path / "set", faces) == 6
+    names = [path.stem for path in sorted((tmp_path / "set/synthetic").glob("*.jpg"))]
+    (tmp_path / "set/synthetic" / f"{names[0]}.jpg").unlink()
+    (tmp_path / "set/depth" / f"{names[1]}.png").unlink()
+    assert _write_set(tmp_path / "set", faces) == 2
+    assert _write_set(tmp_path / "set", faces) == 0
+
+
 @pytest.mark.slow
 def test_several_processes_draw_the_same(tmp_path, model):
     faces = raw_form.draw_faces(model, 40, 0)

@@ -21,10 +21,12 @@ stopped run continues where it was.  Row 0 of a map is the top of the head.
 """
 
 import contextlib
+import functools
 import json
 import os
 import pathlib
 import pickle
+from typing import Any
 
 import numpy as np
 
@@ -63,7 +65,17 @@ def _is_whole(names: tuple[str, str, str], resolution: int) -> bool:
     except OSError:
         return False
     # The last eight bytes of a whole PNG are its IEND chunk.
-    return ending[:4] == b"IEND" and min(sizes[1:]) > 12 * resolution**2
+    return ending[:4] == b"IEND" and sizes[1:] == [_map_bytes(resolution)] * 2
+
+
+@functools.cache
+def _map_bytes(resolution: int) -> int:
+    """Returns the size of every file of a map."""
+    return len(_pickled(np.zeros((3, resolution, resolution), np.float32)))
+
+
+def _pickled(value: Any) -> bytes:
+    return pickle.dumps(value, protocol=4)
 
 
 def _holds_all(directory: pathlib.Path, pairs, resolution: int) -> bool:
@@ -87,8 +99,8 @@ def _write_batch(directory: str, sampler: uv_samples.Sampler, pairs) -> int:
         for pair, sample in zip(wanted, sampler.make(wanted), strict=True):
             contents = (
                 pictures.encode(sample[0], compress_level=4),
-                pickle.dumps(sample[1], protocol=4),
-                pickle.dumps(sample[2], protocol=4),
+                _pickled(sample[1]),
+                _pickled(sample[2]),
             )
             names = _file_names(directory, _key(*pair))
             for name, content in zip(names, contents, strict=True):
@@ -185,9 +197,9 @@ def make_uv_set(
         )
     sampler.dictionary().save(place / "uv_dictionary.npz")
     labels = np.stack([sampler.draw(*pair)[2] for pair in pairs])
-    files.write_bytes(place / "labels.pkl", pickle.dumps(labels, protocol=4))
+    files.write_bytes(place / "labels.pkl", _pickled(labels))
     keys = [_key(*pair) for pair in pairs]
-    files.write_bytes(place / "paths.pkl", pickle.dumps(keys, protocol=4))
+    files.write_bytes(place / "paths.pkl", _pickled(keys))
     files.write_json(place / _COMPLETE, description)
     (place / _INCOMPLETE).unlink()
     return directory
