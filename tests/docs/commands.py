@@ -304,7 +304,7 @@ NOT_RUN = {
     "pip install tensorflow 'setuptools>=77'": _INSTALLS,
     "pip install --no-build-isolation .": _INSTALLS,
     "pip install --no-deps tensorflow-graphics==2021.12.3": _INSTALLS,
-    "pytest": _SUITE,
+    "pytest -n auto": _SUITE,
     "pytest tests/golden --golden-dir DIR": _SUITE,
     "pytest tests/source": _SUITE,
     "pytest tests/contract": _SUITE,

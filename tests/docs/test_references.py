@@ -66,7 +66,7 @@ def test_names_exist(name):
 
 def test_names_of_the_table_of_model_files_exist():
     text = (ROOT / "docs/systems/morphable.md").read_text()
-    found = set(re.findall(r"`(formats\.\w+)\.(\w+)`", text))
+    found = set(re.findall(r"`(formats(?:\.\w+)+)\.(\w+)`", text))
     assert len(found) > 10
     for module, function in found:
         loaded = importlib.import_module(f"tf_faces.morphable.{module}")
