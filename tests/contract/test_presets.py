@@ -12,7 +12,7 @@ from tf_faces.models.configuration import NetworkConfiguration
 
 COMMON = {
     "model", "desc", "data_dir", "result_dir", "random_seed", "num_gpus", "devices",
-    "deterministic", "xla",
+    "deterministic", "xla", "precision",
 }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from tf_faces.core import machine
+from tf_faces.core.errors import InputError
 
 
 def test_processors_are_those_of_the_process(monkeypatch):
@@ -21,6 +22,7 @@ def test_processors_are_those_of_the_process(monkeypatch):
 FILL_AND_FREE = """
 import resource, sys, numpy as np
 from tf_faces.core import machine
+from tf_faces.core.errors import InputError
 if sys.argv[1] == "kept":
     machine.keep_freed_memory(shared_by_threads=True)
 for _ in range(50):
@@ -77,3 +79,63 @@ def test_an_nvidia_gpu_under_windows(tmp_path, monkeypatch):
     (tmp_path / "nvidia-smi").write_text("#!/bin/sh\n")
     (tmp_path / "nvidia-smi").chmod(0o755)
     assert machine.sees_nvidia_gpu(tmp_path)
+
+
+# --- bfloat16 ------------------------------------------------------------------------
+
+
+def processor(folder, *lines):
+    (folder / "proc").mkdir()
+    text = "".join(f"processor\t: {n}\n{line}\n\n" for n, line in enumerate(lines))
+    (folder / "proc" / "cpuinfo").write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (["flags\t\t: fpu avx512f avx512_bf16"] * 2, True),
+        (["flags\t\t: fpu avx512f amx_bf16 amx_tile"], True),
+        (["Features\t: fp asimd bf16 i8mm"], True),
+        (["flags\t\t: fpu avx512f avx512_fp16"], False),
+        (["flags\t\t: fpu avx512_bf16", "flags\t\t: fpu"], False),
+        (["model name\t: avx512_bf16"], False),
+    ],
+)
+def test_processors_that_multiply_bfloat16(tmp_path, lines, expected):
+    assert machine.multiplies_bfloat16(processor(tmp_path, *lines)) is expected
+
+
+def test_without_information_there_is_no_bfloat16(tmp_path):
+    assert not machine.multiplies_bfloat16(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("asked", "xla", "able", "gpu", "expected"),
+    [
+        ("float32", True, False, True, "float32"),
+        ("auto", False, True, False, "bfloat16"),
+        ("auto", False, False, False, "float32"),
+        ("auto", True, True, False, "float32"),
+        ("auto", False, True, True, "float32"),
+        ("bfloat16", False, True, True, "bfloat16"),
+    ],
+)
+def test_the_precision_that_is_used(monkeypatch, asked, xla, able, gpu, expected):
+    monkeypatch.setattr(machine, "multiplies_bfloat16", lambda: able)
+    monkeypatch.setattr(machine, "sees_nvidia_gpu", lambda: gpu)
+    assert machine.resolve_precision(asked, xla) == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "xla", "able", "said"),
+    [
+        ("half", False, True, "found 'half', expected one of float32, bfloat16, auto"),
+        ("bfloat16", True, True, "found with --xla"),
+        ("bfloat16", False, False, "this processor does not multiply bfloat16"),
+    ],
+)
+def test_precisions_that_cannot_be_had(monkeypatch, asked, xla, able, said):
+    monkeypatch.setattr(machine, "multiplies_bfloat16", lambda: able)
+    with pytest.raises(InputError, match=said):
+        machine.resolve_precision(asked, xla)

@@ -1,5 +1,6 @@
 """Training of the denoisers: resume, the rule for keeping weights, early stopping."""
 
+import dataclasses
 import json
 
 import keras
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from tf_faces.convert import face_manifold as convert
-from tf_faces.core import configuration, runs
+from tf_faces.core import configuration, machine, runs
 from tf_faces.core.errors import InputError
 from tf_faces.data import coefficient_tables
 from tf_faces.morphable.coefficients import FaceCoefficients
@@ -27,9 +28,15 @@ def _build(config):
         return training.build(config)
 
 
+def _options(config):
+    return dataclasses.replace(
+        training.loop_options(config), precision=config.precision
+    )
+
+
 def _train(config, run, resume=False):
     system = _build(config)
-    loop.train(system, run, training.loop_options(config), resume=resume)
+    loop.train(system, run, _options(config), resume=resume)
     return system
 
 
@@ -45,12 +52,20 @@ class _Killed(Exception):
     pass
 
 
-@pytest.mark.parametrize("killed_after", [1, 5, 9])
-def test_a_resumed_run_is_the_same_bit_for_bit(tmp_path, monkeypatch, killed_after):
+@pytest.mark.parametrize(
+    ("killed_after", "precision"),
+    [(1, "float32"), (5, "float32"), (9, "float32"), (5, "bfloat16")],
+)
+def test_a_resumed_run_is_the_same_bit_for_bit(
+    tmp_path, monkeypatch, killed_after, precision
+):
+    if precision == "bfloat16" and not machine.multiplies_bfloat16():
+        pytest.skip("this processor does not multiply bfloat16")
+    settings = (f"precision={precision}",)
     whole = runs.RunFolder.create(tmp_path, "whole")
-    expected = _train(_config(), whole)
+    expected = _train(_config(*settings), whole)
     broken = runs.RunFolder.create(tmp_path, "broken")
-    config = _config()
+    config = _config(*settings)
     system = _build(config)
     done = 0
     iterate = system.iterate
@@ -64,8 +79,8 @@ def test_a_resumed_run_is_the_same_bit_for_bit(tmp_path, monkeypatch, killed_aft
 
     monkeypatch.setattr(system, "iterate", interrupted)
     with pytest.raises(_Killed):
-        loop.train(system, broken, training.loop_options(config))
-    resumed = _train(_config(), broken, resume=True)
+        loop.train(system, broken, _options(config))
+    resumed = _train(_config(*settings), broken, resume=True)
     found, wanted = _arrays(resumed), _arrays(expected)
     assert set(found) == set(wanted)
     for name, value in wanted.items():

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import dataclasses
 import functools
 import signal
 import textwrap
@@ -30,6 +31,7 @@ _CONFIG_FLAGS = {
     "devices": "devices",
     "deterministic": "deterministic",
     "xla": "xla",
+    "precision": "precision",
 }
 _WRAPPING = {"width": 86, "initial_indent": "  ", "subsequent_indent": "  "}
 
@@ -84,6 +86,12 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     )
     options_of.add_switch(
         parser, "xla", "compile the training step with XLA (one device)"
+    )
+    add(
+        "--precision",
+        choices=machine.PRECISIONS,
+        help="arithmetic of the steps: float32; bfloat16, on processors that have it; "
+        "auto: the faster of them here",
     )
     add("--dry_run", action="store_true", help="show the resolved plan and stop")
     return parser
@@ -176,7 +184,9 @@ def _train(
         loop.train(
             system,
             run,
-            trainer.loop_options(config),
+            dataclasses.replace(
+                trainer.loop_options(config), precision=config.precision
+            ),
             resume=resumed,
             started=started,
         )
@@ -216,9 +226,9 @@ def _resolve(
         if value is not None:
             config[field] = value
     configuration.override(config, overrides)
-    machine.parse_devices(
-        config.devices
-    )  # Mistakes are found before TensorFlow starts.
+    # Mistakes are found before TensorFlow starts.
+    machine.parse_devices(config.devices)
+    config.precision = machine.resolve_precision(config.precision, config.xla)
     if run is None:
         configuration.finalize(config)
         if options.resume is not None:

@@ -76,6 +76,7 @@ def base_config() -> ml_collections.ConfigDict:
             "devices": "auto",
             "deterministic": False,
             "xla": False,
+            "precision": "float32",
             # Which denoisers, in this order.
             "groups": GROUPS,
             "architecture": "AutoEncoder4",

@@ -233,6 +233,7 @@ def base_config() -> ml_collections.ConfigDict:
             "devices": "auto",
             "deterministic": False,
             "xla": False,
+            "precision": "float32",
             "dataset": {
                 "kind": "tfrecord",
                 "tfrecord_dir": "",

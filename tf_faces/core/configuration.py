@@ -9,7 +9,7 @@ A system's presets are data in `tf_faces/configs/<stem>.py`:
 A configuration is a locked `ml_collections.ConfigDict`.  Its tables (named by the
 system) take any integer key; every other name must exist.  Every configuration has
 `model` (the system's name), `desc`, `data_dir`, `result_dir`, `random_seed`,
-`num_gpus`, `devices`, `deterministic` and `xla` at its top.
+`num_gpus`, `devices`, `deterministic`, `xla` and `precision` at its top.
 
 A recipe is a file of one's own, anywhere, that names a preset and its differences:
 

@@ -8,6 +8,11 @@ import shutil
 
 from tf_faces.core.errors import InputError
 
+PRECISIONS = ("float32", "bfloat16", "auto")
+
+# Names of processors' features that multiply bfloat16: Intel's and AMD's, and Arm's.
+_BFLOAT16_FEATURES = {"avx512_bf16", "amx_bf16", "bf16"}
+
 # Parameters of mallopt, from glibc's malloc.h.
 _MALLOC_TRIM_THRESHOLD = -1
 _MALLOC_TOP_PAD = -2
@@ -79,3 +84,55 @@ def parse_devices(text: str) -> tuple[str, int] | None:
             "1."
         )
     return matched[1], int(matched[2])
+
+
+def multiplies_bfloat16(root: str | os.PathLike = "/") -> bool:
+    """Tells whether the processor has instructions that multiply bfloat16.
+
+    Known under Linux alone; elsewhere False.
+
+    Args:
+      root: the folder that holds proc.
+    """
+    information = pathlib.Path(root) / "proc" / "cpuinfo"
+    if not information.is_file():
+        return False
+    listed = re.findall(
+        r"^(?:flags|Features)\s*:(.*)$", information.read_text(), re.MULTILINE
+    )
+    return bool(listed) and all(
+        _BFLOAT16_FEATURES & set(line.split()) for line in listed
+    )
+
+
+def resolve_precision(precision: str, xla: bool) -> str:
+    """Returns the precision that a training uses here.
+
+    Args:
+      precision: one of `PRECISIONS`; "auto" is bfloat16 where the processor has it, no
+        GPU is to be seen and the step is not compiled by XLA.
+      xla: whether the step is.
+
+    Raises:
+      InputError: if bfloat16 is asked for and cannot be had, or for other words.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(
+            f"--precision: found {precision!r}, expected one of "
+            f"{', '.join(PRECISIONS)}."
+        )
+    if precision == "auto":
+        able = multiplies_bfloat16() and not xla and not sees_nvidia_gpu()
+        return "bfloat16" if able else "float32"
+    if precision == "bfloat16" and xla:
+        raise InputError(
+            "--precision=bfloat16: found with --xla, expected one of them: TensorFlow "
+            "does not rewrite what XLA compiles."
+        )
+    if precision == "bfloat16" and not multiplies_bfloat16():
+        raise InputError(
+            "--precision=bfloat16: this processor does not multiply bfloat16 (no "
+            "avx512_bf16, amx_bf16 or Arm's bf16 among its features), expected "
+            "--precision=float32."
+        )
+    return precision

@@ -38,7 +38,7 @@ import numpy as np
 
 from tf_faces.core import files, runs
 from tf_faces.core.errors import InputError, Terminated, TfFacesError
-from tf_faces.training import checkpoints, logging
+from tf_faces.training import checkpoints, logging, precision
 
 NONFINITE_POLICIES = ("stop", "skip", "restore")
 
@@ -187,6 +187,7 @@ class Options:
       nonfinite_policy: "stop" ends the run with the quantity's name; "skip" leaves the
         numbers out and goes on; "restore" returns to the newest snapshot.
       restore_limit: how often "restore" may do so.
+      precision: arithmetic of the steps, "float32" or "bfloat16".
       configuration: the resolved configuration, kept in every snapshot; a run is only
         resumed under the same one.
       free_configuration: dotted names in it that a resumed run may change because
@@ -199,6 +200,7 @@ class Options:
     keep_snapshots: int = 0
     nonfinite_policy: str = "stop"
     restore_limit: int = 3
+    precision: str = "float32"
     configuration: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     free_configuration: tuple[str, ...] = ()
 
@@ -243,6 +245,7 @@ def train(
       Terminated: after SIGTERM or SIGINT, when the state is saved.
       TfFacesError: if a snapshot cannot be written.
     """
+    precision.require_devices(options.precision)
     return _Loop(system, run, options, started).train(resume)
 
 
@@ -304,7 +307,8 @@ class _Loop:
     def _advance(self, events: logging.EventWriter) -> bool:
         """One iteration and, where it ends one, the tick; returns True when done."""
         progress = self.progress
-        iteration = self.system.iterate(progress)
+        with precision.arithmetic(self.options.precision):
+            iteration = self.system.iterate(progress)
         progress.images += iteration.images
         progress.iterations += 1
         for measured in iteration.measurements:

@@ -18,6 +18,7 @@ def base_config() -> ml_collections.ConfigDict:
             "devices": "auto",
             "deterministic": False,
             "xla": False,
+            "precision": "float32",
             "slope": 3.0,
             "points": 64,
             "network": {"width": 1},
