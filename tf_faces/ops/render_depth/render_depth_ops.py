@@ -33,7 +33,8 @@ def load_library() -> Any:
 
 
 @functools.cache
-def _library_or_none() -> Any:
+def library_or_none() -> Any:
+    """Returns the module of the compiled ops; None, with one warning, without."""
     try:
         return load_library()
     except build.BuildError as error:
@@ -115,7 +116,7 @@ def rasterize(
     else:
         values = tf.cast(attributes, vertices.dtype)
         values = values if rank == 3 else values[tf.newaxis]
-    library = _library_or_none() if implementation == "auto" else None
+    library = library_or_none() if implementation == "auto" else None
     if implementation == "op":
         library = load_library()
     if library is None:

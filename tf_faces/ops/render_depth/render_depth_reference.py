@@ -106,6 +106,56 @@ def rasterize_numpy(
     return Rasterization(*stacked)
 
 
+def fragments(
+    vertices: np.ndarray, triangles: np.ndarray, limit: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Every triangle at every pixel that it covers, by the default rule.
+
+    Args:
+      vertices: float32 [V, 3].
+      triangles: int [T, 3].
+      limit: [H, W]; only what is nearer counts.
+
+    Returns:
+      triangle [F], pixel [F] (row * W + column) and depth float32 [F], in no order.
+    """
+    height, width = limit.shape
+    _check(vertices, triangles, height, width, None)
+    corners = vertices[triangles]
+    rule = rules.find("interpolated", None)
+    parts = [(np.zeros(0, int), np.zeros(0, int), np.zeros(0, np.float32))]
+    for triangle, x, y in _candidates(corners, height, width, rule, "none"):
+        z, inside = _top_left(corners[triangle], x, y)
+        z, pixel = z.astype(np.float32), y * width + x
+        inside &= z > limit.reshape(-1)[pixel]
+        parts.append((triangle[inside], pixel[inside], z[inside]))
+    triangle, pixel, depth = (np.concatenate(x) for x in zip(*parts, strict=True))
+    return triangle, pixel, depth
+
+
+def interpolate(
+    vertices: np.ndarray,
+    triangles: np.ndarray,
+    values: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+) -> np.ndarray:
+    """Vertex values at points of triangles, by the default rule.
+
+    Args:
+      vertices: [V, 3].
+      triangles: int [F, 3], one for each point.
+      values: [V, C].
+      x, y: [F] pixels.
+
+    Returns:
+      float64 [F, C].
+    """
+    weights = _plane_weights(vertices[triangles], x, y)
+    rule = rules.find("interpolated", None)
+    return _combine(weights[..., None], values[triangles], rule)
+
+
 def _empty(count, height, width, channels, dtype) -> Rasterization:
     shape = (count, height, width)
     return Rasterization(

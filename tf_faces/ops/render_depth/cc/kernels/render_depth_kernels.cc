@@ -10,6 +10,7 @@
 #include "render_depth_gradient.h"
 #include "render_depth_inputs.h"
 #include "render_depth_vector.h"
+#include "render_layers_kernels.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/util/work_sharder.h"
 

@@ -1,0 +1,153 @@
+"""The factory: same pictures everywhere, settings that do what they say."""
+
+import numpy as np
+import pytest
+
+from tf_faces.core.errors import InputError
+from tf_faces.data import photographs
+from tf_faces.data.photographs import faces, heads
+
+TINY = photographs.Settings(model="builtin:tiny", size=48)
+
+
+def test_a_photograph_is_a_function_of_seed_and_index(no_data):
+    first = photographs.draw(TINY, 1, 4)
+    photographs.draw(TINY, 1, 5)
+    again = photographs.draw(TINY, 1, 4)
+    np.testing.assert_array_equal(first.picture, again.picture)
+    assert (first.picture != photographs.draw(TINY, 2, 4).picture).any()
+    assert (first.picture != photographs.draw(TINY, 1, 5).picture).any()
+
+
+def test_processes_change_nothing(no_data):
+    names = ("picture", "index", "landmarks", "depth")
+    alone = list(
+        photographs.stream(TINY, names, seed=3, start=2, count=19, processes=1)
+    )
+    beside = list(
+        photographs.stream(TINY, names, seed=3, start=2, count=19, processes=2)
+    )
+    assert [int(one["index"]) for one in beside] == list(range(2, 21))
+    for one, other in zip(alone, beside, strict=True):
+        for name in names:
+            np.testing.assert_array_equal(one[name], other[name])
+
+
+def test_the_pipeline_is_a_dataset(no_data):
+    chart = photographs.lay_out(heads.load("builtin:tiny").model, 32)
+    data = photographs.pipeline(
+        TINY, ("picture", "position_map"), processes=1, chart=chart
+    )
+    batch = next(iter(data.batch(3)))
+    assert batch["picture"].shape == (3, 48, 48, 3)
+    assert batch["picture"].dtype.name == "uint8"
+    assert batch["position_map"].shape == (3, 32, 32, 3)
+    np.testing.assert_array_equal(
+        batch["picture"][2], photographs.draw(TINY, 0, 2).picture
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"size": 4}, "size must lie in 16..4096. Received: 4"),
+        ({"yaw": 91.0}, "yaw must lie in 0..90"),
+        ({"hair": 1.5}, "hair must lie in 0..1"),
+        ({"face_low": 0.7}, "face_high must lie in 0.7..2.0. Received: 0.62"),
+        ({"light": "candle"}, "light must be one of surroundings, even"),
+        ({"gaze": float("nan")}, "gaze must be finite"),
+        ({"pose_law": "x"}, "pose_law must be one of normal, uniform, mixed"),
+    ],
+)
+def test_bad_settings_are_refused(changes, message):
+    with pytest.raises(InputError, match=message):
+        photographs.Settings(model="builtin:tiny", **changes)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"start": -1}, "start must be at least 0"),
+        ({"count": -1}, "count must be at least 0"),
+        ({"processes": 0}, "processes must be at least 1"),
+    ],
+)
+def test_bad_streams_are_refused(no_data, options, message):
+    with pytest.raises(InputError, match=message):
+        photographs.stream(TINY, ("picture",), **options)
+
+
+def test_yaw_keeps_to_its_law(no_data):
+    settings = TINY.replace(yaw=30.0, pose_law="uniform", background="black")
+    poses = [
+        photographs.fields(photographs.draw(settings, 0, i), ("pose",))["pose"]
+        for i in range(60)
+    ]
+    yaw = np.degrees([pose[1] for pose in poses])
+    assert np.abs(yaw).max() <= 30.001
+    assert np.abs(yaw).max() > 24 and abs(yaw.mean()) < 8
+
+
+def test_the_face_fills_what_the_settings_say(no_data):
+    settings = TINY.replace(face_low=0.5, face_high=0.5, shift=0.0, camera="weak")
+    for index in range(5):
+        one = photographs.draw(settings, 0, index)
+        points = photographs.fields(one, ("landmarks",))["landmarks"][:, :2]
+        low, high = points.min(axis=0), points.max(axis=0)
+        assert abs((high - low).max() - 24) < 0.01
+        np.testing.assert_allclose((low + high) / 2, 23.5, atol=0.01)
+
+
+def test_switches_leave_the_other_draws_alone(open_heads):
+    settings = photographs.Settings(model="ict", size=32)
+    one = photographs.draw(settings, 0, 0)
+    for changes in (
+        {"hair": 0.0},
+        {"background": "black"},
+        {"camera_effects": False},
+        {"light": "even"},
+        {"occluders": 0.0, "glasses": 0.0, "make_up": 0.0, "stubble": 0.0},
+        {"skins": False},
+    ):
+        other = photographs.draw(settings.replace(**changes), 0, 0)
+        np.testing.assert_array_equal(one.face.shape, other.face.shape)
+        np.testing.assert_array_equal(one.view.pose, other.view.pose)
+        np.testing.assert_array_equal(one.face.expression, other.face.expression)
+
+
+def test_one_side_is_weaker(open_heads):
+    names = list(heads.load("ict").model.expression_names)
+    pairs = [
+        (names.index(name), names.index(name[:-2] + "_R"))
+        for name in names
+        if name.endswith("_L") and not name.startswith("eyeLook")
+    ]
+
+    def difference(settings):
+        rng = np.random.default_rng(0)
+        total = 0.0
+        for _ in range(20):
+            found, _ = faces.draw_expression(heads.load("ict"), settings, rng)
+            total += sum(abs(found[left] - found[right]) for left, right in pairs)
+        return total
+
+    settings = photographs.Settings(model="ict", expression=1.0)
+    strong = difference(settings.replace(asymmetry=1.0))
+    assert strong > 2 * difference(settings.replace(asymmetry=0.0)) > 0
+
+
+def test_grey_pictures_are_grey(no_data):
+    one = photographs.draw(TINY.replace(grey=1.0, quality_low=95), 0, 0)
+    assert np.ptp(one.picture.astype(int), axis=-1).max() <= 4
+
+
+def test_hair_and_glasses_are_drawn_and_counted(open_heads):
+    settings = photographs.Settings(
+        model="ict", size=48, hair=1.0, glasses=1.0, yaw=20.0, pitch=5.0, roll=5.0
+    )
+    one = photographs.draw(settings, 0, 0)
+    assert one.worn[..., 0].max() > 0.95
+    assert one.worn[..., 1].max() > 0.5
+    bald = photographs.draw(settings.replace(hair=0.0, glasses=0.0), 0, 0)
+    assert bald.worn.max() == 0
+    assert (one.picture != bald.picture).any()

@@ -1,0 +1,130 @@
+"""Light of surroundings: harmonics, their turning, spheres lit by panoramas."""
+
+import numpy as np
+import pytest
+
+from tf_faces.data import photographs
+from tf_faces.data.photographs import occlusion, surroundings
+from tf_faces.geometry import lighting, rotations
+
+
+@pytest.fixture
+def normals():
+    drawn = np.random.default_rng(0).standard_normal((500, 3))
+    return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+
+
+@pytest.fixture
+def turn():
+    about_y = np.asarray(rotations.rotation_y(0.8))
+    return about_y @ np.asarray(rotations.rotation_x(-0.3))
+
+
+def lit_by_panorama(radiance, normals):
+    height, width = radiance.shape[:2]
+    directions = surroundings.directions_of(height, width).reshape(-1, 3)
+    weights = surroundings.solid_angles(height, width).reshape(-1, 1)
+    cosines = np.maximum(normals @ directions.T, 0)
+    return cosines @ (radiance.reshape(-1, 3) * weights)
+
+
+def relative_errors(places, normals):
+    errors = []
+    for place in places:
+        exact = lit_by_panorama(place.radiance, normals)
+        ours = place.light.irradiance_at(normals.astype(np.float32))
+        errors.append(np.sqrt(np.mean((ours - exact) ** 2)) / exact.mean())
+    return np.array(errors)
+
+
+def test_spheres_in_all_places(open_heads, normals):
+    errors = relative_errors(surroundings.load(surroundings.find_folder()), normals)
+    assert len(errors) == 45
+    assert errors.mean() < 0.03
+
+
+def test_spheres_in_places_made_by_code(normals):
+    assert relative_errors(surroundings.load(None), normals).mean() < 0.04
+
+
+def test_harmonics_are_those_of_the_house(normals):
+    found = surroundings.harmonics(normals)
+    expected = lighting.spherical_harmonics(normals) * surroundings.HARMONIC_SIGNS
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_the_light_field_is_for_the_house_function(normals):
+    one = photographs.draw(photographs.Settings(model="builtin:tiny", size=32), 0, 0)
+    light = photographs.fields(one, ("light",))["light"]
+    found = lighting.spherical_harmonics(normals) @ light
+    scaled = one.light.radiance * surroundings.IRRADIANCE_FACTORS[:, None]
+    expected = surroundings.harmonics(normals) @ scaled
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_turned_light_is_the_light_turned(normals, turn):
+    for place in surroundings.load(None)[:3]:
+        before = place.light.irradiance_at(normals.astype(np.float32))
+        after = place.light.turned(turn).irradiance_at(
+            (normals @ turn.T).astype(np.float32)
+        )
+        np.testing.assert_allclose(after, before, rtol=1e-3, atol=1e-4)
+
+
+def test_background_and_light_turn_together(turn):
+    """The brightest point of the background lies where the light comes from."""
+    place = surroundings.load(None)[0]
+    towards = turn @ place.light.direction
+    rays = np.stack([towards, -towards]).astype(np.float32)
+    seen = surroundings.look(place.radiance, rays @ turn.astype(np.float32))
+    luminance = place.radiance.sum(axis=-1)
+    assert seen[0].sum() > 0.5 * luminance.max()
+    assert seen[1].sum() < 0.2 * luminance.max()
+
+
+def test_the_display_curve_is_inverted():
+    values = np.linspace(0, 5, 200)
+    shown = surroundings.display_curve(values)
+    back = surroundings.inverse_display_curve(shown)
+    low = shown < 0.98
+    np.testing.assert_allclose(back[low], values[low], rtol=1e-4, atol=1e-4)
+
+
+def ball(count=40):
+    """A ball of radius 5 above a floor of 40 x 40, y up."""
+    u, v = np.meshgrid(np.linspace(0, 2 * np.pi, count), np.linspace(0, np.pi, count))
+    points = np.stack(
+        [5 * np.sin(v) * np.cos(u), 5 * np.cos(v) + 8, 5 * np.sin(v) * np.sin(u)], -1
+    ).reshape(-1, 3)
+    number = np.arange(count * count).reshape(count, count)
+    quads = [number[:-1, :-1], number[1:, :-1], number[1:, 1:], number[:-1, 1:]]
+    a, b, c, d = (x.ravel() for x in quads)
+    triangles = np.concatenate([np.stack([a, b, c], -1), np.stack([a, c, d], -1)])
+    floor = np.array([[-20.0, 0, -20], [20, 0, -20], [20, 0, 20], [-20, 0, 20]])
+    triangles = np.concatenate(
+        [triangles, len(points) + np.array([[0, 1, 2], [0, 2, 3]])]
+    )
+    return np.concatenate([points, floor]).astype(np.float32), triangles
+
+
+def test_a_ball_casts_its_shadow_on_the_floor():
+    points, triangles = ball()
+    view = occlusion.DepthMap(np.array([0.6, 1.0, 0.0]), points, triangles)
+    floor = np.float32([[-4.8, 0, 0], [4.8, 0, 0], [-15, 0, 0], [0, 0, 12]])
+    projected = view.project(floor)
+    np.testing.assert_array_equal(view.lit(projected, 0.3), [0, 1, 1, 1])
+    np.testing.assert_array_equal(view.softly_lit(projected, 0.3, 2.0), [0, 1, 1, 1])
+
+
+def test_a_floor_sees_less_sky_below_the_ball():
+    points, triangles = ball()
+    extra = np.float32([[0, 0, 0], [18, 0, 18]])
+    points = np.concatenate([points, extra])
+    normals = np.zeros_like(points)
+    normals[-2:] = [0, 1, 0]
+    none = np.zeros((0, 3), np.float32), np.zeros((0, 3), int)
+    found = occlusion.ambient(points, normals, triangles, *none)
+    # A ball that is seen under the half angle asin(5 / 8) hides (5 / 8)^2.
+    # Some forty directions are looked in.
+    assert abs(found[-2] - (1 - (5 / 8) ** 2)) < 0.1
+    assert found[-1] > 0.88

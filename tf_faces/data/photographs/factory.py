@@ -1,0 +1,173 @@
+"""The picture factory: photograph i of a seed, with all that is true of it."""
+
+import dataclasses
+
+import numpy as np
+
+from tf_faces.core import seeding
+from tf_faces.data.photographs import (
+    faces,
+    heads,
+    occluders,
+    sensor,
+    shading,
+    surroundings,
+    views,
+)
+from tf_faces.data.photographs.settings import Settings
+
+# Luminance to which an exposure by the face brings it, and how much the face counts.
+_FACE_LEVEL, _FACE_WEIGHT = 0.22, 0.65
+_LUMINANCE = np.float32([0.2126, 0.7152, 0.0722])
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Photograph:
+    """A picture and what it was made from; `truth.fields` computes what is true of it.
+
+    Attributes:
+      index: i.
+      settings: how it was drawn.
+      picture: uint8 [S, S, 3].
+      head: the face model made ready.
+      face: who.
+      view: from where.
+      light: in the camera's frame, exposed: linear light before the camera's curve.
+      posed: the geometry.
+      worn: float32 [S, S, 4], shares of a pixel that `shading.WORN` covers.
+      occluded: float32 [S, S], share behind an occluder.
+      sensor: the camera's faults.
+    """
+
+    index: int
+    settings: Settings
+    picture: np.ndarray
+    head: heads.Head
+    face: faces.Face
+    view: views.View
+    light: surroundings.Light
+    posed: shading.Posed
+    worn: np.ndarray
+    occluded: np.ndarray
+    sensor: sensor.Sensor
+
+    @property
+    def hidden(self) -> np.ndarray:
+        """float32 [S, S], share of a pixel behind hair, glasses or an occluder."""
+        hair = self.worn[..., :2].sum(axis=-1)
+        return 1 - (1 - hair) * (1 - self.occluded)
+
+
+def places() -> tuple[surroundings.Environment, ...]:
+    """The surroundings of this process: those of the face data, or made by code."""
+    return surroundings.load(surroundings.find_folder())
+
+
+def _rotation(turn: float, tilt: float) -> np.ndarray:
+    """Panorama directions to the camera's frame: turned about y, then tilted."""
+    about_y = np.array([[np.cos(turn), 0, np.sin(turn)], [0, 1, 0],
+                        [-np.sin(turn), 0, np.cos(turn)]])  # fmt: skip
+    about_x = np.array([[1, 0, 0], [0, np.cos(tilt), -np.sin(tilt)],
+                        [0, np.sin(tilt), np.cos(tilt)]])  # fmt: skip
+    return about_x @ about_y
+
+
+def _even_light() -> surroundings.Light:
+    """As strong from everywhere, a little more from the camera."""
+    radiance = np.zeros((9, 3), np.float32)
+    radiance[0] = 0.5 / 0.28209479
+    return surroundings.Light(
+        radiance, np.float32([0, 0, 1]), np.full(3, 0.4, np.float32)
+    )
+
+
+def _exposure(place, light, rng_value: float) -> float:
+    """Factor between the place's radiance and exposed light."""
+    facing = surroundings.Light(light.radiance, light.direction, light.irradiance)
+    normals = np.float32([[0, 0, 1], [0.5, 0, 0.866], [-0.5, 0, 0.866]])
+    received = facing.irradiance_at(normals).mean(axis=0) @ _LUMINANCE
+    # Of skin of albedo 0.4.
+    by_face = _FACE_LEVEL / max(float(received) * 0.4 / np.pi, 1e-6)
+    weighted = _FACE_WEIGHT * np.log(by_face) + (1 - _FACE_WEIGHT) * np.log(
+        place.exposure
+    )
+    return float(np.exp(weighted + rng_value))
+
+
+def draw(settings: Settings, seed: int, index: int) -> Photograph:
+    """Photograph `index` of `seed`: the same bits in every process.
+
+    Args:
+      settings: how photographs are drawn.
+      seed: of the set.
+      index: from 0.
+
+    Raises:
+      InputError: if the model or its data cannot be had.
+    """
+    head = heads.load(settings.model)
+
+    def generator(stream: str) -> np.random.Generator:
+        return seeding.numpy_generator(seed, f"photograph {stream}", index)
+
+    face = faces.draw(head, settings, generator("face"))
+    posed = shading.pose(head, face)
+    view = views.draw(settings, posed.vertices, head.landmarks68, generator("view"))
+    rng = generator("place")
+    every = places()
+    place = every[rng.integers(len(every))]
+    rotation = _rotation(rng.uniform(-np.pi, np.pi), rng.normal(0, 0.12))
+    stops = rng.normal(0, 0.35)
+    focus = rng.integers(1, len(surroundings.FOCUS_DEGREES))
+    focus = 0 if rng.random() < 0.12 else focus
+    plain = faces.linear(rng.uniform(0, 255, 3))
+    if settings.light == "surroundings":
+        light = place.light.turned(rotation)
+        exposure = _exposure(place, light, stops)
+        light = light.scaled(exposure)
+    else:
+        light, exposure = _even_light(), place.exposure
+    shaded = shading.shade(
+        head,
+        face,
+        posed,
+        view,
+        light,
+        factor=settings.supersampling,
+        shadows=settings.shadows and settings.light == "surroundings",
+        gloss=settings.gloss,
+        use_skins=settings.skins,
+    )
+    size = settings.size
+    if settings.background == "surroundings":
+        panorama = place.backgrounds[focus]
+        seen = surroundings.look(
+            panorama, view.rays(size) @ rotation.astype(np.float32)
+        )
+        behind = seen * np.float32(exposure / place.exposure)
+    else:
+        shown = plain if settings.background == "plain" else np.zeros(3)
+        behind = np.broadcast_to(shown.astype(np.float32), (size, size, 3))
+    linear = shaded.color + (1 - shaded.coverage)[..., None] * behind
+    points = view.project(posed.vertices[head.landmarks68])[:, :2]
+    tone = np.float32([0.45, 0.26, 0.18]) * face.tone
+    occluder = occluders.draw(settings, points, tone, generator("occluder"))
+    occluded = np.zeros((size, size), np.float32)
+    if occluder is not None:
+        occluded = occluder.alpha
+        towards = light.irradiance_at(np.float32([[0, 0, 1]]))[0] / np.float32(np.pi)
+        linear += occluded[..., None] * (occluder.albedo * towards - linear)
+    camera = sensor.draw(settings, generator("sensor"))
+    return Photograph(
+        index,
+        settings,
+        sensor.develop(linear, camera),
+        head,
+        face,
+        view,
+        light,
+        posed,
+        shaded.worn,
+        occluded,
+        camera,
+    )

@@ -1,0 +1,138 @@
+"""What hides what from the light: shares of the sky, and cast shadows."""
+
+import numpy as np
+
+from tf_faces.ops import render_depth
+
+# Directions and pixels from which the sky is looked at.
+_DIRECTIONS = 80
+_SIZE = 128
+# Centimetres by which a point may lie behind the nearest surface and still see light.
+_BIAS = 0.35
+SHADOW_SIZE = 192
+
+
+def sphere_directions(count: int) -> np.ndarray:
+    """Evenly spread unit vectors [count, 3]."""
+    steps = np.arange(count) + 0.5
+    z = 1 - 2 * steps / count
+    around = steps * np.pi * (3 - np.sqrt(5))
+    ring = np.sqrt(1 - z * z)
+    return np.stack([ring * np.cos(around), ring * np.sin(around), z], -1)
+
+
+def frame_towards(direction: np.ndarray) -> np.ndarray:
+    """A rotation [3, 3] that turns `direction` to +z."""
+    z = direction / np.linalg.norm(direction)
+    helper = np.array([0.0, 1, 0]) if abs(z[1]) < 0.9 else np.array([1.0, 0, 0])
+    x = np.cross(helper, z)
+    x /= np.linalg.norm(x)
+    return np.stack([x, np.cross(z, x), z]).astype(np.float32)
+
+
+class DepthMap:
+    """What a light far away in one direction sees of a scene.
+
+    Args:
+      direction: [3], towards the light.
+      vertices: [v, 3].
+      triangles: [t, 3].
+      size: pixels of the map's side.
+
+    Attributes:
+      depth: float32 [size, size], -inf where nothing is.
+      scale: pixels for a unit of length.
+    """
+
+    def __init__(self, direction, vertices, triangles, size: int = SHADOW_SIZE):
+        frame = frame_towards(direction)
+        placed = vertices @ frame.T
+        low = placed[:, :2].min(axis=0)
+        extent = float((placed[:, :2].max(axis=0) - low).max())
+        scale = (size - 3) / max(extent, 1e-6)
+        self.scale = scale
+        self._matrix = frame * np.array([[scale], [scale], [1]], np.float32)
+        self._shift = np.array([1 - low[0] * scale, 1 - low[1] * scale, 0], np.float32)
+        drawn = render_depth.rasterize(self.project(vertices), triangles, size, size)
+        self.depth = np.where(drawn.triangle_id < 0, -np.inf, drawn.depth)
+        self.depth = self.depth.astype(np.float32)
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """Map coordinates [n, 3] of points: x, y in pixels, z in the scene's unit."""
+        return (points @ self._matrix.T + self._shift).astype(np.float32)
+
+    def lit(self, projected: np.ndarray, bias: float) -> np.ndarray:
+        """Share of light, [n] in 0..1, that reaches points given by `project`.
+
+        Args:
+          projected: [n, 3].
+          bias: how far behind the nearest surface still counts as lit.
+        """
+        size = self.depth.shape[0]
+        x = np.clip(projected[:, 0], 0, size - 2)
+        y = np.clip(projected[:, 1], 0, size - 2)
+        column, row = x.astype(np.int32), y.astype(np.int32)
+        right, below = x - column, y - row
+        reach = projected[:, 2] + np.float32(bias)
+        flat = self.depth.reshape(-1)
+        start = row * size + column
+        corners = [
+            (flat.take(start + step) <= reach).astype(np.float32)
+            for step in (0, 1, size, size + 1)
+        ]
+        upper = corners[0] + (corners[1] - corners[0]) * right
+        lower = corners[2] + (corners[3] - corners[2]) * right
+        return upper + (lower - upper) * below
+
+    def softly_lit(
+        self, projected: np.ndarray, bias: float, radius: float
+    ) -> np.ndarray:
+        """`lit` by a source that is no point: the mean over a ring and its middle.
+
+        Args:
+          projected: [n, 3].
+          bias: as for `lit`.
+          radius: in pixels of the map.
+        """
+        size = self.depth.shape[0]
+        reach = projected[:, 2] + np.float32(bias)
+        flat = self.depth.reshape(-1)
+        total = np.zeros(len(projected), np.float32)
+        offsets = [(0.0, 0.0)] + [
+            (np.cos(angle), np.sin(angle)) for angle in np.pi / 4 * np.arange(8)
+        ]
+        for right, down in offsets:
+            column = projected[:, 0] + np.float32(0.5 + radius * right)
+            row = projected[:, 1] + np.float32(0.5 + radius * down)
+            column = np.clip(column, 0, size - 1).astype(np.int32)
+            row = np.clip(row, 0, size - 1).astype(np.int32)
+            total += flat.take(row * size + column) <= reach
+        return total / np.float32(len(offsets))
+
+
+def ambient(
+    vertices: np.ndarray,
+    normals: np.ndarray,
+    triangles: np.ndarray,
+    more_vertices: np.ndarray,
+    more_triangles: np.ndarray,
+) -> np.ndarray:
+    """Cosine-weighted share of the sky that vertices see: float32 [v] in 0..1.
+
+    Args:
+      vertices, normals: [v, 3].
+      triangles: [t, 3].
+      more_vertices, more_triangles: of what also hides the sky (hair).
+    """
+    everything = np.concatenate([vertices, more_vertices])
+    faces = np.concatenate([triangles, more_triangles + len(vertices)])
+    seen = np.zeros(len(vertices), np.float32)
+    total = np.full(len(vertices), 1e-6, np.float32)
+    for direction in sphere_directions(_DIRECTIONS):
+        cosine = np.maximum(normals @ direction.astype(np.float32), 0)
+        facing = cosine > 0
+        view = DepthMap(direction, everything, faces, _SIZE)
+        lit = view.lit(view.project(vertices[facing]), _BIAS)
+        seen[facing] += lit * cosine[facing]
+        total += cosine
+    return seen / total

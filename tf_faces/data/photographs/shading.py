@@ -1,0 +1,478 @@
+"""A head in its light, as linear colours without a background.
+
+Everything solid is drawn first and shaded pixel by pixel; hair, brows, lashes and
+glasses come in layers before it, blended from front to back.  The head is drawn finer
+than the picture and averaged.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from tf_faces.data.photographs import heads, occlusion, textures
+from tf_faces.data.photographs.faces import Face
+from tf_faces.data.photographs.heads import LABEL, Head
+from tf_faces.data.photographs.surroundings import Light
+from tf_faces.data.photographs.views import View
+from tf_faces.ops import render_depth
+from tf_faces.ops.render_depth import layers as render_layers
+
+WORN = ("hair", "glasses", "eyebrows", "eyelashes")
+_LAYERS = 5
+# By how much light wraps around skin, by channel: red goes deepest.
+_SKIN_WRAP = np.float32([0.28, 0.12, 0.08])
+# Centimetres: bias of shadows on solid things and hair, softness of their edges.
+_SHADOW_BIAS, _HAIR_SHADOW_BIAS, _SHADOW_SOFTNESS = 0.45, 1.4, 0.55
+# Centimetres by which parts that lie on the skin are brought forward.
+_FORWARD = {"eyebrows": 0.15, "eyelashes": 0.12, "hair": 0.03, "glasses": 0.0}
+_MOUTH_DEPTH = 3.5  # Centimetres behind the lips at which it is dark.
+_SKIN_REFLECTANCE, _EYE_REFLECTANCE = 0.045, 0.35
+_EYE_GLOSS = 160.0
+# Columns of the attributes that are interpolated.
+_UV, _NORMAL, _AMBIENT, _COLOR = slice(0, 2), slice(2, 5), slice(5, 8), slice(8, 11)
+_LIT, _GLOSS, _COLLAR = 11, 12, 13
+_COLUMNS = 14
+_SKIN_SIZE = 512  # Largest side of skin textures for pictures up to 256 pixels.
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Shaded:
+    """A head before any background, S x S pixels.
+
+    Attributes:
+      color: float32 [S, S, 3], linear, times coverage.
+      coverage: float32 [S, S], by the head and what it wears.
+      worn: float32 [S, S, 4], by what lies before the skin, as `WORN` names it.
+    """
+
+    color: np.ndarray
+    coverage: np.ndarray
+    worn: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Posed:
+    """A face's geometry; centimetres in the model's frame.
+
+    Attributes:
+      neutral, vertices: [n, 3] from `Head.skin`.
+      geometry: [v, 3] from `Head.geometry`.
+      normals: [v, 3].
+    """
+
+    neutral: np.ndarray
+    vertices: np.ndarray
+    geometry: np.ndarray
+    normals: np.ndarray
+
+
+def pose(head: Head, face: Face) -> Posed:
+    """Computes a face's geometry."""
+    neutral, vertices = head.skin(face.shape, face.expression)
+    geometry = head.geometry(neutral, vertices, face.gaze)
+    return Posed(neutral, vertices, geometry, head.normals(geometry))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Worn:
+    """A part in its place.
+
+    Attributes:
+      worn: what it is.
+      part: its file.
+      points: [w, 3] drawn vertices, in the model's frame.
+    """
+
+    worn: object
+    part: object
+    points: np.ndarray
+
+
+def shade(
+    head: Head,
+    face: Face,
+    posed: Posed,
+    view: View,
+    light: Light,
+    *,
+    factor: int = 2,
+    shadows: bool = True,
+    gloss: float = 1.0,
+    use_skins: bool = True,
+) -> Shaded:
+    """Draws a head.
+
+    Args:
+      head, face, posed: what.
+      view: from where.
+      light: in the camera's frame, exposed.
+      factor: of supersampling.
+      shadows: cast those of the dominant light.
+      gloss: factor of the shine.
+      use_skins: take the colour from pictures of skin where there are some.
+    """
+    size = view.size * factor
+    worn = _put_on(head, face, posed)
+    hair = next((x.worn.number for x in worn if x.worn.kind == "hair"), None)
+    ambient_share = head.ambient(hair)
+    camera = view.in_camera_frame(posed.geometry)
+    turned = posed.normals @ view.rotation.T.astype(np.float32)
+    shadow = None
+    if shadows:
+        shadow = _shadow_map(head, view, light, camera, worn)
+    lit = _lit(shadow, camera, _SHADOW_BIAS)
+    attributes = _attributes(head, face, posed, light, turned, ambient_share, lit)
+    placed = view.project(posed.geometry, factor)
+    drawn = render_depth.rasterize(
+        placed[head.drawn.source],
+        head.drawn.triangles,
+        size,
+        size,
+        attributes=attributes,
+    )
+    triangle = drawn.triangle_id.numpy().reshape(-1)
+    pixel = np.flatnonzero(triangle >= 0)
+    values = drawn.attributes.numpy().reshape(-1, _COLUMNS).take(pixel, axis=0)
+    solid = _shade_solid(
+        head, face, light, values, triangle.take(pixel), pixel, size, gloss, use_skins
+    )
+    color = np.zeros((size * size, 3), np.float32)
+    color[pixel] = solid
+    through = np.ones(size * size, np.float32)
+    layered = np.zeros((size * size, 3), np.float32)
+    cover = np.zeros((size * size, len(WORN)), np.float32)
+    if worn:
+        depth = np.where(triangle < 0, -np.inf, drawn.depth.numpy().reshape(-1))
+        _add_layers(
+            worn, view, factor, light, shadow, depth.reshape(size, size),
+            layered, through, cover,
+        )  # fmt: skip
+    layered += color * through[:, None]
+    coverage = 1 - through
+    coverage[pixel] = 1
+    return Shaded(
+        reduced(layered.reshape(size, size, 3), factor),
+        reduced(coverage.reshape(size, size), factor),
+        reduced(cover.reshape(size, size, -1), factor),
+    )
+
+
+def solid_maps(
+    head: Head, face: Face, posed: Posed, view: View, use_skins: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """Labels uint8 [S, S] and linear albedo float32 [S, S, 3] of what is solid."""
+    size = view.size
+    values = np.zeros((len(head.drawn.source), _COLUMNS), np.float32)
+    values[:, _UV] = head.drawn.coordinates
+    values[:, _COLOR] = head.drawn.color * _tints(head, face)
+    values[:, _COLLAR] = _collar(head, face, posed)
+    placed = view.project(posed.geometry)
+    drawn = render_depth.rasterize(
+        placed[head.drawn.source], head.drawn.triangles, size, size, attributes=values
+    )
+    triangle = drawn.triangle_id.numpy().reshape(-1)
+    pixel = np.flatnonzero(triangle >= 0)
+    values = drawn.attributes.numpy().reshape(-1, _COLUMNS).take(pixel, axis=0)
+    triangle = triangle.take(pixel)
+    label = head.drawn.label.take(triangle)
+    label[values[:, _COLLAR] > 0] = LABEL["cloth"]
+    labels = np.zeros(size * size, np.uint8)
+    labels[pixel] = label
+    colors = np.zeros((size * size, 3), np.float32)
+    colors[pixel] = _albedo(head, face, values, triangle, label, 2 * size, use_skins)
+    return labels.reshape(size, size), colors.reshape(size, size, 3)
+
+
+def reduced(picture: np.ndarray, factor: int) -> np.ndarray:
+    """Means of blocks of factor x factor pixels."""
+    if factor == 1:
+        return picture
+    total = picture[::factor].copy()
+    for row in range(1, factor):
+        total += picture[row::factor]
+    result = total[:, ::factor].copy()
+    for column in range(1, factor):
+        result += total[:, column::factor]
+    result *= np.float32(1 / factor**2)
+    return result
+
+
+# --- parts ----------------------------------------------------------------------------
+
+
+def _put_on(head: Head, face: Face, posed: Posed) -> list[_Worn]:
+    found = []
+    for worn in face.worn:
+        part = head.parts[worn.kind][worn.number]
+        placed = part.place(posed.neutral, posed.vertices)
+        found.append(_Worn(worn, part, placed[part.source].astype(np.float32)))
+    return found
+
+
+def _shadow_map(head, view, light, camera, worn):
+    pieces, faces = [camera], [head.drawn.source[head.drawn.triangles]]
+    for one in worn:
+        if one.worn.kind == "hair":
+            faces.append(one.part.triangles + len(camera))
+            pieces.append(view.in_camera_frame(one.points))
+    return occlusion.DepthMap(
+        light.direction, np.concatenate(pieces), np.concatenate(faces)
+    )
+
+
+def _lit(shadow, points: np.ndarray, bias: float) -> np.ndarray:
+    if shadow is None:
+        return np.ones(len(points), np.float32)
+    radius = _SHADOW_SOFTNESS * shadow.scale
+    return shadow.softly_lit(shadow.project(points), bias, radius)
+
+
+# --- solid things ---------------------------------------------------------------------
+
+
+def _attributes(head, face, posed, light, normals, ambient_share, lit):
+    """What is interpolated, [w, _COLUMNS], at the drawn vertices."""
+    source = head.drawn.source
+    values = np.empty((len(source), _COLUMNS), np.float32)
+    ambient = light.ambient(normals) * ambient_share[:, None]
+    values[:, _UV] = head.drawn.coordinates
+    values[:, _NORMAL] = normals.take(source, axis=0)
+    values[:, _AMBIENT] = ambient.take(source, axis=0)
+    values[:, _LIT] = lit.take(source)
+    values[:, _COLOR] = head.drawn.color * _tints(head, face)
+    values[:, _GLOSS] = 1 + 0.8 * head.masks["nose"] + face.lips * head.masks["lips"]
+    lips = posed.vertices[head.landmarks68[48:68]]
+    inside = np.flatnonzero(head.inside)
+    behind = lips[:, 2].max() - posed.geometry[source[inside], 2]
+    dark = np.clip(1 - behind / _MOUTH_DEPTH, 0.02, 1) ** 1.5
+    everywhere = light.ambient(np.float32([[0, 0, 1]]))[0]
+    values[inside, _AMBIENT] = (0.55 * dark)[:, None] * everywhere
+    values[inside, _LIT] *= dark
+    values[:, _COLLAR] = _collar(head, face, posed)
+    return values
+
+
+def _collar(head, face, posed) -> np.ndarray:
+    """Centimetres [w] by which drawn vertices lie below the cloth's upper edge."""
+    chin = posed.neutral[head.landmarks68[8]]
+    points = posed.geometry.take(head.drawn.source, axis=0)
+    across = np.abs(points[:, 0] - chin[0])
+    collar = chin[1] - face.neckline - 0.35 * np.maximum(7 - across, 0) - points[:, 1]
+    # Behind, cloth begins higher.
+    collar += 0.3 * np.maximum(chin[2] - 4 - points[:, 2], 0)
+    return np.where(head.is_neck, collar, np.float32(-1))
+
+
+def _tints(head: Head, face: Face) -> np.ndarray:
+    """Factors [w, 3] of the colour: tone, redness, make-up."""
+    masks = head.masks
+    tints = np.ones((len(head.drawn.source), 3), np.float32)
+    tints[head.is_skin] = face.tone
+    red = face.redness * (masks["cheeks"] + masks["nose"]).clip(0, 1)[:, None]
+    tints *= 1 - red * np.float32([-0.08, 0.22, 0.18])
+    tints *= 1 + face.lips * masks["lips"][:, None] * (face.lip_color - 1)
+    tints *= 1 + face.lids * masks["lids"][:, None] * (face.lid_color - 1)
+    return tints
+
+
+def _skin_textures(head: Head, face: Face, size: int):
+    """Textures of the face and of the rest of the skin."""
+    largest = _SKIN_SIZE if size <= 512 else None
+    first, second = (head.skins[number] for number in face.skins)
+    found = []
+    for place, (one, other) in enumerate(zip(first, second, strict=True)):
+        side = largest if place == 0 or largest is None else largest // 2
+        texture = textures.read(one, side)
+        if face.skin_share > 0 and one != other:
+            texture = texture.mixed(textures.read(other, side), face.skin_share)
+        found.append(texture)
+    return found
+
+
+def _albedo(head, face, values, triangle, label, size, use_skins):
+    """Linear colours [P, 3]; `label` says what each pixel is."""
+    albedo = values[:, _COLOR].copy()
+    material = head.drawn.material.take(triangle)
+    if use_skins and head.skins:
+        for number, texture in enumerate(_skin_textures(head, face, size)):
+            chosen = np.flatnonzero(material == heads.FACE_SKIN + number)
+            if len(chosen):
+                albedo[chosen] *= texture.sample(values[chosen, _UV])[:, :3]
+    elif head.skins:
+        skin = np.flatnonzero((material == heads.FACE_SKIN)
+                              | (material == heads.HEAD_SKIN))  # fmt: skip
+        albedo[skin] *= np.float32([0.52, 0.30, 0.21])
+    if head.eyes is not None:
+        chosen = np.flatnonzero(material == heads.IRIS)
+        pictures = head.eyes.textures
+        texture = textures.read(pictures[face.iris % len(pictures)], 256)
+        if len(chosen):
+            albedo[chosen] *= texture.sample(values[chosen, _UV])[:, :3]
+    cloth = np.flatnonzero(label == LABEL["cloth"])
+    if len(cloth):
+        stripe = np.floor(values[cloth, _COLLAR] * np.float32(0.8)).astype(int) % 2
+        albedo[cloth] = face.cloth[stripe]
+    return albedo
+
+
+def _shade_solid(
+    head, face, light, values, triangle, pixel, size, gloss, use_skins
+) -> np.ndarray:
+    """Linear colours [P, 3] of the pixels that something solid covers."""
+    label = head.drawn.label.take(triangle)
+    label[values[:, _COLLAR] > 0] = LABEL["cloth"]
+    albedo = _albedo(head, face, values, triangle, label, size, use_skins)
+    is_eye = label == LABEL["eye"]
+    is_cloth = label == LABEL["cloth"]
+    is_skin = (label == LABEL["skin"]) | (label == LABEL["neck"])
+    normal = values[:, _NORMAL]
+    length = np.sqrt(np.einsum("ij,ij->i", normal, normal))
+    normal = normal / np.maximum(length, 1e-6)[:, None]
+    cosine = normal @ light.direction
+    if face.bumps > 0:
+        cosine = cosine + _bumps(albedo, is_skin, pixel, size, light) * face.bumps
+    wrap = np.where(is_skin[:, None], _SKIN_WRAP, np.float32(0))
+    diffuse = np.maximum(cosine[:, None] + wrap, 0) / np.square(1 + wrap)
+    received = values[:, _AMBIENT] + diffuse * (
+        light.irradiance * values[:, _LIT, None]
+    )
+    color = albedo * received * np.float32(1 / np.pi)
+    if gloss > 0:
+        color += _highlights(
+            face, light, values, normal, cosine, is_eye, is_cloth, gloss
+        )
+    return color
+
+
+def _bumps(albedo, is_skin, pixel, size, light) -> np.ndarray:
+    """Change of the cosine by wrinkles and pores: what is darker lies deeper."""
+    height = np.zeros(size * size, np.float32)
+    height[pixel] = np.where(is_skin, albedo[:, 1], 0)
+    flat = np.zeros(size * size, bool)
+    flat[pixel] = is_skin
+    height, flat = height.reshape(size, size), flat.reshape(size, size)
+    change = np.zeros((size, size), np.float32)
+    x, y = float(light.direction[0]), float(light.direction[1])
+    inner = flat[1:-1, 2:] & flat[1:-1, :-2] & flat[2:, 1:-1] & flat[:-2, 1:-1]
+    across = height[1:-1, 2:] - height[1:-1, :-2]
+    up = height[:-2, 1:-1] - height[2:, 1:-1]
+    change[1:-1, 1:-1] = np.where(inner, -(across * x + up * y), 0)
+    relative = change.reshape(-1)[pixel] / np.maximum(albedo[:, 1], 0.02)
+    return np.clip(relative, -0.5, 0.5)
+
+
+def _highlights(face, light, values, normal, cosine, is_eye, is_cloth, gloss):
+    """Light that is mirrored: a lobe of the dominant source, and some of the rest."""
+    half = light.direction + np.float32([0, 0, 1])
+    half /= max(float(np.linalg.norm(half)), 1e-3)
+    facing = np.maximum(normal @ half, 0)
+    exponent = np.where(is_eye, np.float32(_EYE_GLOSS), np.float32(face.gloss))
+    lobe = facing**exponent * (exponent + 8) * np.float32(1 / (8 * np.pi))
+    amount = np.float32(_SKIN_REFLECTANCE * face.shine * gloss) * values[:, _GLOSS]
+    amount = np.where(is_eye, np.float32(_EYE_REFLECTANCE), amount)
+    amount[is_cloth] = 0
+    lobe *= amount * np.maximum(cosine, 0) * values[:, _LIT]
+    grazing = np.clip(1 - normal[:, 2], 0, 1)
+    grazing = np.float32(0.02) + np.float32(0.22) * grazing**5
+    grazing = grazing * np.where(is_cloth, np.float32(0), np.float32(gloss / np.pi))
+    return lobe[:, None] * light.irradiance + values[:, _AMBIENT] * grazing[:, None]
+
+
+# --- layers ---------------------------------------------------------------------------
+
+
+def _add_layers(
+    worn, view, factor, light, shadow, limit, color, through, cover
+) -> None:
+    """Blends what is worn into `color`, `through` and `cover`, [R * R, ...] each."""
+    points, attributes, triangles, owners = [], [], [], []
+    start = 0
+    for number, one in enumerate(worn):
+        camera = view.in_camera_frame(one.points)
+        placed = view.project(one.points, factor)
+        forward = _FORWARD[one.worn.kind] * view.pose[6] * factor
+        placed[:, 2] += np.float32(forward)
+        points.append(placed)
+        attributes.append(_layer_attributes(one, camera, light, shadow))
+        triangles.append(one.part.triangles + start)
+        owners.append(np.full(len(one.part.triangles), number))
+        start += len(placed)
+    found = render_layers.rasterize_layers(
+        np.concatenate(points),
+        np.concatenate(triangles),
+        np.concatenate(attributes),
+        limit,
+        _LAYERS,
+    )
+    if not len(found.pixel):
+        return
+    owner = np.concatenate(owners).take(found.triangle_id)
+    first_triangle = np.cumsum([0, *(len(one.part.triangles) for one in worn)])
+    rgba = np.empty((len(found.pixel), 4), np.float32)
+    for number, one in enumerate(worn):
+        chosen = np.flatnonzero(owner == number)
+        if len(chosen):
+            numbers = found.triangle_id[chosen] - first_triangle[number]
+            rgba[chosen] = _layer_colors(one, found.attributes[chosen], numbers)
+    kind = np.array([WORN.index(one.worn.kind) for one in worn])[owner]
+    for begin, end in zip(found.starts[:-1], found.starts[1:], strict=True):
+        pixel = found.pixel[begin:end]
+        alpha = rgba[begin:end, 3]
+        passing = through[pixel]
+        part = passing * alpha
+        color[pixel] += rgba[begin:end, :3] * part[:, None]
+        through[pixel] = passing - part
+        cover[pixel, kind[begin:end]] += part
+
+
+def _layer_attributes(one, camera, light, shadow) -> np.ndarray:
+    """uv [2], light [3] and highlight [3] at the vertices of a part."""
+    middle = np.float32([0, 0.0, -6])
+    if one.worn.kind == "hair":
+        outwards = camera - camera.mean(axis=0)
+    else:
+        outwards = camera - middle
+    outwards = outwards / np.linalg.norm(outwards, axis=1, keepdims=True)
+    lit = _lit(shadow, camera, _HAIR_SHADOW_BIAS)
+    cosine = outwards @ light.direction
+    soft = np.maximum(cosine + np.float32(0.3), 0) / np.float32(1.69) * lit
+    received = 0.75 * light.ambient(outwards) + soft[:, None] * light.irradiance
+    shine = np.zeros_like(received)
+    if one.worn.kind == "hair":
+        # Strands run down along the head: what is mirrored makes a ring around it.
+        strand = np.float32([0, -1, 0]) + outwards * outwards[:, 1:2]
+        strand /= np.maximum(np.linalg.norm(strand, axis=1, keepdims=True), 1e-3)
+        half = light.direction + np.float32([0, 0, 1])
+        half = half / max(float(np.linalg.norm(half)), 1e-3)
+        along = strand @ half
+        ring = np.maximum(1 - along * along, 0) ** 20
+        ring *= np.clip(cosine + 0.2, 0, 1) * lit * np.float32(0.12)
+        shine = ring[:, None] * light.irradiance
+    coordinates = one.part.coordinates
+    return np.concatenate([coordinates, received / np.float32(np.pi), shine], axis=1)
+
+
+def _layer_colors(one, values, triangle) -> np.ndarray:
+    """Linear colour and alpha [F, 4] of a part's fragments."""
+    worn, part = one.worn, one.part
+    largest = 256 if worn.kind in ("eyebrows", "eyelashes", "glasses") else 512
+    texture = textures.read(part.textures[0], largest)
+    found = texture.sample(values[:, :2])
+    if worn.kind == "glasses":
+        names = np.array(part.layer_names)[part.layer[triangle]]
+        lens = names == "lens"
+        found[:, :3] *= worn.color / np.float32(0.5)
+        found[:, 3] = np.where(lens, max(worn.lens, 0.04), 1)
+        found[:, :3] *= values[:, 2:5]
+        # What clear glass mirrors, or the dark of sunglasses and a little of that.
+        mirrored = 0.05 if worn.lens > 0 else 0.7
+        found[lens, :3] = np.float32(mirrored) * values[lens, 2:5]
+        return found
+    mean = ((np.maximum(part.mean_color, 6) / 255) ** 2.2).astype(np.float32)
+    tint = np.minimum(worn.color / mean, 40)
+    # The texture's own variation, about the colour that is wanted.
+    found[:, :3] = np.minimum(found[:, :3] * tint, 0.9)
+    found[:, :3] *= values[:, 2:5]
+    if worn.kind == "hair":
+        found[:, :3] += values[:, 5:8] * (0.3 + worn.color)
+    return found

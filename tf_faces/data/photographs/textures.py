@@ -1,0 +1,100 @@
+"""Pictures on surfaces: linear colours, sampled at many points at once."""
+
+import dataclasses
+import functools
+import pathlib
+
+import numpy as np
+from PIL import Image
+
+from tf_faces.core import files, pictures
+from tf_faces.core.errors import FormatError
+from tf_faces.data.photographs import surroundings
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Texture:
+    """A picture in linear light.
+
+    Attributes:
+      texels: float32 [H * W, 4], RGB and alpha in 0..1, not premultiplied.
+      height, width: of the picture.
+    """
+
+    texels: np.ndarray
+    height: int
+    width: int
+
+    def sample(self, coordinates: np.ndarray) -> np.ndarray:
+        """Bilinear RGBA [P, 4] at (u, v) [P, 2], v up; clamped at the borders."""
+        x = coordinates[:, 0] * np.float32(self.width) - np.float32(0.5)
+        y = (1 - coordinates[:, 1]) * np.float32(self.height) - np.float32(0.5)
+        x = np.clip(x, 0, self.width - np.float32(1.001))
+        y = np.clip(y, 0, self.height - np.float32(1.001))
+        column, row = x.astype(np.int32), y.astype(np.int32)
+        right, below = (x - column)[:, None], (y - row)[:, None]
+        start = row * self.width + column
+        first = self.texels.take(start, axis=0)
+        first += (self.texels.take(start + 1, axis=0) - first) * right
+        start += self.width
+        second = self.texels.take(start, axis=0)
+        second += (self.texels.take(start + 1, axis=0) - second) * right
+        second -= first
+        second *= below
+        first += second
+        return first
+
+    def mixed(self, other: "Texture", share: float) -> "Texture":
+        """A blend: `share` of the other."""
+        texels = self.texels + np.float32(share) * (other.texels - self.texels)
+        return Texture(texels, self.height, self.width)
+
+    def multiplied(self, factors: np.ndarray) -> "Texture":
+        """Colours times factors [H * W] or [H * W, 4]."""
+        if factors.ndim == 1:
+            factors = factors[:, None]
+        return Texture(self.texels * factors, self.height, self.width)
+
+
+def of_levels(levels: np.ndarray, largest: int | None = None) -> Texture:
+    """A texture of a picture as it is shown.
+
+    Args:
+      levels: uint8 [H, W, 3 or 4].
+      largest: side that the texture must not exceed; it is averaged by whole factors.
+    """
+    color = surroundings.from_srgb(np.arange(256) / 255).astype(np.float32)
+    texels = np.ones((*levels.shape[:2], 4), np.float32)
+    texels[..., :3] = color[levels[..., :3]]
+    if levels.shape[2] == 4:
+        texels[..., 3] = levels[..., 3] / np.float32(255)
+    step = 1 if largest is None else max(levels.shape[:2]) // largest
+    while step > 1 and any(side % step for side in levels.shape[:2]):
+        step -= 1
+    if step > 1:
+        height, width = levels.shape[0] // step, levels.shape[1] // step
+        texels = texels.reshape(height, step, width, step, 4).mean((1, 3))
+    height, width = texels.shape[:2]
+    return Texture(np.ascontiguousarray(texels.reshape(-1, 4)), height, width)
+
+
+@functools.lru_cache(maxsize=256)
+def read(path: pathlib.Path, largest: int | None = None) -> Texture:
+    """Reads a picture file as a texture, alpha included; the last ones are kept.
+
+    Raises:
+      InputError: if there is no such file.
+      FormatError: if it is damaged or too large.
+    """
+    try:
+        with Image.open(files.require_file(path, "texture")) as picture:
+            if picture.width * picture.height > pictures.MAXIMUM_PIXELS:
+                raise FormatError(
+                    f"{path}: {picture.width} x {picture.height} pixels, expected at "
+                    f"most {pictures.MAXIMUM_PIXELS} in all."
+                )
+            mode = "RGBA" if "A" in picture.getbands() else "RGB"
+            levels = np.asarray(picture.convert(mode))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise FormatError(f"{path}: not a readable picture ({error}).") from error
+    return of_levels(levels, largest)
