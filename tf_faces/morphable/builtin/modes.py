@@ -7,13 +7,14 @@ one.  Lengths are micrometres, colours 0..255.
 
 import numpy as np
 
-from tf_faces.morphable.builtin.shape import (
-    MOUTH_HALF_WIDTH,
-    Grid,
+from tf_faces.morphable.builtin import surface
+from tf_faces.morphable.builtin.curves import (
     gaussian,
     mirrored_gaussian,
     smooth_step,
 )
+from tf_faces.morphable.builtin.shape import Grid
+from tf_faces.morphable.builtin.surface import MOUTH_HALF_WIDTH
 
 IDENTITY_MODES = 199
 TEXTURE_MODES = 199
@@ -198,6 +199,23 @@ def _jaw_mask(grid: Grid) -> np.ndarray:
     return below * (1.0 - smooth_step(np.abs(x) / reach))
 
 
+def _blink(x, y) -> np.ndarray:
+    """The upper lids over the eyes: float64 [n, 3], millimetres."""
+    side = np.abs(x)
+    upper, lower = surface.lid_edges(side)
+    height = upper - lower
+    inside = np.clip((y - lower) / np.maximum(height, 1e-6), 0.0, 1.0)
+    # The opening closes to a fifth; the skin above it follows less and less.
+    above = 1.0 - smooth_step((y - upper) / 15.0)
+    # Not at the corners, where the edges are steep.
+    down = -0.8 * height * smooth_step(height / 5.0) * inside * above
+    middle = y - surface.EYE[1]
+    # Skin that slides over the ball comes forward.
+    forward = (middle**2 - (middle + down) ** 2) / 40.0
+    forward = np.clip(forward, 0.0, None) * inside * above
+    return np.stack([np.zeros_like(x), down, forward], axis=1)
+
+
 def make_expression_modes(grid: Grid) -> tuple[np.ndarray, np.ndarray]:
     """Returns the 29 fields float32 [n, 3, 29] and the mean expression [n, 3].
 
@@ -217,7 +235,7 @@ def make_expression_modes(grid: Grid) -> tuple[np.ndarray, np.ndarray]:
         np.stack([-0.35 * x * pucker, 0 * x, 7 * pucker], axis=1),
         field((0, 6, 1), (36, 46, 20, 9), x, y),
         field((-2, -5, 1), (14, 46, 10, 9), x, y),
-        field((0, -4.5, 1), (31, 28, 11, 2.4), x, y),
+        _blink(x, y),
         field((2, -6, -1), (24, -46, 9, 9), x, y),
         field((2, 1, 7), (46, -30, 16, 14), x, y),
         upper_lip[:, None] * (0, 4.0, 1.5),
@@ -253,29 +271,33 @@ def texture_masks(grid: Grid) -> dict[str, np.ndarray]:
     """Soft masks [n] of the painted parts, from (x, y) in millimetres."""
     x, y = grid.vertices[:, 0], grid.vertices[:, 1]
     side = np.abs(x)
-    front = np.cos(grid.theta_of_vertex) > 0
-    lip_height = np.where(y > -46.0, 8.5, 11.0)
-    lip_radius = np.sqrt((x / 25.0) ** 2 + ((y + 46.0) / lip_height) ** 2)
-    arch = 44.5 + 3.0 * (1.0 - ((side - 36.0) / 20.0) ** 2)
-    eye_radius = np.sqrt(((side - 31.0) / 12.0) ** 2 + ((y - 25.3) / 4.0) ** 2)
-    from_pupil = np.hypot(side - 31.0, y - 25.3)
-    eye = _sigmoid((1.0 - eye_radius) * 4.0, 0.3)
-    lid_y = 25.3 + 4.0 * np.sqrt(np.clip(1 - ((side - 31.0) / 12.0) ** 2, 0, 1))
+    front = np.cos(grid.theta_of_vertex) > 0.2
+    lips = surface.mouth_shape(x)
+    bow = 1.0 - 0.16 * np.exp(-0.5 * (x / 3.6) ** 2)
+    above = y - surface.LIP_LINE
+    in_lips = np.where(above > 0, 8.4 * lips * bow - above, 10.6 * lips + above)
+    from_brow = side - 33.0
+    arch = 47.6 - np.where(from_brow < 0, 0.0135, 0.0155) * from_brow**2
+    brow = 2.7 - 1.2 * smooth_step((side - 34.0) / 22.0)
+    opening = surface.eye_opening(x, y)
+    upper_lid = surface.lid_edges(side)[0]
+    from_pupil = np.hypot(side - 30.6, y - 25.4)
+    eye = _sigmoid(opening, 0.28)
+    at_eye = _sigmoid(surface.EYE_HALF_WIDTH - np.abs(side - surface.EYE[0]), 0.5)
     masks = {
-        "cheeks": 0.35 * mirrored_gaussian(x, y, 45, -5, 14, 13),
-        "lips": _sigmoid((1.0 - lip_radius) * 8.5, 0.6),
-        "lip_line": np.exp(-0.5 * (y + 46.0) ** 2)
-        * _sigmoid(MOUTH_HALF_WIDTH - side, 0.5),
-        "brows": _sigmoid(2.3 - np.abs(y - arch), 0.5)
-        * _sigmoid(side - 17.0, 1.0)
-        * _sigmoid(55.0 - side, 1.0),
-        "nostrils": mirrored_gaussian(x, y, 6.5, -22.5, 2.5, 1.6),
+        "cheeks": 0.28 * mirrored_gaussian(x, y, 42, -8, 13, 12),
+        "lips": _sigmoid(in_lips, 0.7) * _sigmoid(25.0 - side, 0.7),
+        "lip_line": np.exp(-0.5 * (above / 0.9) ** 2)
+        * _sigmoid(MOUTH_HALF_WIDTH - side, 0.8),
+        "brows": 0.9
+        * _sigmoid(brow - np.abs(y - arch), 0.8)
+        * _sigmoid(side - 16.0, 1.2)
+        * _sigmoid(55.0 - side, 1.5),
+        "nostrils": mirrored_gaussian(x, y, 6.0, -22.8, 2.4, 1.5),
         "eyes": eye,
-        "irises": eye * _sigmoid(6.0 - from_pupil, 0.4),
-        "pupils": eye * _sigmoid(2.6 - from_pupil, 0.3),
-        "lids": 0.8
-        * np.exp(-0.5 * ((y - lid_y) / 0.7) ** 2)
-        * _sigmoid(12.0 - np.abs(side - 31.0), 0.5),
+        "irises": eye * _sigmoid(5.9 - from_pupil, 0.35),
+        "pupils": eye * _sigmoid(2.7 - from_pupil, 0.3),
+        "lids": 0.85 * np.exp(-0.5 * ((y - upper_lid - 0.2) / 0.65) ** 2) * at_eye,
         "beard": gaussian(x, y, 0, -74, 32, 14),
     }
     return {name: mask * front for name, mask in masks.items()}
@@ -290,7 +312,7 @@ def make_texture(grid: Grid) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     mean = np.float64((206, 164, 140)) - shade[:, None]
     for part, color in (
         ("cheeks", (215, 120, 110)),
-        ("lips", (170, 88, 86)),
+        ("lips", (182, 104, 98)),
         ("lip_line", (95, 40, 40)),
         ("brows", (82, 58, 44)),
         ("nostrils", (90, 50, 45)),
@@ -304,8 +326,14 @@ def make_texture(grid: Grid) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
     one = np.ones(count)
     fields = [one[:, None] * v for v in ((1, 1, 1), (1, 0, -1), (1, -2, 1))]
-    for part in ("lips", "brows", "cheeks", "beard"):
-        fields += [masks[part][:, None] * v for v in ((1, 1, 1), (1, -0.5, -0.5))]
+    # Lips and cheeks vary from pale to red, hair from auburn to ash.
+    for part, tint in (
+        ("lips", (1, -0.5, -0.5)),
+        ("brows", (1, 0.2, -0.4)),
+        ("cheeks", (1, -0.5, -0.5)),
+        ("beard", (1, 0.2, -0.4)),
+    ):
+        fields += [masks[part][:, None] * v for v in ((1, 1, 1), tint)]
     products = TEXTURE_MODES + 8 - len(fields)
     columns = np.empty((3 * count, len(fields) + products))
     for number, candidate in enumerate(fields):

@@ -12,71 +12,17 @@ import functools
 import numpy as np
 
 from tf_faces.core import short_texts
+from tf_faces.morphable.builtin import curves, surface
 
 # Rows and columns by size; "full" has the vertex count of the trimmed BFM2009.
 GRIDS = {"tiny": (61, 49), "default": (121, 97), "full": (367, 145)}
 
-LIP_LINE = -46.0  # Height of the closed mouth.
-MOUTH_HALF_WIDTH = 23.5
-
-_WIDTH = (
-    (-114, -100, -88, -74, -58, -40, -20, 0, 20, 40, 60, 75, 90),
-    (44, 45, 47, 53, 60, 65, 69, 72, 73, 72, 68, 63, 55),
-)
-_DEPTH = (
-    (
-        *(-114, -106, -98, -92, -84, -74, -66, -56, -44, -32),
-        *(-20, 0, 14, 24, 32, 42, 60, 75, 90),
-    ),
-    (
-        38,
-        52,
-        74,
-        88,
-        97,
-        98,
-        97,
-        100,
-        103,
-        103,
-        101,
-        100,
-        99,
-        98,
-        103,
-        106,
-        103,
-        96,
-        84,
-    ),
-)
-_NOSE_HEIGHT = (
-    (-60, -30, -24, -17, -10, 0, 12, 22, 30, 45),
-    (0, 0, 4, 17, 26, 21, 12, 4, 0, 0),
-)
-_NOSE_WIDTH = ((-60, -25, -14, -4, 10, 25, 45), (9, 9, 9, 7, 5.5, 6.5, 7))
-
-# Relief in front of the base shape: height, (centre x, y), (spread x, y); entries
-# with a centre off the middle stand for both sides.
-_RELIEF = (
-    (9.5, 12.5, -15, 4.8, 5.2),  # alae
-    (-5.5, 6.5, -22.5, 3.2, 2.0),  # nostrils
-    (-9, 31, 25, 17, 10),  # eye sockets
-    (-6, 17, 26, 7, 9),
-    (7.5, 31, 26, 11, 8),  # eyeballs
-    (-1.6, 31, 33.5, 11, 1.6),  # upper lid crease
-    (-1.5, 31, 25.2, 11.5, 1.1),  # lid line
-    (3.5, 30, 43, 18, 6),  # brow ridge
-    (3, 0, 40, 9, 7),  # glabella
-    (4.5, 46, 2, 15, 13),  # cheek bone
-    (-2.5, 44, -38, 14, 14),  # cheek hollow
-    (-2, 27, -30, 5, 12),  # nasolabial fold
-    (-1.8, 0, -30, 2.6, 6),  # philtrum
-    (6, 0, -51.5, 13.5, 4.2),  # lower lip
-    (-4.8, 0, -46, 17, 1.3),  # lip line
-    (-3, 26, -46, 4, 4),  # mouth corners
-    (-4, 0, -63, 17, 4.5),  # mentolabial fold
-    (7, 0, -80, 14, 9),  # chin
+# Where rows are dense: how much, height, spread.
+_DENSE_ROWS = (
+    (1.6, 25.5, 8.0),
+    (0.8, -18.0, 8.0),
+    (1.3, -47.0, 9.0),
+    (0.6, -92.0, 7.0),
 )
 
 # Landmark targets (x, y): the half at image left, mirrored for the other.
@@ -95,76 +41,6 @@ _INNER_LIPS = (
     *((-22, -46), (-8, -45.3), (0, -45.3), (8, -45.3), (22, -46)),
     *((8, -46.9), (0, -46.9), (-8, -46.9)),
 )
-
-
-def smooth_step(t: np.ndarray) -> np.ndarray:
-    """t^2 (3 - 2t), clamped to 0..1."""
-    t = np.clip(t, 0.0, 1.0)
-    return t * t * (3.0 - 2.0 * t)
-
-
-def gaussian(x, y, centre_x, centre_y, spread_x, spread_y) -> np.ndarray:
-    """Unnormalised Gaussian over the frontal plane."""
-    return np.exp(
-        -0.5 * ((x - centre_x) / spread_x) ** 2 - 0.5 * ((y - centre_y) / spread_y) ** 2
-    )
-
-
-def mirrored_gaussian(x, y, centre_x, centre_y, spread_x, spread_y) -> np.ndarray:
-    """The Gaussian on both sides; counted once where it lies in the middle."""
-    result = gaussian(x, y, centre_x, centre_y, spread_x, spread_y)
-    if centre_x:
-        result = result + gaussian(x, y, -centre_x, centre_y, spread_x, spread_y)
-    return result
-
-
-def _slopes(width: np.ndarray, steepness: np.ndarray) -> np.ndarray:
-    """Slopes at the nodes of a monotone cubic: 0 at extrema, else a harmonic mean."""
-    before, after = steepness[:-1], steepness[1:]
-    monotone = before * after > 0
-    first, second = 2 * width[1:] + width[:-1], width[1:] + 2 * width[:-1]
-    weights = first / np.where(monotone, before, 1) + second / np.where(
-        monotone, after, 1
-    )
-    inner = np.where(monotone, (first + second) / weights, 0.0)
-    ends = []
-    for (h0, h1), (m0, m1) in (
-        (width[:2], steepness[:2]),
-        (width[:-3:-1], steepness[:-3:-1]),
-    ):
-        slope = ((2 * h0 + h1) * m0 - h0 * m1) / (h0 + h1)
-        if slope * m0 <= 0:
-            slope = 0.0
-        elif m0 * m1 <= 0 and abs(slope) > 3 * abs(m0):
-            slope = 3 * m0
-        ends.append(slope)
-    return np.array([ends[0], *inner, ends[1]])
-
-
-def _interpolate(table, y):
-    """Monotone cubic through a table of (heights, values), constant beyond its ends.
-
-    The curve of `scipy.interpolate.PchipInterpolator`, whose import takes longer than
-    the rest of the neutral face.
-
-    Reference:
-      Fritsch and Butland, A method for constructing local monotone piecewise cubic
-      interpolants, 1984.
-    """
-    heights, values = (np.asarray(row, np.float64) for row in table)
-    y = np.clip(y, heights[0], heights[-1])
-    width = np.diff(heights)
-    slopes = _slopes(width, np.diff(values) / width)
-    piece = np.clip(np.searchsorted(heights, y, "right") - 1, 0, len(width) - 1)
-    h = width[piece]
-    t = (y - heights[piece]) / h
-    low, high = values[piece], values[piece + 1]
-    rising = t * t * (3 - 2 * t)
-    return (
-        low * (1 - rising)
-        + high * rising
-        + h * t * (1 - t) * (slopes[piece] * (1 - t) - slopes[piece + 1] * t)
-    )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -210,44 +86,66 @@ class Grid:
         return number.reshape(self.rows, self.columns)[:, ::-1].reshape(-1)
 
 
+def _spread(density: np.ndarray, low: float, high: float, count: int) -> np.ndarray:
+    """`count` places from low to high, dense where `density` is high.
+
+    Args:
+      density: [k], relative, at k places evenly from low to high.
+      low, high, count: as said.
+    """
+    places = np.linspace(low, high, len(density))
+    total = np.cumsum(0.5 * (density[1:] + density[:-1]))
+    total = np.concatenate([[0.0], total]) / total[-1]
+    return np.interp(np.linspace(0.0, 1.0, count), total, places)
+
+
 def _row_heights(rows: int) -> tuple[np.ndarray, int]:
     """Heights of the rows, with two rows closing the mouth, and r0."""
-    y = -12.0 + 102.0 * np.linspace(1.0, -1.0, rows)
-    lip_row = int(np.argmin(np.abs((y[:-1] + y[1:]) / 2 - LIP_LINE)))
+    fine = np.linspace(-114.0, 90.0, 2041)
+    density = 1.0 + sum(
+        more * np.exp(-0.5 * ((fine - height) / reach) ** 2)
+        for more, height, reach in _DENSE_ROWS
+    )
+    y = _spread(density, -114.0, 90.0, rows)[::-1]
+    lip_row = int(np.argmin(np.abs((y[:-1] + y[1:]) / 2 - surface.LIP_LINE)))
     for _ in range(50):
-        error = LIP_LINE - (y[lip_row] + y[lip_row + 1]) / 2
+        error = surface.LIP_LINE - (y[lip_row] + y[lip_row + 1]) / 2
         if abs(error) < 1e-9:
             break
-        y = y + error * np.exp(-0.5 * ((y - LIP_LINE) / 25.0) ** 2)
-    y[lip_row] = LIP_LINE + 0.12
-    y[lip_row + 1] = LIP_LINE - 0.12
+        y = y + error * np.exp(-0.5 * ((y - surface.LIP_LINE) / 25.0) ** 2)
+    y[lip_row] = surface.LIP_LINE + 0.12
+    y[lip_row + 1] = surface.LIP_LINE - 0.12
     return y, lip_row
 
 
-def _relief(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    nose = _interpolate(_NOSE_HEIGHT, y)
-    nose = nose * np.exp(-0.5 * (x / _interpolate(_NOSE_WIDTH, y)) ** 2)
-    bow = 0.75 + 0.25 * (1.0 - 0.35 * np.exp(-0.5 * (x / 4.5) ** 2))
-    upper_lip = 5.5 * gaussian(x, y, 0, -41, 15, 3.6) * bow
-    return sum(
-        (height * mirrored_gaussian(x, y, *where) for height, *where in _RELIEF),
-        start=nose + upper_lip,
-    )
+def _front_density(degrees: np.ndarray) -> np.ndarray:
+    return 1.0 + 1.4 * np.exp(-((degrees / 42.0) ** 4))
 
 
+def _column_angles(columns: int) -> np.ndarray:
+    """Angles of the columns, exactly symmetric: [C]."""
+    fine = np.linspace(0.0, 100.0, 1001)
+    ears = 2.2 * curves.smooth_step((fine - 82.0) / 8.0)
+    density = _front_density(fine) + ears
+    half = np.deg2rad(_spread(density, 0.0, 100.0, columns // 2 + 1))
+    return np.concatenate([-half[:0:-1], half])
+
+
+@functools.lru_cache(maxsize=len(GRIDS))
 def make_grid(size: str) -> Grid:
     """Builds the neutral face at one of the sizes of `GRIDS`."""
     rows, columns = GRIDS[size]
     heights, lip_row = _row_heights(rows)
-    a = np.linspace(-1.0, 1.0, columns)
-    theta = np.deg2rad(100.0) * (0.72 * a + 0.28 * a**3)
-    theta, y = np.broadcast_arrays(theta[None, :], heights[:, None])
-    s, c = np.sin(theta), np.cos(theta)
-    x = _interpolate(_WIDTH, y) * np.sign(s) * np.abs(s) ** 0.92
-    z = _interpolate(_DEPTH, y) * np.sign(c) * np.abs(c) ** 0.80
-    z = z - 18.0 * smooth_step((-y - 38.0) / 60.0) * np.abs(s) ** 1.5
-    z = z + np.sqrt(np.maximum(c, 0.0)) * _relief(x, y)
-    return Grid(rows, columns, lip_row, theta[0].copy(), x, y.copy(), z)
+    angles = _column_angles(columns)
+    theta, y = np.broadcast_arrays(angles[None, :], heights[:, None])
+    # Above the brows and below the jaw rows bend, so that the edge of the face is round.
+    aside = 0.5 - 0.5 * np.cos(1.8 * theta)
+    y = y + aside * (
+        18.0 * curves.smooth_step((-70.0 - y) / 60.0)
+        - 22.0 * curves.smooth_step((y - 42.0) / 70.0)
+    )
+    x, z = surface.surface(theta, y)
+    return Grid(rows, columns, lip_row, angles, x, y, z)
 
 
 def make_triangles(grid: Grid) -> tuple[np.ndarray, np.ndarray]:
@@ -259,7 +157,7 @@ def make_triangles(grid: Grid) -> tuple[np.ndarray, np.ndarray]:
     quads = np.stack(
         [np.stack([a, b, d], axis=-1), np.stack([b, e, d], axis=-1)], axis=2
     )  # [R - 1, C - 1, 2, 3]
-    inside = np.abs(grid.x) < MOUTH_HALF_WIDTH
+    inside = np.abs(grid.x) < surface.MOUTH_HALF_WIDTH
     lips = slice(grid.lip_row, grid.lip_row + 2)
     in_mouth = np.zeros((grid.rows - 1, grid.columns - 1), bool)
     in_mouth[grid.lip_row] = (inside[lips, :-1] & inside[lips, 1:]).all(axis=0)
@@ -268,7 +166,8 @@ def make_triangles(grid: Grid) -> tuple[np.ndarray, np.ndarray]:
 
 def make_landmarks(grid: Grid) -> np.ndarray:
     """Returns the 68 landmark vertices in iBUG order, int32 [68]."""
-    frontal = np.abs(grid.theta_of_vertex) < np.deg2rad(92.0)
+    # At larger angles lies the neck, behind the jaw of the same (x, y).
+    frontal = np.abs(grid.theta_of_vertex) < np.deg2rad(62.0)
     x, y = grid.vertices[:, 0], grid.vertices[:, 1]
 
     def nearest(point, row=None):
@@ -308,7 +207,14 @@ def make_landmarks(grid: Grid) -> np.ndarray:
 
 
 def make_texture_coordinates(grid: Grid) -> np.ndarray:
-    """One chart without overlaps, left-right symmetric: float64 [n, 2], v up."""
-    y = grid.vertices[:, 1]
-    u = 0.5 + 0.5 * grid.theta_of_vertex / np.deg2rad(100.0)
-    return np.stack([u, (y - y.min()) / (y.max() - y.min())], axis=1)
+    """One chart without overlaps, left-right symmetric: float64 [n, 2], v up.
+
+    Eyes and mouth get the most of a map: rows lie evenly, and so do the columns in
+    front, while those of the ears are narrower.
+    """
+    fine = np.linspace(-100.0, 100.0, 2001)
+    density = _front_density(fine)
+    total = np.concatenate([[0.0], np.cumsum(0.5 * (density[1:] + density[:-1]))])
+    u = np.interp(np.rad2deg(grid.theta), fine, total / total[-1])
+    u, v = np.meshgrid(u, np.linspace(1.0, 0.0, grid.rows))
+    return np.stack([u, v], axis=-1).reshape(-1, 2)
