@@ -1,5 +1,7 @@
 """Sampling faces: inputs, charts, snapshots, errors."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -67,6 +69,58 @@ def test_mesh_holds_the_maps_values():
     np.testing.assert_array_equal(face.mesh.texture, face.texture)
     smoothed = pipeline.mesh(face.maps, smoothing=2)
     assert smoothed.vertices.std() < face.mesh.vertices.std()
+
+
+def disc_pipeline(radius):
+    """A pipeline of 32 x 32 maps whose chart is a disc of pixels."""
+    place = np.arange(32) - 15.5
+    disc = np.hypot(place[:, None], place[None]) <= radius
+    dictionary = dataclasses.replace(tbgan_maps.grid_dictionary(32), tmask=disc)
+    pipeline = tbgan.TbganPipeline(
+        lambda latents, labels: np.zeros((1, 32, 32, 9), np.float32),
+        latent_size=1,
+        label_size=0,
+        resolution=32,
+        channels=9,
+        dictionary=dictionary,
+    )
+    return pipeline, disc
+
+
+@pytest.mark.parametrize("radius", [9, 100])
+def test_what_lies_beyond_the_rim_does_not_reach_the_mesh(radius):
+    pipeline, disc = disc_pipeline(radius)
+    trusted = disc.copy()
+    trusted[[0, -1]] = trusted[:, [0, -1]] = False
+    row, column = np.mgrid[:32, :32] / 31.0
+    maps = np.zeros((32, 32, 9), np.float32)
+    maps[..., 3], maps[..., 4] = column, 1 - row
+    expected = pipeline.mesh(maps)
+    spoilt = maps.copy()
+    spoilt[~trusted] = 50.0
+    mesh = pipeline.mesh(spoilt)
+    np.testing.assert_array_equal(mesh.vertices, expected.vertices)
+    np.testing.assert_array_equal(mesh.texture, expected.texture)
+    # Neither wider than what is trusted nor narrower than smoothing makes it.
+    reach = np.abs(mesh.vertices[:, :2] - 0.5).max()
+    limit = np.abs(np.argwhere(trusted) / 31.0 - 0.5).max()
+    assert limit - 2 / 31 < reach <= limit + 1e-6
+    assert len(np.unique(mesh.triangles)) == len(mesh.vertices)
+    # The faithful way has all of it.
+    whole = pipeline.mesh(spoilt, clean_rim=False)
+    assert whole.vertices.max() > 10 and len(whole.triangles) == 2 * 31**2
+    assert len(pipeline.mesh(spoilt, bilinear=False).triangles) == 2 * 31**2
+
+
+def test_openings_inside_of_a_chart_are_not_rims():
+    pipeline, disc = disc_pipeline(100)
+    whole = len(pipeline.mesh(np.zeros((32, 32, 9), np.float32)).triangles)
+    disc[14:17, 10:20] = False
+    dictionary = dataclasses.replace(pipeline.dictionary, tmask=disc)
+    cut = tbgan_maps.clean_chart(dictionary)
+    assert len(cut.dictionary.trilist) == whole
+    nothing = dataclasses.replace(dictionary, tmask=np.zeros_like(disc))
+    assert len(tbgan_maps.clean_chart(nothing).dictionary.trilist) == 2 * 31**2
 
 
 def test_grid_faces_outwards():

@@ -78,6 +78,12 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
         action="store_true",
         help="take whole pixels of the shape map, as the original does",
     )
+    add(
+        "--whole_chart",
+        action="store_true",
+        help="keep the rim of the maps, as the original does; otherwise meshes are cut "
+        "where a map has no neighbours to go by",
+    )
     add("--label", type=options_of.index, help="one expression label for all")
     add("--label_weight", type=float, default=1.0, help="factor (%(default)s)")
     add(
@@ -114,6 +120,7 @@ def _main(arguments: list[str], prog: str | None = None) -> int:
         minibatch=options.minibatch,
         smoothing=options.smoothing,
         bilinear=not options.nearest,
+        clean_rim=False if options.whole_chart else None,
     )
     return 0
 

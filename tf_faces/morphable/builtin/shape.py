@@ -138,7 +138,7 @@ def make_grid(size: str) -> Grid:
     heights, lip_row = _row_heights(rows)
     angles = _column_angles(columns)
     theta, y = np.broadcast_arrays(angles[None, :], heights[:, None])
-    # Above the brows and below the jaw rows bend, so that the edge of the face is round.
+    # Above the brows and below the jaw rows bend: the edge of the face is round.
     aside = 0.5 - 0.5 * np.cos(1.8 * theta)
     y = y + aside * (
         18.0 * curves.smooth_step((-70.0 - y) / 60.0)

@@ -135,3 +135,62 @@ def fitted_dictionary(dictionary: UvDictionary, resolution: int) -> UvDictionary
         tmask=dictionary.tmask[rows][:, rows],
         resolution=resolution,
     )
+
+
+# Share of a map along each of its borders that is not to be trusted: a network sees
+# nothing but zeros beyond it.
+BORDER_SHARE = 1 / 32
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CleanChart:
+    """A chart cut where its maps can be trusted.
+
+    Attributes:
+      dictionary: without the triangles that lie outside of the trusted pixels, and
+        without the vertices of these.
+      nearest: int [2, R, R], row and column of the trusted pixel next to each pixel.
+    """
+
+    dictionary: UvDictionary
+    nearest: np.ndarray
+
+    def fill(self, maps: np.ndarray) -> np.ndarray:
+        """Maps [R, R, C] whose other pixels repeat the nearest trusted one.
+
+        Before they are smoothed, so that nothing of what lies beyond the rim gets in;
+        and vertices beyond the rim come to lie on it.
+        """
+        return maps[self.nearest[0], self.nearest[1]]
+
+
+def clean_chart(dictionary: UvDictionary) -> CleanChart:
+    """Cuts a chart at its own edge, and a little within the borders of the map.
+
+    Openings inside of the chart (eyes, mouth) count as covered: around them a set's
+    maps repeat their edges.
+    """
+    import scipy.ndimage
+
+    border = max(round(dictionary.resolution * BORDER_SHARE), 1)
+    trusted = scipy.ndimage.binary_fill_holes(dictionary.tmask)
+    for edge in (slice(None, border), slice(-border, None)):
+        trusted[edge] = trusted[:, edge] = False
+    if not trusted.any():
+        trusted[:] = True
+    nearest = scipy.ndimage.distance_transform_edt(
+        ~trusted, return_distances=False, return_indices=True
+    )
+    last = dictionary.resolution - 1
+    row, column = np.clip(np.rint(dictionary.tcoords_pixel_scaled), 0, last).T
+    inside = trusted[row.astype(int), column.astype(int)]
+    kept = dictionary.trilist[inside[dictionary.trilist].any(axis=1)]
+    used, triangles = np.unique(kept, return_inverse=True)
+    cut = dataclasses.replace(
+        dictionary,
+        tcoords=dictionary.tcoords[used],
+        tcoords_pixel_scaled=dictionary.tcoords_pixel_scaled[used],
+        hidden=dictionary.hidden[used],
+        trilist=triangles.reshape(-1, 3).astype(np.int32),
+    )
+    return CleanChart(cut, nearest)

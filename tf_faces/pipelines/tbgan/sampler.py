@@ -1,7 +1,8 @@
 """From a trained TBGAN to textured faces: latents and labels -> UV maps -> meshes.
 
-The shape map is smoothed, looked up at the chart's places, and joined with the chart's
-triangles (`pipelines.tbgan.maps` has the arithmetic).
+The maps are filled beyond the chart's rim, the shape map is smoothed, looked up at the
+chart's places, and joined with the chart's triangles (`pipelines.tbgan.maps` has the
+arithmetic).
 
 Labels are what the network is fed.  Networks whose losses took a softmax of the stored
 labels (TBGAN's default) are used to flat probabilities: `TbganPipeline.labels_for` does
@@ -111,6 +112,7 @@ class TbganPipeline:
             if dictionary is None
             else tbgan_maps.fitted_dictionary(dictionary, resolution)
         )
+        self._clean: tbgan_maps.CleanChart | None = None
         self._network = network
 
     def __repr__(self) -> str:
@@ -330,6 +332,7 @@ class TbganPipeline:
         *,
         smoothing: float | None = None,
         bilinear: bool = True,
+        clean_rim: bool | None = None,
         name: str = "face",
     ) -> Mesh:
         """The textured mesh of a sample.
@@ -340,6 +343,9 @@ class TbganPipeline:
             pipeline's own; 0 takes none.
           bilinear: look the shape up between pixels; False takes whole pixels, as the
             original does.
+          clean_rim: cut the mesh where its maps can be trusted (`maps.clean_chart`);
+            False takes the whole chart, as the original does; None cuts if the shape
+            is smoothed and looked up between pixels.
           name: of the mesh.
         """
         if self.dictionary is None or self.channels < 6:
@@ -350,14 +356,19 @@ class TbganPipeline:
             )
         if smoothing is None:
             smoothing = self.smoothing
+        dictionary = self.dictionary
+        if clean_rim or (clean_rim is None and bilinear and smoothing > 0):
+            if self._clean is None:
+                self._clean = tbgan_maps.clean_chart(dictionary)
+            maps, dictionary = self._clean.fill(maps), self._clean.dictionary
         shape = np.moveaxis(tbgan_maps.smooth_shape(maps[..., 3:6], smoothing), -1, 0)
         return Mesh(
-            vertices=self.dictionary.vertices(shape, bilinear=bilinear),
-            triangles=self.dictionary.trilist,
-            texture_coordinates=self.dictionary.tcoords,
+            vertices=dictionary.vertices(shape, bilinear=bilinear),
+            triangles=dictionary.trilist,
+            texture_coordinates=dictionary.tcoords,
             texture=tbgan_maps.texture_image(maps),
             name=name,
-            unit=self.dictionary.known_unit,
+            unit=dictionary.known_unit,
         )
 
     def faces(
