@@ -9,7 +9,7 @@ from PIL import Image
 
 from tf_faces.core import pickles
 from tf_faces.core.errors import InputError
-from tf_faces.data import uv_chart, uv_samples, uv_sets
+from tf_faces.data import uv_chart, uv_frontal, uv_samples, uv_sets
 from tf_faces.geometry import uv
 from tf_faces.morphable import builtin, expressions, io, uv_dictionary
 
@@ -188,6 +188,92 @@ def test_open_heads_turn_back(open_model, name):
     inside = layers[0] > 0.99
     if inside.any():
         assert texture[inside].mean() > 200
+
+
+@pytest.mark.parametrize("name", ["builtin", "ict", "makehuman"])
+def test_the_face_chart_spends_its_pixels_on_the_face(name, model, open_model):
+    model = model if name == "builtin" else open_model(name)
+    whole = uv_chart.build_chart(model, 128)
+    face = uv_chart.build_chart(model, 128, "face")
+    assert face.frontal.mean() >= 0.7
+    assert face.frontal.mean() > 1.2 * whole.frontal.mean()
+    # The front is what its outline says: all landmarks but those of the jaw.
+    marks = model.neutral[model.landmarks68[17:]].astype(np.float64)
+    in_map = face.to_map(face.model.neutral)[face.frontal].astype(np.float64)
+    size = np.ptp(marks, axis=0).max()
+    nearest = [np.linalg.norm(in_map - mark, axis=1).min() for mark in marks]
+    assert max(nearest) < 0.05 * size
+    assert face.covered.mean() > 0.99
+    # No face lies behind the ends of its jaw.
+    ends = model.neutral[model.landmarks68[[0, 16]], 2].min()
+    assert in_map[:, 2].min() >= ends - 0.02 * size
+
+
+def test_meshes_from_face_charts_end_at_the_maps_edge(open_model, tmp_path):
+    model = open_model("makehuman")
+    sampler = uv_samples.Sampler(model, 64, 0, "face")
+    sampler.dictionary().save(tmp_path / "uv_dictionary.npz")
+    dictionary = uv_dictionary.load(tmp_path / "uv_dictionary.npz")
+    shape, expression, _, _ = sampler.draw(2, 0)
+    _, shape_map, _ = sampler.make([(2, 0)])[0]
+    assert np.abs(dictionary.tcoords - 0.5).max() <= 0.5
+    mesh = dictionary.mesh(shape_map)
+    truth = sampler.chart.model.vertices(shape, expression)
+    truth = truth[sampler.chart.vertex_of_coordinate]
+    distance = np.linalg.norm(mesh.vertices - truth, axis=1)
+    assert np.median(distance[~dictionary.hidden]) < 0.05  # Centimetres.
+    # Vertices beyond the edge lie on it: among the positions of its pixels.
+    beyond = dictionary.hidden & (np.abs(dictionary.tcoords - 0.5).max(axis=1) == 0.5)
+    assert beyond.sum() > 50
+    edge = np.concatenate(
+        [shape_map[:, side].T for side in (0, -1)]
+        + [shape_map[:, :, side].T for side in (0, -1)]
+    )
+    edge = edge * dictionary.scale + dictionary.offset
+    for point in mesh.vertices[beyond]:
+        assert np.linalg.norm(edge - point, axis=1).min() < 0.3
+
+
+@pytest.mark.parametrize("name", ["ict", "makehuman"])
+def test_the_mouth_is_closed_by_dark_triangles(open_model, name):
+    model = open_model(name)
+    sampler = uv_samples.Sampler(model, 128, 0)
+    chart = sampler.chart
+    assert chart.mouth_layer.max() > 0.99
+    assert chart.covered[chart.mouth_layer > 0.5].all()
+    row, column = np.argwhere(chart.mouth_layer > 0.5).mean(axis=0)
+    texture = sampler.make([(0, 0)])[0][0]
+    np.testing.assert_allclose(texture[chart.mouth_layer > 0.999].mean(axis=0),
+                               (120, 50, 50), atol=2)  # fmt: skip
+    # Between the lips: no edge of the mesh is left open there.
+    edges = np.sort(chart.triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
+    pairs, counts = np.unique(edges, axis=0, return_counts=True)
+    open_edges = chart.pixel_coordinates[pairs[counts == 1]].mean(axis=1)
+    assert np.linalg.norm(open_edges - [row, column], axis=1).min() > 8
+
+
+def test_an_unknown_chart_or_one_without_a_face_is_refused(model):
+    with pytest.raises(InputError, match="chart"):
+        uv_chart.build_chart(model, 64, "head")
+    with pytest.raises(InputError, match="landmarks"):
+        uv_chart.build_chart(model.replace(landmarks68=None), 64, "face")
+
+
+def test_a_ring_is_filled_once_and_without_overlap():
+    angle = np.linspace(0, 2 * np.pi, 14, endpoint=False)
+    ring = np.stack([3 * np.cos(angle), np.sin(angle)], axis=1)
+    triangles = uv_frontal.filling(np.arange(14), ring)
+    assert len(triangles) == 12
+    area = 7 * 3 * np.sin(2 * np.pi / 14)
+    np.testing.assert_allclose(uv_frontal.area(ring, triangles), area)
+    backwards = uv_frontal.filling(np.arange(14)[::-1], ring)
+    np.testing.assert_allclose(uv_frontal.area(ring, backwards), area)
+    corner = ring[triangles]
+    first, second = corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]
+    assert (first[:, 0] * second[:, 1] > first[:, 1] * second[:, 0]).all()
+    square = np.array([[0, 0], [2, 0], [2, 2], [0, 2]], float)
+    points = np.array([[1, 1], [3, 1], [-1, 1], [1, 3], [0.1, 1.9]])
+    assert uv_frontal.inside(points, square).tolist() == [1, 0, 0, 0, 1]
 
 
 def test_skins_are_mixed_on_the_pictures_chart(open_model):

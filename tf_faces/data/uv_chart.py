@@ -13,11 +13,16 @@ import scipy.ndimage
 import scipy.sparse
 
 from tf_faces.core.errors import InputError
+from tf_faces.data import uv_frontal
 from tf_faces.geometry import uv
 from tf_faces.morphable import painting, unwrapping
 from tf_faces.morphable.formats import makehuman
 from tf_faces.morphable.model import MorphableModel
 from tf_faces.ops.render_depth.render_depth_reference import rasterize_numpy
+
+# "whole": all skin that the model's own chart shows in 0..1.  "face": the window of
+# that chart that holds the front of the face, so that this gets most of a map.
+CHARTS = ("whole", "face")
 
 # Which parts of a model carry the face's skin, and its two eyes (subject's right,
 # left); models of other parts use everything.
@@ -25,6 +30,8 @@ _SKIN_PARTS = {"head_skin", "face"}
 _EYE_PARTS = (("r-eye", "eyeball_right"), ("l-eye", "eyeball_left"))
 # Eye layers are drawn finer and averaged, because a pupil is smaller than a pixel.
 _OVERSAMPLING = 4
+# What a triangle of a chart belongs to; the front of the face from _FRONT on.
+_SKIN, _FRONT, _MOUTH, _EYE = range(4)
 # Pixels between the lips, pixels and share of the width between the lids, at least.
 _MOUTH_PIXELS = 2.5
 _EYE_PIXELS = 2.0
@@ -38,14 +45,18 @@ class Chart:
     Attributes:
       resolution: R.
       model: the part of the model that the chart shows, in its own unit, ccw.
-      coordinates: float32 [V, 2], (u, v) of the chart's vertices.
+      coordinates: float32 [V, 2], (u, v) of the chart's vertices, in 0..1.
       vertex_of_coordinate: int32 [V], the vertex of `model` behind each.
       triangles: int32 [T, 3] into the chart's vertices, ccw.
       hidden: bool [V], vertices that lie under another part of the chart (the rim of
-        an eyeball under the lids); maps do not hold their own place.
+        an eyeball under the lids) or beyond its square, on whose edge they come to lie;
+        maps do not hold their own place.
       pixels: sparse [R * R, n], a map is `pixels @ values` of the model's vertices.
       covered: bool [R, R], pixels inside of the chart.
       eye_layers: float32 [3, R, R], coverage by sclera, iris and pupil.
+      mouth_layer: float32 [R, R], coverage by what closes the opening of the lips.
+      frontal: bool [R, R], pixels of the front of the face (of its outline, see
+        `uv_frontal`, eyes and mouth included); all False without landmarks.
       picture_coordinates: float32 [R, R, 2], (u, v) of every pixel in the model's own
         chart (cut to its square), before slits were opened: where a picture made for
         that chart has the pixel's colour.
@@ -60,6 +71,8 @@ class Chart:
     pixels: scipy.sparse.csr_matrix
     covered: np.ndarray
     eye_layers: np.ndarray
+    mouth_layer: np.ndarray
+    frontal: np.ndarray
     picture_coordinates: np.ndarray
 
     @property
@@ -96,11 +109,17 @@ def _skin_chart(model: MorphableModel):
     if _SKIN_PARTS & set(model.region_names):
         on_skin = _region_mask(model, _SKIN_PARTS)[triangles].all(axis=1)
         triangles, corners = triangles[on_skin], corners[on_skin]
-    inside = np.all(np.abs(coordinates - 0.5) <= 0.5 + 1e-6, axis=1)
-    kept = inside[corners].all(axis=1)
+    kept = _touch_square(coordinates, corners)
     if not kept.any():
         raise InputError(f"{model.name!r}: its texture chart lies outside of 0..1.")
-    return triangles[kept], corners[kept], np.clip(coordinates, 0, 1)
+    return triangles[kept], corners[kept], coordinates
+
+
+def _touch_square(coordinates, corners):
+    """Which triangles reach into 0..1, so that a map is filled to its borders."""
+    corner = coordinates[corners]
+    low, high = corner.min(axis=1), corner.max(axis=1)
+    return ((high > 1e-5) & (low < 1 - 1e-5)).all(axis=1)
 
 
 def _part_slits(model, triangles, corners, coordinates, pixel):
@@ -175,16 +194,25 @@ def _rasterize(coordinates, triangles, layers, resolution):
     return drawn.triangle_id, drawn.barycentrics
 
 
-def build_chart(model: MorphableModel, resolution: int) -> Chart:
+def build_chart(model: MorphableModel, resolution: int, kind: str = "whole") -> Chart:
     """Lays a model out for maps of one resolution.
 
     The skin part of models with parts, eyeballs in the openings of the lids; models
     without a chart are unwrapped cylindrically.  A closed mouth is opened by 2.5
-    pixels, so that the lips keep apart in the map.
+    pixels, so that the lips keep apart in the map; what the skin leaves open between
+    them is closed by a strip.
+
+    Args:
+      model: any.
+      resolution: side of the maps.
+      kind: one of `CHARTS`.
 
     Raises:
-      InputError: if the resolution is no power of two from 32 to 512.
+      InputError: if the resolution is no power of two from 32 to 512, the kind unknown,
+        or the front of the face asked for of a model without landmarks.
     """
+    if kind not in CHARTS:
+        raise InputError(f"chart must be one of {CHARTS}. Received: {kind!r}")
     if resolution not in (32, 64, 128, 256, 512):
         raise InputError(
             f"resolution must be 32, 64, 128, 256 or 512. Received: {resolution}"
@@ -192,6 +220,18 @@ def build_chart(model: MorphableModel, resolution: int) -> Chart:
     model = unwrapping.with_chart(model.with_winding("ccw"))
     triangles, corners, coordinates = _skin_chart(model)
     straight = coordinates
+    is_frontal = np.zeros(len(triangles), bool)
+    if kind == "face" or model.landmarks68 is not None:
+        is_frontal = uv_frontal.frontal_vertices(model)[triangles].all(axis=1)
+    if kind == "face":
+        low, high = uv_frontal.window(coordinates, corners, is_frontal)
+        coordinates = (coordinates - low) / (high - low)
+        kept = _touch_square(coordinates, corners)
+        triangles, corners, is_frontal = (
+            triangles[kept],
+            corners[kept],
+            is_frontal[kept],
+        )
     coordinates = _part_slits(
         model, triangles, corners, coordinates, 1 / (resolution - 1)
     )
@@ -203,9 +243,15 @@ def build_chart(model: MorphableModel, resolution: int) -> Chart:
     chart_coordinates = [coordinates[pairs[:, 1]].astype(np.float64)]
     chart_straight = [straight[pairs[:, 1]].astype(np.float64)]
     layer = [np.ones(len(pairs))]
-    is_eye = [np.zeros(len(triangles), bool)]
+    parts = [np.where(is_frontal, _FRONT, _SKIN)]
     if model.landmarks68 is not None:
         first = {vertex: i for i, vertex in reversed(list(enumerate(pairs[:, 0])))}
+        ring = uv_frontal.mouth_ring(model, triangles)
+        if ring is not None:
+            ring = np.array([first[vertex] for vertex in ring])
+            mouth = uv_frontal.filling(ring, chart_coordinates[0])
+            chart_triangles.append(mouth)
+            parts.append(np.full(len(mouth), _MOUTH))
         for names, span in zip(_EYE_PARTS, (range(36, 42), range(42, 48)), strict=True):
             landmarks = model.landmarks68[list(span)]
             if not all(vertex in first for vertex in landmarks):
@@ -221,20 +267,22 @@ def build_chart(model: MorphableModel, resolution: int) -> Chart:
             chart_coordinates.append(laid)
             chart_straight.append(laid)
             layer.append(np.zeros(len(vertices)))
-            is_eye.append(np.ones(len(eye_triangles), bool))
+            parts.append(np.full(len(eye_triangles), _EYE))
     triangles = np.concatenate(chart_triangles).astype(np.int32)
     source = np.concatenate(chart_vertices)
     coordinates = np.concatenate(chart_coordinates)
     straight = np.concatenate(chart_straight)
-    of_eyes = np.concatenate(is_eye)
+    part_of_triangle = np.concatenate(parts)
     layers = np.concatenate(layer)
 
-    triangles, of_eyes, hidden = _visible(coordinates, triangles, layers, of_eyes)
+    shown, hidden = _visible(coordinates, triangles, layers, part_of_triangle == _EYE)
+    triangles, part_of_triangle = triangles[shown], part_of_triangle[shown]
     triangle_id, weights = _rasterize(coordinates, triangles, layers, resolution)
     covered = triangle_id >= 0
     nearest = scipy.ndimage.distance_transform_edt(
         ~covered, return_distances=False, return_indices=True
     )
+    part_of_pixel = part_of_triangle[triangle_id]
     triangle_id = triangle_id[tuple(nearest)].reshape(-1)
     weights = weights[tuple(nearest)].reshape(-1, 3)
 
@@ -251,22 +299,31 @@ def build_chart(model: MorphableModel, resolution: int) -> Chart:
     chart = Chart(
         resolution=resolution,
         model=part,
-        coordinates=coordinates.astype(np.float32),
+        coordinates=np.clip(coordinates, 0, 1).astype(np.float32),
         vertex_of_coordinate=source.astype(np.int32),
         triangles=triangles,
-        hidden=hidden,
+        hidden=hidden | (np.abs(coordinates - 0.5).max(axis=1) > 0.5 + 1e-5),
         pixels=pixels,
         covered=covered,
         eye_layers=np.zeros((3, resolution, resolution), np.float32),
+        mouth_layer=np.zeros((resolution, resolution), np.float32),
+        frontal=covered & (part_of_pixel >= _FRONT),
         picture_coordinates=_pixel_values(
             straight, triangles, triangle_id, weights
         ).reshape(resolution, resolution, 2),
     )
-    if of_eyes.any():
-        layers_of_eye = _eye_layers(
-            chart, _eye_degrees(model)[used_source], layers, of_eyes
+    if (part_of_triangle >= _MOUTH).any():
+        fine_layers = _fine_layers(
+            coordinates,
+            triangles,
+            layers,
+            _eye_degrees(model)[used_source][source],
+            part_of_triangle,
+            resolution,
         )
-        chart = dataclasses.replace(chart, eye_layers=layers_of_eye)
+        chart = dataclasses.replace(
+            chart, eye_layers=fine_layers[:3], mouth_layer=fine_layers[3]
+        )
     return chart
 
 
@@ -277,10 +334,11 @@ def _pixel_values(values, triangles, triangle_id, weights):
 
 
 def _visible(coordinates, triangles, layers, is_eye):
-    """Drops eye triangles that no opening shows; tells which vertices are hidden."""
+    """Which triangles are shown (eye triangles only where an opening shows them), and
+    which vertices are hidden."""
     hidden = np.zeros(len(coordinates), bool)
     if not is_eye.any():
-        return triangles, is_eye, hidden
+        return np.ones(len(triangles), bool), hidden
     resolution = 512
     triangle_id, _ = _rasterize(coordinates, triangles, layers, resolution)
     row = np.clip(np.rint((1 - coordinates[:, 1]) * (resolution - 1)), 0, 511)
@@ -288,8 +346,7 @@ def _visible(coordinates, triangles, layers, is_eye):
     top = triangle_id[row.astype(int), column.astype(int)]
     shows_eye = (top >= 0) & is_eye[np.maximum(top, 0)]
     hidden = (layers == 0) & ~shows_eye
-    shown = ~is_eye | shows_eye[triangles].any(axis=1)
-    return triangles[shown], is_eye[shown], hidden
+    return ~is_eye | shows_eye[triangles].any(axis=1), hidden
 
 
 def _eye_degrees(model: MorphableModel) -> np.ndarray:
@@ -302,24 +359,28 @@ def _eye_degrees(model: MorphableModel) -> np.ndarray:
     return degrees
 
 
-def _eye_layers(chart: Chart, degrees, layers, is_eye) -> np.ndarray:
-    """Coverage of every pixel by sclera, iris and pupil: float32 [3, R, R]."""
-    fine = chart.resolution * _OVERSAMPLING
+def _fine_layers(coordinates, triangles, layers, degrees, parts, resolution):
+    """Coverage of every pixel by sclera, iris, pupil and the inside of the mouth.
+
+    Returns:
+      float32 [4, R, R].
+    """
+    fine = resolution * _OVERSAMPLING
     # Pixel centres of the fine grid lie at (k + 1/2) / 4 - 1/2 of the coarse one.
-    side, shift = chart.resolution - 1, 0.5 * (_OVERSAMPLING - 1)
+    side, shift = resolution - 1, 0.5 * (_OVERSAMPLING - 1)
     place = np.column_stack(
         [
-            chart.coordinates[:, 0] * side * _OVERSAMPLING + shift,
-            (1 - chart.coordinates[:, 1]) * side * _OVERSAMPLING + shift,
+            coordinates[:, 0] * side * _OVERSAMPLING + shift,
+            (1 - coordinates[:, 1]) * side * _OVERSAMPLING + shift,
             layers,
         ]
     ).astype(np.float64)
-    degrees = degrees[chart.vertex_of_coordinate][:, None]
-    drawn = rasterize_numpy(place, chart.triangles, fine, fine, degrees)
-    shows = (drawn.triangle_id >= 0) & is_eye[np.maximum(drawn.triangle_id, 0)]
+    drawn = rasterize_numpy(place, triangles, fine, fine, degrees[:, None])
+    part = np.where(drawn.triangle_id >= 0, parts[np.maximum(drawn.triangle_id, 0)], -1)
     assert drawn.attributes is not None
-    layers_fine = painting.eye_parts(drawn.attributes[..., 0]) * shows[..., None]
-    coarse = layers_fine.reshape(
-        chart.resolution, _OVERSAMPLING, chart.resolution, _OVERSAMPLING, 3
+    eyes = painting.eye_parts(drawn.attributes[..., 0]) * (part == _EYE)[..., None]
+    found = np.concatenate([eyes, (part == _MOUTH)[..., None]], axis=-1)
+    coarse = found.reshape(
+        resolution, _OVERSAMPLING, resolution, _OVERSAMPLING, 4
     ).mean(axis=(1, 3))
     return np.moveaxis(coarse, -1, 0).astype(np.float32)

@@ -84,10 +84,13 @@ class Sampler:
       model: any morphable model.
       resolution: 32, 64, 128, 256 or 512.
       seed: of the whole set.
+      chart: "whole" or "face", see `uv_chart.CHARTS`.
     """
 
-    def __init__(self, model: MorphableModel, resolution: int, seed: int) -> None:
-        self.chart = uv_chart.build_chart(model, resolution)
+    def __init__(
+        self, model: MorphableModel, resolution: int, seed: int, chart: str = "whole"
+    ) -> None:
+        self.chart = uv_chart.build_chart(model, resolution, chart)
         self.seed = seed
         part = self.chart.model
         low, high = part.bounding_box()
@@ -165,6 +168,8 @@ class Sampler:
             gain = rng.normal(1, 0.06) * rng.normal(1, 0.03, 3)
             texture = texture * gain.astype(np.float32)
         texture = _paint_eyes(texture, self.chart.eye_layers, eye_rng)
+        inside = self.chart.mouth_layer[..., None]
+        texture = texture * (1 - inside) + inside * np.float32(painting.MOUTH)
         return pictures.levels_to_bytes(texture)
 
     def make(self, pairs) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:

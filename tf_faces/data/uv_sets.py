@@ -121,6 +121,7 @@ def make_uv_set(
     resolution: int,
     seed: int = 0,
     *,
+    chart: str = "whole",
     expressions_per_subject: int = 1,
     processes: int = 1,
     show_progress: bool = True,
@@ -135,6 +136,8 @@ def make_uv_set(
       count: number of samples.
       resolution: 32, 64, 128, 256 or 512.
       seed: same seed, same samples.
+      chart: "whole" for all skin that the model's chart shows, "face" for its front,
+        which then fills most of the maps.
       expressions_per_subject: consecutive samples that share an identity.
       processes: number of worker processes.
       show_progress: draw a progress bar.
@@ -166,6 +169,7 @@ def make_uv_set(
         "pictures": len(model.texture_pictures),
         "count": count,
         "resolution": resolution,
+        "chart": chart,
         "seed": seed,
         "expressions_per_subject": expressions_per_subject,
         "expressions": list(expressions.BASIC_EXPRESSIONS),
@@ -181,7 +185,7 @@ def make_uv_set(
     if begun == _COMPLETE and _holds_all(place, pairs, resolution):
         return directory
     # What the model or the numbers make impossible shows here, before any file.
-    sampler = uv_samples.Sampler(model, resolution, seed)
+    sampler = uv_samples.Sampler(model, resolution, seed, chart)
     files.write_json(place / _INCOMPLETE, description)
     for name in ("texture", "shape", "normals"):
         (place / name).mkdir(exist_ok=True)

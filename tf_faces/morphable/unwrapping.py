@@ -43,4 +43,6 @@ def widen_slit(coordinates: np.ndarray, line: np.ndarray, missing: float) -> np.
     shift *= np.exp(-np.abs(height) / (2.0 * missing))
     result = np.array(coordinates, np.float64)
     result[:, 1] += shift
-    return np.clip(result, 0.0, 1.0)
+    # What lay in the square stays there.
+    low = np.minimum(coordinates.min(axis=0), 0.0)
+    return np.clip(result, low, np.maximum(coordinates.max(axis=0), 1.0))

@@ -30,8 +30,9 @@ class UvDictionary:
       tcoords_pixel_scaled: float64 [V, 2], (row, column) in a map of the resolution.
       trilist: int32 [T, 3], 0-based; of our own sets counter-clockwise from outside.
       tmask: bool [R, R], pixels inside of the chart.
-      hidden: bool [V], vertices under another part of the chart, whose own place a map
-        does not hold (they take that of the part above).
+      hidden: bool [V], vertices under another part of the chart, or beyond its square,
+        whose own place a map does not hold (they take that of the part above, or of
+        the edge).
       resolution: R.
       scale, offset: vertices = map * scale + offset, in `unit`; 1 and 0 in TBGAN's
         files, whose scale is not recorded.

@@ -173,6 +173,7 @@ def make_uv_set(options: argparse.Namespace) -> None:
         options.count,
         options.resolution,
         options.seed,
+        chart=options.chart,
         expressions_per_subject=options.expressions_per_subject,
         processes=options.processes or machine.processors(),
     )

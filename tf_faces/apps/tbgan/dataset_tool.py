@@ -274,6 +274,13 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
         default=64,
         help="side of the maps (default: 64)",
     )
+    command.add_argument(
+        "--chart",
+        choices=("whole", "face"),
+        default="whole",
+        help="all skin of the model, or the front of the face, which then fills most "
+        "of the maps (default: whole)",
+    )
     command.add_argument("--seed", type=options_of.index, default=0)
     command.add_argument(
         "--expressions_per_subject",

@@ -103,7 +103,7 @@ def _ear(theta: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
     broad = 11.5 + 2.5 * np.clip(up / 30.0, -1.0, 1.0)
     radius = np.hypot(across / broad, up / 30.0)
     inside = smooth_step((1.28 - radius) / 0.6)
-    flap = 2.0 + 7.0 * smooth_step((9.0 - across) / 20.0)
+    flap = 2.0 + 5.0 * smooth_step((9.0 - across) / 20.0)
     upper = smooth_step((up + 22.0) / 16.0)
     behind = smooth_step((8.0 - across) / 6.0 + np.maximum(up - 14.0, 0.0) / 6.0)
     helix = 3.0 * np.exp(-0.5 * ((radius - 0.84) / 0.14) ** 2) * upper * behind
