@@ -181,7 +181,8 @@ def _face(model: MorphableModel, options) -> tuple[Mesh, np.ndarray]:
     if skin is not None:
         return textured_heads.textured_mesh(model, skin, shape, expression), shape
     visible = io.opaque_part(model)
-    return visible.mesh(shape, expression, texture), shape
+    mesh = visible.mesh(shape, expression, texture)
+    return textured_heads.without_teeth_behind_closed_lips(visible, mesh), shape
 
 
 def _read_mesh(options) -> tuple[Mesh, dict[str, np.ndarray]] | None:
@@ -287,6 +288,7 @@ def _sample(options) -> None:
     for number in range(options.count):
         path = options.output / f"face{number:04d}.{options.format}"
         face = visible.mesh(shape[number], expression[number], texture[number])
+        face = textured_heads.without_teeth_behind_closed_lips(visible, face)
         mesh_files.write_mesh(path, face, options.unit)
     coefficients = options.output / "coefficients.npz"
     files.write_npz(coefficients, shape=shape, expression=expression, texture=texture)

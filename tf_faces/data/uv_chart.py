@@ -14,7 +14,7 @@ import scipy.sparse
 
 from tf_faces.core.errors import InputError
 from tf_faces.data import uv_frontal
-from tf_faces.geometry import uv
+from tf_faces.geometry import topology, uv
 from tf_faces.morphable import painting, unwrapping
 from tf_faces.morphable.formats import makehuman
 from tf_faces.morphable.model import MorphableModel
@@ -249,7 +249,7 @@ def build_chart(model: MorphableModel, resolution: int, kind: str = "whole") -> 
         ring = uv_frontal.mouth_ring(model, triangles)
         if ring is not None:
             ring = np.array([first[vertex] for vertex in ring])
-            mouth = uv_frontal.filling(ring, chart_coordinates[0])
+            mouth = topology.fill_ring(ring, chart_coordinates[0])
             chart_triangles.append(mouth)
             parts.append(np.full(len(mouth), _MOUTH))
         for names, span in zip(_EYE_PARTS, (range(36, 42), range(42, 48)), strict=True):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from tf_faces.core.errors import InputError
+from tf_faces.geometry import topology
 from tf_faces.morphable.model import MorphableModel
 
 # Corners of the outline's upper half, which no landmarks mark.
@@ -110,52 +111,8 @@ def mouth_ring(model: MorphableModel, triangles: np.ndarray) -> np.ndarray | Non
     assert model.landmarks68 is not None
     marks = model.neutral[model.landmarks68].astype(np.float64)
     lips, width = marks[60:68].mean(axis=0), np.linalg.norm(marks[54] - marks[48])
-    following: dict[int, int] = {}
-    edges = triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
-    known = {(first, second) for first, second in edges.tolist()}
-    for first, second in known:
-        if (second, first) not in known:
-            following[second] = first
-    while following:
-        start, vertex = following.popitem()
-        ring = [start]
-        while vertex in following:
-            ring.append(vertex)
-            vertex = following.pop(vertex)
+    for ring in topology.boundary_rings(triangles):
         points = model.neutral[ring].astype(np.float64)
-        near = np.linalg.norm(points - lips, axis=1).max() < width
-        if vertex == start and near and len(ring) > 3:
-            return np.array(ring)
+        if np.linalg.norm(points - lips, axis=1).max() < width:
+            return ring
     return None
-
-
-def filling(ring: np.ndarray, coordinates: np.ndarray) -> np.ndarray:
-    """Closes a ring that is wide and low in the chart by a strip from corner to corner.
-
-    Args:
-      ring: int [k], vertices in order.
-      coordinates: [n, 2].
-
-    Returns:
-      int [k - 2, 3] counter-clockwise in (u, v), fewer where corners coincide.
-    """
-    u = coordinates[ring, 0]
-    ring = np.roll(ring, -int(np.argmin(u)))
-    turn = int(np.argmax(coordinates[ring, 0]))
-    one, other = ring[: turn + 1], np.append(ring[turn:], ring[0])[::-1]
-    result, i, j = [], 0, 0
-    while i + 1 < len(one) or j + 1 < len(other):
-        ahead = i + 1 < len(one) and (
-            j + 1 == len(other)
-            or coordinates[one[i + 1], 0] <= coordinates[other[j + 1], 0]
-        )
-        corners = [one[i], other[j], one[i + 1] if ahead else other[j + 1]]
-        i, j = i + ahead, j + (not ahead)
-        if len(set(corners)) == 3:
-            result.append(corners)
-    triangles = np.array(result).reshape(-1, 3)
-    corner = coordinates[triangles]
-    first, second = corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]
-    turned = first[:, 0] * second[:, 1] < first[:, 1] * second[:, 0]
-    triangles[turned] = triangles[turned][:, ::-1]
-    return triangles

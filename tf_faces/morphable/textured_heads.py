@@ -3,7 +3,12 @@
 A skin picture covers the skin only.  Below it a few rows of plain colours are added
 for the other parts, with a strip that paints an eye by the angle from its axis, so
 that even a coarse eyeball gets a round pupil.
+
+Lips at rest leave a slit of a millimetre, through which the teeth would shine as a
+white line: behind lips that are as good as closed, teeth and tongue are left out.
 """
+
+import dataclasses
 
 import numpy as np
 
@@ -16,6 +21,9 @@ from tf_faces.morphable.model import MorphableModel
 _STRIP = 8  # Rows of each added strip.
 _EYE_REACH = 60.0  # Degrees at the right end of the eye's strip.
 _EYES = ("l-eye", "r-eye")
+_BEHIND_LIPS = ("upper-teeth", "lower-teeth", "tongue")
+# Lips are closed if they are no further apart than this share of the mouth's width.
+_CLOSED = 0.05
 
 
 def _extended_picture(skin: np.ndarray, region_names) -> np.ndarray:
@@ -28,6 +36,35 @@ def _extended_picture(skin: np.ndarray, region_names) -> np.ndarray:
         color = makehuman.PLAIN_COLORS.get(name, painting.MOUTH)
         rows.append(np.tile(np.float32(color), (_STRIP, width, 1)))
     return np.concatenate([skin, *rows]).astype(np.uint8)
+
+
+def without_teeth_behind_closed_lips(model: MorphableModel, mesh: Mesh) -> Mesh:
+    """Returns a mesh of a model, less the teeth that a closed mouth hides.
+
+    Args:
+      model: whose vertices the mesh has; all but the MakeHuman head are left as they
+        are.
+      mesh: one of its faces.
+    """
+    numbers = [i for i, name in enumerate(model.region_names) if name in _BEHIND_LIPS]
+    if "mouth_inside" not in model.region_names or model.landmarks68 is None:
+        return mesh
+    inner = mesh.vertices[model.landmarks68[60:68]].astype(np.float64)
+    apart = np.linalg.norm(inner[1:4] - inner[7:4:-1], axis=1).max()
+    width = np.linalg.norm(inner[4] - inner[0])
+    if apart > _CLOSED * width:
+        return mesh
+    hidden = np.isin(model.vertex_regions, numbers)
+    # And the far end of the mouth, which reaches below the chin of narrow heads.
+    far = np.linalg.norm(mesh.vertices - inner.mean(axis=0), axis=1) > 0.75 * width
+    hidden |= far & (model.vertex_regions == model.region_names.index("mouth_inside"))
+    behind = hidden[mesh.triangles].any(axis=1)
+    corners = mesh.texture_triangles
+    return dataclasses.replace(
+        mesh,
+        triangles=mesh.triangles[~behind],
+        texture_triangles=None if corners is None else corners[~behind],
+    )
 
 
 def textured_mesh(
@@ -59,16 +96,20 @@ def textured_mesh(
     # The skin keeps its place at the top; v counts from the bottom.
     coordinates = model.texture_coordinates.astype(np.float64)
     coordinates[:, 1] = 1 - (1 - coordinates[:, 1]) * height / total
-    corners = model.texture_triangles.copy()
+    # What closes the neck has the colours of its edge.
+    places = np.zeros(model.vertex_count, np.int32)
+    places[model.triangles.reshape(-1)] = model.texture_triangles.reshape(-1)
+    triangles = model.full_triangles
+    corners = np.concatenate([model.texture_triangles, places[model.triangles_mouth]])
     regions = model.vertex_regions
     # Shared vertices belong to the skin: a triangle is of its least skin-like corner.
-    of_triangle = regions[model.triangles].max(axis=1)
+    of_triangle = regions[triangles].max(axis=1)
     added, count = [], len(coordinates)
     for number, name in enumerate(model.region_names):
         members = of_triangle == number
         if name == "head_skin" or not members.any():
             continue
-        vertices, inverse = np.unique(model.triangles[members], return_inverse=True)
+        vertices, inverse = np.unique(triangles[members], return_inverse=True)
         strip = 0 if name in _EYES else number + 1
         v = 1 - (height + (strip + 0.5) * _STRIP) / total
         u = np.full(len(vertices), 0.5)
@@ -78,12 +119,13 @@ def textured_mesh(
         added.append(np.stack([u, np.full(len(vertices), v)], axis=1))
         corners[members] = inverse.reshape(-1, 3) + count
         count += len(vertices)
-    return Mesh(
+    mesh = Mesh(
         vertices=model.vertices(shape_coefficients, expression_coefficients),
-        triangles=model.triangles,
+        triangles=triangles,
         texture_coordinates=np.concatenate([coordinates, *added]),
         texture_triangles=corners,
         texture=picture,
         name=model.name,
         unit=model.unit,
     )
+    return without_teeth_behind_closed_lips(model, mesh)
