@@ -1,9 +1,9 @@
 """Grid, neutral shape, landmarks and chart of the built-in face.
 
-The face is a height field over a grid of R rows (top to bottom) and C columns
-(subject's right to left); vertex r * C + c.  Lengths here are millimetres, axes as in
-`morphable.model`; its size and frame are those of the Basel Face Model (BFM2009), so
-that pose scales made for BFM keep working.
+The face is a surface (`builtin.surface`) over a grid of R rows (top to bottom) and C
+columns (subject's right to left); vertex r * C + c.  Lengths here are millimetres,
+axes as in `morphable.model`; its size and frame are those of the Basel Face Model
+(BFM2009), so that pose scales made for BFM keep working.
 """
 
 import dataclasses
