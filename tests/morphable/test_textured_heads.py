@@ -24,30 +24,35 @@ def region_of(model, triangles, names):
     return np.isin(model.vertex_regions, numbers)[triangles].any(axis=1)
 
 
-def test_the_neck_is_closed(model, skin):
+def lowest_rings(model, triangles):
+    """Open edges of the skin's triangles below the mouth."""
     is_skin = model.vertex_regions == model.region_names.index("head_skin")
+    rings = topology.boundary_rings(triangles[is_skin[triangles].all(axis=1)])
+    return [ring for ring in rings if model.neutral[ring, 1].mean() < -7]
 
-    def lowest_rings(triangles):
-        rings = topology.boundary_rings(triangles[is_skin[triangles].all(axis=1)])
-        return [ring for ring in rings if model.mean[ring, 1].mean() < -7]
 
-    (ring,) = lowest_rings(model.triangles)
-    assert len(model.triangles_mouth) == len(ring) - 2
-    assert not lowest_rings(model.full_triangles)
-    # What closes it looks down, and is in meshes with and without a skin.
-    corner = model.mean[model.triangles_mouth].astype(np.float64)
+@pytest.mark.parametrize("with_skin", [False, True])
+def test_the_neck_is_closed(model, skin, with_skin):
+    shown = model.opaque_part
+    (ring,) = lowest_rings(shown, shown.triangles)
+    if with_skin:
+        mesh = textured_heads.textured_mesh(model, skin)
+    else:
+        mesh = textured_heads.finished(shown, shown.mesh())
+    assert not lowest_rings(shown, mesh.triangles)
+    added = mesh.triangles[-(len(ring) - 2) :]
+    assert np.isin(added, ring).all()
+    # It looks down and has the colours of its edge.
+    corner = mesh.vertices[added].astype(np.float64)
     area = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
     assert area[:, 1].sum() < 0
-    shown = model.opaque_part
-    for mesh in (shown.mesh(), textured_heads.textured_mesh(model, skin)):
-        known = {tuple(sorted(row)) for row in mesh.triangles.tolist()}
-        wanted = {tuple(sorted(row)) for row in shown.triangles_mouth.tolist()}
-        assert wanted <= known
-    # Its colours are those of its edge.
-    corners = mesh.texture_triangles[
-        [tuple(sorted(row)) in wanted for row in mesh.triangles.tolist()]
+    places = {tuple(row) for row in mesh.texture_coordinates[
+        mesh.texture_triangles[-len(added):]].reshape(-1, 2).tolist()}  # fmt: skip
+    of_skin = mesh.texture_triangles[: -len(added)][
+        np.isin(mesh.triangles[: -len(added)], ring).any(axis=1)
     ]
-    assert mesh.texture_coordinates[corners, 1].min() > 8 * 11 / (748 + 8 * 11)
+    known = mesh.texture_coordinates[of_skin].reshape(-1, 2).tolist()
+    assert places <= {tuple(row) for row in known}
 
 
 def test_teeth_are_seen_only_between_open_lips(model, skin):
@@ -56,9 +61,7 @@ def test_teeth_are_seen_only_between_open_lips(model, skin):
     for expression, seen in (("neutral", False), ("surprise", True)):
         coefficients = expressions.parse_expression(model, expression)
         textured = textured_heads.textured_mesh(model, skin, None, coefficients)
-        plain = textured_heads.without_teeth_behind_closed_lips(
-            shown, shown.mesh(None, coefficients)
-        )
+        plain = textured_heads.finished(shown, shown.mesh(None, coefficients))
         for mesh in (textured, plain):
             assert region_of(shown, mesh.triangles, teeth).any() == seen
             assert len(mesh.triangles) == len(mesh.texture_triangles)
@@ -69,6 +72,7 @@ def test_teeth_are_seen_only_between_open_lips(model, skin):
 def test_other_faces_stay_as_they_are(skin):
     face = builtin.build("tiny")
     mesh = face.mesh()
-    assert textured_heads.without_teeth_behind_closed_lips(face, mesh) is mesh
+    assert textured_heads.finished(face, mesh) is mesh
+    assert textured_heads.with_closed_neck(face, mesh) is mesh
     with pytest.raises(InputError, match="not the MakeHuman head"):
         textured_heads.textured_mesh(face, skin)

@@ -105,7 +105,7 @@ def test_what_lies_beyond_the_rim_does_not_reach_the_mesh(radius):
     reach = np.abs(mesh.vertices[:, :2] - 0.5).max()
     limit = np.abs(np.argwhere(trusted) / 31.0 - 0.5).max()
     assert limit - 2 / 31 < reach <= limit + 1e-6
-    assert len(np.unique(mesh.triangles)) == len(mesh.vertices)
+    assert len(mesh.vertices) == 32**2 and len(mesh.triangles) < 2 * 31**2
     # The faithful way has all of it.
     whole = pipeline.mesh(spoilt, clean_rim=False)
     assert whole.vertices.max() > 10 and len(whole.triangles) == 2 * 31**2

@@ -168,8 +168,13 @@ def _skin(model: MorphableModel, choice: str | None) -> np.ndarray | None:
     return makehuman.load_skin(choice)
 
 
-def _face(model: MorphableModel, options) -> tuple[Mesh, np.ndarray]:
-    """The mesh that the options describe, and its identity coefficients."""
+def _face(
+    model: MorphableModel, options, finish=textured_heads.finished
+) -> tuple[Mesh, np.ndarray]:
+    """The mesh that the options describe, and its identity coefficients.
+
+    Meshes without a skin picture go through `finish(model, mesh)`.
+    """
     shape = np.zeros(model.shape_count, np.float32)
     texture = None
     if options.seed is not None:
@@ -182,7 +187,7 @@ def _face(model: MorphableModel, options) -> tuple[Mesh, np.ndarray]:
         return textured_heads.textured_mesh(model, skin, shape, expression), shape
     visible = io.opaque_part(model)
     mesh = visible.mesh(shape, expression, texture)
-    return textured_heads.without_teeth_behind_closed_lips(visible, mesh), shape
+    return finish(visible, mesh), shape
 
 
 def _read_mesh(options) -> tuple[Mesh, dict[str, np.ndarray]] | None:
@@ -255,7 +260,8 @@ def _convert(options) -> None:
     model = io.load(options.model)
     if layout is None:
         if suffix in mesh_files.SUFFIXES:
-            mesh = io.opaque_part(model).mesh()
+            visible = io.opaque_part(model)
+            mesh = textured_heads.finished(visible, visible.mesh())
             mesh_files.write_mesh(output, mesh, options.unit)
             print(f"Wrote {output}")
             return
@@ -288,7 +294,7 @@ def _sample(options) -> None:
     for number in range(options.count):
         path = options.output / f"face{number:04d}.{options.format}"
         face = visible.mesh(shape[number], expression[number], texture[number])
-        face = textured_heads.without_teeth_behind_closed_lips(visible, face)
+        face = textured_heads.finished(visible, face)
         mesh_files.write_mesh(path, face, options.unit)
     coefficients = options.output / "coefficients.npz"
     files.write_npz(coefficients, shape=shape, expression=expression, texture=texture)
@@ -389,7 +395,8 @@ def _view(options) -> None:
         print(f"Wrote {options.output}")
         return
     model = io.load(options.model)
-    mesh, _ = _face(model, options)
+    # Sliders may open the mouth: the teeth stay.
+    mesh, _ = _face(model, options, textured_heads.with_closed_neck)
     visible = io.opaque_part(model)
     morph_targets = {}
     names = visible.expression_names or [

@@ -46,7 +46,7 @@ class MorphableModel:
       texture_mean: float32 [n, 3] RGB in 0..255, or None.
       texture_basis: float32 [n, 3, kt], in the unit of the colours.
       texture_deviations: float32 [kt].
-      triangles_mouth: int32 [q, 3], fill holes of `triangles`: the mouth, or the neck.
+      triangles_mouth: int32 [q, 3], fill the mouth hole of `triangles`.
       landmarks68: int32 [68] vertex numbers in iBUG order, or None.
       texture_coordinates: float32 [u, 2], u right and v up in 0..1, or None.
       texture_triangles: int32 [m, 3] into `texture_coordinates`; None means u == n

