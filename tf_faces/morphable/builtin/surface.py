@@ -110,7 +110,9 @@ def _ear(theta: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
     hollow = -4.5 * gaussian(across, up, 1.0, -5.0, 4.0, 8.0)
     scapha = -2.0 * np.exp(-0.5 * ((radius - 0.6) / 0.1) ** 2) * upper * behind
     beside = smooth_step((np.abs(np.rad2deg(theta)) - 70.0) / 10.0)
-    return (flap + helix + hollow + scapha) * inside * beside
+    # Few columns hold no fold as deep.
+    scale = min(1.0, theta.shape[1] / 97)
+    return scale * (flap + helix + hollow + scapha) * inside * beside
 
 
 def lid_edges(side: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -124,6 +124,12 @@ def grid_dictionary(resolution: int) -> UvDictionary:
     )
 
 
+def is_grid(dictionary: UvDictionary) -> bool:
+    """Whether every pixel is a vertex, as in `grid_dictionary`: no chart, no rim."""
+    pixels = grid_dictionary(dictionary.resolution).tcoords_pixel_scaled
+    return np.array_equal(dictionary.tcoords_pixel_scaled, pixels)
+
+
 def fitted_dictionary(dictionary: UvDictionary, resolution: int) -> UvDictionary:
     """The same chart for maps of another resolution."""
     if dictionary.resolution == resolution:

@@ -345,7 +345,7 @@ class TbganPipeline:
             original does.
           clean_rim: cut the mesh where its maps can be trusted (`maps.clean_chart`);
             False takes the whole chart, as the original does; None cuts if the shape
-            is smoothed and looked up between pixels.
+            is smoothed and looked up between pixels, unless every pixel is a vertex.
           name: of the mesh.
         """
         if self.dictionary is None or self.channels < 6:
@@ -357,7 +357,11 @@ class TbganPipeline:
         if smoothing is None:
             smoothing = self.smoothing
         dictionary = self.dictionary
-        if clean_rim or (clean_rim is None and bilinear and smoothing > 0):
+        if clean_rim is None:
+            clean_rim = (
+                bilinear and smoothing > 0 and not tbgan_maps.is_grid(dictionary)
+            )
+        if clean_rim:
             if self._clean is None:
                 self._clean = tbgan_maps.clean_chart(dictionary)
             maps, dictionary = self._clean.fill(maps), self._clean.dictionary
