@@ -24,9 +24,15 @@ _ALWAYS = ("numpy", "scipy", "tensorflow", "keras", "PIL.Image", "h5py", "hypoth
 
 def warm_up(modules: Sequence[str]) -> None:
     """Imports what takes long, and nothing of the tree."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    given = os.environ.get("TF_CPP_MIN_LOG_LEVEL")
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     for name in (*_ALWAYS, *modules):
         importlib.import_module(name)
+    # Tests look at what processes of their own print.
+    if given is None:
+        del os.environ["TF_CPP_MIN_LOG_LEVEL"]
+    else:
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = given
 
 
 @dataclasses.dataclass(frozen=True)
