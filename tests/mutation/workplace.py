@@ -143,7 +143,7 @@ class Workplace:
             outcome = self._run(
                 [record.test for record in chosen],
                 processor_limit=60 + 5 * seconds,
-                wall_limit=240 + 30 * seconds,
+                wall_limit=120 + 15 * seconds,
                 arguments=("-x",),
             )
         return outcome, len(chosen)
