@@ -22,7 +22,7 @@ import pytest
 _ALWAYS = ("numpy", "scipy", "tensorflow", "keras", "PIL.Image", "h5py", "hypothesis")
 
 # Bytes of addresses; TensorFlow asks for several times what it uses.
-_ADDRESSES = 14 << 30
+_ADDRESSES = 8 << 30
 
 
 def warm_up(modules: Sequence[str]) -> None:
