@@ -158,6 +158,14 @@ def test_objects_beside_numbers(tmp_path, number):
     assert "x" in matlab_files.names(path)
 
 
+def test_empty_variables_are_passed_over(tmp_path):
+    path = tmp_path / "a.mat"
+    empty = element("<", 14, b"")
+    path.write_bytes(handmade()[:128] + empty + handmade()[128:] + empty)
+    assert set(matlab_files.load(path)) == {"x"}
+    assert set(matlab_files.names(path)) == {"x"}
+
+
 def test_what_is_left_out_of_structs_is_none(tmp_path):
     path = tmp_path / "a.mat"
     inner = {"sparse": scipy.sparse.eye(3, format="csc"), "x": np.ones(2)}

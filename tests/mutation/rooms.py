@@ -40,7 +40,7 @@ _SCIENCE = ("scipy.io", "scipy.ndimage", "scipy.sparse.linalg", "scipy.spatial")
 ROOMS = {
     "core": Room(
         ("core/*.py",),
-        ("core", "golden/coarse_fine/test_model_files.py",
+        ("core", "configs", "golden/coarse_fine/test_model_files.py",
          "golden/tbgan/test_run_folder.py"),
     ),
     "configs": Room(("configs/*.py",), ("configs",)),

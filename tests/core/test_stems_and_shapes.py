@@ -1,0 +1,64 @@
+"""How shared code finds the systems, and how shapes are checked."""
+
+import numpy as np
+import pytest
+
+from tf_faces.core import shapes, stems
+from tf_faces.core.errors import InputError
+
+
+def test_modules_of_a_system():
+    assert stems.stage("configs", "tbgan").__name__ == "tf_faces.configs.tbgan"
+    assert (
+        stems.stage("apps", "face_manifold", "export").__name__
+        == "tf_faces.apps.face_manifold.export"
+    )
+    with pytest.raises(InputError, match="found 'none', expected one of tbgan, face_m"):
+        stems.stage("configs", "none")
+    with pytest.raises(ImportError):
+        stems.stage("configs", "tbgan", "nothing")
+
+
+def test_which_systems_have_a_module():
+    assert stems.with_stage("configs") == stems.STEMS
+    assert stems.with_stage("apps", "dataset_tool") == ("tbgan",)
+    assert stems.with_stage("losses") == ()
+    assert stems.with_stage("nowhere") == ()
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((5, 3), ["V", 3]), ((3,), [None]), ((5, 3), [None, 3]),
+        ((5, 3), [5, 3]), ((), []),
+        ((3,), ["...", 3]), ((2, 5, 3), ["...", 3]), ((2, 4, 5, 3), ["...", 5, 3]),
+    ],
+)  # fmt: skip
+def test_shapes_that_fit(shape, expected):
+    shapes.check_shape(np.zeros(shape), expected, "values")
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected", "listed"),
+    [
+        ((5, 3), ["V", 4], "V, 4"), ((5,), ["V", 3], "V, 3"),
+        ((5, 3, 1), ["V", 3], "V, 3"), ((), ["...", 3], "..., 3"),
+        ((3,), ["...", 5, 3], "..., 5, 3"), ((2, 4, 3), ["...", 5, 3], "..., 5, 3"),
+        ((5, 2), [None, 3], "any, 3"),
+    ],
+)  # fmt: skip
+def test_shapes_that_do_not(shape, expected, listed):
+    with pytest.raises(InputError) as caught:
+        shapes.check_shape(np.zeros(shape), expected, "values")
+    assert str(caught.value) == (
+        f"values must have shape [{listed}]. Received: shape={shape}"
+    )
+
+
+def test_unknown_sizes_pass():
+    class Tensor:
+        shape = (None, 3)
+
+    shapes.check_shape(Tensor(), [5, 3], "values")
+    with pytest.raises(InputError):
+        shapes.check_shape(Tensor(), [5, 4], "values")
