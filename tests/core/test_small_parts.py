@@ -1,9 +1,9 @@
-"""How shared code finds the systems, and how shapes are checked."""
+"""How shared code finds the systems, and how shapes and units are checked."""
 
 import numpy as np
 import pytest
 
-from tf_faces.core import shapes, stems
+from tf_faces.core import shapes, stems, units
 from tf_faces.core.errors import InputError
 
 
@@ -62,3 +62,11 @@ def test_unknown_sizes_pass():
     shapes.check_shape(Tensor(), [5, 3], "values")
     with pytest.raises(InputError):
         shapes.check_shape(Tensor(), [5, 4], "values")
+
+
+def test_units():
+    assert units.factor("m", "mm") == 1000 and units.factor("um", "dm") == 1e-5
+    assert units.factor("cm", "cm") == 1
+    for pair in (("inch", "mm"), ("mm", "inch")):
+        with pytest.raises(InputError, match="unit must be one of .* Received: 'inch'"):
+            units.factor(*pair)
