@@ -7,7 +7,7 @@ import json
 import os
 import pathlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tests.mutation import children, watching
 from tests.mutation.children import Outcome
@@ -32,7 +32,12 @@ class Workplace:
     """
 
     def __init__(
-        self, tree: pathlib.Path, room: Room, folder: pathlib.Path, budget: float
+        self,
+        tree: pathlib.Path,
+        room: Room,
+        folder: pathlib.Path,
+        budget: float,
+        without: Sequence[str] = (),
     ):
         """Copies `tree` into `folder` and runs the room's tests once.
 
@@ -42,8 +47,10 @@ class Workplace:
           folder: an empty or former one; files of tests that are as they were when it
             was used are not run again.
           budget: seconds of the processor that the tests of one mistake may take.
+          without: files of tests with one of these texts in their names are left out.
         """
         self.room = room
+        self.without = tuple(without)
         self.budget = budget
         self.folder = folder
         self.root = folder / "tree"
@@ -57,7 +64,11 @@ class Workplace:
             shared.symlink_to((tree.parent / "shared").resolve())
         self.records = self._watched(tree)
         # Compiles modules and tests for all runs that follow.
-        self._run(None, arguments=("--collect-only",), write_bytecode=True)
+        self._run(
+            [record.test for record in self.records],
+            arguments=("--collect-only",),
+            write_bytecode=True,
+        )
 
     def _paths(self) -> list[str]:
         wanted = [f"tests/{name}" for name in self.room.tests]
@@ -65,7 +76,7 @@ class Workplace:
 
     def _run(self, tests, **options) -> Outcome:
         paths = self._paths()
-        if tests is not None:
+        if tests:
             paths = sorted({test.partition("::")[0] for test in tests})
         return children.run_tests(self.root, self._scratch, paths, tests, **options)
 
@@ -75,6 +86,8 @@ class Workplace:
         for name in self._paths():
             path = self.root / name
             for file in sorted(path.rglob("test_*.py")) if path.is_dir() else [path]:
+                if any(text in file.name for text in self.without):
+                    continue
                 digest = hashlib.sha256(file.read_bytes()).hexdigest()
                 found[file.relative_to(self.root).as_posix()] = digest
         return found
