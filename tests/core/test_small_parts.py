@@ -13,16 +13,17 @@ def test_modules_of_a_system():
         stems.stage("apps", "face_manifold", "export").__name__
         == "tf_faces.apps.face_manifold.export"
     )
-    with pytest.raises(InputError, match="found 'none', expected one of tbgan, face_m"):
+    with pytest.raises(InputError, match="found 'none', expected one of tbgan, "):
         stems.stage("configs", "none")
     with pytest.raises(ImportError):
         stems.stage("configs", "tbgan", "nothing")
 
 
-def test_which_systems_have_a_module():
-    assert stems.with_stage("configs") == stems.STEMS
+def test_which_systems_have_a_module(monkeypatch):
+    monkeypatch.setattr(stems, "STEMS", ("face_manifold", "tbgan", "none"))
+    assert stems.with_stage("configs") == ("face_manifold", "tbgan")
     assert stems.with_stage("apps", "dataset_tool") == ("tbgan",)
-    assert stems.with_stage("losses") == ()
+    assert stems.with_stage("ops") == ()
     assert stems.with_stage("nowhere") == ()
 
 
