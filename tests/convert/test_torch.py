@@ -99,6 +99,10 @@ def test_state_dict_inside_a_checkpoint(tmp_path):
         (0, (1 << 20, 1 << 20), (0, 0), 4),  # Inflates.
         (0, (2, 2), (1,), 4),
         (0, (2,), ("a",), 4),
+        (1, (2, 2), (-3, 4), 8),  # Its first and last elements are inside.
+        (0, (-2, -2), (1, 1), 8),
+        (0.0, (2,), (1,), 4),
+        (True, (2,), (1,), 4),
     ],
 )
 def test_tensors_stay_inside_their_storage(tmp_path, offset, size, stride, count):

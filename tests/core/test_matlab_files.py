@@ -158,6 +158,14 @@ def test_objects_beside_numbers(tmp_path, number):
     assert "x" in matlab_files.names(path)
 
 
+def test_empty_variables_are_passed_over(tmp_path):
+    path = tmp_path / "a.mat"
+    empty = element("<", 14, b"")
+    path.write_bytes(handmade()[:128] + empty + handmade()[128:] + empty)
+    assert set(matlab_files.load(path)) == {"x"}
+    assert set(matlab_files.names(path)) == {"x"}
+
+
 def test_what_is_left_out_of_structs_is_none(tmp_path):
     path = tmp_path / "a.mat"
     inner = {"sparse": scipy.sparse.eye(3, format="csc"), "x": np.ones(2)}
@@ -181,6 +189,44 @@ def test_impossible_variables(tmp_path, options):
     path = tmp_path / "a.mat"
     path.write_bytes(handmade(**options))
     with pytest.raises(FormatError, match="a.mat"):
+        matlab_files.load(path)
+
+
+def struct_variable(length, kind, letters, count):
+    """A struct x of `count` values whose field names are stored as given."""
+    body = element("<", 6, struct.pack("<II", 2, 0))
+    body += element("<", 5, struct.pack("<2i", 1, 1)) + element("<", 1, b"x")
+    body += element("<", 5, struct.pack("<i", length)) + element("<", kind, letters)
+    body += handmade(name=b"")[128:] * count
+    return handmade()[:128] + element("<", 14, body)
+
+
+@pytest.mark.parametrize("kind", [1, 2])
+def test_field_names_of_other_writers(tmp_path, kind):
+    path = tmp_path / "a.mat"
+    path.write_bytes(struct_variable(4, kind, b"a\0\0\0bc\0\0", 2))
+    found = matlab_files.load(path)["x"][0, 0]
+    assert found.dtype.names == ("a", "bc")
+    assert found["bc"].tolist() == [[0, 2], [1, 3]]
+    path.write_bytes(struct_variable(64, kind, b"n" * 64, 1))
+    assert matlab_files.load(path)["x"].dtype.names == ("n" * 64,)
+
+
+@pytest.mark.parametrize(
+    ("variable", "message"),
+    [
+        ((4, 3, b"a\0\0\0b\0\0\0", 2), "broken field names"),
+        ((4, 1, b"a\0\0\0b\0\0", 2), "broken field names"),
+        ((4, 1, b"a\0\0\0a\0\0\0", 2), "fields of no or the same name"),
+        ((4, 1, b"a\0\0\0\0\0\0\0", 2), "fields of no or the same name"),
+        ((0, 1, b"a\0\0\0", 1), "without field names"),
+        ((65, 1, b"n" * 65, 1), "without field names"),
+    ],
+)
+def test_field_names_that_are_none(tmp_path, variable, message):
+    path = tmp_path / "a.mat"
+    path.write_bytes(struct_variable(*variable))
+    with pytest.raises(FormatError, match=f"a.mat.*{message}"):
         matlab_files.load(path)
 
 

@@ -161,6 +161,26 @@ def test_errors_are_shown_and_later_lines_left_alone(pretended):
     assert done.stderr == SHOWN + "I0000 00:00:1795.5 7 later.cc:1] shown\n"
 
 
+@pytest.mark.parametrize("has_gpu", [True, False])
+def test_that_there_is_no_driver_is_told_where_there_is_a_gpu(pretended, has_gpu):
+    program = "from tf_faces.core import machine\n"
+    program += f"machine.sees_nvidia_gpu = lambda: {has_gpu}\n" + PRETENDED_IMPORT
+    done = run(program, pretended(f"os.write(2, {NO_DRIVER!r})\n{CONFIG}"))
+    told = NO_DRIVER.decode() if has_gpu else ""
+    assert done.stderr == SHOWN + told + "I0000 00:00:1795.5 7 later.cc:1] shown\n"
+
+
+@pytest.mark.parametrize("options", [[], ["without_gpu"]])
+def test_the_filter_as_a_program(options):
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", tensorflow_log_filter.__file__, "2", *options],
+        input=b"W" + LINE + NO_DRIVER + b"".join(OTHERS),
+        capture_output=True,
+    )
+    told = b"" if options else NO_DRIVER
+    assert (done.stdout, done.stderr) == (told + b"".join(OTHERS), b"")
+
+
 def test_who_asks_for_everything_gets_it(pretended):
     done = run(PRETENDED_IMPORT, pretended(CONFIG), TF_CPP_MIN_LOG_LEVEL="0")
     assert done.stderr.startswith((b"I" + LINE).decode() + SHOWN)

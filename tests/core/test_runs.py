@@ -43,6 +43,45 @@ def test_locating(tmp_path):
         locate(tmp_path, "nowhere")
 
 
+def test_the_newest_run_that_can_be_used(tmp_path):
+    models = {"002-a": "a", "010-b": "b", "011-a": "a", "012-none": None, "9-a": "a"}
+    for name, model in models.items():
+        (tmp_path / name).mkdir()
+        if model:
+            runs.RunFolder(tmp_path / name).write_config({"model": model})
+    (tmp_path / "013-a").touch()
+    (tmp_path / "latest-a").mkdir()
+    asked = []
+
+    def is_usable(model, path):
+        asked.append((model, path.name))
+        return path.name != "011-a"
+
+    run, passed = runs.newest_usable(tmp_path, ("a",), is_usable)
+    assert run.path.name == "9-a"
+    assert passed == [
+        f"{tmp_path / '012-none'} is a run of an unknown system",
+        f"{tmp_path / '011-a'} holds no weights yet",
+        f"{tmp_path / '010-b'} is a run of b",
+    ]
+    assert asked == [("a", "011-a"), ("a", "9-a")]
+    both, passed = runs.newest_usable(tmp_path, ("a", "b"), is_usable)
+    assert both.path.name == "010-b" and len(passed) == 2
+
+
+def test_no_run_that_can_be_used(tmp_path):
+    with pytest.raises(InputError, match="found no run of a or b with weights; tf-fa"):
+        runs.newest_usable(tmp_path / "absent", ("a", "b"), lambda *_: True)
+    for _ in range(7):
+        run = runs.RunFolder.create(tmp_path, "x")
+        run.write_config({"model": "a"})
+    with pytest.raises(InputError) as caught:
+        runs.newest_usable(tmp_path, ("a",), lambda *_: False)
+    # The five newest are named.
+    assert str(caught.value).count("holds no weights yet") == 5
+    assert "006-x" in str(caught.value) and "001-x" not in str(caught.value)
+
+
 def test_a_second_process_is_refused(tmp_path):
     run = runs.RunFolder.create(tmp_path, "a")
     program = (

@@ -160,6 +160,7 @@ def test_model_card(tmp_path):
     assert signature["outputs"]["shape"]["shape"] == [None, 32, 32, 3]
     assert card["signatures"]["generate"]["inputs"]["seed"]["dtype"] == "int64"
     assert card["config"]["fmap_max"] == 4 and card["level_of_detail"] == 0.25
+    assert card["value_range"] == [-1.0, 1.0] and card["system"] == "tbgan"
     assert not (path / "assets.extra" / warmup.FILE_NAME).exists()
 
 

@@ -68,6 +68,8 @@ def test_remap_rounds_half_to_even_and_to_opencv_steps():
     position = np.array([[1.01, 1.0]])
     assert warping.remap(image, position)[0, 0] == pytest.approx(1.01)
     assert warping.remap(image, position, faithful=True)[0, 0] == 1.0
+    turned = warping.remap(image.swapaxes(0, 1), position[:, ::-1], faithful=True)
+    assert turned[0, 0] == 1.0
     with pytest.raises(InputError, match="interpolation must be"):
         warping.remap(image, position, "cubic")
 
@@ -105,6 +107,14 @@ def test_crop_and_back(x, y, size, seed):
     there = cropping.positions_to_crop(positions, crop.matrix)
     np.testing.assert_allclose(crop.to_image(there), positions, atol=1e-6)
     assert there[0, 0, 2] == pytest.approx(positions[0, 0, 2] * 63 / size)
+
+
+def test_depth_of_a_mirroring_crop_keeps_its_sign():
+    mirror = np.array([[-2.0, 0.0, 9.0], [0.0, 2.0, 0.0], [0.0, 0.0, 1.0]])
+    there = cropping.positions_to_crop([[1.0, 2.0, 3.0]], mirror)
+    np.testing.assert_allclose(there, [[7.0, 4.0, 6.0]])
+    back = cropping.positions_to_image(there, mirror)
+    np.testing.assert_allclose(back, [[1.0, 2.0, 3.0]])
 
 
 def test_boxes():

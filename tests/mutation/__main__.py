@@ -30,6 +30,13 @@ def _arguments(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="of the random choice")
     parser.add_argument("--only", default="", help="text in the names of files")
     parser.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="leave out files of tests with this in their names",
+    )
+    parser.add_argument(
         "--budget",
         type=float,
         default=40.0,
@@ -95,7 +102,7 @@ def _try_room(name: str, folder: pathlib.Path, options: argparse.Namespace) -> N
             waiting.append((key, mutation))
     if not waiting:
         return
-    place = Workplace(TREE, ROOMS[name], folder, options.budget)
+    place = Workplace(TREE, ROOMS[name], folder, options.budget, options.without)
     for number, (key, mutation) in enumerate(waiting, 1):
         source = read(place.root, mutation.path)
         difference = mutation.difference(source)

@@ -21,12 +21,21 @@ import pytest
 
 _ALWAYS = ("numpy", "scipy", "tensorflow", "keras", "PIL.Image", "h5py", "hypothesis")
 
+# Bytes of addresses; TensorFlow asks for several times what it uses.
+_ADDRESSES = 8 << 30
+
 
 def warm_up(modules: Sequence[str]) -> None:
     """Imports what takes long, and nothing of the tree."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    given = os.environ.get("TF_CPP_MIN_LOG_LEVEL")
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     for name in (*_ALWAYS, *modules):
         importlib.import_module(name)
+    # Tests look at what processes of their own print.
+    if given is None:
+        del os.environ["TF_CPP_MIN_LOG_LEVEL"]
+    else:
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = given
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,6 +163,8 @@ def _run_here(root, scratch, paths, tests, processor_limit, make_plugin, after,
         used = time.process_time()
         limit = int(used + processor_limit) + 1
         resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
+        # A mistake in a size must not take the machine's memory.
+        resource.setrlimit(resource.RLIMIT_AS, (_ADDRESSES, _ADDRESSES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.chdir(root)
     here = str(pathlib.Path(__file__).resolve().parents[2])

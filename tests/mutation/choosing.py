@@ -76,7 +76,9 @@ def tests_for(
         (nearness(record), record.seconds, record.test, record) for record in records
     )
     # Tests that never enter the file count only where none does.
-    entered = [entry for entry in ordered if entry[0] < 2] or ordered
+    entered = [entry for entry in ordered if entry[0] < 2]
+    if not entered:
+        entered, budget = ordered, budget / 4  # With little hope.
     chosen, total = [], 0.0
     for _, seconds, _, record in entered:
         if chosen and total + seconds > budget:

@@ -213,6 +213,48 @@ def test_tests_that_run_the_line_come_first_and_the_budget_holds():
     assert chosen(4) == ["elsewhere"]
 
 
+def test_marked_files_that_run_by_themselves_tell_their_lines(tree, tmp_path):
+    numbers = watching.mark(tree, ["tf_faces/toy/sums.py"])
+    path = tree / "tf_faces/toy/sums.py"
+    path.write_text(path.read_text() + "\nprint(double(4))\n")
+    marks = tmp_path / "marks.txt"
+    process = subprocess.run(
+        [sys.executable, "-I", "-S", str(path)],
+        env={"STATEMENT_MARKS_FILE": str(marks), "STATEMENT_MARKS_PARENT": "0"},
+        capture_output=True,
+        text=True,
+    )
+    assert (process.stdout, process.stderr) == ("8\n", "")
+    seen = {numbers[int(number)] for number in marks.read_text().split()}
+    assert seen == {("tf_faces/toy/sums.py", line) for line in (2, 3)}
+
+
+def test_files_of_tests_are_run_again_when_they_change(tree, tmp_path):
+    def known():
+        process = subprocess.run(
+            [sys.executable, "-c", PLACE, str(tree), str(tmp_path / "work")],
+            cwd=tiny_training.ROOT,
+            capture_output=True,
+            text=True,
+        )
+        assert process.returncode == 0, process.stderr
+        *_, last = process.stdout.splitlines()
+        return json.loads(last), "failing without any mistake" in process.stdout
+
+    limits, double = "tests/toy/test_limits.py::test_limit", "test_sums.py::test_double"
+    assert known() == ([limits, f"tests/toy/{double}"], True)
+    path = tree / "tests/toy/test_limits.py"
+    path.write_text(path.read_text().replace("test_limit", "test_other_limit"))
+    found, said = known()
+    assert sorted(found) == [
+        "tests/toy/test_limits.py::test_other_limit",
+        f"tests/toy/{double}",
+    ]
+    assert not said
+    path.unlink()
+    assert known() == ([f"tests/toy/{double}"], False)
+
+
 def test_records_of_tests_on_disk(tmp_path):
     records = [TestRecord("tests/a.py::b[c]", 1.5, {"x.py": {3, 1}})]
     watching.save(records, tmp_path / "tests.jsonl")
@@ -274,6 +316,16 @@ def test_reasons_belong_to_mistakes_that_can_be_made():
         assert len(known) == len(lines)
         assert all(set(json.loads(line)) == {"key", "reason"} for line in lines)
 
+
+PLACE = """
+import json, pathlib, sys
+from tests.mutation.rooms import Room
+from tests.mutation.workplace import Workplace
+
+tree, folder = map(pathlib.Path, sys.argv[1:])
+place = Workplace(tree, Room(("toy/*.py",), ("toy",)), folder, 30.0)
+print(json.dumps([record.test for record in place.records]))
+"""
 
 PROGRAM = """
 import json, pathlib, sys

@@ -35,6 +35,16 @@ def _write():
 
 atexit.register(_write)
 '''
+# Programs that run by themselves cannot import the package.
+_TAKE_MARKS = """\
+try:
+    from tf_faces import statement_marks as _statement_marks
+except ImportError:
+    import importlib.util as _import_util
+    _specification = _import_util.spec_from_file_location("statement_marks", {!r})
+    _statement_marks = _import_util.module_from_spec(_specification)
+    _specification.loader.exec_module(_statement_marks)
+"""
 
 
 @dataclasses.dataclass
@@ -92,13 +102,12 @@ def mark(root: pathlib.Path, paths: Iterable[str]) -> dict[int, tuple[str, int]]
       {number: (file, line)}.
     """
     numbers: dict[int, tuple[str, int]] = {}
+    take_marks = _TAKE_MARKS.format(str(root / "tf_faces" / MARKS_MODULE))
     for path in paths:
         tree = ast.parse((root / path).read_bytes())
         _Marker(path, numbers).visit(tree)
         place = _first_free_place(tree)
-        tree.body[place:place] = ast.parse(
-            "from tf_faces import statement_marks as _statement_marks"
-        ).body
+        tree.body[place:place] = ast.parse(take_marks).body
         ast.fix_missing_locations(tree)
         (root / path).write_text(ast.unparse(tree), encoding="utf-8")
     (root / "tf_faces" / MARKS_MODULE).write_text(_MARKS_SOURCE, encoding="utf-8")

@@ -183,6 +183,18 @@ def test_half_precision_gradients_are_unscaled_in_single_precision():
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
+def test_a_step_outside_of_all_replicas_is_a_step_of_one():
+    optimizer, named = make()
+    twin, twins = make()
+    gradients = {"used/weight": tf.constant([1.0, -2.0, 0.5])}
+    twin.apply(gradients, 0.25)
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        assert tf.distribute.get_replica_context() is None
+        optimizer.apply(gradients, 0.25)
+    for name, variable in named.items():
+        np.testing.assert_array_equal(variable.numpy(), twins[name].numpy())
+
+
 class Network:
     """Two weights and a level of detail, as the moving average sees them."""
 

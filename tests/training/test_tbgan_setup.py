@@ -9,13 +9,16 @@ from tests.training import tiny_tbgan
 from tf_faces.core import configuration
 from tf_faces.core.errors import InputError
 from tf_faces.training import loop, tbgan
-from tf_faces.training.tbgan import builtin_data
+from tf_faces.training.tbgan import builtin_data, data_sets
 from tf_faces.training.tbgan import schedule as schedules
 from tf_faces.training.tbgan import system as systems
 
 
 def make_config(folder, *settings, **options):
-    """Returns a configuration on a record set that is not there."""
+    """Returns a configuration on a record set whose file is empty."""
+    records = folder / "faces"
+    records.mkdir(exist_ok=True)
+    (records / "faces-r02.tfrecords").touch()
     name = "dataset.tfrecord_dir=faces"
     return tiny_tbgan.make_config(folder, name, *settings, **options)
 
@@ -127,26 +130,32 @@ def test_phases_in_words():
 def test_record_sets_are_opened_as_configured(tmp_path, monkeypatch):
     given = []
 
+    class Opened:
+        dtype = np.dtype(np.uint8)
+        dynamic_range = (0.0, 127.5)
+
     def opened(directory, **options):
         given.append((directory, options))
-        return "set"
+        return Opened
 
-    monkeypatch.setattr(systems.data, "TfrecordDataset", opened)
+    monkeypatch.setattr(data_sets.data, "TfrecordDataset", opened)
     config = make_config(
-        tmp_path, "dataset.resolution=32",
+        tmp_path, "dataset.resolution=32", "dataset.dynamic_range=[0,255]",
         "dataset.max_label_size=5", "dataset.dtype=uint8", "dataset.shuffle_mb=7",
         "dataset.prefetch_mb=3", "random_seed=9",
     )  # fmt: skip
-    assert tbgan.open_dataset(config) == "set"
-    with config.unlocked():
-        config.dataset.resolution, config.dataset.dtype = 0, ""
+    assert tbgan.open_dataset(config) is Opened
+    assert config.dataset.dynamic_range == [0, 255]
+    config = make_config(tmp_path, "dataset.resolution=0")
     tbgan.open_dataset(config)
+    # What the configuration leaves open is the records' own.
+    assert config.dataset.dtype == "uint8"
+    assert repr(list(config.dataset.dynamic_range)) == "[0, 127.5]"
     (directory, first), (_, second) = given
     assert directory == tmp_path / "faces"
     assert first == {
         "resolution": 32, "max_label_size": 5, "dtype": "uint8",
-        "dynamic_range": config.dataset.dynamic_range, "shuffle_mb": 7,
-        "prefetch_mb": 3, "seed": 9,
+        "dynamic_range": [0, 255], "shuffle_mb": 7, "prefetch_mb": 3, "seed": 9,
     }  # fmt: skip
     assert second["resolution"] is None and second["dtype"] is None
 
@@ -159,7 +168,11 @@ def test_synthetic_sets_are_made_as_configured(tmp_path):
 
 
 def test_another_kind_of_data_is_refused(tmp_path):
-    config = make_config(tmp_path, "dataset.kind=video")
+    with pytest.raises(InputError, match="dataset.kind: found 'video', expected"):
+        make_config(tmp_path, "dataset.kind=video")
+    config = make_config(tmp_path)
+    with config.unlocked():
+        config.dataset.kind = "video"
     with pytest.raises(InputError, match="dataset.kind: found 'video', expected"):
         tbgan.open_dataset(config)
 
@@ -302,7 +315,7 @@ class Set:
 def made(monkeypatch):
     seeds = []
     monkeypatch.setattr(systems, "TbganSystem", Made)
-    monkeypatch.setattr(systems, "open_dataset", lambda config: Set())
+    monkeypatch.setattr(systems.data_sets, "open_dataset", lambda config: Set())
     monkeypatch.setattr(systems.seeding, "seed_everything", seeds.append)
     return seeds
 

@@ -168,6 +168,21 @@ def test_the_discriminator_step_leaves_the_generator_and_moves_the_average(fresh
     assert float(report["TrainX/learning_rate"]) == 0.125
 
 
+def test_reported_terms_are_means_over_the_samples(fresh):
+    generator, discriminator, _ = fresh
+    given = inputs()
+    terms = steps.discriminator_losses(
+        generator, discriminator, optimizer_of(discriminator, False),
+        given["reals"], given["labels"], given["latents"], given["mixing"], LEVEL,
+        steps.LossOptions(),
+    )  # fmt: skip
+    means = {tag: np.mean(value) for tag, value in terms.items() if tag != "loss"}
+    report = discriminator_step(fresh, optimizer_of(discriminator, False))
+    assert len(means) > 4
+    for tag, mean in means.items():
+        np.testing.assert_allclose(report[tag], mean, rtol=1e-5, err_msg=tag)
+
+
 def test_the_average_is_taken_by_the_originals_share_unless_said_otherwise(fresh):
     import inspect
 

@@ -271,8 +271,9 @@ def _assign(
     if ".".join(parents) in tables:
         if not leaf.isdigit():
             raise InputError(f"--config.{name}: found {leaf!r}, expected a resolution.")
-        with node.unlocked():
-            node[int(leaf)] = _number(text, name)
+        value = _number(text, name)
+        with node.unlocked(), node.ignore_type():
+            node[int(leaf)] = value
         return
     _require(node, leaf, name, name)
     if name in tables:
