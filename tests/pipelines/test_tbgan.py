@@ -93,7 +93,7 @@ def disc_pipeline(radius):
 def test_what_lies_beyond_the_rim_does_not_reach_the_mesh(radius):
     pipeline, disc = disc_pipeline(radius)
     trusted = disc.copy()
-    trusted[[0, -1]] = trusted[:, [0, -1]] = False
+    trusted[[0, 1, -2, -1]] = trusted[:, [0, 1, -2, -1]] = False
     row, column = np.mgrid[:32, :32] / 31.0
     maps = np.zeros((32, 32, 9), np.float32)
     maps[..., 3], maps[..., 4] = column, 1 - row
