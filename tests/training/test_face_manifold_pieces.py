@@ -543,7 +543,14 @@ def test_options_of_the_loop():
         config.total_rows = 1234
     options = training.loop_options(config)
     assert options == loop.Options(
-        1234, 1, 3, 5, "skip", 9, config.to_dict(), systems.FREE_ON_RESUME
+        1234,
+        1,
+        3,
+        5,
+        "skip",
+        9,
+        configuration=config.to_dict(),
+        free_configuration=systems.FREE_ON_RESUME,
     )
     assert set(systems.FREE_ON_RESUME) == {
         "desc", "data_dir", "result_dir", "devices", "train.snapshot_epochs",

@@ -187,7 +187,14 @@ def test_options_of_the_loop(tmp_path):
         "train.nonfinite_policy=restore", "train.restore_limit=5",
     )  # fmt: skip
     assert tbgan.loop_options(config) == loop.Options(
-        1235, 2, 3, 4, "restore", 5, config.to_dict(), systems.FREE_ON_RESUME
+        1235,
+        2,
+        3,
+        4,
+        "restore",
+        5,
+        configuration=config.to_dict(),
+        free_configuration=systems.FREE_ON_RESUME,
     )
 
 
