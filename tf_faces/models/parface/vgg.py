@@ -31,9 +31,7 @@ def _numbered() -> list[tuple[int, int]]:
 
 CONVOLUTIONS = tuple(number for number, filters in _numbered() if filters)
 # Outputs that may be compared.
-LAYERS = tuple(
-    number + 1 if filters else number for number, filters in _numbered()
-)
+LAYERS = tuple(number + 1 if filters else number for number, filters in _numbered())
 
 
 def require_layers(layers: Sequence[int]) -> None:
