@@ -41,14 +41,14 @@ class Face:
 
     Attributes:
       name: of the picture.
-      picture: its file, or its place in a tar.
+      picture: its file, its place in a tar, or itself.
       box: (left, top, right, bottom), extended; None where the set has none.
       landmarks: float32 [K, 2]; None where the set has none.
       landmarks_3d: float32 [K, 3]; None where the set has none.
     """
 
     name: str
-    picture: pathlib.Path | tars.Member
+    picture: pathlib.Path | tars.Member | np.ndarray
     box: np.ndarray | None = None
     landmarks: np.ndarray | None = None
     landmarks_3d: np.ndarray | None = None
@@ -61,7 +61,9 @@ class Face:
         """
         if isinstance(self.picture, pathlib.Path):
             return pictures.read(self.picture)
-        return self.picture.read()
+        if isinstance(self.picture, tars.Member):
+            return self.picture.read()
+        return self.picture
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,6 +164,7 @@ def open_set(
       InputError: for an unknown set, a missing file, or a part without faces.
       FormatError: for damaged annotations.
     """
+    # Imported here because the readers need the types above.
     from tf_faces.data.parface import set_readers
 
     if name not in set_readers.READERS:

@@ -3,7 +3,6 @@
 Reference: jilliam/ParFace, networks/archs.py.
 """
 
-import keras
 from keras import ops
 
 from tf_faces.models.parface.layers import (
@@ -14,7 +13,6 @@ from tf_faces.models.parface.layers import (
 )
 
 _SLOPE = 0.2
-_DROPPED = 0.2
 
 
 class LatentDiscriminator(Part):
@@ -25,6 +23,9 @@ class LatentDiscriminator(Part):
       width: units of the two hidden layers.
       seed: of the initial values.
     """
+
+    # Share of the units that dropout takes.
+    DROPPED = 0.2
 
     def __init__(
         self, latent_size: int = 99, width: int = 1000, seed: int = 0, path="D_z"
@@ -52,7 +53,7 @@ class LatentDiscriminator(Part):
         for number, layer in enumerate((self.lin1, self.lin2)):
             features = layer(features)
             if keep is not None:
-                features = features * keep[number] / (1.0 - _DROPPED)
+                features = features * keep[number] / (1.0 - self.DROPPED)
             features = ops.relu(features)
         return ops.sigmoid(self.lin3(features))
 
@@ -60,16 +61,6 @@ class LatentDiscriminator(Part):
     def width(self) -> int:
         """Units of a hidden layer."""
         return int(self.lin1.bias.shape[0])
-
-    def draw_kept(self, count, seeds):
-        """Draws `keep` for `call`: two arrays [count, width], from two seeds."""
-        return [
-            ops.cast(
-                keras.random.uniform((count, self.width), seed=seed) >= _DROPPED,
-                "float32",
-            )
-            for seed in seeds
-        ]
 
 
 class ImageDiscriminator(Part):

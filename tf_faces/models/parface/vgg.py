@@ -126,3 +126,20 @@ def _tensor(tensors, number, leaf, shape, source) -> np.ndarray:
     raise FormatError(
         f"{source}: lacks the tensor 'features.{number}.{leaf}' of torchvision's VGG19."
     )
+
+
+def random_features(layers: Sequence[int] = (8,), seed: int = 0) -> VGG19Features:
+    """VGG19 with random (He) weights: for experiments without torchvision's.
+
+    Its features tell textures apart but know nothing of faces.
+    """
+    tensors, inward = {}, 3
+    rng = np.random.default_rng(seed)
+    for number, filters in _numbered():
+        if filters:
+            drawn = rng.standard_normal((filters, inward, 3, 3), np.float32)
+            scale = np.float32(np.sqrt(2.0 / (9 * inward)))
+            tensors[f"features.{number}.weight"] = drawn * scale
+            tensors[f"features.{number}.bias"] = np.zeros(filters, np.float32)
+            inward = filters
+    return VGG19Features(tensors, layers, "random VGG19")
