@@ -54,3 +54,74 @@ def similarity_map(
 def similarity(first: np.ndarray, second: np.ndarray) -> float:
     """SSIM of two pictures of bytes: uniform 7x7 windows, mean over channels."""
     return float(similarity_map(first, second).mean())
+
+
+# --- at landmarks -------------------------------------------------------------------
+
+
+def _boxes(landmarks: np.ndarray, size: int):
+    """Slices of the boxes about landmarks, limited to the picture."""
+    half = (size // 16 - 1) // 2
+    for x, y in np.asarray(landmarks)[:, :2].astype(int):
+        # A landmark outside of the picture takes the nearest pixels within.
+        x, y = np.clip([x, y], 1 - half, size - 1 + half)
+        yield (
+            slice(max(y - half, 0), min(y + half, size)),
+            slice(max(x - half, 0), min(x + half, size)),
+        )
+
+
+def landmark_similarity(
+    first: np.ndarray, second: np.ndarray, landmarks: np.ndarray
+) -> np.ndarray:
+    """Mean SSIM in a box about each landmark: float64 [K].
+
+    Args:
+      first, second: uint8 [S, S, 3].
+      landmarks: [K, 2] in their pixels.
+    """
+    reach = _WINDOW // 2
+    frame = ((reach, reach), (reach, reach), (0, 0))
+    padded = [np.pad(picture, frame, mode="symmetric") for picture in (first, second)]
+    found = similarity_map(*padded).mean(axis=-1)
+    return np.array([found[box].mean() for box in _boxes(landmarks, len(first))])
+
+
+def landmark_correlation(
+    first: np.ndarray, second: np.ndarray, landmarks: np.ndarray
+) -> np.ndarray:
+    """Normalised cross-correlation in a box about each landmark: float64 [K].
+
+    Zero where one of the boxes is of one colour.
+    """
+    found = []
+    for box in _boxes(landmarks, len(first)):
+        x, y = (picture[box].astype(np.float64) for picture in (first, second))
+        x, y = x - x.mean(), y - y.mean()
+        length = np.sqrt((x * x).sum() * (y * y).sum())
+        found.append((x * y).sum() / length if length else 0.0)
+    return np.array(found)
+
+
+def landmark_reconstruction_error(
+    first: np.ndarray,
+    second: np.ndarray,
+    landmarks: np.ndarray,
+    faithful: bool = False,
+) -> float:
+    """Mean absolute difference, in grey levels, on discs about the landmarks.
+
+    Args:
+      first, second: uint8 [S, S, 3].
+      landmarks: [K, 2] in their pixels.
+      faithful: divide by three once more, a slip of the original.
+    """
+    size = len(first)
+    radius = int(0.05 * size)
+    row, column = np.mgrid[:size, :size]
+    mask = np.zeros((size, size), bool)
+    for x, y in np.asarray(landmarks)[:, :2].astype(int):
+        mask |= (column - x) ** 2 + (row - y) ** 2 <= radius * radius
+    difference = np.abs(first.astype(np.float64) - second).mean(axis=-1)
+    mean = float(difference[mask].mean()) if mask.any() else 0.0
+    return mean / 3 if faithful else mean

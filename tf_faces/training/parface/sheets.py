@@ -17,23 +17,21 @@ def reconstructions(images: np.ndarray, found: np.ndarray) -> np.ndarray:
     Args:
       images, found: uint8 [N, S, S, 3].
     """
-    tiles = []
-    for start in range(0, len(images), COLUMNS):
-        row = slice(start, start + COLUMNS)
-        tiles += [*images[row], *found[row]]
-    captions = []
-    for start in range(0, len(images), COLUMNS):
-        pairs = list(
-            zip(images[start : start + COLUMNS], found[start : start + COLUMNS],
-                strict=True)
-        )  # fmt: skip
-        captions += ["" for _ in pairs]
+    columns = min(COLUMNS, len(images))
+    missing = -len(images) % columns
+    blank = np.full((missing, *images.shape[1:]), 255, np.uint8)
+    tiles, captions = [], []
+    for start in range(0, len(images), columns):
+        row = slice(start, start + columns)
+        filler = blank if start + columns > len(images) else blank[:0]
+        tiles += [*images[row], *filler, *found[row], *filler]
+        captions += [""] * columns
         captions += [
             f"{np.abs(one.astype(float) - other).mean():.1f} / "
             f"{parface_pictures.similarity(one, other):.2f}"
-            for one, other in pairs
+            for one, other in zip(images[row], found[row], strict=True)
         ]
-    columns = min(COLUMNS, len(images))
+        captions += [""] * len(filler)
     return pictures.contact_sheet(tiles, columns, captions=captions, gap=2)
 
 
