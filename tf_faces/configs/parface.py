@@ -118,6 +118,7 @@ def base_config() -> ml_collections.ConfigDict:
             "devices": "auto",
             "deterministic": False,
             "xla": False,
+            "precision": "float32",
             # self_supervised, landmarks_2d or landmarks_3d.
             "stage": "self_supervised",
             # Weights to go on from: RUN/session/00050, an .npz, a snapshot of the

@@ -1,21 +1,17 @@
 """Landmarks of photographs with ParFace.
 
 Examples:
-  tf-faces parface evaluate --dataset palsy --root palsy --model RUN --ocular_norm bb \\
+  python tools/parface.py evaluate --dataset palsy --root palsy --model RUN --ocular_norm bb \\
       --eval_3d --output evaluation
       the original's lines, with tables and the cumulative curve in a folder
-  tf-faces parface evaluate --predictions found.npz --ocular_norm outer
+  python tools/parface.py evaluate --predictions found.npz --ocular_norm outer
       the same of stored predictions: arrays `truth` and `landmarks` [N, K, 2 or 3]
-  tf-faces parface demo_2d photographs --model RUN --output shown
+  python tools/parface.py demo_2d photographs --model RUN --output shown
       pictures of landmarks, reconstructions and heat maps; demo_3d with depths
-  tf-faces parface annotate photographs --model RUN
+  python tools/parface.py annotate photographs --model RUN
       writes a .pts file beside every picture
-  tf-faces parface asymmetry frames --output report
+  python tools/parface.py asymmetry frames --output report
       left against right, from .pts files beside the pictures, or with --model
-  tf-faces parface train --preset inversion -r results/001-.../session/00100 \\
-      --update_D_freq 1 --dataset_train celeba ffhq
-      train under the original's options; as tf-faces train --model=parface with
-      --config.NAME=VALUE
 """
 
 import argparse
@@ -122,10 +118,6 @@ def _evaluate(parser) -> None:
 
 
 def _main(arguments: list[str], prog: str | None = None) -> int:
-    if arguments[:1] == ["train"]:
-        from tf_faces.apps.parface import training
-
-        return training.main(arguments[1:])
     options = _parser(prog).parse_args(arguments)
     if options.command == "evaluate":
         if (options.predictions is None) == (options.model is None):

@@ -195,8 +195,9 @@ def palsy(request: Request) -> FaceSet:
 
     Testing: palsy_test.ljson for test_split=parface, else palsy_annotations.ljson.
     Training: palsy_labeled_<n>.ljson for train_split 1 to 6, palsy_unlabeled.ljson for
-    "unlabeled" (whose points only give boxes), else palsy_annotations.ljson.  With `faithful`, as in the original, the
-    training part is looked at while testing, and test_split=parface while training.
+    "unlabeled" (whose points only give boxes), else palsy_annotations.ljson.  With
+    `faithful`, as in the original, the training part is looked at while testing, and
+    test_split=parface while training.
     """
     is_test = request.test_split == "parface"
     unlabelled = False
