@@ -1,8 +1,8 @@
 """Landmarks of photographs with ParFace.
 
 Examples:
-  python tools/parface.py evaluate --dataset palsy --root palsy --model RUN --ocular_norm bb \\
-      --eval_3d --output evaluation
+  python tools/parface.py evaluate --dataset palsy --root palsy --model RUN \\
+      --ocular_norm bb --eval_3d --output evaluation
       the original's lines, with tables and the cumulative curve in a folder
   python tools/parface.py evaluate --predictions found.npz --ocular_norm outer
       the same of stored predictions: arrays `truth` and `landmarks` [N, K, 2 or 3]
