@@ -44,7 +44,7 @@ def test_detectors(recording, arrays):
     for key in sorted(keys):
         crop = {}
         if f"{key}/bb" in arrays:
-            crop["box"] = arrays[f"{key}/bb"]
+            crop = {"box": arrays[f"{key}/bb"], "exact": True}
         else:
             crop["landmarks"] = arrays[f"{key}/gt"]
         outer = plain.crop_of(picture, **crop)
@@ -57,7 +57,7 @@ def test_detectors(recording, arrays):
         if f"{key}/l2d" in arrays:
             _check(plain.detect(picture, **crop), arrays[f"{key}/l2d"], step)
         unseen -= {f"{key}/{name}" for name in ("bb", "gt", "l2d", "l3d")}
-    found = normalized.detect(picture, direct=True)
+    found = normalized.detect(picture, exact=True, middle=False)
     recordings.assert_checksum(found.crop, arrays["demo2d/crop_chk"], 2e-3)
     recorded = arrays["demo2d/lms"][0]
     clear = _clear(found.heatmaps)

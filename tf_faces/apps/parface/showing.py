@@ -62,7 +62,8 @@ def demo(options: argparse.Namespace, paths: list[pathlib.Path], name: str) -> N
             box,
             spatial=name == "demo_3d",
             subpixel=bool(options.subpixel),
-            direct=name != "demo_3d",
+            exact=True,
+            middle=name == "demo_3d",
         )
         plane = found.crop_landmarks[:, :2]
         tiles = [
@@ -112,6 +113,16 @@ def _plot_in_space(path: pathlib.Path, landmarks: np.ndarray) -> None:
         drawing.savefig(temporary, format="png", dpi=120)
 
 
+def _cut(options: argparse.Namespace) -> dict[str, bool]:
+    """A given box is cut with surroundings as in training, a whole picture as it is."""
+    whole = options.box is None
+    return {
+        "subpixel": bool(options.subpixel),
+        "exact": whole,
+        "middle": not whole,
+    }
+
+
 def annotate(options: argparse.Namespace, paths: list[pathlib.Path]) -> None:
     """Writes a .pts file for every picture.
 
@@ -128,9 +139,7 @@ def annotate(options: argparse.Namespace, paths: list[pathlib.Path]) -> None:
     opened = _opened(options)
     for path, target in zip(paths, targets, strict=True):
         target.parent.mkdir(parents=True, exist_ok=True)
-        found = opened.detect(
-            pictures.read(path), options.box, subpixel=bool(options.subpixel)
-        )
+        found = opened.detect(pictures.read(path), options.box, **_cut(options))
         files.write_text(target, pts_text(found.landmarks))
         print(target)
 
@@ -151,9 +160,8 @@ def asymmetry(
     for path in paths:
         if opened is not None:
             picture = pictures.read(path)
-            landmarks = opened.detect(
-                picture, options.box, subpixel=bool(options.subpixel)
-            ).landmarks
+            found = opened.detect(picture, options.box, **_cut(options))
+            landmarks = found.landmarks
         else:
             landmarks = landmark_files.read_landmarks(path.with_suffix(".pts"))
         rows.append(parface_asymmetry.measure(landmarks).row())

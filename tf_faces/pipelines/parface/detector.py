@@ -116,7 +116,8 @@ class ParFace:
         picture: np.ndarray,
         box: Sequence[float] | None = None,
         landmarks: np.ndarray | None = None,
-        direct: bool = False,
+        exact: bool = False,
+        middle: bool = True,
     ) -> crops.FaceCrop:
         """The crop that the network sees of a photograph.
 
@@ -124,16 +125,19 @@ class ParFace:
           picture: uint8 [H, W, 3].
           box: (left, top, right, bottom) of the face; None means the whole picture.
           landmarks: crop by these instead, as the data sets do.
-          direct: the square around the box itself, as the original's demo in the plane;
-            otherwise the middle of a larger one, as in training.
+          exact: cut the box as it is; otherwise a larger square about it, as the data
+            sets do.
+          middle: cut `roi_size` pixels of which the network sees the middle.
         """
+        output = None if middle else self.size
         if landmarks is not None:
-            outer = crops.crop_by_landmarks(landmarks, self.size)
-        else:
-            if box is None:
-                box = (0, 0, picture.shape[1], picture.shape[0])
-            outer = crops.crop_by_box(box, self.size, self.size if direct else None)
-        return outer
+            return crops.crop_by_landmarks(landmarks, self.size, output=output)
+        if box is None:
+            box = (0, 0, picture.shape[1], picture.shape[0])
+        if exact:
+            side = crops.roi_size(self.size) if middle else self.size
+            return crops.crop_exactly(box, side)
+        return crops.crop_by_box(box, self.size, output)
 
     def detect(
         self,
@@ -144,16 +148,17 @@ class ParFace:
         spatial: bool = False,
         smooth: bool | None = None,
         subpixel: bool = False,
-        direct: bool = False,
+        exact: bool = False,
+        middle: bool = True,
     ) -> Detection:
         """Finds the landmarks of one face in a photograph.
 
         Args:
           picture: uint8 [H, W, 3].
-          box, landmarks, direct: see `crop_of`.
+          box, landmarks, exact, middle: see `crop_of`.
           spatial, smooth, subpixel: see `detect_crops`.
         """
-        crop = self.crop_of(picture, box, landmarks, direct)
+        crop = self.crop_of(picture, box, landmarks, exact, middle)
         offset = (crop.output - self.size) // 2
         whole = crop.image(picture)
         seen = whole[offset : offset + self.size, offset : offset + self.size]
