@@ -174,6 +174,6 @@ def test_samples(recording, arrays, folder):
                 except AssertionError as error:
                     failures.append(error)
             else:
-                raise failures[0]
+                raise AssertionError(f"{key}: {failures}")
             compared.add(scenario)
     assert compared

@@ -81,9 +81,10 @@ def crop_of(face: Face, preparation: Preparation, picture: np.ndarray):
                 f"crop_source=lm_ground_truth: {face.name} has no landmarks, expected "
                 "crop_source=bb_ground_truth."
             )
-        return crops.crop_by_landmarks(
-            face.landmarks, preparation.size, preparation.align
+        measured = (
+            face.landmarks if face.crop_landmarks is None else face.crop_landmarks
         )
+        return crops.crop_by_landmarks(measured, preparation.size, preparation.align)
     box = crops.not_black_box(picture) if face.box is None else face.box
     return crops.crop_by_box(box, preparation.size)
 

@@ -138,7 +138,9 @@ def affectnet(request: Request) -> FaceSet:
 # --- landmarks in space ---------------------------------------------------
 
 
-def _spatial_records(request: Request, file_name: str, prefix: str = ""):
+def _spatial_records(
+    request: Request, file_name: str, prefix: str = "", crop_key: str = "landmarks"
+):
     path = request.annotation(file_name)
     faces = []
     for row, record in enumerate(annotations.records(path)):
@@ -149,6 +151,8 @@ def _spatial_records(request: Request, file_name: str, prefix: str = ""):
         )
         values = annotations.field(path, row, record, "landmarks")
         landmarks = annotations.points(path, row, values, "landmarks", 68, 3)
+        values = annotations.field(path, row, record, crop_key)
+        measured = annotations.points(path, row, values, crop_key, 68)[:, :2]
         faces.append(
             Face(
                 pathlib.PurePath(name).name,
@@ -156,6 +160,7 @@ def _spatial_records(request: Request, file_name: str, prefix: str = ""):
                 crops.extend_box((x, y, x + width, y + height), **_DETECTOR),
                 landmarks[:, :2],
                 landmarks,
+                measured,
             )
         )
     return faces
@@ -166,7 +171,8 @@ def wlp300(request: Request) -> FaceSet:
 
     With `faithful` both are the first nine tenths, as in the original.
     """
-    faces = _spatial_records(request, "300wLP_anno_tr.json")
+    # Crops are measured on points of their own.
+    faces = _spatial_records(request, "300wLP_anno_tr.json", "", "landmarks_2d")
     border = int(_TRAINING_SHARE * len(faces))
     if request.train or request.faithful:
         return FaceSet("wlp300", faces[:border])

@@ -45,6 +45,8 @@ class Face:
       box: (left, top, right, bottom), extended; None where the set has none.
       landmarks: float32 [K, 2]; None where the set has none.
       landmarks_3d: float32 [K, 3]; None where the set has none.
+      crop_landmarks: float32 [K, 2] that crops are measured on, where a set has others
+        for that; None means `landmarks`.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Face:
     box: np.ndarray | None = None
     landmarks: np.ndarray | None = None
     landmarks_3d: np.ndarray | None = None
+    crop_landmarks: np.ndarray | None = None
 
     def read(self) -> np.ndarray:
         """Reads the picture: uint8 [H, W, 3].
