@@ -59,6 +59,7 @@ def _train(config, mixture, folder):
     return system, run
 
 
+@pytest.mark.slow  # Two stages of networks with all their layers are compiled.
 def test_a_stage_goes_on_from_another(mixture, tmp_path):
     """The depth stage begins with what the landmark stage left behind."""
     config = _config(stage="landmarks_2d", use_adaptive_wing_loss=True)
