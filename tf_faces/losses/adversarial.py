@@ -109,3 +109,51 @@ def discriminator_wgan_gp_acgan(
         terms["Loss/label_penalty_fakes"] = fakes
         loss = loss + (reals + fakes) * cond_weight
     return {"loss": loss, **terms}
+
+
+# --- ParFace --------------------------------------------------------------------------
+
+# What the original adds to probabilities before the logarithm and the softplus.
+_PROBABILITY_EPSILON = 1e-8
+_NORM_EPSILON = 1e-12
+
+
+def softplus_gradient_penalty(gradients, weight: float = 10.0):
+    """Penalty of gradients whose norm is not one: [N].
+
+    Args:
+      gradients: [N, H, W, C] derivatives of the mixed scores by the mixed images.
+      weight: of the penalty.
+    """
+    square = ops.sum(ops.square(gradients), axis=(1, 2, 3))
+    return weight * ops.square(ops.sqrt(square + _NORM_EPSILON) - 1.0)
+
+
+def softplus_discriminator(real_scores, fake_scores):
+    """The discriminator's loss of ParFace's "WGAN-GP", without the penalty: [N].
+
+    Args:
+      real_scores, fake_scores: [N]; probabilities in the original, whose softplus on
+        top of a sigmoid is no Wasserstein distance.
+    """
+    return ops.softplus(fake_scores + _PROBABILITY_EPSILON) - ops.softplus(
+        real_scores + _PROBABILITY_EPSILON
+    )
+
+
+def softplus_generator(fake_scores):
+    """The generator's loss that belongs to `softplus_discriminator`: [N]."""
+    return -ops.softplus(fake_scores + _PROBABILITY_EPSILON)
+
+
+def vanilla_discriminator(real_probabilities, fake_probabilities):
+    """Cross-entropy of real and generated samples, from probabilities: same shape."""
+    return -(
+        ops.log(real_probabilities + _PROBABILITY_EPSILON)
+        + ops.log(1.0 - fake_probabilities + _PROBABILITY_EPSILON)
+    )
+
+
+def vanilla_generator(fake_probabilities):
+    """The generator's (not saturating) loss from probabilities: same shape."""
+    return -ops.log(fake_probabilities + _PROBABILITY_EPSILON)

@@ -1,0 +1,120 @@
+"""Data sets, mixtures and samples of ParFace without files of the original."""
+
+import numpy as np
+import pytest
+
+from tf_faces.core import pictures
+from tf_faces.core.errors import FormatError, InputError
+from tf_faces.data.parface import augmentation, crops, heatmaps, sets, tars
+from tf_faces.data.parface.samples import Mixture, Preparation, prepare
+
+
+def _faces(count, landmarks=68, name="a"):
+    rng = np.random.default_rng(5)
+    points = rng.uniform(30, 90, (landmarks, 3)).astype(np.float32)
+    picture = rng.integers(0, 256, (120, 130, 3), np.uint8)
+    face = sets.Face(name, picture, np.array([30, 30, 90, 90]), points[:, :2], points)
+    return sets.FaceSet(name, [face] * count, landmarks)
+
+
+def test_a_sample_without_augmentation():
+    face = _faces(1).faces[0]
+    sample = prepare(face, Preparation(128), 68)
+    assert sample.image.shape == (128, 128, 3)
+    offset = (crops.roi_size(128) - 128) // 2
+    back = sample.landmarks + offset
+    np.testing.assert_allclose(sample.crop.undo(back), face.landmarks, atol=1e-3)
+    np.testing.assert_allclose(sample.landmarks_3d[:, :2], sample.landmarks)
+
+
+def test_flipping_twice_gives_the_face_back():
+    face = _faces(1).faces[0]
+    once = augmentation.flip_landmarks(face.landmarks, 130)
+    np.testing.assert_allclose(
+        augmentation.flip_landmarks(once, 130), face.landmarks, rtol=1e-5
+    )
+
+
+def test_level_zero_only_flips():
+    draws = iter([0.7])
+    change = augmentation.draw(0, 182, lambda low, high: next(draws))
+    assert change == augmentation.Change(flip=False)
+    with pytest.raises(InputError, match="daug: found 8"):
+        augmentation.draw(8, 182, lambda low, high: low)
+
+
+@pytest.mark.parametrize("landmarks", [5, 19])
+def test_no_crop_by_landmarks_without_a_chin(landmarks):
+    face = _faces(1, landmarks).faces[0]
+    with pytest.raises(InputError, match="have no chin"):
+        prepare(face, Preparation(128, "lm_ground_truth"), landmarks)
+
+
+def test_aligning_needs_landmarks():
+    with pytest.raises(InputError, match="align"):
+        Preparation(align=True)
+
+
+def test_floor_moves_no_peak():
+    point = np.array([[10.2, 90.4]])
+    faithful = heatmaps.create(point, 128)[..., 0]
+    fixed = heatmaps.create(point, 128, faithful=False)[..., 0]
+    assert np.unravel_index(faithful.argmax(), (128, 128)) == (90, 11)
+    assert np.unravel_index(fixed.argmax(), (128, 128)) == (90, 10)
+
+
+def test_mixtures_by_weight():
+    mixture = Mixture([_faces(30), _faces(10, name="b")], [1.0, 1.0], seed=2)
+    order = mixture.order(0)
+    assert len(order) == 40 and sorted(set(order)) != list(range(40))
+    share = np.mean([mixture.faces[index].name == "b" for index in order])
+    assert 0.25 < share < 0.75
+    np.testing.assert_array_equal(order, mixture.order(0))
+    assert not np.array_equal(order, mixture.order(1))
+    plain = Mixture([_faces(30), _faces(10, name="b")], seed=2)
+    assert sorted(plain.order(3)) == list(range(40))
+    assert len(Mixture([_faces(30)], limit=7)) == 7
+
+
+def test_mixtures_that_do_not_fit():
+    with pytest.raises(InputError, match="one number"):
+        Mixture([_faces(3), _faces(3, 19)])
+    with pytest.raises(InputError, match="dataset_weights"):
+        Mixture([_faces(3)], [1.0, 2.0])
+
+
+def test_folders_of_annotated_photographs(tmp_path):
+    points = np.random.default_rng(6).uniform(20, 80, (68, 2))
+    pictures.write(tmp_path / "one.png", np.full((100, 100, 3), 90, np.uint8))
+    lines = [f"{x + 1} {y + 1}" for x, y in points]
+    text = "version: 1\nn_points: 68\n{\n" + "\n".join(lines) + "\n}\n"
+    (tmp_path / "one.pts").write_text(text)
+    found = sets.open_set("photographs", sets.Request(tmp_path))
+    assert [face.name for face in found.faces] == ["one.png"]
+    np.testing.assert_allclose(found.faces[0].landmarks, points, rtol=1e-4)
+    (tmp_path / "two.pts").write_text(text)
+    with pytest.raises(InputError, match="two.pts: no picture"):
+        sets.open_set("photographs", sets.Request(tmp_path))
+
+
+def test_wrong_sets(tmp_path):
+    request = sets.Request(tmp_path)
+    with pytest.raises(InputError, match="dataset: found 'faces'"):
+        sets.open_set("faces", request)
+    with pytest.raises(InputError, match="celeba_annotations.csv: no such"):
+        sets.open_set("celeba", request)
+    (tmp_path / "csv").mkdir()
+    (tmp_path / "csv" / "celeba_annotations.csv").write_text("image_path,x1\na,1\n")
+    with pytest.raises(FormatError, match="lacks the column 'y1'"):
+        sets.open_set("celeba", request)
+    (tmp_path / "csv" / "celeba_annotations.csv").write_text(
+        "image_path,x1,y1,x2,y2\na.png,1,2,3,inf\n"
+    )
+    with pytest.raises(FormatError, match="record 0: box is not finite"):
+        sets.open_set("celeba", request)
+    (tmp_path / "csv" / "300wLP_anno_tr.json").write_text("[1, 2]")
+    with pytest.raises(FormatError, match="a list of records"):
+        sets.open_set("wlp300", request)
+    (tmp_path / "all.tar").write_bytes(b"no tar at all")
+    with pytest.raises(FormatError, match="not a tar file"):
+        tars.read(tmp_path / "all.tar")

@@ -1,0 +1,170 @@
+"""Evaluation of a model or of stored predictions: lines, tables, the curve."""
+
+import argparse
+import csv
+import dataclasses
+import io
+import pathlib
+
+import numpy as np
+
+from tf_faces.core import files
+from tf_faces.core.errors import FormatError, InputError
+from tf_faces.data.parface import sets
+from tf_faces.data.parface.samples import Mixture, Preparation
+from tf_faces.metrics import parface as metrics
+
+
+def run(options: argparse.Namespace) -> None:
+    """Evaluates as the program's options say."""
+    spatial = bool(options.eval_3d)
+    if options.predictions is not None:
+        names, truth, found, size = _stored(options, spatial)
+    else:
+        names, truth, found, size = _of_model(options, spatial)
+    if spatial and (truth.shape[-1] != 3 or found.shape[-1] != 3):
+        raise InputError(
+            "--eval_3d: found landmarks without depths, expected x, y and depth."
+        )
+    result = metrics.evaluate(truth, found, options.ocular_norm, size, spatial)
+    for line in result.lines():
+        print(line)
+    if options.output:
+        _write(pathlib.Path(options.output), options, names, truth, found, size, result)
+
+
+def _faces(options: argparse.Namespace) -> sets.FaceSet:
+    if not options.dataset or not options.root:
+        raise InputError("--dataset and --root: not given, expected both.")
+    request = sets.Request(
+        root=pathlib.Path(options.root),
+        annotations=pathlib.Path(options.annotations) if options.annotations else None,
+        test_split=options.test_split,
+        crop_source=options.crop_source,
+    )
+    found = sets.open_set(options.dataset, request, 0, options.val_count)
+    if not found.has_landmarks:
+        raise InputError(f"--dataset={options.dataset}: has no landmarks.")
+    return found
+
+
+def _stored(options: argparse.Namespace, spatial: bool):
+    path = files.require_file(options.predictions, "file of predictions")
+    arrays = files.load_npz(path)
+    if "landmarks" not in arrays:
+        raise FormatError(
+            f"{path}: lacks 'landmarks', found {', '.join(arrays) or 'none'}."
+        )
+    found = _points(path, arrays["landmarks"], "landmarks")
+    if "truth" in arrays:
+        truth = _points(path, arrays["truth"], "truth")
+        names = [str(index) for index in range(len(truth))]
+    else:
+        faces = _faces(options)
+        if spatial and not faces.has_depths:
+            raise InputError(f"--eval_3d: {options.dataset} has no depths.")
+        kind = "landmarks_3d" if spatial else "landmarks"
+        truth = np.stack([getattr(face, kind) for face in faces.faces])
+        names = [face.name for face in faces.faces]
+    if truth.shape[:2] != found.shape[:2]:
+        raise InputError(
+            f"{path}: landmarks of shape {list(found.shape)}, expected "
+            f"{list(truth.shape[:2])} as the truth."
+        )
+    return names, truth, found, options.input_size
+
+
+def _points(path, values: np.ndarray, name: str) -> np.ndarray:
+    right = values.ndim == 3 and values.shape[-1] in (2, 3) and len(values)
+    if not right or values.dtype.kind not in "fiu":
+        raise FormatError(
+            f"{path}: {name} has shape {list(values.shape)}, expected [N, K, 2 or 3]."
+        )
+    values = values.astype(np.float64)
+    if not np.isfinite(values).all():
+        raise FormatError(f"{path}: {name} is not finite.")
+    return values
+
+
+def _of_model(options: argparse.Namespace, spatial: bool):
+    from tf_faces.pipelines import parface
+    from tf_faces.training.parface import loading
+
+    opened = parface.open_run(
+        options.model, activation=options.activation, normalized=options.normalize
+    )
+    config = opened.networks.config
+    faces = _faces(options)
+    if faces.num_landmarks != config.num_landmarks:
+        raise InputError(
+            f"--dataset={options.dataset}: has {faces.num_landmarks} landmarks, "
+            f"expected {config.num_landmarks} as {options.model}."
+        )
+    if spatial and not faces.has_depths:
+        raise InputError(f"--eval_3d: {options.dataset} has no depths.")
+    preparation = Preparation(
+        size=config.input_size,
+        crop_source=options.crop_source,
+        normalized=config.normalized,
+    )
+    truth, found, names = [], [], []
+    batches = loading.in_order(Mixture([faces]), preparation, options.batchsize)
+    for samples in batches:
+        batch = loading.stack(samples)
+        result = opened.detect_crops(
+            batch["image"],
+            spatial=spatial,
+            # Evaluation smooths in space as well.
+            smooth=True,
+            subpixel=bool(options.subpixel),
+        )
+        kind = "landmarks_3d" if spatial else "landmarks"
+        truth.append(batch[kind])
+        found.append(result[kind])
+        names += [sample.name for sample in samples]
+    return names, np.concatenate(truth), np.concatenate(found), config.input_size
+
+
+def _write(folder, options, names, truth, found, size, result) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    errors = metrics.landmark_errors(truth, found, options.ocular_norm, size)
+    columns = {"name": names, "nme": errors.mean(axis=1), "largest": errors.max(axis=1)}
+    if result.gte is not None:
+        columns["gte"] = metrics.ground_truth_errors(truth, found).mean(axis=1)
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    files.write_text(folder / "errors.csv", text.getvalue())
+    thresholds, shares = metrics.cumulative_errors(errors)
+    files.write_json(
+        folder / "summary.json",
+        {
+            **dataclasses.asdict(result),
+            "ocular_norm": options.ocular_norm,
+            "thresholds": thresholds.tolist(),
+            "shares": shares.tolist(),
+        },
+    )
+    files.write_npz(folder / "predictions.npz", True, truth=truth, landmarks=found)
+    _plot(folder / "curve.png", thresholds, shares, result)
+    print(f"Tables and curve: {folder}")
+
+
+def _plot(path: pathlib.Path, thresholds, shares, result) -> None:
+    try:
+        from matplotlib import figure
+    except ImportError:
+        print("matplotlib is not installed: no curve.png.")
+        return
+    drawing = figure.Figure(figsize=(5, 4), layout="constrained")
+    axes = drawing.add_subplot()
+    axes.plot(thresholds, 100 * shares)
+    axes.set_xlabel("mean error of a face, percent")
+    axes.set_ylabel("faces within, percent")
+    axes.set_title(f"{result.count} faces, NME {result.nme:.2f}, AUC {result.auc:.3f}")
+    axes.set_xlim(0, thresholds[-1])
+    axes.set_ylim(0, 100)
+    axes.grid(alpha=0.3)
+    with files.atomic_path(path) as temporary:
+        drawing.savefig(temporary, format="png", dpi=120)

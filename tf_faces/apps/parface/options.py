@@ -1,0 +1,142 @@
+"""Landmarks of photographs with ParFace.
+
+Examples:
+  python tools/parface.py evaluate --dataset palsy --root palsy --model RUN \\
+      --ocular_norm bb --eval_3d --output evaluation
+      the original's lines, with tables and the cumulative curve in a folder
+  python tools/parface.py evaluate --predictions found.npz --ocular_norm outer
+      the same of stored predictions: arrays `truth` and `landmarks` [N, K, 2 or 3]
+  python tools/parface.py demo_2d photographs --model RUN --output shown
+      pictures of landmarks, reconstructions and heat maps; demo_3d with depths
+  python tools/parface.py annotate photographs --model RUN
+      writes a .pts file beside every picture
+  python tools/parface.py asymmetry frames --output report
+      left against right, from .pts files beside the pictures, or with --model
+"""
+
+import argparse
+import functools
+import pathlib
+from collections.abc import Sequence
+
+from tf_faces.apps import arguments as options_of
+from tf_faces.apps import entry
+from tf_faces.core.errors import InputError
+
+_NORMS = ("pupil", "outer", "bb", "none")
+
+
+def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int:
+    """Runs the program and returns its exit status (see `tf_faces.apps.entry`)."""
+    return entry.run(functools.partial(_main, prog=prog), arguments)
+
+
+def _parser(prog: str | None = None) -> options_of.ArgumentParser:
+    parser = options_of.ArgumentParser(
+        prog=prog,
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name, text, **keywords):
+        return commands.add_parser(name, help=text, description=text, **keywords)
+
+    _evaluate(command("evaluate", "Print the original's numbers of a model."))
+    for name, text in (
+        ("demo", "Draw landmarks; the face fills 0.65 of the picture."),
+        ("demo_2d", "Draw landmarks; the face fills the picture."),
+        ("demo_3d", "Draw landmarks with depths; the face is in the middle."),
+    ):
+        _demo(command(name, text, aliases=_hyphened(name)))
+    annotate = command("annotate", "Write .pts files of the landmarks of pictures.")
+    _pictures(annotate, needs_model=True)
+    annotate.add_argument("--output", help="folder (beside each picture)")
+    asymmetry = command("asymmetry", "Report left against right of faces.")
+    _pictures(asymmetry, needs_model=False)
+    asymmetry.add_argument("--output", default="asymmetry", help="folder (%(default)s)")
+    return parser
+
+
+def _hyphened(name: str) -> list[str]:
+    return [name.replace("_", "-")] if "_" in name else []
+
+
+def _model(parser, required: bool) -> None:
+    parser.add_argument(
+        "--model",
+        "-r",
+        required=required,
+        help="run folder, RUN/session/00050, .npz, or the original's snapshot",
+    )
+    parser.add_argument(
+        "--activation",
+        choices=("leaky_relu", "relu"),
+        help="of an original snapshot (leaky_relu; 3FabRec: relu)",
+    )
+    options_of.add_switch(
+        parser, "normalize", "take the channels' means off (as the weights say)"
+    )
+    options_of.add_switch(parser, "subpixel", "decode between the heat maps' pixels")
+
+
+def _pictures(parser, needs_model: bool) -> None:
+    parser.add_argument(
+        "pictures", nargs="+", metavar="PICTURE", help="picture or folder of pictures"
+    )
+    _model(parser, required=needs_model)
+    parser.add_argument(
+        "--box",
+        nargs=4,
+        type=options_of.finite,
+        metavar=("LEFT", "TOP", "RIGHT", "BOTTOM"),
+        help="of the face in every picture (the whole picture)",
+    )
+
+
+def _demo(parser) -> None:
+    _pictures(parser, needs_model=True)
+    parser.add_argument("--output", default="demo", help="folder (%(default)s)")
+
+
+def _evaluate(parser) -> None:
+    add = parser.add_argument
+    add("--predictions", help=".npz with `landmarks`, and `truth` without --dataset")
+    _model(parser, required=False)
+    add("--dataset", help="name of a data set; needs --root")
+    add("--root", help="its folder")
+    add("--annotations", help="folder of annotation files")
+    add("--test_split", default="full", help="part of the set (%(default)s)")
+    add("--crop_source", default="bb_ground_truth", help="%(default)s")
+    add("--ocular_norm", "-n", choices=_NORMS, default="outer", help="%(default)s")
+    options_of.add_switch(parser, "eval_3d", "also the errors in space")
+    add("--val_count", type=options_of.count, help="at most so many faces")
+    add("--input_size", type=options_of.count, default=256,
+        help="side of the crops, for 19 points (%(default)s)")  # fmt: skip
+    add("--batchsize", type=options_of.count, default=10, help="%(default)s")
+    add("--output", help="folder for errors.csv, summary.json, curve.png")
+
+
+def _main(arguments: list[str], prog: str | None = None) -> int:
+    options = _parser(prog).parse_args(arguments)
+    if options.command == "evaluate":
+        if (options.predictions is None) == (options.model is None):
+            raise InputError(
+                "--predictions and --model: expected exactly one of them; see "
+                "evaluate --help."
+            )
+        from tf_faces.apps.parface import evaluating
+
+        evaluating.run(options)
+    else:
+        from tf_faces.apps.parface import showing
+
+        paths = showing.found_pictures(options.pictures)
+        name = options.command.replace("-", "_")
+        if name == "annotate":
+            showing.annotate(options, paths)
+        elif name == "asymmetry":
+            showing.asymmetry(options, paths, pathlib.Path(options.output))
+        else:
+            showing.demo(options, paths, name)
+    return 0

@@ -1,0 +1,230 @@
+"""ParFace's presets: the stages of its training, in the original's order.
+
+| preset                | trains                                     | till epoch |
+|-----------------------|--------------------------------------------|------------|
+| self_supervised       | auto-encoder: L2, perceptual, adversarial  | 50         |
+| self_supervised_l1    | the same with L1                           | 100        |
+| inversion             | encoder and discriminator, decoder fixed   | 150        |
+| landmarks_2d          | heat maps on 300-W                         | 250        |
+| landmarks_2d_finetune | heat maps and encoder                      | 350        |
+| landmarks_3da2d       | heat maps on 300W-LP, encoder fixed        | 450        |
+| landmarks_3da2d_finetune | heat maps and encoder on 300W-LP        | 550        |
+| landmarks_3d          | depths on 300W-LP                          | 650        |
+| smoke                 | auto-encoder for seconds on built-in faces |            |
+
+| modifier | changes                                                             |
+|----------|---------------------------------------------------------------------|
+| builtin  | rendered built-in faces instead of data sets                        |
+| narrow   | a quarter of the channels, pictures of 128 pixels                   |
+| fabrec   | networks of 3FabRec: ReLU instead of leaky ReLU                     |
+| random_features | perceptual term on VGG19 with random weights: an experiment  |
+
+Each stage goes on from a snapshot of the one before:
+
+    tf-faces train --model=parface --preset self_supervised_l1 \\
+        --config.resume=results/000-parface-self_supervised/session/00050
+
+`epochs` is the number at which training ends, counted from the very beginning.
+"""
+
+from typing import Any
+
+import ml_collections
+
+from tf_faces.core import configuration
+
+DATASETS = (
+    *("affectnet", "aflw", "aflw20003d", "builtin", "celeba", "ffhq", "ls3d", "meei"),
+    *("menpo", "menpo2d", "neuroface", "palsy", "photographs", "portraits"),
+    *("vggface2", "w300", "wflw", "wlp300"),
+)
+_FEATURES = [3, 8, 15, 22]
+_SELF_SUPERVISED: dict[str, Any] = {
+    "p_loss_features": _FEATURES,
+    "update_D_freq": 1,
+    "dataset_train": ["celeba", "affectnet"],
+    "dataset_val": ["ffhq"],
+    "daug": 4,
+}
+_LANDMARKS: dict[str, Any] = {
+    "stage": "landmarks_2d",
+    "train_encoder": False,
+    "train_decoder": False,
+    "with_perceptual_loss": False,
+    "use_adaptive_wing_loss": True,
+    "batchsize": 40,
+    "beta1": 0.9,
+    "daug": 4,
+}
+_MENPO = {**_LANDMARKS, "dataset_train": ["menpo2d"], "dataset_val": ["menpo2d"]}
+_WLP = {**_LANDMARKS, "dataset_train": ["wlp300"], "dataset_val": ["wlp300"]}
+
+_PRESETS: dict[str, dict[str, Any]] = {
+    "self_supervised": {**_SELF_SUPERVISED, "with_l1_loss": False, "epochs": 50},
+    "self_supervised_l1": {**_SELF_SUPERVISED, "with_l1_loss": True, "epochs": 100},
+    "inversion": {
+        **_SELF_SUPERVISED,
+        "with_l1_loss": False,
+        "train_decoder": False,
+        "epochs": 150,
+    },
+    "landmarks_2d": {**_MENPO, "epochs": 250},
+    "landmarks_2d_finetune": {**_MENPO, "train_encoder": True, "epochs": 350},
+    "landmarks_3da2d": {**_WLP, "epochs": 450},
+    "landmarks_3da2d_finetune": {**_WLP, "train_encoder": True, "epochs": 550},
+    "landmarks_3d": {
+        **_WLP,
+        "stage": "landmarks_3d",
+        "lr_heatmaps": 1e-5,
+        "epochs": 650,
+    },
+    "smoke": {
+        "input_size": 128,
+        "width": 4,
+        "latent_width": 16,
+        "with_perceptual_loss": False,
+        "dataset_train": ["builtin"],
+        "dataset_val": ["builtin"],
+        "builtin_faces": 16,
+        "builtin_test_faces": 8,
+        "batchsize": 8,
+        "batchsize_eval": 8,
+        "eval_freq": 2,
+        "epochs": 3,
+        "lr": 2e-4,
+        "daug": 1,
+    },
+}
+
+_MODIFIERS: dict[str, dict[str, Any]] = {
+    "builtin": {"dataset_train": ["builtin"], "dataset_val": ["builtin"]},
+    "narrow": {"width": 16, "latent_width": 250, "input_size": 128},
+    "fabrec": {"activation": "relu"},
+    "random_features": {"perceptual_features": "random"},
+}
+
+
+def base_config() -> ml_collections.ConfigDict:
+    """Returns the original's defaults under its options' names."""
+    return ml_collections.ConfigDict(
+        {
+            "model": "parface",
+            "desc": "",
+            # Around the data sets' folders, where `paths` does not name them.
+            "data_dir": "data",
+            "result_dir": "results",
+            "random_seed": 0,
+            "num_gpus": 1,
+            "devices": "auto",
+            "deterministic": False,
+            "xla": False,
+            "precision": "float32",
+            # self_supervised, landmarks_2d or landmarks_3d.
+            "stage": "self_supervised",
+            # Weights to go on from: RUN/session/00050, an .npz, a snapshot of the
+            # original; empty begins anew.
+            "resume": "",
+            # Networks.
+            "input_size": 256,
+            "num_landmarks": 68,
+            "embedding_dims": 99,
+            "width": 64,
+            "latent_width": 1000,
+            "activation": "leaky_relu",
+            "normalize": True,
+            # Draw the image discriminator's convolutions anew (Xavier).
+            "reset": False,
+            # torchvision's resnet18 for the encoder; empty draws it.
+            "resnet_weights": "",
+            # What is trained.
+            "train_encoder": True,
+            "train_decoder": True,
+            # A fixed decoder keeps its batch statistics too (the original's move).
+            "freeze_statistics": False,
+            "epochs": 50,
+            # Pictures of all epochs that remain; follows from the data.
+            "total_images": 0,
+            "batchsize": 32,
+            "batchsize_eval": 32,
+            "lr": 2e-5,
+            "beta1": 0.0,
+            "beta2": 0.999,
+            "save_freq": 1,
+            "eval_freq": 10,
+            # Terms of the self-supervised stages.
+            "with_l1_loss": True,
+            "with_wgan_gp": True,
+            "with_perceptual_loss": True,
+            "with_gan": False,
+            "with_gen_loss": False,
+            "with_ssim_loss": False,
+            "with_zgan": False,
+            # A critic without sigmoid and softplus; not the original.
+            "true_wasserstein": False,
+            "w_rec": 1.0,
+            "w_adv": 1.0,
+            "w_ploss": 0.1,
+            "w_gen": 0.25,
+            "w_ssim": 60.0,
+            "p_loss_features": [8],
+            # vgg19: torchvision's weights in the file `vgg_weights`; random: drawn
+            # ones, an experiment.
+            "perceptual_features": "vgg19",
+            "vgg_weights": "",
+            "update_D_freq": 2,
+            "update_E_freq": 1,
+            # Landmarks.
+            "use_adaptive_wing_loss": False,
+            "corrected_wing_loss": False,
+            "lr_heatmaps": 1e-4,
+            "lr_adjust": False,
+            "weight_decay": 0.0,
+            "sigma": 7.0,
+            "ocular_norm": "outer",
+            "use_groundtruth": True,
+            "use_predicted": False,
+            "finetune_2d": False,
+            # Data.
+            "dataset_train": ["celeba", "affectnet"],
+            "dataset_val": ["ffhq"],
+            # How often each set is drawn; empty draws every face alike.
+            "dataset_weights": [],
+            "train_split": "unlabeled",
+            "test_split": "full",
+            # 0 means all.
+            "train_count": 0,
+            "train_count_multi": 0,
+            "val_count": 0,
+            "st": 0,
+            "daug": 0,
+            "align": False,
+            "crop_source": "bb_ground_truth",
+            "workers": 2,
+            "builtin_faces": 400,
+            "builtin_test_faces": 40,
+            # Folders of annotation files and of single data sets.
+            "annotations": "",
+            "paths": {name: "" for name in DATASETS},
+            "train": {
+                "snapshot_epochs": 1,
+                "keep_snapshots": 2,
+                "nonfinite_policy": "stop",
+                "restore_limit": 3,
+            },
+        }
+    )
+
+
+PRESETS = configuration.Presets(
+    "parface",
+    base_config,
+    _PRESETS,
+    _MODIFIERS,
+    default="self_supervised",
+    examples="""\
+  tf-faces train --model=parface --preset self_supervised+builtin+narrow+random_features
+      the first stage on rendered faces
+""",
+)
+
+get_config = PRESETS.get_config

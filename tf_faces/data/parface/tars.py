@@ -1,0 +1,121 @@
+"""Tar files of samples: members named `<sample>.<element>.<extension>`.
+
+Elements are `rgb` or `face_image` (picture), `bbox` (four numbers) and `lmk2d` (two
+numbers a landmark); a slash in a member's name counts as a dot.
+"""
+
+import dataclasses
+import io
+import pathlib
+import tarfile
+
+import numpy as np
+
+from tf_faces.core import files, pictures
+from tf_faces.core.errors import FormatError, InputError
+
+PICTURES = ("rgb", "face_image")
+NUMBERS = ("bbox", "lmk2d")
+_LARGEST = 1 << 28
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """A picture in a tar file.
+
+    Attributes:
+      archive: the tar file.
+      offset, size: where its bytes are.
+      name: of the member, for messages.
+    """
+
+    archive: pathlib.Path
+    offset: int
+    size: int
+    name: str
+
+    def read_bytes(self) -> bytes:
+        """Reads the member's content."""
+        with open(self.archive, "rb") as stream:
+            stream.seek(self.offset)
+            return stream.read(self.size)
+
+    def read(self) -> np.ndarray:
+        """Decodes the picture.
+
+        Raises:
+          FormatError: if it is none.
+        """
+        name = f"{self.archive}:{self.name}"
+        return pictures.read(io.BytesIO(self.read_bytes()), name=name)
+
+
+@dataclasses.dataclass
+class Sample:
+    """What one sample of a tar file holds.
+
+    Attributes:
+      picture: its member; None where it has none.
+      numbers: {"bbox": [4], "lmk2d": [K, 2]}, those that are there.
+    """
+
+    picture: Member | None = None
+    numbers: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+
+def read(path: pathlib.Path) -> dict[str, Sample]:
+    """Lists the samples of a tar file by their keys, in the order of the file.
+
+    Raises:
+      InputError: if there is no such file.
+      FormatError: if it is no tar file or a member has another kind of name.
+    """
+    path = files.require_file(path, "tar file")
+    samples: dict[str, Sample] = {}
+    try:
+        with tarfile.open(path, "r:") as archive:
+            for entry in archive:
+                if not entry.isfile():
+                    continue
+                _add(path, archive, entry, samples)
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise FormatError(f"{path}: not a tar file ({error}).") from error
+    return samples
+
+
+def _add(path, archive, entry, samples) -> None:
+    parts = entry.name.replace("/", ".").rsplit(".", 2)
+    if len(parts) != 3 or parts[1] not in PICTURES + NUMBERS:
+        raise FormatError(
+            f"{path}: a member {entry.name!r}, expected <sample>.<element>.<extension> "
+            f"with one of the elements {', '.join(PICTURES + NUMBERS)}."
+        )
+    key, element, _ = parts
+    if entry.size > _LARGEST:
+        raise FormatError(f"{path}: {entry.name!r} has {entry.size} bytes.")
+    sample = samples.setdefault(key, Sample())
+    if element in PICTURES:
+        sample.picture = Member(path, entry.offset_data, entry.size, entry.name)
+        return
+    stream = archive.extractfile(entry)
+    text = stream.read().decode("utf-8", errors="replace").replace(",", " ")
+    try:
+        values = np.array([float(word) for word in text.split()], np.float32)
+    except ValueError as error:
+        raise FormatError(f"{path}: {entry.name!r}: not numbers ({error}).") from error
+    right = len(values) == 4 if element == "bbox" else len(values) % 2 == 0
+    if not right or not len(values) or not np.isfinite(values).all():
+        raise FormatError(f"{path}: {entry.name!r} holds {len(values)} numbers.")
+    sample.numbers[element] = values if element == "bbox" else values.reshape(-1, 2)
+
+
+def picture(samples: dict[str, Sample], key: str, path: pathlib.Path) -> Member:
+    """The picture of a sample.
+
+    Raises:
+      InputError: if there is none.
+    """
+    sample = samples.get(key)
+    if sample is None or sample.picture is None:
+        raise InputError(f"{path}: holds no picture of the sample {key!r}.")
+    return sample.picture

@@ -1,0 +1,1 @@
+"""Networks of ParFace: encoder, decoder, two discriminators, two landmark heads."""

@@ -1,0 +1,107 @@
+"""Heat maps to landmarks: smoothing, decoding, confidence, depths.
+
+Heat maps are [N, 128, 128, K]; landmarks [N, K, 2] are (x, y) in pixels of the crop.
+
+Reference: jilliam/ParFace, landmarks/lmutils.py.
+"""
+
+from keras import ops
+
+from tf_faces.models.parface.config import HEATMAP_SIZE
+
+SMOOTHING = 9
+DEPTH_UNIT = 256.0
+GOOD_SCORE = 0.8
+
+
+def smooth(maps):
+    """Means over 9x9 boxes with zeros outside; a new tensor."""
+    return _box_sum(_box_sum(maps, 1), 2) / float(SMOOTHING**2)
+
+
+def _box_sum(maps, axis):
+    """Sums of nine neighbours along one axis, as one convolution a channel."""
+    channels = maps.shape[-1]
+    shape = [1, 1, channels, 1]
+    shape[axis - 1] = SMOOTHING
+    kernel = ops.ones(shape, maps.dtype)
+    return ops.depthwise_conv(maps, kernel, padding="same")
+
+
+def draw(landmarks, size: int, sigma: float = 7.0):
+    """Draws the heat maps of landmarks on the device.
+
+    The same as `tf_faces.data.parface.heatmaps.create` with `faithful`, of a whole
+    batch: a Gaussian is the product of its row and its column.
+
+    Args:
+      landmarks: [N, K, 2] in pixels of a crop of `size`.
+      size: side of the crop.
+      sigma: of the Gaussians, in pixels of the maps.
+
+    Returns:
+      [N, 128, 128, K] float32.
+    """
+    window = int(5 * sigma)
+    reach = -int(-window // 2)
+    scaled = ops.minimum(landmarks * (HEATMAP_SIZE / size), HEATMAP_SIZE - 1.0)
+    corner = scaled - window / 2
+    # Toward zero, as the original.
+    corner = ops.sign(corner) * ops.floor(ops.abs(corner))
+    offset = ops.arange(HEATMAP_SIZE, dtype="float32") - corner[..., None]
+    inside = (offset >= 0) & (offset < window)
+    value = ops.exp(-ops.square(offset - reach) / (2.0 * sigma * sigma))
+    lines = ops.where(inside, value, ops.zeros_like(value))
+    return ops.einsum("nky,nkx->nyxk", lines[:, :, 1], lines[:, :, 0])
+
+
+def decode(maps, size: int, subpixel: bool = False):
+    """Positions of the largest values, the first of equal ones in reading order.
+
+    Args:
+      maps: [N, 128, 128, K].
+      size: side of the crop; the result is on a grid of size / 128 pixels.
+      subpixel: move each by the vertex of the parabola through its neighbours.
+
+    Returns:
+      [N, K, 2] float32.
+    """
+    side, channels = maps.shape[1], maps.shape[-1]
+    flat = ops.reshape(maps, (-1, side * maps.shape[2], channels))
+    index = ops.argmax(flat, axis=1)
+    row, column = index // maps.shape[2], index % maps.shape[2]
+    x, y = ops.cast(column, "float32"), ops.cast(row, "float32")
+    if subpixel:
+        x = x + _vertex(flat, index, column, 1, maps.shape[2])
+        y = y + _vertex(flat, index, row, maps.shape[2], side)
+    return ops.stack([x, y], axis=-1) * (size / HEATMAP_SIZE)
+
+
+def _vertex(flat, index, position, step, length):
+    """Offset of the parabola's vertex along one axis, zero on the border."""
+    inside = (position > 0) & (position < length - 1)
+    centre = ops.where(inside, index, ops.full_like(index, step))
+
+    def value(at):
+        return ops.take_along_axis(flat, at[:, None, :], axis=1)[:, 0]
+
+    before, here, after = value(centre - step), value(centre), value(centre + step)
+    curve = before - 2.0 * here + after
+    bent = inside & (curve < 0)
+    offset = 0.5 * (before - after) / ops.where(bent, curve, ops.ones_like(curve))
+    return ops.where(bent, offset, ops.zeros_like(offset))
+
+
+def scores(maps):
+    """Largest value of each map, limited to 0..1: [N, K]; above 0.8 is good."""
+    return ops.clip(ops.max(maps, axis=(1, 2)), 0.0, 1.0)
+
+
+def depth_to_pixels(depths):
+    """Depths of the head to pixels of the crop."""
+    return depths * DEPTH_UNIT
+
+
+def depth_from_pixels(depths):
+    """Pixels of the crop to what the head predicts, 2 (z + 256) / 512 - 1."""
+    return 2.0 * (depths + DEPTH_UNIT) / (2.0 * DEPTH_UNIT) - 1.0

@@ -1,0 +1,268 @@
+"""A stage of the training as compiled functions of batches of bytes."""
+
+from typing import Any
+
+import keras
+import ml_collections
+import numpy as np
+import tensorflow as tf
+
+from tf_faces.convert import torch
+from tf_faces.core import seeding
+from tf_faces.core.errors import InputError
+from tf_faces.data.parface.samples import CHANNEL_MEANS
+from tf_faces.models.parface import heatmaps, vgg
+from tf_faces.models.parface.networks import ParFaceNetworks
+from tf_faces.training.parface import landmarks, self_supervised
+from tf_faces.training.parface.adam import Adam
+
+STAGES = ("self_supervised", "landmarks_2d", "landmarks_3d")
+# The encoder's learning rate and decay while landmarks are trained.
+_ENCODER_RATE, _ENCODER_DECAY = 2e-5, 0.01
+# Iterations between steps of the latent discriminator, and of the encoder by it.
+_LATENT_EVERY, _ENCODER_EVERY = 4, 2
+
+
+def perceptual_network(config: ml_collections.ConfigDict) -> vgg.VGG19Features:
+    """The network of the perceptual term.
+
+    Raises:
+      InputError: if its weights are not named, or the option is unknown.
+    """
+    layers = [int(number) for number in config.p_loss_features]
+    vgg.require_layers(layers)
+    if config.perceptual_features == "random":
+        return vgg.random_features(layers, config.random_seed)
+    if config.perceptual_features != "vgg19":
+        raise InputError(
+            f"perceptual_features: found {config.perceptual_features!r}, expected "
+            "vgg19 or random."
+        )
+    if not config.vgg_weights:
+        raise InputError(
+            "vgg_weights: not given, expected the file of torchvision's VGG19 "
+            "(ImageNet) for the perceptual term; "
+            "--config.with_perceptual_loss=False trains without it."
+        )
+    tensors = torch.read_state_dict(config.vgg_weights)
+    return vgg.VGG19Features(tensors, layers, str(config.vgg_weights))
+
+
+def _options(kind, config: ml_collections.ConfigDict) -> dict[str, Any]:
+    """The fields of the configuration that a dataclass of options has."""
+    return {name: config[name] for name in kind.__dataclass_fields__ if name in config}
+
+
+class Stage:
+    """Optimisers and compiled steps of one stage.
+
+    Args:
+      config: resolved configuration.
+      networks: what is trained.
+
+    Raises:
+      InputError: for options that contradict each other.
+    """
+
+    def __init__(self, config: ml_collections.ConfigDict, networks: ParFaceNetworks):
+        if config.stage not in STAGES:
+            raise InputError(
+                f"stage: found {config.stage!r}, expected one of {', '.join(STAGES)}."
+            )
+        if config.update_E_freq != 1 or config.update_D_freq < 1:
+            raise InputError(
+                f"update_E_freq and update_D_freq: found {config.update_E_freq} and "
+                f"{config.update_D_freq}, expected 1 and at least 1."
+            )
+        self.config = config
+        self.networks = networks
+        self.optimizers: dict[str, Adam] = {}
+        if config.stage == "self_supervised":
+            self._make_self_supervised()
+        else:
+            self._make_landmarks()
+        self._rates = {
+            prefix: float(optimizer.learning_rate.numpy())
+            for prefix, optimizer in self.optimizers.items()
+        }
+        self._functions: dict[Any, Any] = {}
+        self.everything = tf.function(networks.reconstruct_with_heatmaps)
+        self.decode = tf.function(lambda codes: networks.decoder(codes))
+
+    def _adam(self, prefix: str, rate: float, decay: float = 0.0) -> Adam:
+        config = self.config
+        betas = (config.beta1, config.beta2)
+        if config.stage != "self_supervised":
+            betas = (0.9, 0.999)
+        part = self.networks.parts()[prefix]
+        return Adam(
+            part.named_trainables(f"{prefix}."), rate, *betas, weight_decay=decay
+        )
+
+    def _make_self_supervised(self) -> None:
+        config = self.config
+        terms = self_supervised.Terms(**_options(self_supervised.Terms, config))
+        network = perceptual_network(config) if terms.with_perceptual_loss else None
+        for prefix in ("Q", "P", "D", "D_z"):
+            rate = 0.5 * config.lr if prefix == "D" else config.lr
+            self.optimizers[prefix] = self._adam(prefix, rate)
+        self.step = self_supervised.SelfSupervisedStep(
+            self.networks, terms, network, self.optimizers
+        )
+
+    def _make_landmarks(self) -> None:
+        config = self.config
+        terms = landmarks.LandmarkTerms(
+            spatial=config.stage == "landmarks_3d",
+            **_options(landmarks.LandmarkTerms, config),
+        )
+        self.step = landmarks.LandmarkStep(self.networks, terms, self.optimizers)
+        decay = config.weight_decay
+        for prefix in self.step.stepped():
+            if prefix == "Q":
+                encoder_decay = _ENCODER_DECAY if decay else 0.0
+                self.optimizers[prefix] = self._adam(
+                    prefix, _ENCODER_RATE, encoder_decay
+                )
+            else:
+                self.optimizers[prefix] = self._adam(prefix, config.lr_heatmaps, decay)
+
+    def scale_learning_rates(self, factor: float) -> None:
+        """Sets all learning rates to a multiple of the first ones."""
+        for prefix, optimizer in self.optimizers.items():
+            optimizer.learning_rate.assign(self._rates[prefix] * factor)
+
+    def network_images(self, images) -> tf.Tensor:
+        """Bytes to what the networks take."""
+        scaled = tf.cast(images, tf.float32) / 255.0
+        return scaled - CHANNEL_MEANS if self.config.normalize else scaled
+
+    # --- steps ------------------------------------------------------------------------
+
+    def train(
+        self, batch: dict[str, np.ndarray], number: int, position: int
+    ) -> tuple[tuple[str, ...], tf.Tensor]:
+        """Trains on one batch.
+
+        Args:
+          batch: image uint8 [N, S, S, 3], landmarks, landmarks_3d.
+          number: of the iteration, for its random numbers.
+          position: of the iteration in its epoch, for what is stepped.
+
+        Returns:
+          Names and values of what was measured.
+        """
+        seed = tf.constant(seeding.derive(self.config.random_seed, "step", number))
+        if self.config.stage != "self_supervised":
+            key = ("landmarks", True)
+            function = self._function(key, lambda *given: self._landmarks(True, *given))
+            names, values, _ = function(*_given(batch))
+        else:
+            flags = (
+                position % self.config.update_D_freq == 0,
+                position % _LATENT_EVERY == 0,
+                position % _ENCODER_EVERY == 0,
+            )
+            function = self._function(
+                ("self_supervised", flags),
+                lambda images, seed: self._self_supervised(flags, True, images, seed),
+            )
+            names, values, _ = function(tf.constant(batch["image"]), seed)
+        return tuple(name.decode() for name in names.numpy()), values
+
+    def evaluate(
+        self, batch: dict[str, np.ndarray], number: int
+    ) -> tuple[dict[str, float], np.ndarray | None]:
+        """Measures one batch; returns scalars and, of landmarks, what was found."""
+        seed = tf.constant(
+            seeding.derive(self.config.random_seed, "evaluation", number)
+        )
+        points = None
+        if self.config.stage != "self_supervised":
+            function = self._function(
+                ("landmarks", False), lambda *given: self._landmarks(False, *given)
+            )
+            names, values, points = function(*_given(batch))
+            points = points.numpy()
+        else:
+            function = self._function(
+                ("evaluation",),
+                lambda images, seed: self._self_supervised(
+                    (True, False, False), False, images, seed
+                ),
+            )
+            names, values, _ = function(tf.constant(batch["image"]), seed)
+        decoded = [name.decode() for name in names.numpy()]
+        return dict(zip(decoded, values.numpy().tolist(), strict=True)), points
+
+    def _function(self, key, body):
+        if key not in self._functions:
+            self._functions[key] = tf.function(
+                body, jit_compile=self.config.xla or None, reduce_retracing=True
+            )
+        return self._functions[key]
+
+    def _self_supervised(self, flags, training, images, seed):
+        images = self.network_images(images)
+        count = tf.shape(images)[0]
+        latent = self.config.embedding_dims
+        draws = self_supervised.Draws(
+            mix=tf.random.stateless_uniform([count, 1, 1, 1], seed),
+            partners=tf.argsort(tf.random.stateless_uniform([count], seed + 1)),
+            code_mix=tf.random.stateless_uniform([count, 1], seed + 2),
+            normal_codes=tf.random.stateless_normal([count, latent], seed + 3),
+        )
+        if training and self.config.with_zgan:
+            draws.kept = tuple(
+                self._kept(count, seed + 4 + 2 * number) for number in range(3)
+            )
+        result = self.step(images, draws, *flags, training=training)
+        return *_packed(result.stats), tf.constant(0.0)
+
+    def _kept(self, count, seed):
+        width = self.networks.latent_discriminator.width
+        share = self.networks.latent_discriminator.DROPPED
+        return [
+            tf.cast(
+                tf.random.stateless_uniform([count, width], seed + number) >= share,
+                tf.float32,
+            )
+            for number in (0, 1)
+        ]
+
+    def _landmarks(self, training, images, points, points_3d):
+        images = self.network_images(images)
+        size = self.config.input_size
+        spatial = self.step.terms.spatial
+        # In space the plane's truth is that of the points in space.
+        plane = points_3d[..., :2] if spatial else points
+        target = heatmaps.draw(plane, size, self.config.sigma)
+        result = self.step(images, target, points_3d[..., 2], training=training)
+        found = tf.constant(0.0)
+        if not training:
+            found = heatmaps.decode(heatmaps.smooth(result.heatmaps), size)
+            if spatial:
+                found = tf.concat([found, result.depths[..., None]], axis=-1)
+        return *_packed(result.stats), found
+
+
+def _given(batch):
+    return [tf.constant(batch[name]) for name in ("image", "landmarks", "landmarks_3d")]
+
+
+def _packed(stats) -> tuple[tf.Tensor, tf.Tensor]:
+    """Names and values as two tensors, so that functions can return them."""
+    values = [tf.cast(value, tf.float32) for value in stats.values()]
+    return tf.constant(list(stats)), tf.stack(values)
+
+
+def reset_discriminator(networks: ParFaceNetworks, seed: int) -> None:
+    """Draws the image discriminator's convolutions anew (Xavier, uniform)."""
+    for index, (_, variable) in enumerate(
+        sorted(networks.image_discriminator.named_trainables().items())
+    ):
+        if len(variable.shape) == 4:
+            initializer = keras.initializers.GlorotUniform(
+                seeding.derive(seed, "reset", index)[0]
+            )
+            variable.assign(initializer(variable.shape))

@@ -1,0 +1,149 @@
+"""Weights that a stage begins with and leaves behind: sessions and snapshots.
+
+A run keeps, beside the complete state that the loop resumes from, the networks after
+every `save_freq` epochs: `RUN/session/00050/parface.npz` and `meta.json`, as the
+original's `snapshots/<session>/00050`.  Another stage goes on from such a folder under
+other options; the optimisers begin anew, as in the original.
+"""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+
+from tf_faces.convert import parface as convert
+from tf_faces.convert import torch
+from tf_faces.core import files
+from tf_faces.core.errors import FormatError, InputError
+from tf_faces.models.parface.networks import ParFaceNetworks
+
+FOLDER = "session"
+NAME = "parface.npz"
+META = "meta.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Past:
+    """What was trained before.
+
+    Attributes:
+      epoch, iterations: so far.
+      seconds: of training.
+    """
+
+    epoch: int = 0
+    iterations: int = 0
+    seconds: float = 0.0
+
+
+def find(source: str) -> pathlib.Path:
+    """Returns the weights file that `source` names.
+
+    Args:
+      source: a file, a folder RUN/session/00050, a run folder (its newest), or a
+        snapshot folder of the original.
+
+    Raises:
+      InputError: if there is none.
+    """
+    path = pathlib.Path(source)
+    if path.is_file():
+        return path
+    for name in (NAME, convert.ORIGINAL_NAME):
+        if (path / name).is_file():
+            return path / name
+    inner = path if path.name == FOLDER else path / FOLDER
+    found = sorted(inner.glob(f"*/{NAME}"))
+    if found:
+        return found[-1]
+    raise InputError(
+        f"resume: {source} holds no weights of ParFace, expected an .npz, a folder "
+        f"RUN/{FOLDER}/00050, or a snapshot with {convert.ORIGINAL_NAME}."
+    )
+
+
+def past_of(path: pathlib.Path) -> Past:
+    """Reads `meta.json` beside weights; a beginning where there is none.
+
+    Raises:
+      FormatError: if it is damaged.
+    """
+    meta = path.parent / META
+    if not meta.is_file():
+        return Past()
+    values = files.read_json(meta)
+    try:
+        return Past(
+            int(values["epoch"]),
+            int(values.get("total_iter", 0)),
+            float(values.get("total_time", 0.0)),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise FormatError(f"{meta}: no description of a snapshot ({error}).") from error
+
+
+def restore(networks: ParFaceNetworks, source: str) -> Past:
+    """Fills the networks; parts and shapes that differ keep their initial values.
+
+    Raises:
+      InputError: if there are no weights, or they are for another size of pictures.
+    """
+    path = find(source)
+    config, tensors = convert.read(path)
+    for name in ("input_size", "latent_size", "width"):
+        if getattr(config, name) != getattr(networks.config, name):
+            raise InputError(
+                f"resume: {path} has {name} {getattr(config, name)}, expected "
+                f"{getattr(networks.config, name)} of this configuration."
+            )
+    left = convert.assign(networks, tensors, str(path), lenient=True)
+    if left:
+        print(f"{path}: {len(left)} tensors keep their initial values ({left[0]} ...)")
+    return past_of(path)
+
+
+def save(folder: pathlib.Path, networks: ParFaceNetworks, past: Past) -> pathlib.Path:
+    """Writes the networks after an epoch, and returns the file."""
+    place = folder / FOLDER / f"{past.epoch:05d}"
+    place.mkdir(parents=True, exist_ok=True)
+    convert.save(place / NAME, networks)
+    config = networks.config
+    files.write_json(
+        place / META,
+        {
+            "epoch": past.epoch,
+            "total_iter": past.iterations,
+            "total_images": 0,
+            "total_time": past.seconds,
+            "best_score": 999,
+            "input_size": config.input_size,
+            "output_size": config.input_size,
+            "z_dim": config.latent_size,
+            "num_landmarks": config.num_landmarks,
+        },
+    )
+    return place / NAME
+
+
+def load_resnet(networks: ParFaceNetworks, path: str) -> int:
+    """Fills encoder layers from torchvision's resnet18; returns how many tensors.
+
+    As in the original all tensors of the same name and shape are taken; the rest keeps
+    its initial values.
+
+    Raises:
+      InputError: if nothing fits.
+    """
+    tensors = torch.read_state_dict(path)
+    taken = 0
+    for name, variable in networks.encoder.named_tensors().items():
+        value = tensors.get(name)
+        if value is None:
+            continue
+        turned = convert.from_original(np.asarray(value))
+        if turned.shape == tuple(variable.shape):
+            variable.assign(turned.astype(np.float32))
+            taken += 1
+    if not taken:
+        raise InputError(f"resnet_weights: {path} holds no tensor of the encoder.")
+    return taken
