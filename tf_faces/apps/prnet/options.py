@@ -141,6 +141,24 @@ def make_parser(prog: str | None = None) -> options_of.ArgumentParser:
     view.add_argument("-o", "--output", default="faces.html", help="the page")
     _add_network(view)
 
+    maps = command("generate-posmaps", "ground truth maps of 300W-LP or AFLW2000-3D")
+    maps.add_argument("-i", "--input_dir", required=True, help="of .jpg and .mat files")
+    maps.add_argument("-o", "--output_dir", required=True, help="folder of the pairs")
+    maps.add_argument("--model", required=True, help="face model of the .mat files")
+    maps.add_argument("--uv_chart", help="BFM_UV.mat, where the model has no chart")
+    maps.add_argument("--resolution", type=options_of.count, default=256, help="sides")
+    maps.add_argument("--seed", type=options_of.index, default=0, help="of the crops")
+
+    measure = command("evaluate", "NME of AFLW2000-3D, by yaw")
+    measure.add_argument(
+        "-i", "--input_dir", required=True, help="AFLW2000-3D's folder"
+    )
+    measure.add_argument(
+        "--predictions", help="measure NAME_kpt.txt or NAME.txt of this folder instead"
+    )
+    measure.add_argument("-o", "--output", help="JSON file of all errors")
+    _add_network(measure)
+
     check = command("check-weights", "what a checkpoint holds")
     check.add_argument("weights_path", help="prefix or file of the checkpoint")
     check.add_argument(
@@ -152,9 +170,11 @@ def make_parser(prog: str | None = None) -> options_of.ArgumentParser:
 def _run(arguments: list[str], prog: str | None) -> int | None:
     options = make_parser(prog).parse_args(arguments)
     # Here: --help needs no TensorFlow.
-    from tf_faces.apps.prnet import programs
+    from tf_faces.apps.prnet import ground_truth, programs
 
     return {
+        "generate-posmaps": ground_truth.generate_posmaps,
+        "evaluate": ground_truth.evaluate,
         "run-basics": programs.run_basics,
         "demo": programs.demo,
         "demo-texture": programs.demo_texture,
