@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.convert import tf1_checkpoints
 from tf_faces.convert import prnet as convert
@@ -84,7 +85,12 @@ def test_wrong_checkpoints_end_with_a_sentence(network, tmp_path):
 
     def refused(changes, message, error=FormatError):
         changed = {n: v for n, v in (arrays | changes).items() if v is not None}
-        tf1_checkpoints.write_checkpoint(tmp_path / "wrong", changed)
+        tf.raw_ops.SaveV2(
+            prefix=str(tmp_path / "wrong"),
+            tensor_names=list(changed),
+            shape_and_slices=[""] * len(changed),
+            tensors=list(changed.values()),
+        )
         with pytest.raises(error, match=message):
             convert.load_checkpoint(tmp_path / "wrong")
 

@@ -124,9 +124,10 @@ class FoldedNetwork(tf.Module):
         ]
         size = self.config.resolution
         signature = tf.TensorSpec([None, size, size, 3], tf.float32)
-        self._graph = tf.function(self._forward, input_signature=[signature])
+        self._graph = tf.function(self.forward, input_signature=[signature])
 
-    def _forward(self, crops):
+    def forward(self, crops):
+        """The graph's function itself, for other graphs: crops to maps in 0..1."""
         flow = crops
         for layer in self._layers:
             flow = layer(flow)
