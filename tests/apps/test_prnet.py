@@ -1,0 +1,164 @@
+"""PRNet's programs: every file of the demo, bad pictures, wrong options."""
+
+import re
+
+import numpy as np
+import pytest
+import scipy.io
+from PIL import Image
+
+from tf_faces.apps.prnet import common, options
+from tf_faces.convert import prnet as convert
+from tf_faces.core import pictures
+from tf_faces.models import prnet
+from tf_faces.models.prnet import inference
+
+ENDS = (
+    *(".obj", ".jpg", ".glb", "_mesh.mat", "_kpt.txt", "_pose.txt", "_depth.jpg"),
+    *("_depth.mat", "_camera_matrix.txt", "_sparse.jpg", "_dense.jpg", "_pose.jpg"),
+    *("_visibility.png", "_kpt_visibility.txt", "_sheet.png"),
+)
+
+
+@pytest.fixture(scope="module")
+def uv_data(tmp_path_factory):
+    """A layout in PRNet's format: a square of 40 x 40 pixels."""
+    folder = tmp_path_factory.mktemp("uv-data")
+    rows, columns = np.mgrid[100:140, 100:140]
+    np.savetxt(folder / "face_ind.txt", (rows * 256 + columns).ravel())
+    marks = np.arange(68)
+    np.savetxt(folder / "uv_kpt_ind.txt", [102 + marks % 35, 104 + marks // 35 * 9])
+    depth = 20 * np.cos((rows - 120) / 30) * np.cos((columns - 120) / 30)
+    canonical = np.stack([columns, rows, depth], axis=-1).reshape(-1, 3)
+    np.save(folder / "canonical_vertices.npy", canonical.astype(np.float64))
+    face = np.zeros((256, 256, 3), np.uint8)
+    pictures.write(folder / "uv_face.png", face)
+    face[110:120, 110:130] = 200
+    pictures.write(folder / "uv_face_eyes.png", face)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    network = prnet.create(prnet.named("quarter", width=2), seed=0)
+    return convert.write_checkpoint(tmp_path_factory.mktemp("weights") / "w", network)
+
+
+@pytest.fixture(scope="module")
+def folded(weights):
+    return inference.fold(convert.load_checkpoint(weights)[0])
+
+
+@pytest.fixture
+def ready_network(folded, monkeypatch):
+    """Spares a test the reading of weights."""
+    monkeypatch.setattr(common, "load_network", lambda options: folded)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    found = tmp_path / "pictures"
+    found.mkdir()
+    rng = np.random.default_rng(0)
+    for name in ("first.png", "second.jpg"):
+        picture = rng.integers(0, 256, (70, 80, 3), dtype=np.uint8)
+        pictures.write(found / name, picture)
+    points = rng.uniform(20, 50, (3, 68)).astype(np.float32)
+    scipy.io.savemat(found / "second.mat", {"pt3d_68": points})
+    return found
+
+
+def run(command, *arguments, uv_data, weights):
+    given = [command, *map(str, arguments), "--uv_data", str(uv_data)]
+    return options.main([*given, "--weights", str(weights)], prog="prnet")
+
+
+def test_demo_writes_every_file(folder, tmp_path, uv_data, weights, capfd):
+    out = tmp_path / "out"
+    arguments = ("-i", folder, "-o", out, "--all")
+    assert run("demo", *arguments, uv_data=uv_data, weights=weights) == 0
+    expected = {stem + end for stem in ("first", "second") for end in ENDS}
+    assert {path.name for path in out.iterdir()} == expected
+    printed = capfd.readouterr().out
+    assert "not the released weights" in printed and "2 pictures done." in printed
+    assert np.loadtxt(out / "first_kpt.txt").shape == (68, 3)
+    arguments = ("-i", folder, "-o", out / "t", "--isTexture", "--isMask", "true")
+    assert run("demo", *arguments, uv_data=uv_data, weights=weights) == 0
+    names = {path.name for path in (out / "t").iterdir()}
+    assert names == {s + e for s in ("first", "second") for e in (".obj", ".mtl")} | {
+        f"{stem}_texture.png" for stem in ("first", "second")
+    }
+    text = (out / "t" / "first.obj").read_text()
+    assert text.startswith("mtllib first.mtl")
+
+
+def test_a_folder_with_bad_pictures(
+    ready_network, folder, tmp_path, uv_data, weights, capfd
+):
+    (folder / "broken.jpg").write_bytes((folder / "second.jpg").read_bytes()[:200])
+    Image.new("L", (60, 60), 99).save(folder / "grey.png")
+    Image.new("RGBA", (60, 60)).save(folder / "alpha.png")
+    scipy.io.savemat(folder / "first.mat", {"pt2d": np.ones((2, 68))})
+    arguments = ("-i", folder, "-o", tmp_path / "out")
+    assert run("run-basics", *arguments, uv_data=uv_data, weights=weights) == 2
+    found = capfd.readouterr()
+    assert "3 pictures done." in found.out
+    assert "2 pictures failed" in found.err
+    assert "broken.jpg" in found.err and "lacks the variable pt3d_68" in found.err
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    ends = (".txt", ".obj", "_mesh.mat")
+    assert names == {s + e for s in ("second", "grey", "alpha") for e in ends}
+    mesh = scipy.io.loadmat(tmp_path / "out" / "grey_mesh.mat")
+    assert mesh["vertices"].shape == (1600, 3) and mesh["colors"].dtype == np.uint8
+
+
+@pytest.mark.parametrize("mode", ["0", "1"])
+def test_demo_texture(ready_network, folder, tmp_path, uv_data, weights, mode):
+    first, second = folder / "first.png", folder / "second.jpg"
+    arguments = ("-i", first, "-r", f"{second},{first}", "-o", tmp_path / "o.png")
+    arguments += ("--mode", mode, "--no_blend", "--match_colors")
+    assert run("demo-texture", *arguments, uv_data=uv_data, weights=weights) == 0
+    assert pictures.read(tmp_path / "o.png").shape == (70, 80, 3)
+
+
+def test_view_writes_a_page(ready_network, folder, tmp_path, uv_data, weights):
+    arguments = ("-i", folder, "-o", tmp_path / "page.html")
+    assert run("view", *arguments, uv_data=uv_data, weights=weights) == 0
+    assert "first" in (tmp_path / "page.html").read_text()
+
+
+def test_random_weights_say_loudly_what_they_are(folder, tmp_path, uv_data, capfd):
+    (folder / "second.jpg").unlink()
+    arguments = ("-i", folder, "-o", tmp_path / "o", "--network", "quarter")
+    assert run("demo", *arguments, uv_data=uv_data, weights="random") == 0
+    assert "RANDOM WEIGHTS: every result" in capfd.readouterr().err
+
+
+def test_check_weights(weights, tmp_path, capfd):
+    assert options.main(["check-weights", str(weights), "-o", str(tmp_path / "c")]) == 0
+    assert "245 variables" in capfd.readouterr().out
+    assert convert.configuration_of(tmp_path / "c").width == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["demo", "-i", "{none}"], "no such folder of pictures"),
+        (["demo", "-i", "{uv}"], "--weights: none given"),
+        (["demo", "-i", "{uv}", "--weights", "{none}"], "no such checkpoint"),
+        (["demo", "-i", "{uv}", "--texture_size", "0"], "found 0, expected at least 1"),
+        (["demo", "--isDepth", "perhaps"], "expected true or false"),
+        (["view"], "required"),
+        (["paint"], "did you mean|expected one of|invalid choice"),
+        (["demo", "-i", "{uv}", "--uv_data", "{none}"], "no such folder of PRNet's"),
+    ],
+)
+def test_wrong_options(arguments, message, uv_data, tmp_path, capfd):
+    known = {"{none}": str(tmp_path / "none"), "{uv}": str(uv_data)}
+    given = [known.get(argument, argument) for argument in arguments]
+    if given[0] == "demo" and "--uv_data" not in given:
+        given += ["--uv_data", str(uv_data)]
+    assert options.main(given, prog="prnet") == 2
+    text = capfd.readouterr().err
+    assert text.startswith("Error: ") and text.count("\n") == 1
+    assert re.search(message, text)

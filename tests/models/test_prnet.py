@@ -1,0 +1,161 @@
+"""The position map network: sizes, norms, folded norms, names, wrong input."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_faces.core.errors import InputError
+from tf_faces.models import prnet
+from tf_faces.models.prnet import inference, network, normalization
+
+
+def small(**changes):
+    return prnet.PositionMapConfig(
+        **{"resolution": 64, "map_resolution": 64, "width": 2, **changes}
+    )
+
+
+def disturbed(config, seed=0):
+    """A network whose norms are not the identity."""
+    made = prnet.create(config, seed=seed)
+    rng = np.random.default_rng(seed)
+    for name, variable in made.variables_by_name().items():
+        if not name.endswith("weights"):
+            low = 0.5 if name.endswith(("gamma", "variance")) else -0.5
+            values = rng.uniform(low, low + 1, variable.shape)
+            variable.assign(values)
+    return made
+
+
+def test_counts_of_the_original():
+    made = prnet.create()
+    assert len(made.variables_by_name()) == 245
+    assert made.count_params() == 13_365_508
+    assert sum(np.prod(v.shape) for v in made.trainable_variables) == 13_353_618
+    assert len(made.kernels()) == 53
+    assert round(made.multiply_adds() / 1e9, 2) == 4.13
+
+
+@pytest.mark.parametrize("map_resolution", [16, 32, 64, 128])
+def test_maps_of_other_sizes_have_the_same_variables(map_resolution):
+    made = prnet.create(small(map_resolution=map_resolution), seed=0)
+    assert made(np.zeros((1, 64, 64, 3), "f4")).shape == (
+        *(1, map_resolution, map_resolution, 3),
+    )
+    shapes = {n: v.shape for n, v in made.variables_by_name().items()}
+    plain = prnet.create(small(), seed=0)
+    assert shapes == {n: v.shape for n, v in plain.variables_by_name().items()}
+
+
+@pytest.mark.parametrize("resolution", [32, 96])
+def test_crops_of_other_sizes(resolution):
+    config = small(resolution=resolution, map_resolution=resolution)
+    assert config.position_scale == pytest.approx(1.1 * resolution)
+    crops = np.zeros((2, resolution, resolution, 3), np.float32)
+    output = prnet.create(config, seed=0)(crops)
+    assert output.shape == (2, resolution, resolution, 3)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"separable": True}, {"map_resolution": 32}, {"map_resolution": 128}],
+)
+def test_folded_norms_change_nothing(changes):
+    made = disturbed(small(**changes))
+    crops = np.random.default_rng(1).random((2, 64, 64, 3)).astype(np.float32)
+    expected = made(crops).numpy()
+    assert expected.std() > 1e-3
+    folded = inference.fold(made)
+    np.testing.assert_allclose(folded(crops).numpy(), expected, atol=2e-6)
+
+
+def test_prediction_scales_turns_colours_and_works_in_pieces():
+    config = small(color_order="bgr", divisor=281.6)
+    made = disturbed(config)
+    folded = inference.fold(made)
+    pictures = np.random.default_rng(2).random((3, 64, 64, 3))
+    given = (pictures[..., ::-1] * 255 / 281.6).astype(np.float32)
+    expected = made(given).numpy() * np.float32(1.1 * 64)
+    for piece in (1, 2, 8):
+        found = folded.predict(pictures, piece)
+        np.testing.assert_allclose(found, expected, atol=1e-3)
+    assert folded.predict(pictures[:0]).shape == (0, 64, 64, 3)
+
+
+def test_variance_of_a_training_step_is_unbiased():
+    rng = np.random.default_rng(3)
+    inputs = rng.standard_normal((2, 3, 3, 4)).astype(np.float32)
+    for dtype in ("float32", "float64"):
+        for unbiased in (True, False):
+            norm = normalization.MovingBatchNormalization(
+                unbiased, momentum=0.9, dtype=dtype
+            )
+            output = np.asarray(norm(tf.cast(inputs, dtype), training=True))
+            flat = inputs.reshape(-1, 4).astype(np.float64)
+            variance = flat.var(axis=0, ddof=1 if unbiased else 0)
+            np.testing.assert_allclose(
+                norm.moving_variance, 0.9 + 0.1 * variance, rtol=1e-5
+            )
+            np.testing.assert_allclose(
+                norm.moving_mean, 0.1 * flat.mean(axis=0), rtol=1e-4
+            )
+            expected = (flat - flat.mean(axis=0)) / np.sqrt(flat.var(axis=0) + 1e-3)
+            np.testing.assert_allclose(output.reshape(-1, 4), expected, atol=1e-5)
+
+
+def test_seeds_and_names():
+    first, again, other = (prnet.create(small(), seed=s) for s in (1, 1, 2))
+    for name, variable in first.variables_by_name().items():
+        np.testing.assert_array_equal(variable, again.variables_by_name()[name])
+    name = "resfcn256/resBlock_3/Conv_1/weights"
+    assert not np.allclose(
+        first.variables_by_name()[name], other.variables_by_name()[name]
+    )
+    assert "resfcn256/resBlock_1/shortcut/weights" not in first.variables_by_name()
+    assert "resfcn256/Conv2d_transpose_16/BatchNorm/beta" in first.variables_by_name()
+
+
+def test_named_configurations_and_resizing():
+    assert prnet.named("resfcn256") == prnet.PositionMapConfig()
+    assert prnet.named("half_128").width == 8
+    assert prnet.named("mobile", width=8).separable
+    resized = prnet.with_resolution(prnet.PositionMapConfig(), 128, 64)
+    assert resized.position_scale == pytest.approx(140.8)
+    text = prnet.named("mobile_128").to_json()
+    assert prnet.PositionMapConfig.from_json(text) == prnet.named("mobile_128")
+    with pytest.raises(InputError, match="found 'tiny'"):
+        prnet.named("tiny")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"resolution": 100, "map_resolution": 100}, "multiple of 32, found 100"),
+        ({"map_resolution": 96}, "one of 16, 32, 64, 128 for crops of 64"),
+        ({"width": 3}, "even, found 3"),
+        ({"width": 0}, "positive integer, found 0"),
+        ({"width": True}, "positive integer, found True"),
+        ({"color_order": "gbr"}, "found 'gbr'"),
+        ({"divisor": 0.0}, "positive and finite"),
+        ({"position_scale": float("nan")}, "positive and finite"),
+        ({"divisor": "255"}, "must be a number"),
+    ],
+)
+def test_impossible_configurations(changes, message):
+    with pytest.raises(InputError, match=message):
+        small(**changes)
+
+
+def test_crops_of_a_wrong_shape():
+    made = prnet.create(small(), seed=0)
+    for call in (made, inference.fold(made)):
+        with pytest.raises(InputError, match="crops must have shape"):
+            call(np.zeros((1, 32, 64, 3), np.float32))
+
+
+def test_decoder_plan_is_the_original_by_default():
+    plan = network.decoder_plan(prnet.PositionMapConfig())
+    assert [stride for _, stride in plan] == [
+        *(1, 2, 1, 1, 2, 1, 1, 2, 1, 1, 2, 1, 2, 1, 1, 1, 1),
+    ]
+    assert [channels for channels, _ in plan[-4:]] == [16, 3, 3, 3]

@@ -1,0 +1,142 @@
+"""What PRNet's commands share: weights, pictures of a folder, places of faces."""
+
+import argparse
+import pathlib
+import sys
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from tf_faces.convert import prnet as weights
+from tf_faces.core import files, matlab_files, pictures
+from tf_faces.core.errors import FormatError, InputError
+from tf_faces.data import landmark_files
+from tf_faces.data.prnet import layout
+from tf_faces.models import prnet
+from tf_faces.models.prnet import inference
+from tf_faces.pipelines import prnet as pipeline
+from tf_faces.pipelines.prnet import detectors
+
+RANDOM = "random"
+_LANDMARK_SUFFIXES = (".mat", ".pts", ".npy")
+_WARNING = """\
+************************************************************************
+* RANDOM WEIGHTS: every result of this run is meaningless.             *
+* Give the trained network with --weights (see docs/systems/prnet.md). *
+************************************************************************"""
+
+
+def load_network(options: argparse.Namespace) -> inference.FoldedNetwork:
+    """The network of `--weights`; says where the weights come from."""
+    if options.weights is None:
+        raise InputError(
+            "--weights: none given, expected PRNet's checkpoint "
+            f"({weights.RELEASED_NAME}) or {RANDOM!r} to try the program."
+        )
+    if options.weights == RANDOM:
+        print(_WARNING, file=sys.stderr, flush=True)
+        return inference.fold(prnet.create(prnet.named(options.network), seed=0))
+    network, source = weights.load_checkpoint(options.weights)
+    print(source.describe(), flush=True)
+    return inference.fold(network)
+
+
+def make_reconstructor(options: argparse.Namespace) -> pipeline.Reconstructor:
+    """Network, layout and detector of the options."""
+    uv_layout = layout.load_layout(options.uv_data)
+    detector = None
+    if options.detector != "none":
+        detector = detectors.make_detector(options.detector, options.detector_weights)
+    return pipeline.Reconstructor(load_network(options), uv_layout, detector)
+
+
+def list_pictures(folder: files.PathLike) -> list[pathlib.Path]:
+    """The pictures of a folder, sorted; not those of folders below.
+
+    Raises:
+      InputError: if the folder is missing or has none.
+    """
+    folder = files.require_directory(folder, "folder of pictures")
+    entries = sorted(folder.iterdir())
+    found = [path for path in entries if path.is_file() and pictures.is_picture(path)]
+    if not found:
+        raise InputError(f"{folder}: holds no picture.")
+    return found
+
+
+def landmarks_beside(picture: pathlib.Path) -> np.ndarray | None:
+    """Key points [68, 2 or 3] of the file of the same name, or None without one.
+
+    Of a .mat file `pt3d_68` is taken, as the original does, and nothing else.
+
+    Raises:
+      FormatError: if there is such a file without 68 points.
+    """
+    for suffix in _LANDMARK_SUFFIXES:
+        path = picture.with_suffix(suffix)
+        if not path.is_file():
+            continue
+        if suffix != ".mat":
+            return landmark_files.read_landmarks(path)
+        found = matlab_files.load(path, ["pt3d_68"]).get("pt3d_68")
+        if found is None:
+            raise FormatError(f"{path}: lacks the variable pt3d_68.")
+        if found.dtype.kind not in "fiu" or found.shape not in ((3, 68), (2, 68)):
+            raise FormatError(
+                f"{path}: pt3d_68 has shape {found.shape}, expected (3, 68)."
+            )
+        if not np.isfinite(found).all():
+            raise FormatError(f"{path}: pt3d_68 holds numbers that are not finite.")
+        return found.astype(np.float64).T
+    return None
+
+
+def faces_of(
+    reconstructor: pipeline.Reconstructor, path: pathlib.Path
+) -> tuple[np.ndarray, list[pipeline.Face]]:
+    """A picture and its faces.
+
+    Key points beside the picture say where its face is; without them the detector,
+    and without one the face is taken to fill the picture.
+    """
+    image = pictures.read(path)
+    landmarks = landmarks_beside(path)
+    if landmarks is not None:
+        return image, reconstructor.faces(image, landmarks=landmarks)
+    if reconstructor.detector is not None:
+        return image, reconstructor.faces(image)
+    height, width = image.shape[:2]
+    return image, reconstructor.faces(image, box=(0, width - 1, 0, height - 1))
+
+
+def face_names(path: pathlib.Path, faces: list[pipeline.Face]) -> list[str]:
+    """What the files of each face begin with: the picture's name, then numbered."""
+    if len(faces) == 1:
+        return [path.stem]
+    return [f"{path.stem}_face{number}" for number in range(len(faces))]
+
+
+def for_each(
+    paths: Iterable[pathlib.Path], work: Callable[[pathlib.Path], None]
+) -> int:
+    """Calls `work` for each picture; bad ones are listed at the end.
+
+    Returns:
+      The exit status: 0, or 2 if a picture was bad.
+    """
+    failed = []
+    done = 0
+    for path in paths:
+        try:
+            work(path)
+            done += 1
+        except InputError as error:
+            message = str(error)
+            failed.append(message if str(path) in message else f"{path}: {message}")
+    print(f"{done} pictures done.", flush=True)
+    if failed:
+        print(f"Error: {len(failed)} pictures failed:", file=sys.stderr)
+        for message in failed:
+            print(f"  {message}", file=sys.stderr, flush=True)
+        return InputError.exit_status
+    return 0

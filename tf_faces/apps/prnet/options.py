@@ -1,0 +1,188 @@
+"""The command line of PRNet's programs."""
+
+import argparse
+from collections.abc import Sequence
+
+from tf_faces.apps import arguments as options_of
+from tf_faces.apps import entry
+from tf_faces.models.prnet.config import NETWORKS
+
+_EXAMPLES = """\
+examples:
+  tools/prnet.py run-basics -i TestImages/AFLW2000 --weights Data/net-data/256_256_resfcn256_weight
+  tools/prnet.py demo -i photographs -o results --all --weights random
+  tools/prnet.py demo-texture -i a.jpg -r b.jpg -o c.jpg --mode 1 --weights WEIGHTS
+"""  # noqa: E501
+
+# The switches of demo.py: name, default, help.
+_SWITCHES = (
+    ("is3d", True, "write a mesh, .obj"),
+    ("isMat", False, "write the mesh as _mesh.mat"),
+    ("isKpt", False, "write 68 landmarks, _kpt.txt"),
+    ("isPose", False, "write _pose.txt (yaw, pitch, roll) and _camera_matrix.txt"),
+    ("isShow", False, "write drawings: _sparse.jpg, _dense.jpg, _pose.jpg"),
+    ("isImage", False, "write the picture, .jpg"),
+    ("isFront", False, "turn the mesh of .obj to the front"),
+    ("isDepth", False, "write _depth.jpg and _depth.mat"),
+    ("isTexture", False, "a texture in the place of vertex colours"),
+    ("isMask", False, "make what the picture does not show black in the texture"),
+    ("visibility", False, "write _visibility.png and _kpt_visibility.txt"),
+    ("glb", False, "write .glb with a texture"),
+    ("sheet", False, "write all results in one picture, _sheet.png"),
+    ("all", False, "write every kind of file"),
+)
+
+
+def _add_network(parser):
+    group = parser.add_argument_group("network and faces")
+    group.add_argument(
+        "--weights", help="checkpoint of PRNet, or 'random' to try the program"
+    )
+    group.add_argument(
+        "--network",
+        default="resfcn256",
+        choices=list(NETWORKS),
+        help="with random weights",
+    )
+    group.add_argument(
+        "--uv_data", default="Data/uv-data", help="PRNet's folder of UV data"
+    )
+    group.add_argument(
+        "--detector",
+        default="none",
+        choices=["none", "mtcnn", "dlib"],
+        help="finds faces where no .mat, .pts or .npy file with 68 points lies beside "
+        "a picture; without one the face is taken to fill the picture",
+    )
+    group.add_argument("--detector_weights", help="of dlib's detector")
+
+
+def _folders(parser, output):
+    parser.add_argument(
+        "-i",
+        "--input_dir",
+        "--inputDir",
+        default="TestImages/",
+        help="folder of pictures",
+    )
+    parser.add_argument(
+        "-o", "--output_dir", "--outputDir", default=output, help="folder of results"
+    )
+
+
+def make_parser(prog: str | None = None) -> options_of.ArgumentParser:
+    """The parser of all commands."""
+    parser = options_of.ArgumentParser(
+        prog=prog,
+        description="PRNet: faces in three dimensions from single photographs.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name, text):
+        return commands.add_parser(
+            name,
+            help=text,
+            description=text,
+            formatter_class=options_of.DefaultsFormatter,
+        )
+
+    basics = command("run-basics", "landmarks, mesh and .mat of pictures")
+    _folders(basics, "TestImages/AFLW2000_results")
+    _add_network(basics)
+
+    demo = command("demo", "all results of the pictures of a folder")
+    _folders(demo, "TestImages/results")
+    for name, default, text in _SWITCHES:
+        demo.add_argument(
+            f"--{name}",
+            type=options_of.boolean,
+            nargs="?",
+            const=True,
+            default=default,
+            metavar="BOOL",
+            help=text,
+        )
+    demo.add_argument(
+        "--texture_size", type=options_of.whole, default=256, help="side of the texture"
+    )
+    _add_network(demo)
+
+    texture = command("demo-texture", "other eyes or another face in a picture")
+    texture.add_argument("-i", "--image_path", required=True, help="picture to edit")
+    texture.add_argument(
+        "-r",
+        "--ref_path",
+        required=True,
+        help="picture of the other face, or several separated by commas: their mean",
+    )
+    texture.add_argument("-o", "--output_path", required=True, help="result")
+    texture.add_argument(
+        "--mode",
+        type=int,
+        default=1,
+        choices=[0, 1],
+        help="0 replaces eyes (or --region), 1 the whole face",
+    )
+    texture.add_argument(
+        "--region", help="mask picture in the map, white where to edit"
+    )
+    texture.add_argument(
+        "--match_colors", action="store_true", help="give it the face's own colours"
+    )
+    texture.add_argument(
+        "--no_blend", action="store_true", help="paint without Poisson blending"
+    )
+    _add_network(texture)
+
+    view = command("view", "an HTML page with the meshes of pictures")
+    view.add_argument("-i", "--input_dir", required=True, help="folder of pictures")
+    view.add_argument("-o", "--output", default="faces.html", help="the page")
+    _add_network(view)
+
+    maps = command("generate-posmaps", "ground truth maps of 300W-LP or AFLW2000-3D")
+    maps.add_argument("-i", "--input_dir", required=True, help="of .jpg and .mat files")
+    maps.add_argument("-o", "--output_dir", required=True, help="folder of the pairs")
+    maps.add_argument("--model", required=True, help="face model of the .mat files")
+    maps.add_argument("--uv_chart", help="BFM_UV.mat, where the model has no chart")
+    maps.add_argument("--resolution", type=options_of.count, default=256, help="sides")
+    maps.add_argument("--seed", type=options_of.index, default=0, help="of the crops")
+
+    measure = command("evaluate", "NME of AFLW2000-3D, by yaw")
+    measure.add_argument(
+        "-i", "--input_dir", required=True, help="AFLW2000-3D's folder"
+    )
+    measure.add_argument(
+        "--predictions", help="measure NAME_kpt.txt or NAME.txt of this folder instead"
+    )
+    measure.add_argument("-o", "--output", help="JSON file of all errors")
+    _add_network(measure)
+
+    check = command("check-weights", "what a checkpoint holds")
+    check.add_argument("weights_path", help="prefix or file of the checkpoint")
+    check.add_argument(
+        "-o", "--output", help="write the network's variables alone here"
+    )
+    return parser
+
+
+def _run(arguments: list[str], prog: str | None) -> int | None:
+    options = make_parser(prog).parse_args(arguments)
+    # Here: --help needs no TensorFlow.
+    from tf_faces.apps.prnet import ground_truth, programs
+
+    return {
+        "generate-posmaps": ground_truth.generate_posmaps,
+        "evaluate": ground_truth.evaluate,
+        "run-basics": programs.run_basics,
+        "demo": programs.demo,
+        "demo-texture": programs.demo_texture,
+        "view": programs.view,
+        "check-weights": programs.check,
+    }[options.command](options)
+
+
+def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int:
+    """Runs the program; returns its exit status."""
+    return entry.run(lambda given: _run(given, prog), arguments)

@@ -1,0 +1,1 @@
+"""PRNet's data: the layout of its maps, ground truth maps and training pairs."""

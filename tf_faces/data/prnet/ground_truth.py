@@ -1,0 +1,203 @@
+"""Ground truth position maps: from a fitted face of a photograph to a training pair.
+
+As face3d's example 8, which made PRNet's training data: the fitted vertices are posed,
+cropped with the picture, moved in depth so that the lowest lies at 0, and drawn into
+the map of the model's texture coordinates.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from tf_faces.core import files, folders, matlab_files, pictures
+from tf_faces.core.errors import FormatError, InputError
+from tf_faces.data import fitted_faces
+from tf_faces.data.prnet import layout
+from tf_faces.geometry import cameras, cropping, uv
+from tf_faces.morphable.model import MorphableModel
+
+# The drawing rule of the library that made the published training data.
+DRAWING_RULE = "face3d_cpp"
+_POSE_LENGTH = 7
+
+
+@dataclasses.dataclass(frozen=True)
+class FittedFace:
+    """Parameters of one photograph of 300W-LP or AFLW2000-3D.
+
+    Attributes:
+      shape, expression: coefficients, raw.
+      pose: (pitch, yaw, roll, t_x, t_y, t_z, f), 3DDFA's convention, y up.
+      landmarks: float64 [68, 3] in the image frame where the file has them, else None.
+    """
+
+    shape: np.ndarray
+    expression: np.ndarray
+    pose: np.ndarray
+    landmarks: np.ndarray | None = None
+
+    @property
+    def yaw(self) -> float:
+        """In degrees."""
+        return float(np.degrees(self.pose[1]))
+
+
+def read_fitted_face(
+    path: files.PathLike, shape_length: int = 199, expression_length: int = 29
+) -> FittedFace:
+    """Reads a .mat file of 300W-LP or AFLW2000-3D.
+
+    Raises:
+      FormatError: if it is damaged, lacks a variable, or holds impossible numbers.
+    """
+    shape, expression = fitted_faces.read_mat_file(
+        path, shape_length, expression_length
+    )
+    found = matlab_files.load(path, ["Pose_Para", "pt3d_68"])
+    pose = _numbers(path, found, "Pose_Para", (1, _POSE_LENGTH)).ravel()
+    if not pose[6] > 0:
+        raise FormatError(f"{path}: Pose_Para has the scale {pose[6]}, expected > 0.")
+    landmarks = None
+    if "pt3d_68" in found:
+        landmarks = _numbers(path, found, "pt3d_68", (3, layout.LANDMARKS)).T
+    return FittedFace(shape, expression, pose, landmarks)
+
+
+def _numbers(path, found, name, shape):
+    if name not in found:
+        raise FormatError(f"{path}: lacks the variable {name}.")
+    values = np.asarray(found[name])
+    if values.dtype.kind not in "fiu" or values.shape != shape:
+        raise FormatError(
+            f"{path}: {name} has shape {values.shape} of {values.dtype}, expected "
+            f"{shape} numbers."
+        )
+    values = values.astype(np.float64)
+    if not np.isfinite(values).all():
+        raise FormatError(f"{path}: {name} holds a number that is not finite.")
+    return values
+
+
+def posed_vertices(model: MorphableModel, face: FittedFace, height: int) -> np.ndarray:
+    """The face's vertices in the picture, [V, 3], y down.
+
+    Args:
+      model: whose coefficients the face has; in its own unit.
+      face: see `FittedFace`.
+      height: of the picture.
+    """
+    vertices = model.vertices(face.shape, face.expression)
+    return cameras.project_pose(vertices, face.pose, height)
+
+
+class MapDrawer:
+    """Draws position maps of one model.
+
+    Args:
+      model: with texture coordinates of its vertices and 68 landmarks.
+      resolution: side of crop and map.
+    """
+
+    def __init__(self, model: MorphableModel, resolution: int = layout.RESOLUTION):
+        if model.landmarks68 is None:
+            raise InputError(f"{model.name}: has no 68 landmarks.")
+        self.model = model
+        self.resolution = resolution
+        self._pixels = layout.chart_pixels(model, resolution).astype(np.float32)
+
+    def draw(self, vertices: np.ndarray, crop: cropping.SquareCrop) -> np.ndarray:
+        """The position map of posed vertices in a crop.
+
+        Args:
+          vertices: [V, 3] in the picture, y down.
+          crop: the square of the picture.
+
+        Returns:
+          float32 [R, R, 3]: crop pixels; z begins at 0; 0 where the map is empty.
+        """
+        positions = cropping.positions_to_crop(vertices, crop.matrix)
+        positions[:, 2] -= positions[:, 2].min()
+        drawn, _ = uv.bake_attributes(
+            self._pixels,
+            self.model.full_triangles,
+            positions.astype(np.float32),
+            self.resolution,
+            self.resolution,
+            rule=DRAWING_RULE,
+        )
+        return drawn
+
+    def pair(
+        self,
+        image: np.ndarray,
+        face: FittedFace,
+        draws: Sequence[float] = (0.5, 0.5, 0.5),
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """A training pair of a photograph.
+
+        Args:
+          image: uint8 [H, W, 3].
+          face: its parameters.
+          draws: three numbers in 0..1, see `geometry.cropping.training_crop`.
+
+        Returns:
+          crop float64 [R, R, 3] in 0..1, and map float32 [R, R, 3].
+        """
+        vertices = posed_vertices(self.model, face, image.shape[0])
+        crop = cropping.training_crop(
+            vertices[self.model.landmarks68], draws, self.resolution
+        )
+        return crop.cut(image / 255.0), self.draw(vertices, crop)
+
+
+def list_samples(
+    folder: files.PathLike,
+) -> Iterator[tuple[pathlib.Path, pathlib.Path]]:
+    """(picture, .mat) of a folder and those below; pictures without one are passed by.
+
+    Raises:
+      InputError: if the folder is missing or has no such pair.
+    """
+    listing = folders.list_files(folder, folders.has_suffix(".jpg"))
+    pairs = [
+        (path, path.with_suffix(".mat"))
+        for path in listing.paths
+        if path.with_suffix(".mat").is_file()
+    ]
+    if not pairs:
+        raise InputError(f"{folder}: holds no .jpg picture with a .mat file beside it.")
+    yield from pairs
+
+
+def write_pair(
+    stem: pathlib.Path, crop: np.ndarray, position_map: np.ndarray
+) -> tuple[pathlib.Path, pathlib.Path]:
+    """Writes `<stem>.jpg` and `<stem>.npy` (float32), atomically; the map last."""
+    picture = pictures.write(stem.with_name(f"{stem.name}.jpg"), crop)
+    path = stem.with_name(f"{stem.name}.npy")
+    with files.atomic_path(path, durable=False) as temporary:
+        with open(temporary, "wb") as stream:
+            np.save(stream, position_map.astype(np.float32))
+    return picture, path
+
+
+def weight_mask(uv_layout: layout.MapLayout, region: np.ndarray) -> np.ndarray:
+    """Weights of the training loss: landmarks 1, a region 1/4, face 3/16, elsewhere 0.
+
+    Args:
+      uv_layout: of the map.
+      region: bool [R, R], eyes, nose and mouth.
+
+    Reference:
+      Feng et al., ECCV 2018, section 3.2 (16 : 4 : 3 : 0).
+    """
+    if region.shape != uv_layout.mask.shape:
+        raise InputError(
+            f"the region has shape {region.shape}, expected {uv_layout.mask.shape}."
+        )
+    weights = np.where(region, 4.0, 3.0) * uv_layout.mask
+    columns, rows = uv_layout.landmarks.T
+    weights[rows, columns] = 16.0
+    return (weights / 16).astype(np.float32)
