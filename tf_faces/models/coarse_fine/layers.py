@@ -10,9 +10,11 @@ import math
 import keras
 from keras import ops
 
-# Those of slim's batch_norm.
+# That of slim's batch_norm.
 EPSILON = 1e-3
-DECAY = 0.999
+# Of the moving averages.  slim's 0.999, which the original never uses, would need
+# thousands of steps before the averages are those of the network.
+DECAY = 0.99
 INITIAL_DEVIATION = 0.01
 
 
