@@ -12,10 +12,15 @@ from tf_faces.geometry import cropping
 
 
 def _open(options: argparse.Namespace):
-    from tf_faces.pipelines import coarse_fine, opening
+    from tf_faces.pipelines import coarse_fine
 
-    found = opening.find(options.run, options.result_dir, ["coarse_fine"])
-    return coarse_fine.open_run(found.path, face_model=options.face_model)
+    run = runs.RunFolder.locate(options.result_dir, options.run)
+    if not coarse_fine.recognises(run.path):
+        raise InputError(
+            f"{run.path}: holds no snapshot of both networks, expected a run of "
+            "coarse_fine."
+        )
+    return coarse_fine.open_run(run.path, face_model=options.face_model)
 
 
 def parse_box(text: str) -> tuple[float, float, float, float]:
@@ -105,12 +110,12 @@ def evaluate(options: argparse.Namespace) -> None:
 
 def convert(options: argparse.Namespace) -> None:
     """Makes a run folder whose snapshot holds other programs' weights."""
+    from tf_faces.configs import coarse_fine as presets
     from tf_faces.convert import coarse_fine as weights
-    from tf_faces.core import configuration
     from tf_faces.training import checkpoints
     from tf_faces.training import coarse_fine as training
 
-    config = configuration.load("coarse_fine", options.preset)
+    config = presets.PRESETS.get_config(options.preset)
     folder = pathlib.Path(options.output)
     if folder.exists():
         raise InputError(f"{folder}: is there already, expected a new folder.")
