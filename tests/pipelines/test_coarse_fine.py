@@ -42,7 +42,9 @@ def test_crop_puts_the_mean_face_into_the_box(reconstructor, photograph):
     assert max(corners[1] - corners[0]) == pytest.approx(30)
     whole = reconstructor.crop(photograph)
     np.testing.assert_allclose(
-        whole.to_image(np.array([[0.0, 0.0], [31.0, 31.0]])), [[10, 0], [69, 59]]
+        whole.to_image(np.array([[0.0, 0.0], [31.0, 31.0]])),
+        [[10, 0], [69, 59]],
+        atol=1e-9,
     )
     for box, sentence in (
         ((50, 20, 15, 45), "no extent"),
