@@ -7,7 +7,9 @@ import tensorflow as tf
 
 from tests import tiny_coarse_fine
 from tf_faces.configs import coarse_fine as presets
+from tf_faces.core import pictures
 from tf_faces.core.errors import InputError
+from tf_faces.data.coarse_fine import pictures as grey_pictures
 from tf_faces.data.coarse_fine import synthetic
 from tf_faces.losses import shading
 from tf_faces.training.coarse_fine import measures, objective, sources, system
@@ -129,6 +131,31 @@ def test_presets_are_networks(preset):
     config = presets.get_config(preset)
     system.network_config(config)
     objective.Options(**config.loss.to_dict())
+
+
+def test_a_folder_is_read_in_rounds(tmp_path):
+    config = presets.get_config("smoke+folder")
+    config.data_dir = str(tmp_path)
+    network = tiny_coarse_fine.network(None).config
+    names = [f"Someone/{number}" for number in range(5)]
+    for number, name in enumerate(names):
+        picture = np.full((32, 32, 3), 40 * number, np.uint8)
+        pictures.write(tmp_path / f"face_images/{name}.jpg", picture)
+        label = np.full(network.parameter_count, number)
+        grey_pictures.write_label(tmp_path / f"labels/{name}.txt", label)
+    for part in ("train", "val"):
+        listed = "".join(f"{name}.txt\n" for name in names)
+        (tmp_path / f"{part}_list.txt").write_text(listed)
+    source = sources.make(config, network, tiny_coarse_fine.model())
+    seen = [source.batch(iteration, 0, 2) for iteration in range(5)]
+    order = np.concatenate([labels[:, 0] for _, labels in seen])
+    assert sorted(order[:5]) == sorted(order[5:]) == [0, 1, 2, 3, 4]
+    grey = np.concatenate([images.mean(axis=(1, 2, 3)) for images, _ in seen])
+    np.testing.assert_allclose(grey, 40 * order - 126.064, atol=2)
+    again, _ = source.batch(3, 0, 2)
+    np.testing.assert_array_equal(again, seen[3][0])
+    held_out = source.validation()
+    assert len(held_out.images) == 4 and held_out.detailed_depth is None
 
 
 def test_wrong_options():

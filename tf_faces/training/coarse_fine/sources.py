@@ -99,11 +99,14 @@ class FolderSource:
     def batch(self, iteration: int, restores: int, count: int):
         """Images and labels of one iteration; batches run on over the rounds."""
         size = len(self._train)
+        orders: dict[int, np.ndarray] = {}
         numbers = []
         for place in range(iteration * count, (iteration + 1) * count):
             turn, row = divmod(place, size)
-            order = seeding.numpy_generator(self._seed, "order", turn, restores)
-            numbers.append(int(order.permutation(size)[row]))
+            if turn not in orders:
+                generator = seeding.numpy_generator(self._seed, "order", turn, restores)
+                orders[turn] = generator.permutation(size)
+            numbers.append(int(orders[turn][row]))
         return self._train.batch(numbers)
 
     def validation(self) -> Validation:
