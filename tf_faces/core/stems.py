@@ -14,6 +14,7 @@ from tf_faces.core.errors import InputError
 STEMS = (
     "tbgan",
     "face_manifold",
+    "coarse_fine",
 )
 
 
