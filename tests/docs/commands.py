@@ -292,13 +292,6 @@ FASTER = {
     "tf-faces export trained_models --shape_unit 1e4": (
         "tf-faces export trained_models --shape_unit 1e4 --output exports/original"
     ),
-    # CoarseNet and FineNet.
-    "tf-faces coarse-fine sample-test --output sample": (
-        "tf-faces coarse-fine sample-test --output sample --face_model builtin:tiny"
-    ),
-    "tf-faces train --model=coarse_fine --preset quick": (
-        "tf-faces train --model=coarse_fine --preset smoke --dry_run"
-    ),
 }
 
 _INSTALLS = "installs software, which .ci/run does in a fresh environment"
@@ -307,21 +300,8 @@ _NETWORK = "fetches from the network"
 _SERVER = "needs a running server"
 _FORM = "a form, not a command"
 _MINUTES = "measures speed for minutes"
-_PREPARED = "runs in tests/data and tests/apps on files of that layout"
 
 NOT_RUN = {
-    "tf-faces coarse-fine prepare --lists files --images images "
-    "--output data/vggface": _PREPARED,
-    "tf-faces coarse-fine prepare --true_parameters AFLW2000 "
-    "--output data/aflw2000": _PREPARED,
-    "tf-faces coarse-fine split data/vggface": _PREPARED,
-    "tf-faces coarse-fine mean data/vggface": _PREPARED,
-    "tf-faces train --model=coarse_fine --preset paper+folder "
-    "--data_dir data/vggface": "runs in tests/training on a folder of that layout",
-    "tf-faces coarse-fine reconstruct newest face.jpg --output faces": (
-        "runs in tests/pipelines"
-    ),
-    "tf-faces export results/005-coarse_fine-paper": "runs in tests/contract",
     "pip install .": _INSTALLS,
     "pip install '.[test]'": _INSTALLS,
     "pip install tensorflow 'setuptools>=77'": _INSTALLS,

@@ -14,7 +14,6 @@ from tf_faces.core.errors import InputError
 STEMS = (
     "tbgan",
     "face_manifold",
-    "coarse_fine",
 )
 
 
