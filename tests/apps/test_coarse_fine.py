@@ -1,0 +1,80 @@
+"""The coarse-fine program: its data commands, and a sentence for every mistake."""
+
+import numpy as np
+import pytest
+
+from tf_faces.apps.coarse_fine import options as program
+from tf_faces.core import pictures
+
+
+def fails(capsys, *arguments) -> str:
+    """Runs a command that must end with a sentence and status 2."""
+    assert program.main([str(argument) for argument in arguments]) == 2
+    said = capsys.readouterr().err.strip()
+    assert said.count("\n") == 0
+    return said
+
+
+def test_sample_split_and_mean(tmp_path, capsys):
+    command = ["sample-test", "--output", str(tmp_path / "sample")]
+    options = ["--face_model", "builtin:tiny", "--image_size", "200"]
+    assert program.main([*command, *options]) == 0
+    assert "% of 200 x 200 pixels covered" in capsys.readouterr().out
+    for name in ("pncc", "depthimg", "normalimg", "albedoimg", "maskimg"):
+        shown = pictures.read(tmp_path / f"sample/test_{name}.png")
+        assert shown.shape == (200, 200, 3) and shown.max() > 100
+    folder = tmp_path / "set"
+    names = [f"Someone/{number:08d}" for number in range(5)]
+    for value, name in enumerate(names):
+        grey = np.full((16, 16, 3), 100 + value, np.uint8)
+        pictures.write(folder / f"face_images/{name}.jpg", grey)
+    (folder / "filelist.txt").write_text("".join(f"{name}.txt\n" for name in names))
+    assert program.main(["split", str(folder)]) == 0
+    assert program.main(["mean", str(folder)]) == 0
+    (named,) = folder.glob("mean_val_*")
+    assert 100 <= float(named.name.removeprefix("mean_val_")) <= 104
+    assert pictures.read(folder / "mean_im.png").shape == (16, 16, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["prepare", "--output", "x"], "exactly one of these"),
+        (["prepare", "--lists", "a", "--images", "b", "--output", "x"], "b: no such"),
+        (
+            [
+                "prepare",
+                "--true_parameters",
+                "a",
+                "--image_size",
+                "30",
+                "--output",
+                "x",
+            ],
+            "multiple of 4",
+        ),
+        (["split", "absent"], "absent"),
+        (["mean", "absent"], "absent"),
+        (["fetch", "absent.txt", "--output", "x"], "absent.txt"),
+        (["manifest", "absent", "--output", "x"], "absent"),
+        (["reconstruct", "absent", "face.jpg", "--output", "x"], "face.jpg"),
+        (
+            ["reconstruct", "absent", "a.jpg", "--output", "x", "--box", "1,2,3"],
+            "LEFT,TOP,RIGHT,BOTTOM",
+        ),
+        (
+            ["reconstruct", "absent", "a.jpg", "b/a.png", "--output", "x"],
+            "called 'a'",
+        ),
+        (
+            ["reconstruct", "r", "a.jpg", "--output", "x", "--formats", "stl"],
+            "obj, ply, glb",
+        ),
+        (["evaluate", "absent"], "absent"),
+        (["recontruct"], "did you mean reconstruct"),
+    ],
+)
+def test_mistakes(arguments, sentence, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert sentence in fails(capsys, *arguments)
+    assert not list(tmp_path.iterdir())

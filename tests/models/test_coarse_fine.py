@@ -1,0 +1,160 @@
+"""CoarseNet, FineNet and the renderer between them: forms, gradients, refusals."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import tiny_coarse_fine
+from tf_faces.core.errors import InputError
+from tf_faces.models.coarse_fine import CoarseFineConfig, FaceRenderer
+from tf_faces.models.coarse_fine.coarse_net import CoarseNet
+from tf_faces.models.coarse_fine.rendering import network_input
+
+
+@pytest.fixture(scope="module")
+def network():
+    return tiny_coarse_fine.network()
+
+
+def test_reconstruction(network):
+    images = tf.random.stateless_normal([2, 32, 32, 1], [1, 2]) * 40
+    found = network.reconstruct(images)
+    assert len(found.passes) == 2 and found.parameters.shape == (2, 12)
+    assert found.fine_depth.shape == (2, 32, 32, 1)
+    # A residual on the coarse depth, in pixels.
+    moved = found.fine_depth - found.rendering.depth
+    assert 0 < np.abs(moved).mean() < 5
+    covered = np.asarray(found.rendering.covered)[..., 0]
+    assert 0.4 < covered.mean() < 0.95
+    assert not np.asarray(found.rendering.depth)[~covered].any()
+    assert not np.asarray(found.rendering.codes)[~covered].any()
+    lengths = np.linalg.norm(found.rendering.normals, axis=-1)
+    np.testing.assert_allclose(lengths[covered], 1, atol=1e-4)
+    assert (np.asarray(found.rendering.normals)[..., 2] >= 0).all()
+    assert set(network.coarse_variables()) < set(network.variables_by_name())
+
+
+def test_second_pass_starts_where_the_first_ended(network):
+    images = tf.zeros([1, 32, 32, 1])
+    first, second = network.coarse_passes(images)
+    shown = network_input(images, network.renderer.render(first.parameters))
+    np.testing.assert_allclose(second.inputs, shown, atol=1e-6)
+    moved = network.coarse[0](second.inputs) * network.renderer.deviations()
+    np.testing.assert_allclose(
+        second.parameters, first.parameters + moved, rtol=1e-5, atol=1e-6
+    )
+    # t_z has no deviation: it never moves.
+    assert not second.parameters.numpy()[:, 5].any()
+
+
+@pytest.mark.parametrize("renderer", ["smooth", "original"])
+def test_gradients_of_the_feedback(renderer):
+    network = tiny_coarse_fine.network(None, renderer=renderer)
+    start = network.renderer.initial_parameters()[np.newaxis].repeat(2, axis=0)
+    start[1, :3] = 0.2
+    parameters = tf.constant(start)
+    with tf.GradientTape() as tape:
+        tape.watch(parameters)
+        shown = network.renderer.render(parameters)
+        weights = tf.random.stateless_normal([2, 32, 32, 7], [3, 4])
+        inputs = network_input(tf.ones([2, 32, 32, 1]), shown)
+        value = tf.reduce_sum(inputs * weights) + tf.reduce_sum(shown.depth)
+    gradient = np.abs(tape.gradient(value, parameters).numpy())
+    assert np.isfinite(gradient).all()
+    assert (gradient[:, 6:] > 0).all()  # Scale and coefficients.
+    if renderer == "smooth":
+        assert (gradient[:, :5] > 0).all()
+    else:
+        assert not gradient[:, :5].any()
+
+
+def test_whole_loop_has_gradients_to_the_first_pass():
+    network = tiny_coarse_fine.network(share_weights=False)
+    images = tf.random.stateless_normal([2, 32, 32, 1], [1, 2]) * 40
+    variables = network.coarse[0].variables_by_name()
+    kernel = variables["CoarseNet_iter_iter0/conv_in/weights"].value
+    with tf.GradientTape() as tape:
+        last = network.coarse_passes(images)[-1].parameters
+        # What the second pass adds, seen through its input alone.
+        value = tf.reduce_sum(tf.square(last[:, 7:] / 1e5))
+    assert np.abs(tape.gradient(value, kernel)).max() > 0
+
+
+def test_moving_averages_are_kept_and_used():
+    network = tiny_coarse_fine.network()
+    images = tf.random.stateless_normal([4, 32, 32, 1], [1, 2]) * 40
+    scope = "CoarseNet_iter_iter0/conv_in/BatchNorm"
+    mean = network.coarse_variables()[f"{scope}/moving_mean"]
+    alone = network.coarse_passes(images[:1])[-1].parameters
+    together = network.coarse_passes(images)[-1].parameters
+    np.testing.assert_allclose(alone[0], together[0], rtol=1e-4, atol=1e-4)
+    before = mean.numpy().copy()
+    network.coarse_passes(images, training=True)
+    assert np.abs(np.asarray(mean) - before).max() > 0
+
+
+def test_batch_statistics_depend_on_the_batch():
+    network = tiny_coarse_fine.network(statistics="batch")
+    images = tf.random.stateless_normal([4, 32, 32, 1], [1, 2]) * 40
+    inputs = tf.concat([images] * 7, axis=-1)
+    alone = network.coarse[0](inputs[:1])
+    assert np.abs(alone[0] - network.coarse[0](inputs)[0]).max() > 1e-6
+
+
+@pytest.mark.parametrize(
+    ("trunk", "last"),
+    [("bottleneck", (4, 4)), ("plain", (4, 4)), ("resnet50", (2, 2))],
+)
+def test_trunks(trunk, last):
+    config = CoarseFineConfig(
+        image_size=64,
+        shape_count=2,
+        expression_count=1,
+        stem_width=4,
+        widths=(4, 4, 4, 8),
+        trunk=trunk,
+        dense_layers=3,
+    )
+    net = CoarseNet(config, seed=0)
+    stages = net.stages(tf.zeros([1, 64, 64, 7]))
+    assert stages["conv_out"].shape == (1, *last, 10)
+    assert stages["fc"].shape == (1, 10)
+    names = net.variables_by_name()
+    for layer in ("fc_1", "fc_2", "fc"):
+        assert tuple(names[f"CoarseNet_iter_iter0/{layer}/weights"].shape) == (10, 10)
+
+
+def test_hypercolumns():
+    for inside, channels in ((False, 12), (True, 14)):
+        network = tiny_coarse_fine.network(None, fine_inputs_in_column=inside)
+        zero = tf.zeros([1, 32, 32, 1])
+        stages = network.fine.stages(zero, zero)
+        assert stages["hypercolumn"].shape == (1, 32, 32, channels)
+    paper = CoarseFineConfig(fine_inputs_in_column=True)
+    assert sum(paper.fine_widths) + 2 == 450
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"trunk": "vgg"}, "trunk must be one of"),
+        ({"widths": (1, 2)}, "widths must be 4"),
+        ({"image_size": 30}, "multiple of 4"),
+        ({"iterations": 0}, "iterations must be at least 1"),
+        ({"update": "residual", "ranges": "original"}, "cannot be added up"),
+        ({"depth_scale": 0.0}, "depth_scale"),
+    ],
+)
+def test_impossible_configurations(changes, sentence):
+    with pytest.raises(InputError, match=sentence):
+        CoarseFineConfig(**{**tiny_coarse_fine.OPTIONS, **changes})
+
+
+def test_models_and_pictures_that_do_not_fit(network):
+    config = CoarseFineConfig(shape_count=500)
+    with pytest.raises(InputError, match="199 shape modes, expected at least 500"):
+        FaceRenderer(tiny_coarse_fine.model(), config)
+    with pytest.raises(InputError, match="image must have shape"):
+        network.reconstruct(tf.zeros([1, 16, 16, 1]))
+    with pytest.raises(InputError, match="expected raw ones"):
+        FaceRenderer(tiny_coarse_fine.model().to_unit("mm"), network.config)

@@ -1,0 +1,226 @@
+"""CoarseNet's and FineNet's presets.
+
+| preset   | trains                                                                 |
+|----------|------------------------------------------------------------------------|
+| repo     | the re-implementation: four CoarseNets and FineNet, all losses at once |
+| paper    | the paper's: one narrow recurrent network, coarse, then fine, then     |
+|          | joint; shading with one light a picture                                |
+| resnet50 | the same stages with ResNet-50 as trunk                                |
+| quick    | the paper's stages at 64 x 64 on one face model, for a processor       |
+| smoke    | all stages in seconds                                                  |
+
+| modifier | changes                                                                |
+|----------|------------------------------------------------------------------------|
+| folder   | pictures and labels of `data_dir` instead of drawn ones                |
+| separate | a CoarseNet of its own for every pass                                  |
+| absolute | every pass gives the parameters anew, as the original's                |
+"""
+
+from typing import Any
+
+import ml_collections
+
+from tf_faces.core import configuration
+
+_PAPER_NETWORK = {
+    "network.share_weights": True,
+    "network.trunk": "plain",
+    "network.stem_width": 32,
+    "network.widths": [32, 64, 128, 256],
+    "network.dense_layers": 3,
+    "network.statistics": "moving",
+    "network.scale": True,
+    "network.ranges": "deviations",
+    "network.update": "residual",
+    "network.renderer": "smooth",
+    "network.fine_inputs_in_column": True,
+    "network.fine_residual": True,
+    "network.depth_scale": 100.0,
+}
+_PAPER_LOSS = {
+    "loss.weights.pose": 1.0,
+    "loss.weights.geometry": 1.0,
+    # Means over the face's pixels, grey values of 0..1, depth in pixels: what the
+    # paper's sums of other units weigh.
+    "loss.weights.shading": 1.0,
+    "loss.weights.fidelity": 1e-3,
+    "loss.weights.smoothness": 2e-3,
+    "loss.shading": "per_picture",
+    "loss.every_pass": True,
+    "loss.whitened": True,
+    "loss.geometry_unit": 3000.0,
+    "loss.masked": True,
+    "loss.hold_coarse": True,
+}
+_PAPER_TRAIN = {
+    "train.coarse_kimg": 400.0,
+    "train.fine_kimg": 100.0,
+    "train.joint_kimg": 50.0,
+    "train.batch": 16,
+    "train.learning_rate": 1e-3,
+    "train.learning_rate_schedule": "cosine",
+    "train.clip_norm": 5.0,
+}
+_PAPER = {**_PAPER_NETWORK, **_PAPER_LOSS, **_PAPER_TRAIN}
+_QUICK = {
+    **_PAPER,
+    "face_model": "builtin:tiny",
+    "network.image_size": 64,
+    "network.shape_count": 20,
+    "network.expression_count": 8,
+    "network.iterations": 3,
+    "network.stem_width": 16,
+    "network.widths": [16, 32, 64, 128],
+    "network.dense_layers": 1,
+    "network.fine_widths": [16, 32, 64],
+    "network.depth_scale": 30.0,
+    "train.coarse_kimg": 24.0,
+    "train.fine_kimg": 6.0,
+    "train.joint_kimg": 2.0,
+}
+
+_PRESETS: dict[str, dict[str, Any]] = {
+    "repo": {},
+    "paper": _PAPER,
+    "resnet50": {
+        **_PAPER,
+        "network.trunk": "resnet50",
+        "network.stem_width": 64,
+        "network.widths": [64, 128, 256, 512],
+    },
+    "quick": _QUICK,
+    "smoke": {
+        **_QUICK,
+        "network.image_size": 32,
+        "network.shape_count": 4,
+        "network.expression_count": 2,
+        "network.iterations": 2,
+        "network.stem_width": 8,
+        "network.widths": [8, 8, 8, 8],
+        "network.fine_widths": [4, 4, 4],
+        "data.validation_faces": 4,
+        "train.coarse_kimg": 0.016,
+        "train.fine_kimg": 0.016,
+        "train.joint_kimg": 0.016,
+        "train.batch": 4,
+        "train.tick_kimg": 0.016,
+        "train.picture_ticks": 3,
+        "train.snapshot_ticks": 1,
+    },
+}
+
+_MODIFIERS: dict[str, dict[str, Any]] = {
+    "folder": {"data.source": "folder"},
+    "separate": {"network.share_weights": False},
+    "absolute": {"network.update": "absolute"},
+}
+
+
+def base_config() -> ml_collections.ConfigDict:
+    """Returns the re-implementation's settings."""
+    return ml_collections.ConfigDict(
+        {
+            "model": "coarse_fine",
+            "desc": "",
+            # Data set of `tools/coarse_fine.py prepare` (source "folder").
+            "data_dir": "data/vggface",
+            "result_dir": "results",
+            "random_seed": 12345,
+            "num_gpus": 1,
+            "devices": "auto",
+            "deterministic": False,
+            "xla": False,
+            "precision": "float32",
+            # builtin, builtin:tiny, ict, or a folder with Model_Shape.mat.
+            "face_model": "builtin",
+            "network": {
+                "image_size": 200,
+                "shape_count": 199,
+                "expression_count": 29,
+                "iterations": 4,
+                "share_weights": False,
+                "trunk": "bottleneck",
+                "stem_width": 64,
+                "widths": [64, 128, 256, 512],
+                "dense_layers": 1,
+                "statistics": "batch",
+                "scale": False,
+                "ranges": "original",
+                "update": "absolute",
+                "renderer": "original",
+                "fine_widths": [64, 128, 256],
+                "fine_inputs_in_column": False,
+                "fine_residual": False,
+                "depth_scale": 1.0,
+            },
+            # See training/coarse_fine/objective.py.
+            "loss": {
+                "weights": {
+                    "pose": 1e-3,
+                    "geometry": 1e-6,
+                    "shading": 1e-3,
+                    "fidelity": 100.0,
+                    "smoothness": 1e-5,
+                },
+                "shading": "per_pixel",
+                "every_pass": False,
+                "whitened": False,
+                "geometry_unit": 1.0,
+                "masked": False,
+                "depth_unit": 1.0,
+                "hold_coarse": False,
+            },
+            "data": {
+                # model: pictures drawn of the face model while training; folder:
+                # pictures and labels of `data_dir`.
+                "source": "model",
+                "grey_mean": 126.064,
+                # Drawn faces: degrees, parts of the side, spread of the scale.
+                "pitch": 20.0,
+                "yaw": 40.0,
+                "roll": 15.0,
+                "shift": 0.05,
+                "scale_spread": 0.1,
+                # Height of wrinkles on drawn faces, in parts of the side.
+                "wrinkles": 0.004,
+                "validation_faces": 64,
+            },
+            "train": {
+                # Original weights to start from: slim's or Keras' ImageNet files, or a
+                # snapshot of the original.
+                "initial_weights": [],
+                # Only the last pass gets ImageNet weights, as in the original.
+                "faithful_restore": False,
+                "coarse_kimg": 0.0,
+                "fine_kimg": 0.0,
+                "joint_kimg": 280.004,
+                "batch": 4,
+                "learning_rate": 1e-5,
+                # constant, or cosine: falls to zero over each stage.
+                "learning_rate_schedule": "constant",
+                # Above 0: gradients are scaled down to this norm.
+                "clip_norm": 0.0,
+                "tick_kimg": 1.0,
+                "picture_ticks": 4,
+                "snapshot_ticks": 4,
+                "keep_snapshots": 5,
+                "nonfinite_policy": "stop",
+                "restore_limit": 3,
+            },
+        }
+    )
+
+
+PRESETS = configuration.Presets(
+    "coarse_fine",
+    base_config,
+    _PRESETS,
+    _MODIFIERS,
+    default="repo",
+    examples="""\
+  tf-faces train --model=coarse_fine --preset quick
+      coarse, fine and joint stage at 64 x 64 on drawn faces
+""",
+)
+
+get_config = PRESETS.get_config

@@ -1,0 +1,104 @@
+"""Errors of a trained run on pictures whose parameters are known."""
+
+import numpy as np
+import tensorflow as tf
+
+from tf_faces.core import files
+from tf_faces.data.coarse_fine import pictures, synthetic
+from tf_faces.geometry import landmarks as landmark_lengths
+from tf_faces.pipelines.coarse_fine.reconstructor import Reconstructor
+from tf_faces.training.coarse_fine import measures
+from tf_faces.training.coarse_fine.sources import Validation
+
+# Of the faces that are drawn where no set is given.
+SEED = 20_000
+
+
+def measure(
+    reconstructor: Reconstructor,
+    data_dir: files.PathLike | None = None,
+    part: str = "test",
+    count: int = 64,
+) -> dict[str, float]:
+    """Measures a run.
+
+    Args:
+      reconstructor: the run.
+      data_dir: set with labels; None draws faces that no training has seen.
+      part: of the set: "train", "val" or "test".
+      count: pictures at most.
+
+    Returns:
+      Those of `training.coarse_fine.measures.measure`, `parameters` (mean absolute
+      error in usual deviations) and, where the model has landmarks, `landmarks` (mean
+      distance in the plane, in percent of the square root of the box's area) with
+      `landmarks_mean_face`, that of the initial face in the box.
+
+    Raises:
+      InputError, FormatError: if the set is absent, damaged or of another size.
+    """
+    network = reconstructor.network
+    config = network.config
+    if data_dir is None:
+        options = synthetic.SyntheticOptions(
+            config.image_size,
+            config.shape_count,
+            config.expression_count,
+            grey_mean=reconstructor.grey_mean,
+        )
+        drawn = synthetic.SyntheticFaces(reconstructor.model, options, SEED, "test")
+        faces = drawn.draw(range(count))
+        data = Validation(
+            faces.images, faces.parameters, faces.detailed_depth, faces.mask
+        )
+    else:
+        source = pictures.LabelledPictures(
+            data_dir,
+            part,
+            config.image_size,
+            config.parameter_count,
+            reconstructor.grey_mean,
+        )
+        data = Validation(*source.batch(range(min(count, len(source)))))
+    measured = measures.measure(network, data)
+    found = []
+    for start in range(0, len(data.images), measures.PIECE):
+        images = tf.constant(data.images[start : start + measures.PIECE])
+        found.append(np.asarray(network.coarse_passes(images)[-1].parameters))
+    parameters = np.concatenate(found)
+    usual = network.renderer.deviations()
+    known = usual > 0
+    difference = np.abs(parameters - data.parameters)[:, known] / usual[known]
+    measured["parameters"] = float(difference.mean())
+    if reconstructor.model.landmarks68 is not None:
+        measured |= _landmark_errors(reconstructor, parameters, data.parameters)
+    return measured
+
+
+def _landmark_errors(reconstructor, parameters, labels) -> dict[str, float]:
+    renderer = reconstructor.network.renderer
+    chosen = reconstructor.model.landmarks68
+
+    def points(values):
+        vertices = renderer.vertices(tf.constant(values, tf.float32))
+        return np.asarray(vertices)[:, chosen, :2]
+
+    true = points(labels)
+    start = points(renderer.initial_parameters()[np.newaxis])[0]
+    baseline = np.stack([in_box(start, one) for one in true])
+    found = {}
+    for name, guess in (
+        ("landmarks", points(parameters)),
+        ("landmarks_mean_face", baseline),
+    ):
+        lengths = np.asarray(landmark_lengths.box_length(true))
+        errors = np.linalg.norm(guess - true, axis=-1).mean(axis=-1) / lengths
+        found[name] = float(100 * errors.mean())
+    return found
+
+
+def in_box(points: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """Points [K, 2] stretched to the box of others [K, 2]."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    onto_low, onto_high = true.min(axis=0), true.max(axis=0)
+    return (points - low) / (high - low) * (onto_high - onto_low) + onto_low

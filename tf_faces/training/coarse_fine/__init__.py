@@ -1,0 +1,11 @@
+"""Training of CoarseNet and FineNet."""
+
+from tf_faces.training.coarse_fine.system import (
+    CoarseFineSystem,
+    build,
+    loop_options,
+    plan,
+    prepare_data,
+)
+
+__all__ = ["CoarseFineSystem", "build", "loop_options", "plan", "prepare_data"]
