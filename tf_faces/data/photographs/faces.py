@@ -210,8 +210,9 @@ def draw(head: Head, settings: Settings, rng: np.random.Generator) -> Face:
     if _is_dark(head, skins) and not is_dyed:
         hair_color = np.minimum(hair_color, np.float32([0.03, 0.02, 0.015]))
     freckled = rng.random() < settings.freckles
-    cloth = linear(rng.uniform(0, 255, 3) * rng.uniform(0.15, 1))
-    second = linear(rng.uniform(0, 255, 3)) if rng.random() < 0.5 else cloth * 0.8
+    cloth, second = (linear(_muted(rng)) for _ in range(2))
+    if rng.random() < 0.8:  # Most clothes have no stripes.
+        second = cloth
     return Face(
         shape=shape,
         expression=expression,
@@ -236,6 +237,13 @@ def draw(head: Head, settings: Settings, rng: np.random.Generator) -> Face:
         neckline=float(rng.uniform(1.5, 7)),
         worn=_draw_worn(head, settings, rng, hair_color),
     )
+
+
+def _muted(rng) -> np.ndarray:
+    """An sRGB colour 0..255 of cloth: rarely gaudy."""
+    color = rng.uniform(0, 255, 3)
+    grey = color.mean()
+    return (grey + (color - grey) * rng.uniform(0, 0.9)) * rng.uniform(0.2, 1)
 
 
 def _is_dark(head: Head, skins) -> bool:

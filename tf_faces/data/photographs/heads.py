@@ -232,7 +232,7 @@ class Head:
             np.full(size, IRIS),
             np.full(size, LABEL["eye"]),
             # The pictures are bright: eyes lie in the lids' shade.
-            np.full((len(used), 3), 0.7),
+            np.full((len(used), 3), 0.5),
         )
 
     def _bust_piece(self, start):

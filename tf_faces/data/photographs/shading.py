@@ -512,7 +512,7 @@ def _layer_attributes(one, camera, light, shadow) -> np.ndarray:
         half = half / max(float(np.linalg.norm(half)), 1e-3)
         along = strand @ half
         ring = np.maximum(1 - along * along, 0) ** 20
-        ring *= np.clip(cosine + 0.2, 0, 1) * lit * np.float32(0.12)
+        ring *= np.clip(cosine + 0.2, 0, 1) * lit * np.float32(0.07)
         shine = ring[:, None] * light.irradiance
     coordinates = one.part.coordinates
     return np.concatenate([coordinates, received / np.float32(np.pi), shine], axis=1)
