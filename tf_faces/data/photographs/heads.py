@@ -353,6 +353,12 @@ class Head:
             shape=shape[::-1],
         )
 
+    @functools.cached_property
+    def casting(self) -> np.ndarray:
+        """int [t, 3] into the geometry: what casts shadows, all but mouth and eyes."""
+        inner = np.isin(self.drawn.label, [LABEL[x] for x in ("mouth", "teeth", "eye")])
+        return self.drawn.source[self.drawn.triangles[~inner]]
+
     def normals(self, geometry: np.ndarray) -> np.ndarray:
         """Unit outward normals [v, 3] of the geometry's vertices; 0 where unused."""
         a, b = (edges @ geometry for edges in self._edges)

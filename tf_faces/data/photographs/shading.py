@@ -129,12 +129,13 @@ def shade(
     lit = _lit(shadow, camera, _SHADOW_BIAS)
     attributes = _attributes(head, face, posed, light, turned, ambient_share, lit)
     placed = view.project(posed.geometry, factor)
+    # One mesh as a batch: taking parts of tensors is slow.
     drawn = render_depth.rasterize(
-        placed[head.drawn.source],
+        placed[head.drawn.source][None],
         head.drawn.triangles,
         size,
         size,
-        attributes=attributes,
+        attributes=attributes[None],
     )
     triangle = drawn.triangle_id.numpy().reshape(-1)
     pixel = np.flatnonzero(triangle >= 0)
@@ -218,7 +219,7 @@ def _put_on(head: Head, face: Face, posed: Posed) -> list[_Worn]:
 
 
 def _shadow_map(head, view, light, camera, worn):
-    pieces, faces = [camera], [head.drawn.source[head.drawn.triangles]]
+    pieces, faces = [camera], [head.casting]
     for one in worn:
         if one.worn.kind == "hair":
             faces.append(one.part.triangles + len(camera))
