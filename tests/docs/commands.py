@@ -301,7 +301,18 @@ _SERVER = "needs a running server"
 _FORM = "a form, not a command"
 _MINUTES = "measures speed for minutes"
 
+_PHOTOGRAPHS = "runs in tests/apps/test_photographs.py, smaller"
+
 NOT_RUN = {
+    "python tools/photographs.py make photographs --count 1000 --size 128": (
+        _PHOTOGRAPHS
+    ),
+    "python tools/photographs.py verify photographs": _PHOTOGRAPHS,
+    "python tools/photographs.py inspect sheet.png --count 64 --size 256": (
+        _PHOTOGRAPHS
+    ),
+    "python tools/photographs.py fit portraits labels.npz fitted --model ict "
+    "--overlays": "runs in tests/data/photographs/test_portraits.py, smaller",
     "pip install .": _INSTALLS,
     "pip install '.[test]'": _INSTALLS,
     "pip install tensorflow 'setuptools>=77'": _INSTALLS,

@@ -5,6 +5,7 @@ without names, or with others, get some of their modes by their own law.
 """
 
 import dataclasses
+import functools
 import re
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from tf_faces.data.photographs.heads import Head
 from tf_faces.data.photographs.settings import Settings
 from tf_faces.morphable import expressions
+from tf_faces.morphable.model import MorphableModel
 
 # Degrees by which eyes turn at a full eyeLook blend shape.
 _LOOK_DEGREES = 30.0
@@ -94,6 +96,7 @@ def linear(color) -> np.ndarray:
     return ((np.asarray(color, np.float32) / 255) ** 2.2).astype(np.float32)
 
 
+@functools.lru_cache(maxsize=1024)
 def _side_of(name: str) -> str | None:
     if name in ("jawLeft", "jawRight", "mouthLeft", "mouthRight"):
         return None
@@ -101,8 +104,22 @@ def _side_of(name: str) -> str | None:
     return found.group(1) if found else None
 
 
+@functools.lru_cache(maxsize=1024)
 def _stem(name: str) -> str:
     return name if _side_of(name) is None else re.sub(r"(Left|Right)$", "", name)
+
+
+@functools.lru_cache(maxsize=16)
+def _names_and_stems(names: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """Canonical names, and those without sides that expressions are made of."""
+    canonical = [expressions.canonical_name(name) for name in names]
+    others = [x for x in canonical if not x.startswith(("eyeLook", "eyeBlink"))]
+    return canonical, sorted({_stem(x) for x in others} - {"jawOpen"})
+
+
+@functools.lru_cache(maxsize=16)
+def _basic_expressions(model: MorphableModel) -> np.ndarray:
+    return expressions.basic_expressions(model)
 
 
 def draw_expression(
@@ -110,17 +127,13 @@ def draw_expression(
 ) -> tuple[np.ndarray, np.ndarray]:
     """An expression [ke] and the gaze [2, 2] that it looks with."""
     model = head.model
-    names = [expressions.canonical_name(x) for x in model.expression_names or ()]
+    names, stems = _names_and_stems(model.expression_names or ())
     if "jawOpen" not in names:
         return _by_the_models_law(head, settings, rng), np.zeros((2, 2))
     weights = dict.fromkeys(names, 0.0)
-    stems = sorted(
-        {_stem(x) for x in names if not x.startswith(("eyeLook", "eyeBlink"))}
-    )
-    stems = [x for x in stems if x != "jawOpen"]
     chosen = rng.choice(len(stems), min(int(rng.poisson(_MEAN_SHAPES)), 12), False)
     strengths = rng.beta(1.2, 2.5, len(stems))
-    basic = expressions.basic_expressions(model)[1 + rng.integers(6)]
+    basic = _basic_expressions(model)[1 + rng.integers(6)]
     basic_strength = rng.uniform(0.2, 1)
     jaw = rng.beta(0.8, 2.5) if rng.random() < 0.45 else 0.0
     is_basic, has_expression = rng.random() < _BASIC_SHARE, rng.random()
@@ -193,10 +206,13 @@ def draw(head: Head, settings: Settings, rng: np.random.Generator) -> Face:
     lids = rng.uniform(0.3, 1.0, 3)
     strengths = rng.uniform(0.2, 1, 4)
     has_stubble = not made_up and rng.random() < settings.stubble
-    hair_color = _hair_color(rng)
+    hair_color, is_dyed = _hair_color(rng), rng.random() < 0.15
+    if _is_dark(head, skins) and not is_dyed:
+        hair_color = np.minimum(hair_color, np.float32([0.03, 0.02, 0.015]))
     freckled = rng.random() < settings.freckles
-    cloth = linear(rng.uniform(0, 255, 3) * rng.uniform(0.15, 1))
-    second = linear(rng.uniform(0, 255, 3)) if rng.random() < 0.5 else cloth * 0.8
+    cloth, second = (linear(_muted(rng)) for _ in range(2))
+    if rng.random() < 0.8:  # Most clothes have no stripes.
+        second = cloth
     return Face(
         shape=shape,
         expression=expression,
@@ -221,6 +237,18 @@ def draw(head: Head, settings: Settings, rng: np.random.Generator) -> Face:
         neckline=float(rng.uniform(1.5, 7)),
         worn=_draw_worn(head, settings, rng, hair_color),
     )
+
+
+def _muted(rng) -> np.ndarray:
+    """An sRGB colour 0..255 of cloth: rarely gaudy."""
+    color = rng.uniform(0, 255, 3)
+    grey = color.mean()
+    return (grey + (color - grey) * rng.uniform(0, 0.9)) * rng.uniform(0.2, 1)
+
+
+def _is_dark(head: Head, skins) -> bool:
+    """Whether the skin, by the names of its pictures, is one with dark hair."""
+    return bool(head.skins) and "dark" in head.skins[skins[0]][0].stem
 
 
 def _hair_color(rng) -> np.ndarray:

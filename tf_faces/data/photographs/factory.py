@@ -12,6 +12,7 @@ from tf_faces.data.photographs import (
     sensor,
     shading,
     surroundings,
+    textures,
     views,
 )
 from tf_faces.data.photographs.settings import Settings
@@ -72,6 +73,24 @@ def _rotation(turn: float, tilt: float) -> np.ndarray:
     return about_x @ about_y
 
 
+def _doubled(picture: np.ndarray) -> np.ndarray:
+    """A picture [h, w, 3] twice as large, with straight transitions."""
+    for axis in range(2):
+        before = np.concatenate([picture.take([0], axis), picture], axis)
+        before = before.take(range(picture.shape[axis]), axis)
+        after = np.concatenate([picture, picture.take([-1], axis)], axis)
+        after = after.take(range(1, picture.shape[axis] + 1), axis)
+        mine = picture * np.float32(0.75)
+        pair = np.stack(
+            [mine + np.float32(0.25) * before, mine + np.float32(0.25) * after],
+            axis + 1,
+        )
+        shape = list(picture.shape)
+        shape[axis] *= 2
+        picture = pair.reshape(shape)
+    return picture
+
+
 def _even_light() -> surroundings.Light:
     """As strong from everywhere, a little more from the camera."""
     radiance = np.zeros((9, 3), np.float32)
@@ -81,17 +100,30 @@ def _even_light() -> surroundings.Light:
     )
 
 
-def _exposure(place, light, rng_value: float) -> float:
-    """Factor between the place's radiance and exposed light."""
-    facing = surroundings.Light(light.radiance, light.direction, light.irradiance)
+def _skin_level(head: heads.Head, face: faces.Face) -> float:
+    """About how bright a face is: luminance of its albedo."""
+    if not head.skins:
+        return 0.4
+    levels = [textures.read(head.skins[k][0], 512).mean_level for k in face.skins]
+    level = levels[0] + face.skin_share * (levels[1] - levels[0])
+    return float(level * (face.tone @ _LUMINANCE))
+
+
+def _exposure(place, light, level: float, stops: float) -> float:
+    """Factor between the place's radiance and exposed light.
+
+    Args:
+      place: where.
+      light: there, turned, not exposed.
+      level: albedo of the face; a camera half makes up for it.
+      stops: natural logarithm of a factor.
+    """
     normals = np.float32([[0, 0, 1], [0.5, 0, 0.866], [-0.5, 0, 0.866]])
-    received = facing.irradiance_at(normals).mean(axis=0) @ _LUMINANCE
-    # Of skin of albedo 0.4.
-    by_face = _FACE_LEVEL / max(float(received) * 0.4 / np.pi, 1e-6)
-    weighted = _FACE_WEIGHT * np.log(by_face) + (1 - _FACE_WEIGHT) * np.log(
-        place.exposure
-    )
-    return float(np.exp(weighted + rng_value))
+    received = float(light.irradiance_at(normals).mean(axis=0) @ _LUMINANCE)
+    sent = received * np.sqrt(max(level, 0.02) * 0.4) / np.pi
+    by_face = np.log(_FACE_LEVEL / max(sent, 1e-6))
+    by_place = np.log(place.exposure)
+    return float(np.exp(by_place + _FACE_WEIGHT * (by_face - by_place) + stops))
 
 
 def draw(settings: Settings, seed: int, index: int) -> Photograph:
@@ -123,7 +155,7 @@ def draw(settings: Settings, seed: int, index: int) -> Photograph:
     plain = faces.linear(rng.uniform(0, 255, 3))
     if settings.light == "surroundings":
         light = place.light.turned(rotation)
-        exposure = _exposure(place, light, stops)
+        exposure = _exposure(place, light, _skin_level(head, face), stops)
         light = light.scaled(exposure)
     else:
         light, exposure = _even_light(), place.exposure
@@ -140,10 +172,12 @@ def draw(settings: Settings, seed: int, index: int) -> Photograph:
     )
     size = settings.size
     if settings.background == "surroundings":
-        panorama = place.backgrounds[focus]
-        seen = surroundings.look(
-            panorama, view.rays(size) @ rotation.astype(np.float32)
-        )
+        panorama = place.background(int(focus))
+        # What is out of focus is looked at coarsely.
+        step = 2 if focus > 0 and size % 2 == 0 else 1
+        rays = view.rays(size // step) @ rotation.astype(np.float32)
+        seen = surroundings.look(panorama, rays)
+        seen = _doubled(seen) if step == 2 else seen
         behind = seen * np.float32(exposure / place.exposure)
     else:
         shown = plain if settings.background == "plain" else np.zeros(3)

@@ -95,7 +95,8 @@ class Head:
         drawn = _drawn_vertices(model, regions, without_eyes=eyes is not None)
         needed = [np.flatnonzero(drawn), model.landmarks68]
         found = {} if folder is None or kind == "other" else self._find_parts(folder)
-        for part in [eyes, *sum(found.values(), ())]:
+        bust = self._find_bust(folder)
+        for part in [eyes, bust, *sum(found.values(), ())]:
             if part is not None:
                 needed.append(part.head_vertices)
         self.numbers = np.unique(np.concatenate(needed))
@@ -107,6 +108,7 @@ class Head:
             for name, some in found.items()
         }
         self.eyes = None if eyes is None else eyes.renumbered(renumbering)
+        self.bust = None if bust is None else bust.renumbered(renumbering)
         self._mean = np.ascontiguousarray(
             model.neutral[self.numbers].astype(np.float32) * _CENTIMETRES
         )
@@ -123,6 +125,12 @@ class Head:
     def _find_eyes(self, folder):
         path = None if folder is None else folder / "eyes" / "high-poly.npz"
         if path is None or self.kind == "other" or not path.is_file():
+            return None
+        return parts.load(path, self.kind)
+
+    def _find_bust(self, folder):
+        path = None if folder is None else folder / "bust" / "bust.npz"
+        if path is None or self.kind != "makehuman" or not path.is_file():
             return None
         return parts.load(path, self.kind)
 
@@ -174,7 +182,10 @@ class Head:
         if self.eyes is not None:
             pieces.append(self._eye_piece(count))
             count += len(self.eyes.index)
-        self._shoulder_start = count
+        self._neck_start = count
+        if self.bust is not None:
+            pieces.append(self._bust_piece(count))
+            count += len(self.bust.index)
         self._border, shoulder = self._shoulder_piece(triangles, renumbering, count)
         if shoulder is not None:
             pieces.append(shoulder)
@@ -220,7 +231,20 @@ class Head:
             triangles,
             np.full(size, IRIS),
             np.full(size, LABEL["eye"]),
-            np.ones((len(used), 3)),
+            # The pictures are bright: eyes lie in the lids' shade.
+            np.full((len(used), 3), 0.5),
+        )
+
+    def _bust_piece(self, start):
+        bust = self.bust
+        size = len(bust.triangles)
+        return (
+            bust.source + start,
+            bust.coordinates,
+            bust.triangles,
+            np.full(size, HEAD_SKIN if self.skins else PLAIN),
+            np.full(size, LABEL["neck"]),
+            np.ones((len(bust.source), 3)),
         )
 
     def _shoulder_piece(self, triangles, renumbering, start):
@@ -302,7 +326,7 @@ class Head:
         inside &= ~_of_triangles(self.drawn, LABEL["skin"])
         self.inside = inside
         self.is_neck = np.zeros(len(inside), bool)
-        self.is_neck[self.drawn.source >= self._shoulder_start] = True
+        self.is_neck[self.drawn.source >= self._neck_start] = True
         self.is_neck |= _of_triangles(self.drawn, LABEL["neck"])
         self.is_skin = self.is_neck | _of_triangles(self.drawn, LABEL["skin"])
 
@@ -328,6 +352,12 @@ class Head:
             (np.tile(ones, 3), (triangles.T.reshape(-1), np.tile(rows, 3))),
             shape=shape[::-1],
         )
+
+    @functools.cached_property
+    def casting(self) -> np.ndarray:
+        """int [t, 3] into the geometry: what casts shadows, all but mouth and eyes."""
+        inner = np.isin(self.drawn.label, [LABEL[x] for x in ("mouth", "teeth", "eye")])
+        return self.drawn.source[self.drawn.triangles[~inner]]
 
     def normals(self, geometry: np.ndarray) -> np.ndarray:
         """Unit outward normals [v, 3] of the geometry's vertices; 0 where unused."""
@@ -367,6 +397,8 @@ class Head:
             if self.kind == "ict":  # MakeHuman's expressions turn the eyes themselves.
                 eyes = self._turned_eyes(eyes, gaze)
             pieces.append(eyes)
+        if self.bust is not None:
+            pieces.append(self.bust.place(neutral, vertices).astype(np.float32))
         if len(self._border):
             pieces.append(self._shoulders(vertices))
         return np.concatenate(pieces)
@@ -508,7 +540,12 @@ def _skins(kind: str, folder: pathlib.Path | None, model: MorphableModel):
         heads = [path.with_name(path.name.replace("_face", "_head")) for path in faces]
         return tuple(zip(faces, heads, strict=True))
     if kind == "makehuman":
-        return tuple((pathlib.Path(path),) for path in model.texture_pictures)
+        faces = [pathlib.Path(path) for path in model.texture_pictures]
+        busts = [None if folder is None else folder / "bust" / x.name for x in faces]
+        return tuple(
+            (face,) if bust is None or not bust.is_file() else (face, bust)
+            for face, bust in zip(faces, busts, strict=True)
+        )
     return ()
 
 

@@ -53,9 +53,11 @@ class DepthMap:
         self.scale = scale
         self._matrix = frame * np.array([[scale], [scale], [1]], np.float32)
         self._shift = np.array([1 - low[0] * scale, 1 - low[1] * scale, 0], np.float32)
-        drawn = render_depth.rasterize(self.project(vertices), triangles, size, size)
-        self.depth = np.where(drawn.triangle_id < 0, -np.inf, drawn.depth)
-        self.depth = self.depth.astype(np.float32)
+        drawn = render_depth.rasterize(
+            self.project(vertices)[None], triangles, size, size
+        )
+        empty = drawn.triangle_id.numpy()[0] < 0
+        self.depth = np.where(empty, np.float32(-np.inf), drawn.depth.numpy()[0])
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """Map coordinates [n, 3] of points: x, y in pixels, z in the scene's unit."""

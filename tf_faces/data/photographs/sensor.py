@@ -48,7 +48,7 @@ def draw(settings: Settings, rng: np.random.Generator) -> Sensor:
     motion = rng.normal(0, 1, 2) * (rng.random() < 0.15) * settings.size / 128 * 1.2
     warm, green = rng.normal(0, 0.08), rng.normal(0, 0.025)
     gains = np.exp(np.array([warm, green, -warm]))
-    noise = np.exp(rng.uniform(np.log(0.002), np.log(0.04), 2))
+    noise = np.exp(rng.uniform(np.log(0.002), np.log(0.025), 2))
     contrast = np.exp(rng.normal(0, 0.12))
     saturation = np.exp(rng.normal(0, 0.15))
     grey, small = rng.random(), rng.random()

@@ -6,8 +6,11 @@ than the picture and averaged.
 """
 
 import dataclasses
+import functools
+import pathlib
 
 import numpy as np
+import scipy.ndimage
 
 from tf_faces.data.photographs import heads, occlusion, textures
 from tf_faces.data.photographs.faces import Face
@@ -25,13 +28,16 @@ _SKIN_WRAP = np.float32([0.28, 0.12, 0.08])
 _SHADOW_BIAS, _HAIR_SHADOW_BIAS, _SHADOW_SOFTNESS = 0.45, 1.4, 0.55
 # Centimetres by which parts that lie on the skin are brought forward.
 _FORWARD = {"eyebrows": 0.15, "eyelashes": 0.12, "hair": 0.03, "glasses": 0.0}
+# Side of the tiles of stubble and freckles, and how often they repeat over a chart.
+_GRAIN, _GRAIN_TILES = 256, 3
 _MOUTH_DEPTH = 3.5  # Centimetres behind the lips at which it is dark.
 _SKIN_REFLECTANCE, _EYE_REFLECTANCE = 0.045, 0.35
 _EYE_GLOSS = 160.0
 # Columns of the attributes that are interpolated.
 _UV, _NORMAL, _AMBIENT, _COLOR = slice(0, 2), slice(2, 5), slice(5, 8), slice(8, 11)
-_LIT, _GLOSS, _COLLAR = 11, 12, 13
-_COLUMNS = 14
+_LIT, _GLOSS, _COLLAR, _BEARD, _FRECKLED = range(11, 16)
+_COLUMNS = 16
+_PLAIN_SKIN = np.float32([0.52, 0.30, 0.21])
 _SKIN_SIZE = 512  # Largest side of skin textures for pictures up to 256 pixels.
 
 
@@ -123,19 +129,21 @@ def shade(
     lit = _lit(shadow, camera, _SHADOW_BIAS)
     attributes = _attributes(head, face, posed, light, turned, ambient_share, lit)
     placed = view.project(posed.geometry, factor)
+    # One mesh as a batch: taking parts of tensors is slow.
     drawn = render_depth.rasterize(
-        placed[head.drawn.source],
+        placed[head.drawn.source][None],
         head.drawn.triangles,
         size,
         size,
-        attributes=attributes,
+        attributes=attributes[None],
     )
     triangle = drawn.triangle_id.numpy().reshape(-1)
     pixel = np.flatnonzero(triangle >= 0)
     values = drawn.attributes.numpy().reshape(-1, _COLUMNS).take(pixel, axis=0)
     solid = _shade_solid(
-        head, face, light, values, triangle.take(pixel), pixel, size, gloss, use_skins
-    )
+        head, face, light, values, triangle.take(pixel), pixel, size, gloss, use_skins,
+        is_averaged=factor > 1,
+    )  # fmt: skip
     color = np.zeros((size * size, 3), np.float32)
     color[pixel] = solid
     through = np.ones(size * size, np.float32)
@@ -166,6 +174,7 @@ def solid_maps(
     values[:, _UV] = head.drawn.coordinates
     values[:, _COLOR] = head.drawn.color * _tints(head, face)
     values[:, _COLLAR] = _collar(head, face, posed)
+    _mark_skin(head, face, values)
     placed = view.project(posed.geometry)
     drawn = render_depth.rasterize(
         placed[head.drawn.source], head.drawn.triangles, size, size, attributes=values
@@ -210,7 +219,7 @@ def _put_on(head: Head, face: Face, posed: Posed) -> list[_Worn]:
 
 
 def _shadow_map(head, view, light, camera, worn):
-    pieces, faces = [camera], [head.drawn.source[head.drawn.triangles]]
+    pieces, faces = [camera], [head.casting]
     for one in worn:
         if one.worn.kind == "hair":
             faces.append(one.part.triangles + len(camera))
@@ -249,7 +258,45 @@ def _attributes(head, face, posed, light, normals, ambient_share, lit):
     values[inside, _AMBIENT] = (0.55 * dark)[:, None] * everywhere
     values[inside, _LIT] *= dark
     values[:, _COLLAR] = _collar(head, face, posed)
+    _mark_skin(head, face, values)
     return values
+
+
+def _mark_skin(head, face, values) -> None:
+    """Sets how much stubble and how many freckles drawn vertices have."""
+    masks = head.masks
+    values[:, _BEARD] = face.stubble * masks["beard"]
+    freckled = (masks["cheeks"] + 0.8 * masks["nose"]).clip(0, 1)
+    values[:, _FRECKLED] = face.freckles * freckled
+
+
+@functools.cache
+def _grain() -> tuple[np.ndarray, np.ndarray]:
+    """Tiles [256, 256] in 0..1: stubble, hair by hair, and freckles, spot by spot."""
+    rng = np.random.default_rng(0)
+    fine = rng.random((_GRAIN, _GRAIN)).astype(np.float32)
+    spots = scipy.ndimage.gaussian_filter(
+        rng.standard_normal((_GRAIN, _GRAIN)), 1.3, mode="wrap"
+    )
+    spots = np.clip(spots / spots.std() - 0.9, 0, 1).astype(np.float32)
+    return fine, spots
+
+
+def _roughen(face, values, chosen, albedo) -> None:
+    """Adds stubble and freckles to the skin's colours."""
+    if face.stubble == 0 and face.freckles == 0:
+        return
+    places = values[chosen, _UV] * np.float32(_GRAIN * _GRAIN_TILES)
+    places = places.astype(np.int32) + np.int32(face.freckle_seed % 4096)
+    places %= _GRAIN
+    flat = places[:, 1] * _GRAIN + places[:, 0]
+    fine, spots = _grain()
+    beard = values[chosen, _BEARD] * (0.35 + 0.65 * fine.reshape(-1)[flat])
+    freckled = values[chosen, _FRECKLED] * spots.reshape(-1)[flat]
+    found = albedo[chosen]
+    found += beard[:, None] * (face.stubble_color - found)
+    found *= 1 - freckled[:, None] * np.float32([0.35, 0.5, 0.6])
+    albedo[chosen] = found
 
 
 def _collar(head, face, posed) -> np.ndarray:
@@ -289,25 +336,26 @@ def _skin_textures(head: Head, face: Face, size: int):
     return found
 
 
-def _albedo(head, face, values, triangle, label, size, use_skins):
+def _albedo(head, face, values, triangle, label, size, use_skins, is_averaged=False):
     """Linear colours [P, 3]; `label` says what each pixel is."""
     albedo = values[:, _COLOR].copy()
     material = head.drawn.material.take(triangle)
+
+    def multiply(chosen, texture):
+        if len(chosen):
+            look = texture.nearest if is_averaged else texture.sample
+            albedo[chosen] *= look(values[chosen, _UV])[:, :3]
+
     if use_skins and head.skins:
         for number, texture in enumerate(_skin_textures(head, face, size)):
-            chosen = np.flatnonzero(material == heads.FACE_SKIN + number)
-            if len(chosen):
-                albedo[chosen] *= texture.sample(values[chosen, _UV])[:, :3]
+            multiply(np.flatnonzero(material == heads.FACE_SKIN + number), texture)
     elif head.skins:
-        skin = np.flatnonzero((material == heads.FACE_SKIN)
-                              | (material == heads.HEAD_SKIN))  # fmt: skip
-        albedo[skin] *= np.float32([0.52, 0.30, 0.21])
+        skin = (material == heads.FACE_SKIN) | (material == heads.HEAD_SKIN)
+        albedo[skin] *= _PLAIN_SKIN
+    _roughen(face, values, np.flatnonzero(label == LABEL["skin"]), albedo)
     if head.eyes is not None:
-        chosen = np.flatnonzero(material == heads.IRIS)
-        pictures = head.eyes.textures
-        texture = textures.read(pictures[face.iris % len(pictures)], 256)
-        if len(chosen):
-            albedo[chosen] *= texture.sample(values[chosen, _UV])[:, :3]
+        texture = textures.read(_iris(head.eyes.textures, face.iris), 256)
+        multiply(np.flatnonzero(material == heads.IRIS), texture)
     cloth = np.flatnonzero(label == LABEL["cloth"])
     if len(cloth):
         stripe = np.floor(values[cloth, _COLLAR] * np.float32(0.8)).astype(int) % 2
@@ -315,67 +363,86 @@ def _albedo(head, face, values, triangle, label, size, use_skins):
     return albedo
 
 
+def _iris(pictures, number: int) -> pathlib.Path:
+    """One of the irises: two in three are brown."""
+    brown = [path for path in pictures if "brown" in path.stem]
+    some = brown if brown and number % 3 else pictures
+    return some[number // 3 % len(some)]
+
+
 def _shade_solid(
-    head, face, light, values, triangle, pixel, size, gloss, use_skins
+    head, face, light, values, triangle, pixel, size, gloss, use_skins, is_averaged
 ) -> np.ndarray:
     """Linear colours [P, 3] of the pixels that something solid covers."""
     label = head.drawn.label.take(triangle)
     label[values[:, _COLLAR] > 0] = LABEL["cloth"]
-    albedo = _albedo(head, face, values, triangle, label, size, use_skins)
-    is_eye = label == LABEL["eye"]
-    is_cloth = label == LABEL["cloth"]
-    is_skin = (label == LABEL["skin"]) | (label == LABEL["neck"])
-    normal = values[:, _NORMAL]
-    length = np.sqrt(np.einsum("ij,ij->i", normal, normal))
-    normal = normal / np.maximum(length, 1e-6)[:, None]
-    cosine = normal @ light.direction
+    albedo = _albedo(head, face, values, triangle, label, size, use_skins, is_averaged)
+    x, y, z = light.direction
+    # Single columns: rows of three are slow.
+    nx, ny, nz = (np.ascontiguousarray(values[:, 2 + axis]) for axis in range(3))
+    cosine = nx * x + ny * y + nz * z
     if face.bumps > 0:
-        cosine = cosine + _bumps(albedo, is_skin, pixel, size, light) * face.bumps
-    wrap = np.where(is_skin[:, None], _SKIN_WRAP, np.float32(0))
-    diffuse = np.maximum(cosine[:, None] + wrap, 0) / np.square(1 + wrap)
-    received = values[:, _AMBIENT] + diffuse * (
-        light.irradiance * values[:, _LIT, None]
-    )
-    color = albedo * received * np.float32(1 / np.pi)
+        is_skin = (label == LABEL["skin"]) | (label == LABEL["neck"])
+        cosine += _bumps(albedo, is_skin, pixel, size, light) * np.float32(face.bumps)
+    lit = np.ascontiguousarray(values[:, _LIT])
+    mirrored = None
     if gloss > 0:
-        color += _highlights(
-            face, light, values, normal, cosine, is_eye, is_cloth, gloss
-        )
+        mirrored = _mirrored(face, light, values, (nx, ny, nz), cosine, lit, label)
+    color = np.empty((len(pixel), 3), np.float32)
+    for channel in range(3):
+        wrap = _SKIN_WRAP[channel]
+        received = np.maximum(cosine + wrap, 0)
+        received *= lit
+        received *= light.irradiance[channel] / (1 + wrap) ** 2
+        ambient = values[:, 5 + channel]
+        received += ambient
+        received *= albedo[:, channel]
+        received *= np.float32(1 / np.pi)
+        if mirrored is not None:
+            lobe, grazing = mirrored
+            received += lobe * (np.float32(gloss) * light.irradiance[channel])
+            received += grazing * ambient * np.float32(gloss)
+        color[:, channel] = received
     return color
 
 
 def _bumps(albedo, is_skin, pixel, size, light) -> np.ndarray:
     """Change of the cosine by wrinkles and pores: what is darker lies deeper."""
     height = np.zeros(size * size, np.float32)
-    height[pixel] = np.where(is_skin, albedo[:, 1], 0)
-    flat = np.zeros(size * size, bool)
-    flat[pixel] = is_skin
-    height, flat = height.reshape(size, size), flat.reshape(size, size)
+    # Of the logarithm, so that dark skin is as rough; nothing is flat.
+    height[pixel] = np.where(is_skin, np.log(np.maximum(albedo[:, 1], 0.01)), np.nan)
+    height = height.reshape(size, size)
     change = np.zeros((size, size), np.float32)
-    x, y = float(light.direction[0]), float(light.direction[1])
-    inner = flat[1:-1, 2:] & flat[1:-1, :-2] & flat[2:, 1:-1] & flat[:-2, 1:-1]
-    across = height[1:-1, 2:] - height[1:-1, :-2]
-    up = height[:-2, 1:-1] - height[2:, 1:-1]
-    change[1:-1, 1:-1] = np.where(inner, -(across * x + up * y), 0)
-    relative = change.reshape(-1)[pixel] / np.maximum(albedo[:, 1], 0.02)
-    return np.clip(relative, -0.5, 0.5)
+    x, y = light.direction[0], light.direction[1]
+    change[1:-1, 1:-1] = (height[1:-1, :-2] - height[1:-1, 2:]) * x
+    change[1:-1, 1:-1] += (height[2:, 1:-1] - height[:-2, 1:-1]) * y
+    found = change.reshape(-1).take(pixel)
+    np.nan_to_num(found, copy=False)
+    return np.clip(found, -0.4, 0.4, out=found)
 
 
-def _highlights(face, light, values, normal, cosine, is_eye, is_cloth, gloss):
-    """Light that is mirrored: a lobe of the dominant source, and some of the rest."""
+def _mirrored(face, light, values, normal, cosine, lit, label):
+    """Factors of the light that is mirrored: of the source, and of all the rest."""
+    nx, ny, nz = normal
     half = light.direction + np.float32([0, 0, 1])
     half /= max(float(np.linalg.norm(half)), 1e-3)
-    facing = np.maximum(normal @ half, 0)
-    exponent = np.where(is_eye, np.float32(_EYE_GLOSS), np.float32(face.gloss))
-    lobe = facing**exponent * (exponent + 8) * np.float32(1 / (8 * np.pi))
-    amount = np.float32(_SKIN_REFLECTANCE * face.shine * gloss) * values[:, _GLOSS]
-    amount = np.where(is_eye, np.float32(_EYE_REFLECTANCE), amount)
-    amount[is_cloth] = 0
-    lobe *= amount * np.maximum(cosine, 0) * values[:, _LIT]
-    grazing = np.clip(1 - normal[:, 2], 0, 1)
-    grazing = np.float32(0.02) + np.float32(0.22) * grazing**5
-    grazing = grazing * np.where(is_cloth, np.float32(0), np.float32(gloss / np.pi))
-    return lobe[:, None] * light.irradiance + values[:, _AMBIENT] * grazing[:, None]
+    facing = np.maximum(nx * half[0] + ny * half[1] + nz * half[2], 0)
+    lobe = facing ** np.float32(face.gloss)
+    lobe *= np.float32((face.gloss + 8) / (8 * np.pi) * _SKIN_REFLECTANCE * face.shine)
+    lobe *= values[:, _GLOSS]
+    eye = np.flatnonzero(label == LABEL["eye"])
+    lobe[eye] = facing[eye] ** np.float32(_EYE_GLOSS)
+    lobe[eye] *= np.float32((_EYE_GLOSS + 8) / (8 * np.pi) * _EYE_REFLECTANCE)
+    lobe *= np.maximum(cosine, 0)
+    lobe *= lit
+    grazing = np.clip(1 - nz, 0, 1)
+    square = grazing * grazing
+    grazing *= square * square * np.float32(0.22 / np.pi)
+    grazing += np.float32(0.02 / np.pi)
+    cloth = label == LABEL["cloth"]
+    lobe[cloth] = 0
+    grazing[cloth] = 0
+    return lobe, grazing
 
 
 # --- layers ---------------------------------------------------------------------------
@@ -446,7 +513,7 @@ def _layer_attributes(one, camera, light, shadow) -> np.ndarray:
         half = half / max(float(np.linalg.norm(half)), 1e-3)
         along = strand @ half
         ring = np.maximum(1 - along * along, 0) ** 20
-        ring *= np.clip(cosine + 0.2, 0, 1) * lit * np.float32(0.12)
+        ring *= np.clip(cosine + 0.2, 0, 1) * lit * np.float32(0.07)
         shine = ring[:, None] * light.irradiance
     coordinates = one.part.coordinates
     return np.concatenate([coordinates, received / np.float32(np.pi), shine], axis=1)
@@ -457,7 +524,8 @@ def _layer_colors(one, values, triangle) -> np.ndarray:
     worn, part = one.worn, one.part
     largest = 256 if worn.kind in ("eyebrows", "eyelashes", "glasses") else 512
     texture = textures.read(part.textures[0], largest)
-    found = texture.sample(values[:, :2])
+    # Layers are averaged over pixels and blended: the nearest texel is enough.
+    found = texture.nearest(values[:, :2])
     if worn.kind == "glasses":
         names = np.array(part.layer_names)[part.layer[triangle]]
         lens = names == "lens"

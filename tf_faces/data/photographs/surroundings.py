@@ -191,15 +191,16 @@ class Environment:
     light: Light
     picture: pathlib.Path | None = None
 
-    @functools.cached_property
-    def backgrounds(self) -> tuple[np.ndarray, ...]:
-        """Panoramas out of focus by `FOCUS_DEGREES`, float32 [H, W, 3], exposed."""
-        sharp = self._sharp()
-        levels = [sharp]
-        for degrees in FOCUS_DEGREES[1:]:
-            radius = degrees / 180 * len(sharp)
-            levels.append(_out_of_focus(sharp, radius))
-        return tuple(levels)
+    @functools.lru_cache(maxsize=256)  # noqa: B019 - places live as long as processes.
+    def background(self, focus: int) -> np.ndarray:
+        """The panorama out of focus by `FOCUS_DEGREES[focus]`.
+
+        float32 [256, 512, 3], exposed.
+        """
+        if focus == 0:
+            return self._sharp()
+        sharp = self.background(0)
+        return _out_of_focus(sharp, FOCUS_DEGREES[focus] / 180 * len(sharp))
 
     def _sharp(self) -> np.ndarray:
         height = _BACKGROUND_HEIGHT

@@ -44,6 +44,24 @@ class Texture:
         first += second
         return first
 
+    def nearest(self, coordinates: np.ndarray) -> np.ndarray:
+        """RGBA [P, 4] of the texels that hold (u, v) [P, 2], v up.
+
+        For pictures that are averaged afterwards: much faster than `sample`.
+        """
+        column = coordinates[:, 0] * np.float32(self.width)
+        row = (1 - coordinates[:, 1]) * np.float32(self.height)
+        column = np.clip(column, 0, self.width - 1).astype(np.int32)
+        row = np.clip(row, 0, self.height - 1).astype(np.int32)
+        row *= np.int32(self.width)
+        row += column
+        return self.texels.take(row, axis=0)
+
+    @functools.cached_property
+    def mean_level(self) -> float:
+        """Mean luminance."""
+        return float(self.texels[:, :3].mean(axis=0) @ (0.2126, 0.7152, 0.0722))
+
     def mixed(self, other: "Texture", share: float) -> "Texture":
         """A blend: `share` of the other."""
         texels = self.texels + np.float32(share) * (other.texels - self.texels)

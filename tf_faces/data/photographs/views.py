@@ -14,6 +14,7 @@ perspective, and for true perspective that of the weak one which agrees at the c
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -41,7 +42,7 @@ class View:
     distance: float
     centre: np.ndarray
 
-    @property
+    @functools.cached_property
     def rotation(self) -> np.ndarray:
         """float64 [3, 3]."""
         return np.asarray(cameras.pose_rotation(self.pose))
@@ -50,7 +51,7 @@ class View:
     def is_perspective(self) -> bool:
         return bool(np.isfinite(self.distance))
 
-    @property
+    @functools.cached_property
     def matrix(self) -> np.ndarray:
         """float64 [3, 4] P: (x, y) = (P v)_xy / (P v)_z for v = (x, y, z, 1) in cm.
 
