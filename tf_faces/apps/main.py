@@ -22,6 +22,10 @@ _SHARED = {
         "tf_faces.apps.face_model",
         "inspects, converts, samples, renders, fits, views face models",
     ),
+    "photographs": (
+        "tf_faces.apps.photographs",
+        "makes photographs of faces with exact truth, fits real ones",
+    ),
 }
 
 
