@@ -12,7 +12,7 @@ import numpy as np
 
 from tf_faces.core.errors import FormatError
 from tf_faces.core.units import UNITS
-from tf_faces.geometry.mesh_files import neighbours
+from tf_faces.geometry.mesh_files import neighbours, polygons
 
 # The longest header and the largest record that are believed.
 MAXIMUM_HEADER_BYTES = 1 << 16
@@ -119,9 +119,10 @@ def read_header(path: pathlib.Path, content: bytes) -> Header:
                     elements[-1].properties.append(
                         Property(name, _TYPES[count_type], _TYPES[value_type])
                     )
-                case ["property", value_type, name]:
+                # CloudCompare names scalar fields with blanks.
+                case ["property", value_type, name, *others]:
                     elements[-1].properties.append(
-                        Property(name, None, _TYPES[value_type])
+                        Property(" ".join([name, *others]), None, _TYPES[value_type])
                     )
                 case ["end_header"]:
                     break
@@ -175,7 +176,8 @@ class Body:
                 numbers = np.fromiter(map(float, words), "<f8", len(words))
             except ValueError as error:
                 raise FormatError(
-                    f"{path}: found text among numbers ({error})."
+                    f"{path}: found text among numbers: "
+                    f"{polygons.first_no_number(words)}."
                 ) from error
             self.content, self.position, self.order = numbers.tobytes(), 0, "<"
 
