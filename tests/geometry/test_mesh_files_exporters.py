@@ -209,6 +209,44 @@ def test_ply_files_of_trimesh(tmp_path, encoding):
     np.testing.assert_allclose(mesh.vertex_colors, [[1, 0, 0.2]] * 8)
 
 
+@pytest.mark.parametrize("is_text", [True, False])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("count_kind", ["u1", "u2", "i4"])
+def test_many_lists_of_changing_lengths(tmp_path, is_text, order, count_kind):
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(3, 6, 300)
+    points = np.zeros(9, [("x", "f4"), ("y", "f4"), ("z", "f4")])
+    faces = np.empty(300, [("a", "f8"), ("vertex_indices", object), ("b", "u1"),
+                            ("texcoord", object), ("c", "i2")])  # fmt: skip
+    faces["vertex_indices"][:] = [rng.integers(0, 9, x).astype("u2") for x in sizes]
+    faces["texcoord"][:] = [rng.random(2 * x).astype("f4") for x in sizes]
+    # Some have none.
+    for row in range(0, 300, 7):
+        faces["texcoord"][row] = np.zeros(0, "f4")
+    kinds = {"vertex_indices": count_kind, "texcoord": "u1"}
+    elements = [
+        plyfile.PlyElement.describe(points, "vertex"),
+        plyfile.PlyElement.describe(
+            faces,
+            "face",
+            len_types=kinds,
+            val_types={"vertex_indices": "u2", "texcoord": "f4"},
+        ),
+    ]
+    plyfile.PlyData(elements, text=is_text, byte_order=order).write(tmp_path / "a.ply")
+    mesh = mesh_files.read_mesh(tmp_path / "a.ply")
+    fans, places = [], []
+    for corners, flat in zip(faces["vertex_indices"], faces["texcoord"], strict=True):
+        pairs = flat.reshape(-1, 2) if len(flat) else np.zeros((len(corners), 2))
+        for second in range(1, len(corners) - 1):
+            picked = [0, second, second + 1]
+            fans.append(corners[picked])
+            places.append(pairs[picked])
+    np.testing.assert_array_equal(mesh.triangles, fans)
+    found = mesh.texture_coordinates[mesh.texture_triangles]
+    np.testing.assert_allclose(found, places, rtol=1e-6)
+
+
 # --- GLB ---------------------------------------------------------------------------
 
 
