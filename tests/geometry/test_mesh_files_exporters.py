@@ -57,6 +57,15 @@ def test_materials_of_another_spelling(tmp_path, used, stored, name):
     assert tuple(mesh.texture[0, 0]) == RED
 
 
+@pytest.mark.parametrize("library", ["", "map_Kd red.png\n"])
+def test_a_material_without_a_name(tmp_path, library):
+    Image.new("RGB", (2, 2), RED).save(tmp_path / "red.png")
+    (tmp_path / "a.mtl").write_text(library)
+    text = f"mtllib a.mtl\n{POINTS}{PLACES}usemtl\nf 1/1 2/2 3/3\n"
+    mesh = read_silently(tmp_path, "a.obj", text)
+    assert (mesh.texture is not None) == bool(library)
+
+
 def test_two_materials_that_differ_in_case(tmp_path):
     Image.new("RGB", (2, 2), RED).save(tmp_path / "red.png")
     (tmp_path / "a.mtl").write_text(

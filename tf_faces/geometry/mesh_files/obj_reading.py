@@ -390,11 +390,13 @@ def _picture(path, found: ObjPolygons, all_placed: bool) -> materials.Picture | 
             None if number < 0 else found.material_names[number]
             for number in np.unique(found.materials).tolist()
         ]
-        spelled = [name and _spelled_in_library(known, name) for name in names]
+        spelled = [
+            None if name is None else _spelled_in_library(known, name) for name in names
+        ]
         unknown = [
             name.decode("utf-8", "replace")
             for name, other in zip(names, spelled, strict=True)
-            if name and other is None
+            if name is not None and other is None
         ]
         used = [None if name is None else known[name] for name in spelled]
     else:
