@@ -51,6 +51,17 @@ def test_hidden_files_and_folders_are_counted(tmp_path, capsys):
     assert folders.list_files(tmp_path / "sub/.git", MAT).names() == ["x.mat"]
 
 
+@pytest.mark.parametrize(
+    "place",
+    ["@eaDir/a.mat", "$RECYCLE.BIN/S-1-5", "#recycle", "lost+found", "@Recycle",
+     "System Volume Information", "#snapshot/GMT-1"],
+)  # fmt: skip
+def test_bins_and_thumbnails_of_network_drives(tmp_path, place):
+    make(tmp_path, "sub/a.mat", f"{place}/b.mat", f"sub/{place}/c.mat")
+    listing = folders.list_files(tmp_path, MAT)
+    assert listing.names() == ["sub/a.mat"] and listing.left_out == {"hidden": 2}
+
+
 def test_linked_folders_are_followed_and_loops_end(tmp_path):
     make(tmp_path, "store/AFW/a.mat", "store/AFW/deep/b.mat", "set/own/c.mat")
     (tmp_path / "set/AFW").symlink_to("../store/AFW")

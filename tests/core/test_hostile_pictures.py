@@ -74,10 +74,18 @@ _FTYP = b"\0\0\0\x18ftyp%s\0\0\0\0mif1%s"
         (_FTYP % (b"mif1", b"heix"), "a HEIC photo"),
         (b"\0\0\0\x18ftypisom\0\0\2\0isomiso2", "a video"),
         (_FTYP % (b"avif", b"miaf"), ""),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\x04CgBI\x50\0\x20\x02", "a PNG in the form of iPh"),
+        (b"\xabKTX 20\xbb\r\n\x1a\n", "KTX"),
+        (b"gimp xcf v011\0", "a GIMP or JPEG XR picture"),
+        (b"II\xbc\x01" + bytes(9), "a GIMP or JPEG XR picture"),
+        (b"\x1f\x8b\x08\0" + bytes(9), "gzip-compressed data; unpack it first"),
+        (b"PK\x03\x04" + bytes(9), "a ZIP archive"),
+        (b"\x93NUMPY\x01\0", "a single NumPy array"),
+        (b"../.git/annex/objects/a/b/c.png", "git annex get"),
         (b"no picture", "of a kind that is not decoded here, or damaged"),
         (bytes(2000), "of a kind that is not decoded here"),
         (b"\x89PNG\r\n\x1a\n", "of a kind that is not decoded here, or damaged"),
-        (samples.claiming_png(64, 64), "truncated|OSError|SyntaxError"),
+        (samples.claiming_png(64, 64), "truncated"),
         (samples.png(0, 5, 8, 2, b""), ""),
     ],
 )
@@ -86,8 +94,9 @@ def test_what_is_no_picture(tmp_path, content, message):
     path.write_bytes(content)
     with pytest.raises(
         FormatError, match=rf"ä b\.JPG: not a readable picture.*({message})"
-    ):
+    ) as raised:
         pictures.read(path)
+    assert "Error" not in str(raised.value)
 
 
 def test_avif_without_a_decoder(monkeypatch):

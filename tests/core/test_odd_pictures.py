@@ -9,6 +9,7 @@ import pytest
 
 from tests.core import picture_samples as samples
 from tests.core.test_pictures import deep_numbers, eight_of_sixteen, read
+from tf_faces.core.errors import FormatError
 
 RED, GREEN, BLUE = [255, 0, 0], [0, 255, 0], [0, 0, 255]
 
@@ -216,3 +217,30 @@ def test_first_frame_of_a_gif_lies_on_its_canvas():
     found = read(bytes(content), 3)
     assert found.shape == (8, 9, 3)
     assert (found[5:7, 4:7] == [40, 50, 60]).all()
+
+
+@pytest.mark.parametrize("white", [255, 65535])
+def test_palettes_of_tiff_have_sixteen_bits(white):
+    # The last color of the table is white, as the standard has it or as old programs
+    # wrote it.
+    table = np.zeros((3, 256), "<u2")
+    table[:, 255] = white
+    fields = [
+        (256, 3, 1, 2), (257, 3, 1, 1), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 3),
+        (273, 4, 1, 8), (277, 3, 1, 1), (278, 3, 1, 1), (279, 4, 1, 2),
+        (320, 3, 768, 10 + 2 + 12 * 10 + 4),
+    ]  # fmt: skip
+    directory = b"".join(struct.pack("<HHII", *field) for field in fields)
+    content = (
+        struct.pack("<2sHI", b"II", 42, 10)
+        + bytes([0, 255])
+        + struct.pack("<H", len(fields))
+        + directory
+        + bytes(4)
+        + table.tobytes()
+    )
+    if white == 65535:
+        assert read(content).tolist() == [[[0, 0, 0], [255, 255, 255]]]
+    else:
+        with pytest.raises(FormatError, match="8 bits a channel in a TIFF"):
+            read(content)

@@ -170,3 +170,12 @@ def test_arrays_of_objects_within_npy(tmp_path):
     np.save(path, np.zeros(3))
     with pytest.raises(FormatError, match="expected objects"):
         pickles.loads_object_array(path.read_bytes(), "a.npy")
+
+
+@pytest.mark.parametrize("compress", [0, 3, ("gzip", 3)])
+def test_files_of_joblib_are_named(tmp_path, compress):
+    joblib = pytest.importorskip("joblib")
+    values = {"a": np.arange(6.0), "b": np.eye(3)}
+    joblib.dump(values, tmp_path / "a.pkl", compress=compress)
+    with pytest.raises(FormatError, match="a.pkl: found what joblib writes.*pickle"):
+        pickles.load_pickle(tmp_path / "a.pkl")

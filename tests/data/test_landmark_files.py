@@ -10,6 +10,9 @@ from tf_faces.data import landmark_files
 POINTS = np.random.default_rng(0).random((68, 2)) * 200
 
 
+COUNTED = np.column_stack([np.arange(68), POINTS])
+
+
 def lines(points, separator=" ", end="\n"):
     return end.join(separator.join(f"{x:.12f}" for x in row) for row in points)
 
@@ -27,6 +30,15 @@ TEXTS = {
     "c.txt": lines(np.column_stack([POINTS, POINTS[:, 0]])),
     "a.pts": pts("\n"),
     "a.PTS": pts("\r\n"),
+    # Head lines, numbers of points, a column that counts, other separators, brackets.
+    "d.csv": "x;y\n" + lines(POINTS, ";"),
+    "e.csv": "frame, x, y\n" + lines(COUNTED, ", "),
+    "d.txt": "68\n" + lines(POINTS),
+    "e.txt": "\n".join(f"{n} {x!r} {y!r}" for n, (x, y) in enumerate(POINTS.tolist())),
+    "f.txt": lines(COUNTED + [1, 0, 0]),
+    "g.txt": lines(np.column_stack([COUNTED, POINTS[:, 0]])),
+    "h.txt": str([tuple(row) for row in POINTS.tolist()]).replace("),", ")\n"),
+    "i.txt": np.array2string(POINTS, threshold=1000, floatmode="unique"),
 }
 
 
@@ -35,6 +47,31 @@ def test_texts(tmp_path, name):
     (tmp_path / name).write_bytes(TEXTS[name].encode("utf-8"))
     found = landmark_files.read_landmarks(tmp_path / name)
     np.testing.assert_allclose(found, POINTS, atol=1e-9)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-16-le"])
+def test_texts_of_windows_shells(tmp_path, encoding):
+    mark = "" if encoding == "utf-16" else "\ufeff"
+    (tmp_path / "a.txt").write_bytes((mark + lines(POINTS)).encode(encoding))
+    found = landmark_files.read_landmarks(tmp_path / "a.txt")
+    np.testing.assert_allclose(found, POINTS, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (lines(POINTS[:67]) + "\n1_0 2", "found '1_0', expected numbers"),
+        (lines(POINTS[:67]) + "\nright eye", "found 'right', expected numbers"),
+        (lines(POINTS[:67]) + "\n1 2 3", "lines of 2 and of 3 numbers"),
+        ("67\n" + lines(POINTS[:67]), "67, 2"),
+        (lines(POINTS).replace(".", ",").replace(" ", ";"), "68, 4"),
+    ],
+)
+def test_refusals_show_what_was_found(tmp_path, content, message):
+    (tmp_path / "a.txt").write_text(content)
+    with pytest.raises(FormatError, match=message) as raised:
+        landmark_files.read_landmarks(tmp_path / "a.txt")
+    assert "convert" not in str(raised.value)
 
 
 @pytest.mark.parametrize("turned", [False, True])

@@ -67,6 +67,67 @@ def test_numbers_come_in_types_that_libraries_take(tmp_path, kind):
     np.testing.assert_allclose(found, SHAPE, rtol=2e-3)
 
 
+def read_parquet(tmp_path, **columns):
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    lists = {"sp": SHAPE.tolist(), "ep": EXPRESSION.tolist()}
+    parquet.write_table(arrow.table(lists | columns), tmp_path / "t.parquet")
+    return coefficient_tables.read(tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize("column", ["name", "names", "__index_level_0__"])
+@pytest.mark.parametrize(
+    "kind", ["string", "large_string", "string_view", "dictionary"]
+)
+def test_names_of_parquet_tables(tmp_path, column, kind):
+    arrow = pytest.importorskip("pyarrow")
+    names = arrow.array(["a", "b", "c"])
+    if kind == "dictionary":
+        names = names.dictionary_encode()
+    else:
+        names = names.cast(getattr(arrow, kind)())
+    faces = read_parquet(tmp_path, **{column: names})
+    assert faces.names == ("a", "b", "c")
+    np.testing.assert_array_equal(faces.shape, SHAPE)
+
+
+def test_an_index_of_numbers_is_no_name(tmp_path):
+    assert read_parquet(tmp_path, __index_level_0__=[5, 6, 7]).names is None
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"sp": [b"1", b"2", b"3"]}, "equal length, but of binary"),
+        ({"sp": [[1.0], None, [2.0]]}, "equal length, but of list"),
+        ({"sp": [[1.0], [1.0, 2.0], [2.0]]}, "equal length, but of list"),
+        ({"sp": [["1"], ["2"], ["3"]]}, "expected numbers"),
+        ({"sp": [[1.0], [None], [2.0]]}, "not finite"),
+        ({"name": ["a", None, "c"]}, "row 1 has no name"),
+    ],
+)
+def test_parquet_tables_that_are_refused(tmp_path, columns, words):
+    with pytest.raises(FormatError, match=f"t.parquet: .*{words}") as raised:
+        read_parquet(tmp_path, **columns)
+    assert "kernel" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "an empty file"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        (b"PAR1", "download or copy it again"),
+        (b"<!DOCTYPE html><p>log in", "a web page"),
+    ],
+)
+def test_what_is_no_parquet_table(tmp_path, content, words):
+    pytest.importorskip("pyarrow")
+    (tmp_path / "t.parquet").write_bytes(content)
+    with pytest.raises(FormatError, match=f"t.parquet: .*{words}"):
+        coefficient_tables.read(tmp_path / "t.parquet")
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_an_array_that_is_there_twice(tmp_path):
     with zipfile.ZipFile(tmp_path / "t.npz", "w") as archive:

@@ -358,15 +358,29 @@ def test_damaged_files_fail_with_a_sentence_or_stay_valid(
         assert not mesh.triangles.size or mesh.triangles.max() < len(mesh.vertices)
 
 
-def test_writing_a_large_obj_takes_under_a_second(tmp_path):
-    mesh = sheet(230, 231)
+def test_a_large_obj_is_written_no_slower_than_by_a_plain_loop(tmp_path):
+    mesh = sheet(100, 101)
     mesh = mesh.replace(vertex_colors=np.abs(mesh.vertices) / 2)
-    assert len(mesh.vertices) > 53_000
-    best = min(_timed(mesh_files.write_obj, tmp_path / "a.obj", mesh) for _ in range(3))
-    assert best < 1.0
+    ours = min(_seconds(mesh_files.write_obj, tmp_path / "a.obj", mesh) for _ in "abc")
+    plain = min(_seconds(_write_plainly, tmp_path / "b.obj", mesh) for _ in "abc")
+    # About half of it; work that grows faster than the mesh is many times that.
+    assert ours < 3 * plain
 
 
-def _timed(function, *arguments):
-    started = time.perf_counter()
+def _write_plainly(path, mesh):
+    lines = [
+        "v " + " ".join(f"{number:.9g}" for number in (*vertex, *color)) + "\n"
+        for vertex, color in zip(
+            mesh.vertices.tolist(), mesh.vertex_colors.tolist(), strict=True
+        )
+    ]
+    for corners in (mesh.triangles + 1).tolist():
+        lines.append("f " + " ".join(map(str, corners)) + "\n")
+    path.write_text("".join(lines))
+
+
+def _seconds(function, *arguments) -> float:
+    """Time of this process alone, whatever else the machine does."""
+    started = time.process_time()
     function(*arguments)
-    return time.perf_counter() - started
+    return time.process_time() - started

@@ -240,7 +240,8 @@ HALF, REST = "f 1/1 2/2 3/3\n", "f 1/1 3/3 4/4\n"
         (f"usemtl A\n{HALF}usemtl D\n{REST}", RED),
         (f"usemtl A # skin\n{HALF}{REST}", RED),
         (f"usemtl C\n{HALF}{REST}", None),
-        (f"usemtl Z\n{HALF}{REST}", None),
+        (f"usemtl c # no picture\n{HALF}{REST}", None),
+        (f"usemtl b\n{HALF}{REST}", BLUE),
     ],
 )
 def test_the_picture_of_the_material_in_use(pictures, faces, expected):
@@ -257,6 +258,8 @@ def test_the_picture_of_the_material_in_use(pictures, faces, expected):
         (f"{HALF}{REST}", "same picture"),
         (f"usemtl A\n{HALF}f 1 3 4\n", "no texture coordinates"),
         (f"usemtl E\n{HALF}", "lost.png"),
+        (f"usemtl Z\n{HALF}{REST}", "no material 'Z'"),
+        (f"usemtl (null)\n{HALF}{REST}", "no material '.null.'"),
     ],
 )
 def test_no_wrong_picture(pictures, faces, reason):

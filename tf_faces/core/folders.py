@@ -4,7 +4,8 @@
   one above it, say) is read once.
 - Suffixes may be in capitals: `.MAT`, `.JPG`.
 - Hidden files and folders (`.ipynb_checkpoints`, `._x`, `.DS_Store`, `__MACOSX`, ...)
-  do not count: other programs put copies and notes there.
+  do not count: other programs put copies and notes there; nor do the recycle bins and
+  thumbnails of network drives (`$RECYCLE.BIN`, `@eaDir`, ...).
 - Links that lead nowhere, and what cannot be listed, do not count.
 - The same name with a suffix in two spellings is an error.
 
@@ -22,8 +23,24 @@ from collections.abc import Callable, Iterator
 from tf_faces.core import files
 from tf_faces.core.errors import InputError
 
-# What desktops leave in any folder, besides names that begin with a dot.
-_LITTER = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
+# What desktops and network drives leave in any folder, besides names that begin with a
+# dot; bins and thumbnails hold files of the wanted kind.
+_LITTER = frozenset(
+    {
+        "__macosx",
+        "icon\r",
+        "thumbs.db",
+        "ehthumbs.db",
+        "desktop.ini",
+        "$recycle.bin",
+        "system volume information",
+        "lost+found",
+        "@eadir",
+        "@recycle",
+        "#recycle",
+        "#snapshot",
+    }
+)
 _HIDDEN = "hidden"
 _TWICE = "reached before"
 _BROKEN = "broken or unreadable"

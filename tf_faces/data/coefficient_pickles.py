@@ -169,8 +169,8 @@ def read(path: files.PathLike) -> FaceCoefficients:
         ValueError,
     ) as error:
         raise FormatError(
-            f"{path}: not a pickled pandas table of face coefficients "
-            f"({type(error).__name__}: {error})."
+            f"{path}: not a pickled pandas table of face coefficients, or one of a "
+            "form that is not known; write it as .npz with the arrays sp and ep."
         ) from error
     return from_columns(columns, str(path))
 

@@ -5,6 +5,7 @@
 | `.npz`     | arrays `sp` [N, Ks], `ep` [N, Ke], `tp` [N, Kt], and `names`; the |
 |            | default                                                          |
 | `.parquet` | one row a face, fixed-size lists `sp`, `ep`, `tp`, text `name`   |
+|            | or `names`, or an index of texts as pandas keeps it              |
 | `.pkl`     | the pandas pickle of the original programs (read restrictedly;    |
 |            | also `.pkl.gz`)                                                   |
 
@@ -17,7 +18,7 @@ import zipfile
 
 import numpy as np
 
-from tf_faces.core import files, folders
+from tf_faces.core import file_kinds, files, folders
 from tf_faces.core.errors import FormatError, InputError, missing_dependency
 from tf_faces.data import coefficient_pickles, fitted_faces
 from tf_faces.morphable import coefficients
@@ -25,6 +26,10 @@ from tf_faces.morphable.coefficients import FaceCoefficients
 
 COLUMNS = coefficient_pickles.COLUMNS
 SUFFIXES = (".npz", ".parquet", ".pkl")
+
+# What pandas calls an index of its own, which may be the names.
+_INDEX = "__index_level_0__"
+_NAME_COLUMNS = ("name", "names", _INDEX)
 
 
 def _suffix(path: files.PathLike) -> str:
@@ -193,8 +198,9 @@ def _read_parquet(path: files.PathLike) -> FaceCoefficients:
     try:
         table = pyarrow.parquet.ParquetFile(path).read()
     except (pyarrow.ArrowException, OSError) as error:
-        text = str(error).splitlines()[0]
-        raise FormatError(f"{path}: not a readable Parquet file ({text}).") from error
+        raise file_kinds.unreadable(path, "a readable Parquet file") from error
+    if not len(table):
+        raise FormatError(f"{path}: a table without rows.")
     arrays = {}
     for name in COLUMNS:
         if name not in table.column_names:
@@ -215,7 +221,11 @@ def _read_parquet(path: files.PathLike) -> FaceCoefficients:
             arrays[name] = flat.reshape(len(rows), lengths.pop())
         except (pyarrow.ArrowException, ValueError, TypeError) as error:
             raise FormatError(
-                f"{path}: {name} is not a column of lists of equal length ({error})."
+                f"{path}: {name} is not a column of lists of equal length, but of "
+                f"{rows.type}."
             ) from error
-    names = table.column("name").to_pylist() if "name" in table.column_names else None
+    found = [one for one in _NAME_COLUMNS if one in table.column_names]
+    names = table.column(found[0]).to_pylist() if found else None
+    if found == [_INDEX] and not all(isinstance(one, str) for one in names):
+        names = None  # The numbers of the rows.
     return _assembled(arrays, names, str(path))

@@ -5,10 +5,14 @@
 | .npy | an array [68, 2] or [68, 3], or either turned |
 | .mat | `pt2d` or `pt3d_68` of 300W-LP and AFLW2000 |
 | .pts | iBUG's: one point a line between braces, pixels counted from 1 |
-| any other | text with one point a line, separated by blanks or commas |
+| any other | text with one point a line, separated by blanks, commas or semicolons, |
+|           | in brackets or not; a head line, a line with the number of points and |
+|           | a first column that counts the points are passed over |
 """
 
+import codecs
 import pathlib
+import re
 
 import numpy as np
 
@@ -16,6 +20,11 @@ from tf_faces.core import files, matlab_files
 from tf_faces.core.errors import FormatError
 
 _COUNT = 68
+_SEPARATORS = str.maketrans(dict.fromkeys(",;[]()", " "))
+_NUMBER = re.compile(
+    r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(nan|inf(inity)?)",
+    re.IGNORECASE | re.ASCII,
+)
 
 
 def _from_mat(path: pathlib.Path) -> np.ndarray:
@@ -29,18 +38,36 @@ def _from_mat(path: pathlib.Path) -> np.ndarray:
 
 
 def _from_text(path: pathlib.Path, has_braces: bool) -> np.ndarray:
-    text = files.require_file(path).read_text("utf-8-sig", errors="replace")
+    content = files.require_file(path).read_bytes()
+    is_wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = content.decode("utf-16" if is_wide else "utf-8-sig", errors="replace")
     if has_braces:
         text = text.partition("{")[2].partition("}")[0]
-    try:
-        rows = [
-            [float(x) for x in line.replace(",", " ").split()]
-            for line in text.splitlines()
-            if line.strip() and not line.lstrip().startswith("#")
-        ]
-        return np.array(rows, np.float64)
-    except ValueError as error:
-        raise FormatError(f"{path}: not a list of points ({error}).") from error
+    lines = [line.translate(_SEPARATORS).split() for line in text.splitlines()]
+    lines = [words for words in lines if words and not words[0].startswith("#")]
+    if lines and not any(map(_NUMBER.fullmatch, lines[0])):
+        del lines[0]
+    for words in lines:
+        wrong = [word for word in words if not _NUMBER.fullmatch(word)]
+        if wrong:
+            raise FormatError(
+                f"{path}: not a list of points (found {wrong[0][:40]!r}, expected "
+                "numbers)."
+            )
+    if lines and lines[0] == [str(len(lines) - 1)]:
+        del lines[0]
+    lengths = sorted({len(words) for words in lines})
+    if len(lengths) > 1:
+        raise FormatError(
+            f"{path}: not a list of points (found lines of {lengths[0]} and of "
+            f"{lengths[-1]} numbers, expected as many in each)."
+        )
+    points = np.array([[float(word) for word in words] for words in lines], np.float64)
+    if points.ndim == 2 and points.shape[1] in (3, 4):
+        counted = points[:, 0] - np.arange(len(points))
+        if (counted == counted[0]).all() and counted[0] in (0, 1):
+            return points[:, 1:]
+    return points
 
 
 def read_landmarks(path: files.PathLike) -> np.ndarray:

@@ -15,6 +15,7 @@ blue.  What `read` makes of a file, whatever its kind:
 |                                      | even (JPEG 2000, SGI and CMYK: within one)   |
 | floats of 0..1, one channel          | scaled; other ranges are refused             |
 | signed or 32-bit integers            | refused: nobody says which number is white   |
+| TIFF palette of 8 bits a channel     | refused: decoders take it for 16, all black  |
 
 Files are untrusted: sizes are checked before pixels are decoded, nothing is executed
 (EPS, which Ghostscript would run, is refused), and what cannot be read ends in one
@@ -53,7 +54,7 @@ _KINDS_OF_SIXTEEN_BITS = ("PNG", "TIFF")
 
 # TIFF tags.
 _SUBFILE_TYPE, _BITS, _PHOTOMETRIC, _ORIENTATION = 254, 258, 262, 274
-_PLANES, _SAMPLE_FORMAT, _DNG_VERSION = 284, 339, 50706
+_PLANES, _COLORS, _SAMPLE_FORMAT, _DNG_VERSION = 284, 320, 339, 50706
 
 
 # --- rounding -----------------------------------------------------------------------
@@ -168,8 +169,8 @@ def _read(stream: BinaryIO, name: str, maximum_pixels: int) -> np.ndarray:
         ) from error
     except Exception as error:  # Decoders fail in many ways on damaged bytes.
         raise FormatError(
-            f"{name}: not a readable picture ({type(error).__name__}: {error}); copy "
-            "it again or save it anew."
+            f"{name}: not a readable picture ({str(error) or 'damaged'}); copy it "
+            "again or save it anew."
         ) from error
 
 
@@ -209,6 +210,12 @@ def _refuse_unclear_tiff(picture: Image.Image, name: str) -> None:
     if 2 in tags.get(_SAMPLE_FORMAT, ()):
         raise FormatError(
             f"{name}: found signed integers, expected unsigned ones of 8 or 16 bits."
+        )
+    colors = tags.get(_COLORS, ())
+    if picture.mode == "P" and colors and 0 < max(colors) < 256:
+        raise FormatError(
+            f"{name}: found a palette of 8 bits a channel in a TIFF, which has 16 and "
+            "would be black; save it as PNG."
         )
     if tags.get(_PLANES) == 2 and max(tags.get(_BITS, (1,))) > 8:
         raise FormatError(

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from PIL import Image
 
+from tf_faces.core import file_kinds
 from tf_faces.core.errors import FormatError
 
 # What Pillow may try: the kinds in which photographs and textures come.  TGA has no
@@ -45,6 +46,9 @@ def opened(stream: BinaryIO) -> Image.Image:
 
 # --- files that are no pictures ------------------------------------------------------
 
+# Of pictures and documents, which `file_kinds` knows as well.
+_SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"%PDF", b"<", b"\0\0\0\0")
+
 
 def refuse_other_files(stream: BinaryIO, name: str) -> None:
     """Says what a file is that Pillow would only call unknown."""
@@ -58,6 +62,10 @@ def refuse_other_files(stream: BinaryIO, name: str) -> None:
             f"{name}: not a readable picture: found a Git LFS pointer in its place; "
             "fetch the picture with 'git lfs pull'."
         )
+    general = None if head.startswith(_SIGNATURES) else file_kinds.kind(head)
+    if general is not None:
+        what, advice = general
+        raise FormatError(f"{name}: not a readable picture: found {what}; {advice}.")
     found = _other_kind(head)
     if found is not None:
         raise FormatError(
@@ -80,6 +88,12 @@ def _other_kind(head: bytes) -> str | None:
         return "a JPEG XL picture"
     if head.startswith(b"\x76\x2f\x31\x01"):
         return "an OpenEXR picture"
+    if head[12:16] == b"CgBI":
+        return "a PNG in the form of iPhone programs"
+    if head.startswith(b"\xabKTX "):
+        return "a compressed texture (KTX)"
+    if head.startswith((b"gimp xcf", b"II\xbc\x01")):
+        return "a GIMP or JPEG XR picture"
     if head.startswith((b"#?RADIANCE", b"#?RGBE")):
         return "a Radiance picture"
     if head[4:8] != b"ftyp":

@@ -92,8 +92,14 @@ def read(directory: pathlib.Path) -> Manifest | None:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise FormatError(
-            f"{path}: a damaged manifest ({type(error).__name__}: {error})."
+            f"{path}: a damaged manifest ({_reason(error)}); write the records again."
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"it lacks the entry {error.args[0]!r}"
+    return f"an entry is of the wrong kind: {error}"
 
 
 def _number(value: Any) -> int:

@@ -205,6 +205,11 @@ def pack(tree: dict, binary: bytes) -> bytes:
     )
 
 
+def _without_null(entries: dict) -> dict:
+    """An object without the entries that a program wrote down as absent."""
+    return {name: value for name, value in entries.items() if value is not None}
+
+
 def unpack(content: bytes, source: str) -> tuple[dict, bytes]:
     """Splits a GLB file into its JSON tree and binary chunk.
 
@@ -224,7 +229,9 @@ def unpack(content: bytes, source: str) -> tuple[dict, bytes]:
     if kind != _JSON_CHUNK or 20 + length > total:
         raise FormatError(f"{source}: the JSON chunk is damaged.")
     try:
-        tree = json.loads(content[20 : 20 + length].decode("utf-8"))
+        tree = json.loads(
+            content[20 : 20 + length].decode("utf-8-sig"), object_hook=_without_null
+        )
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{source}: the JSON chunk is damaged ({error}).") from error
     if not isinstance(tree, dict):

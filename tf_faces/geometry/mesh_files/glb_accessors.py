@@ -92,7 +92,8 @@ class Accessors:
         view, content, start, length = self.view(place["bufferView"])
         offset = int(place.get("byteOffset", 0))
         size = width * dtype.itemsize
-        stride = int(view.get("byteStride", size))
+        # Some programs write 0 where rows lie side by side.
+        stride = int(view.get("byteStride", 0)) or size
         if (
             min(offset, count - 1) < 0
             or not size <= stride <= 252
@@ -123,10 +124,13 @@ class Accessors:
             accessor does not say so.
         """
         accessor = self.item("accessors", index)
-        dtype = _COMPONENT_TYPES[accessor["componentType"]]
-        width, rows = _WIDTHS[accessor["type"]], int(accessor["count"])
-        if width not in widths:
-            raise FormatError(f"{self.path}: found an accessor {accessor['type']}.")
+        dtype, kind = self._component(accessor), accessor["type"]
+        width, rows = _WIDTHS.get(kind), int(accessor["count"])
+        if width is None or width not in widths:
+            expected = " or ".join(x for x in _WIDTHS if _WIDTHS[x] in widths)
+            raise FormatError(
+                f"{self.path}: found an accessor {kind}, expected {expected}."
+            )
         if count is not None and rows != count:
             raise FormatError(
                 f"{self.path}: an attribute of {rows} rows, expected {count}."
@@ -150,10 +154,20 @@ class Accessors:
             return np.maximum(scaled, -1)
         return values
 
+    def _component(self, holder: dict[str, Any]) -> np.dtype:
+        """The type of the numbers of an accessor, or of sparse indices."""
+        number = holder["componentType"]
+        if number not in _COMPONENT_TYPES:
+            raise FormatError(
+                f"{self.path}: found the component type {number!r}, expected one of "
+                f"{', '.join(map(str, _COMPONENT_TYPES))}."
+            )
+        return _COMPONENT_TYPES[number]
+
     def _replace_sparse(self, values: np.ndarray, sparse: dict[str, Any]) -> None:
         """Sets the rows that a sparse accessor lists."""
         count = int(sparse["count"])
-        dtype = _COMPONENT_TYPES[sparse["indices"]["componentType"]]
+        dtype = self._component(sparse["indices"])
         rows = self._values(sparse["indices"], dtype, 1, count)[:, 0]
         if dtype.kind != "u" or rows.max() >= len(values):
             raise FormatError(

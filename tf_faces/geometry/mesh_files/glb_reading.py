@@ -27,6 +27,8 @@ _EXTENSIONS = (
     "KHR_xmp_json_ld",
 )
 _SHADING = "KHR_materials_"
+# Extensions of nodes that change where, or whether, a mesh is shown.
+_PLACING = ("EXT_mesh_gpu_instancing", "KHR_node_visibility")
 _MALFORMED = (
     KeyError,
     IndexError,
@@ -81,9 +83,12 @@ def read_glb(path: files.PathLike) -> GlbContent:
     except FormatError:
         raise
     except _MALFORMED as error:
+        if isinstance(error, KeyError):
+            reason = f"a part of it lacks the entry {error.args[0]!r}"
+        else:
+            reason = f"an entry is of the wrong kind: {error}"
         raise FormatError(
-            f"{path}: not a glTF tree of the expected form "
-            f"({type(error).__name__}: {error})."
+            f"{path}: not a glTF tree of the expected form ({reason}); export it again."
         ) from error
 
 
@@ -152,10 +157,9 @@ class _Reader(Accessors):
             raise FormatError(f"{self.path}: a node's transform is not finite.")
         self._placed[index] = matrix
         if "mesh" in node:
-            if "EXT_mesh_gpu_instancing" in node.get("extensions", {}):
-                raise FormatError(
-                    f"{self.path}: EXT_mesh_gpu_instancing is not supported."
-                )
+            for name in _PLACING:
+                if name in node.get("extensions", {}):
+                    raise FormatError(f"{self.path}: {name} is not supported.")
             mesh = self.item("meshes", node["mesh"])
             if any(node.get("weights", mesh.get("weights", []))):
                 neighbours.warn(
@@ -281,8 +285,11 @@ class _Reader(Accessors):
     def _targets(self, primitive, mesh, count, matrices) -> dict[str, np.ndarray]:
         """Morph targets by their names, which are made different where they are not."""
         found: dict[str, np.ndarray] = {}
-        extras = mesh.get("extras")
-        names = extras.get("targetNames", []) if isinstance(extras, dict) else []
+        names: list = []
+        # Exporters of VRM put the names into the primitives.
+        for extras in (primitive.get("extras"), mesh.get("extras")):
+            if isinstance(extras, dict) and extras.get("targetNames"):
+                names = extras["targetNames"]
         for number, target in enumerate(primitive.get("targets", [])):
             name = str(names[number]) if number < len(names) else f"target {number}"
             if name in found:

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import unicodedata
+import urllib.parse
 import warnings
 
 from tf_faces.core.errors import InputError
@@ -67,6 +68,8 @@ def _spellings(name: bytes) -> list[str]:
     texts = [os.fsdecode(name)]
     if not _is_utf8(name):
         texts.append(name.decode("latin-1"))
+    # Some programs write names as in an address: skin%20map.png.
+    texts += [urllib.parse.unquote(text) for text in texts if "%" in text]
     # A backslash parts folders on Windows and may belong to a name elsewhere.
     whole = [text for text in texts if "/" not in text]
     return whole + [text.replace("\\", "/").rsplit("/", 1)[-1] for text in texts]

@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -16,10 +16,15 @@ from tf_faces.geometry.mesh_files import materials, neighbours, obj, polygons
 
 # Statements whose last word is a name, which may end with a backslash.
 _NAMING = (b"#", b"o ", b"o\t", b"g ", b"g\t", b"usemtl")
-# Free-form curves and surfaces, which have no polygons.
-_FREE_FORMS = (b"curv", b"surf")
+# Free-form curves and surfaces, which have no polygons; patches of old versions.
+_FREE_FORMS = (b"curv", b"surf", b"bzp", b"bsp", b"cdp", b"cdc")
+# Statements that bring in other files or the output of programs.
+_CALLS = (b"call ", b"call\t", b"csh ", b"csh\t")
 MAXIMUM_LIBRARIES = 64
 _UNIT = re.compile(rb"# unit: (\w+)\s*$")
+# Longer numbers are no index of anything.
+_CORNER = re.compile(rb"[+-]?\d{1,18}(/([+-]?\d{1,18})?){0,2}")
+_COMMENT = re.compile(rb"(?<!\d\.)#")
 _POLYPAINT = re.compile(rb"#MRGB ([0-9a-fA-F]+)\s*$")
 
 
@@ -64,8 +69,10 @@ def read_obj(path: files.PathLike) -> Mesh:
 
     There is a texture if all faces show the same picture and have coordinates;
     otherwise there is none, and a warning says why.  The .mtl and the picture are
-    looked for by name in the folder of the file and nowhere else.  `-o` and `-s` of
-    `map_Kd` are applied to the coordinates.
+    looked for by name in the folder of the file and nowhere else; materials and files
+    may be spelled in other cases.  `-o` and `-s` of `map_Kd` are applied to the
+    coordinates.  Parts of free form and calls of other files are left aside, with a
+    warning.
 
     Raises:
       InputError: if the file is missing.
@@ -132,7 +139,7 @@ def read_polygons(path: files.PathLike) -> ObjPolygons:
     libraries: list[bytes] = []
     changes: list[tuple[int, bytes]] = []
     painted: list[bytes] = []
-    unit, has_free_forms = None, False
+    unit, has_free_forms, has_calls = None, False, False
     for line in lines:
         kind = line[:2]
         if kind in (b"v ", b"v\t", b"v"):
@@ -155,6 +162,8 @@ def read_polygons(path: files.PathLike) -> ObjPolygons:
             unit = named if named in UNITS else unit
         elif line.startswith(_FREE_FORMS):
             has_free_forms = True
+        elif line.startswith(_CALLS):
+            has_calls = True
     table, widths = _number_table(path, "v", vertex_lines, (3, 4, 6, 7))
     if not len(table):
         raise FormatError(f"{path}: found no vertices, expected an OBJ mesh.")
@@ -162,6 +171,10 @@ def read_polygons(path: files.PathLike) -> ObjPolygons:
         raise FormatError(
             f"{path}: found curves or surfaces of free form, expected polygons."
         )
+    if has_free_forms:
+        neighbours.warn(path, "curves and surfaces of free form are left aside.")
+    if has_calls:
+        neighbours.warn(path, "statements that call other files are left aside.")
     coordinates, texture_widths = _number_table(path, "vt", texture_lines, (1, 2, 3))
     sizes, corners = _read_faces(
         path, face_lines, vertex_counts, texture_counts, len(table), len(coordinates)
@@ -227,7 +240,8 @@ def _lines(path: pathlib.Path) -> list[bytes]:
 def _words(lines: Sequence[bytes]) -> tuple[np.ndarray, list[bytes]]:
     """The words behind the keywords, comments cut: int64 [L] how many, and all."""
     if b"#" in b"".join(lines):
-        lines = [line.partition(b"#")[0] for line in lines]
+        # "1.#QNAN" is no number with a comment behind it.
+        lines = [_COMMENT.split(line, maxsplit=1)[0] for line in lines]
     rows = [line.split()[1:] for line in lines]
     counts = np.fromiter(map(len, rows), np.int64, len(rows))
     return counts, list(itertools.chain.from_iterable(rows))
@@ -252,7 +266,8 @@ def _number_table(
         numbers = np.fromiter(map(float, words), np.float64, len(words))
     except ValueError as error:
         raise FormatError(
-            f"{path}: a {keyword!r} line holds no number ({error})."
+            f"{path}: a {keyword!r} line holds no number: "
+            f"{polygons.first_no_number(words)}."
         ) from error
     table = np.zeros((len(lines), int(counts.max(initial=widths[0]))))
     filled = np.arange(table.shape[1]) < counts[:, None]
@@ -296,9 +311,10 @@ def _read_faces(
     try:
         vertices, places = _split_corners(words)
     except (ValueError, OverflowError) as error:
+        wrong = next((x for x in words if not _CORNER.fullmatch(x)), b"")
         raise FormatError(
-            f"{path}: a face has an unreadable corner, expected v, v/t, v//n or v/t/n "
-            f"({error})."
+            f"{path}: a face has the unreadable corner {wrong[:40].decode('latin-1')!r}"
+            ", expected v, v/t, v//n or v/t/n."
         ) from error
     owner = np.repeat(np.arange(len(lines)), sizes)
     placed = np.bincount(owner, places != 0, len(lines))
@@ -368,11 +384,21 @@ def _picture(path, found: ObjPolygons, all_placed: bool) -> materials.Picture | 
     """The picture that all faces show, or None (with a warning where one is named)."""
     missing: list[str] = []
     known = _read_libraries(path, found.libraries, missing)
+    unknown: list[str] = []
     if found.material_names:
-        used = [
-            None if number < 0 else _material(known, found.material_names[number])
+        names = [
+            None if number < 0 else found.material_names[number]
             for number in np.unique(found.materials).tolist()
         ]
+        spelled = [
+            None if name is None else _spelled_in_library(known, name) for name in names
+        ]
+        unknown = [
+            name.decode("utf-8", "replace")
+            for name, other in zip(names, spelled, strict=True)
+            if name is not None and other is None
+        ]
+        used = [None if name is None else known[name] for name in spelled]
     else:
         # Without usemtl a single picture is meant for everything, as TBGAN writes it.
         used = [value for value in known.values() if value is not None]
@@ -390,14 +416,30 @@ def _picture(path, found: ObjPolygons, all_placed: bool) -> materials.Picture | 
         reason = "its faces do not all show the same picture"
     elif None not in pictures:
         reason = "some of its faces have no texture coordinates"
+    elif unknown and any(known.values()):
+        reason = f"its libraries have no material {unknown[0]!r}"
     else:
         return None
     neighbours.warn(path, f"read without texture: {reason}.")
     return None
 
 
-def _material(known: dict[bytes, bytes | None], name: bytes) -> bytes | None:
-    return next((known[x] for x in materials.without_comment(name) if x in known), None)
+def _spelled_in_library(known: Collection[bytes], name: bytes) -> bytes | None:
+    """A material's name as its library has it; None if it is not there.
+
+    It may differ in case, as in programs to which all cases are one.
+    """
+    names = materials.without_comment(name)
+    exact = next((x for x in names if x in known), None)
+    if exact is not None:
+        return exact
+    folded = {x.lower() for x in names}
+    alike = [
+        one
+        for one in known
+        if folded & {x.lower() for x in materials.without_comment(one)}
+    ]
+    return alike[0] if len(alike) == 1 else None
 
 
 def _read_libraries(

@@ -7,12 +7,13 @@ are compared with the bytes that are there before memory is taken.
 import dataclasses
 import pathlib
 import re
+import struct
 
 import numpy as np
 
 from tf_faces.core.errors import FormatError
 from tf_faces.core.units import UNITS
-from tf_faces.geometry.mesh_files import neighbours
+from tf_faces.geometry.mesh_files import neighbours, polygons
 
 # The longest header and the largest record that are believed.
 MAXIMUM_HEADER_BYTES = 1 << 16
@@ -119,9 +120,10 @@ def read_header(path: pathlib.Path, content: bytes) -> Header:
                     elements[-1].properties.append(
                         Property(name, _TYPES[count_type], _TYPES[value_type])
                     )
-                case ["property", value_type, name]:
+                # CloudCompare names scalar fields with blanks.
+                case ["property", value_type, name, *others]:
                     elements[-1].properties.append(
-                        Property(name, None, _TYPES[value_type])
+                        Property(" ".join([name, *others]), None, _TYPES[value_type])
                     )
                 case ["end_header"]:
                     break
@@ -175,7 +177,8 @@ class Body:
                 numbers = np.fromiter(map(float, words), "<f8", len(words))
             except ValueError as error:
                 raise FormatError(
-                    f"{path}: found text among numbers ({error})."
+                    f"{path}: found text among numbers: "
+                    f"{polygons.first_no_number(words)}."
                 ) from error
             self.content, self.position, self.order = numbers.tobytes(), 0, "<"
 
@@ -271,26 +274,63 @@ class Body:
         return dtype if element.count * dtype.itemsize <= left else None
 
     def _read_one_by_one(self, element: Element) -> dict[str, Column]:
-        pieces: dict[str, list[np.ndarray]] = {x.name: [] for x in element.properties}
-        position = self.position
+        """Reads records of different lengths, of which each says where the next is."""
+        content, total = self.content, len(self.content)
+        starts: list[list[int]] = [[] for _ in element.properties]
+        sizes: list[list[int]] = [[] for _ in element.properties]
+        plan = [
+            (
+                entry,
+                None if entry.count_type is None else self._counter(entry.count_type),
+                self._type(entry.value_type).itemsize,
+                *places,
+            )
+            for entry, *places in zip(element.properties, starts, sizes, strict=True)
+        ]
+        begin = position = self.position
         for _ in range(element.count):
-            for entry in element.properties:
-                value, length = self._type(entry.value_type), 1
-                if entry.count_type is not None:
-                    length = self._list_length(element, entry, position)
-                    position += self._type(entry.count_type).itemsize
-                self._require(length * value.itemsize, element, position)
-                pieces[entry.name].append(
-                    np.frombuffer(self.content, value, length, position)
-                )
-                position += length * value.itemsize
+            for entry, counter, value_size, found_starts, found_sizes in plan:
+                length = 1
+                if counter is not None:
+                    behind = position + counter.size
+                    length = (
+                        counter.unpack_from(content, position)[0]
+                        if behind <= total
+                        else -1
+                    )
+                    if not (
+                        0 <= length <= total
+                        and length == int(length)
+                        and behind + length * value_size <= total
+                    ):
+                        self._list_length(element, entry, position)
+                    length, position = int(length), behind
+                found_starts.append(position)
+                found_sizes.append(length)
+                position += length * value_size
+            self._require(0, element, position)
         self.position = position
         columns: dict[str, Column] = {}
-        for entry in element.properties:
-            found = pieces[entry.name]
-            joined = np.concatenate(found) if found else np.zeros(0)
-            columns[entry.name] = joined
-            if entry.count_type is not None:
-                sizes = np.array([len(piece) for piece in found], np.int64)
-                columns[entry.name] = Lists(sizes, joined)
+        for entry, *places in zip(element.properties, starts, sizes, strict=True):
+            value = self._type(entry.value_type)
+            found_starts, found_sizes = (np.array(x, np.int64) for x in places)
+            entries = self._picked(begin, found_starts, found_sizes * value.itemsize)
+            joined = np.frombuffer(entries, value)
+            columns[entry.name] = (
+                joined if entry.count_type is None else Lists(found_sizes, joined)
+            )
         return columns
+
+    def _counter(self, count_type: str) -> struct.Struct:
+        value = self._type(count_type)
+        return struct.Struct("<>"[value.str[0] == ">"] + value.char)
+
+    def _picked(self, begin: int, starts: np.ndarray, sizes: np.ndarray) -> bytes:
+        """The bytes of pieces that follow one another between `begin` and here."""
+        starts, sizes = starts[sizes > 0] - begin, sizes[sizes > 0]
+        steps = np.zeros(self.position - begin + 1, np.int8)
+        steps[starts] += 1
+        steps[starts + sizes] -= 1
+        is_inside = np.cumsum(steps[:-1], dtype=np.int8).view(bool)
+        region = np.frombuffer(self.content, np.uint8, len(is_inside), begin)
+        return region[is_inside].tobytes()

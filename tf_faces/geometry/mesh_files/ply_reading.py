@@ -105,6 +105,10 @@ def _build_mesh(path, header: Header, tables) -> Mesh:
     texture = None
     if header.pictures and coordinates is not None:
         texture = _texture(path, header.pictures, faces.get("texnumber"), is_complete)
+    elif header.pictures:
+        neighbours.warn(
+            path, "read without texture: found no texture coordinates of a known name."
+        )
     return Mesh(
         vertices=vertices,
         triangles=triangles,
@@ -224,11 +228,15 @@ def _corner_coordinates(path, lists: Lists, sizes) -> tuple[np.ndarray, np.ndarr
 def _texture(path, pictures, numbers: Column | None, is_complete) -> np.ndarray | None:
     """The picture of all faces, or None and a warning."""
     number: float | None = 0
-    if len(pictures) > 1:
-        used = np.unique(numbers) if isinstance(numbers, np.ndarray) else np.zeros(0)
+    if isinstance(numbers, np.ndarray) and len(numbers):
+        used = np.unique(numbers)
         number = float(used[0]) if len(used) == 1 else None
+    elif len(pictures) > 1:
+        number = None
     picture = None
-    if number is None or number not in range(len(pictures)):
+    if number == -1:
+        reason = "its faces show no picture (texnumber -1)"
+    elif number is None or number not in range(len(pictures)):
         reason = f"its faces show several of {len(pictures)} pictures"
     elif not is_complete:
         reason = "some of its faces have no texture coordinates"

@@ -1,6 +1,8 @@
 """What OBJ, PLY and GLB share: polygons, strips, ranges of numbers and colours."""
 
 import pathlib
+import re
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -66,6 +68,23 @@ def zero_to_one(path: pathlib.Path, colors: np.ndarray) -> np.ndarray:
     if not is_whole:
         raise FormatError(f"{path}: found colours outside of 0..1 and 0..255.")
     return (colors / 65535).astype(np.float32)
+
+
+def first_no_number(words: Iterable[bytes]) -> str:
+    """The first of some words that is no number, and what it may have been."""
+    for word in words:
+        shown = repr(word[:40].decode("latin-1"))
+        if re.fullmatch(rb"[+-]?\d*,\d+([eE][+-]?\d+)?", word):
+            return f"{shown} (a decimal comma; export it with decimal points)"
+        if re.match(rb"[+-]?(1\.#|nan\()", word, re.IGNORECASE):
+            return f"{shown} (no number came out of a computation)"
+        try:
+            float(word)
+        except ValueError:
+            return f"{shown}"
+        if b"_" in word:  # Python's own numbers may hold it.
+            return f"{shown}"
+    return "text"
 
 
 def require_finite(mesh: Mesh) -> None:
