@@ -13,9 +13,10 @@ from tf_faces.models.parface import vgg
 
 VALUE = 1e-5
 GRADIENT = 1e-3  # Of the largest.
-# Gradients through VGG19 depend on which side of a kink rounding falls: the recorded
-# ones are up to 1.8e-3 of the largest from those computed in float64.
-KINKS = 3e-3
+# Gradients through VGG19 depend on which side of a kink rounding falls: some of the
+# recorded ones are 1.8e-3 of the largest from those computed in float64.  So almost all
+# must agree as well as others do, and a few by KINKS.
+KINKS, ALMOST_ALL = 2e-2, 0.95
 FEATURES = 1e-4
 
 
@@ -77,9 +78,10 @@ def _check_picture_loss(arrays, key, function, target, found, relative=GRADIENT)
     value, gradient = _value_and_gradient(function, target, found)
     assert value == pytest.approx(arrays[f"{key}/value"], rel=VALUE), key
     planes = recordings.channels_first(gradient)
-    recordings.close_to_largest(
-        planes[:, :, ::8, ::8], arrays[f"{key}/grad_s8"], relative, key
-    )
+    sampled, wanted = planes[:, :, ::8, ::8], arrays[f"{key}/grad_s8"]
+    recordings.close_to_largest(sampled, wanted, relative, key)
+    most = np.quantile(np.abs(sampled - wanted), ALMOST_ALL)
+    assert most <= GRADIENT * np.abs(wanted).max(), key
     recorded, sums = arrays[f"{key}/grad_chk"], recordings.checksum(planes)
     np.testing.assert_allclose(sums[1:], recorded[1:], rtol=GRADIENT, err_msg=key)
     assert abs(sums[0] - recorded[0]) <= GRADIENT * recorded[1], key
