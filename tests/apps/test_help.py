@@ -73,6 +73,11 @@ def test_every_tool_is_a_program(tool):
     """tools/*.py call the programs that `tf-faces` has, under the former names."""
     source = tool.read_text()
     modules = [module for module, _ in main.programs().values()]
+    # Systems that do not train yet are not in the list of systems; theirs count too.
+    for folder in (ROOT / "tf_faces" / "apps").glob("*/__init__.py"):
+        package = f"tf_faces.apps.{folder.parent.name}"
+        listed = importlib.import_module(package).PROGRAMS.values()
+        modules += [f"{package}.{module}" for module, _ in listed]
     assert any(
         f"from {module.rpartition('.')[0]} import {module.rpartition('.')[2]}" in source
         for module in modules

@@ -53,7 +53,8 @@ def test_freed_memory_is_paged_in_once():
         )
         faults[case] = int(done.stdout)
     pages = (2 * 5 << 21) // os.sysconf("SC_PAGESIZE")  # Of both arrays, once.
-    assert faults["returned"] - faults["kept"] > 20 * pages
+    # Of 50 times; a kernel that brings several pages at once has fewer faults.
+    assert faults["returned"] - faults["kept"] > 12 * pages
 
 
 def test_an_nvidia_gpu_shows_by_its_files(tmp_path, monkeypatch):

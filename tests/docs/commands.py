@@ -292,6 +292,13 @@ FASTER = {
     "tf-faces export trained_models --shape_unit 1e4": (
         "tf-faces export trained_models --shape_unit 1e4 --output exports/original"
     ),
+    # CoarseNet and FineNet.
+    "tf-faces coarse-fine sample-test --output sample": (
+        "tf-faces coarse-fine sample-test --output sample --face_model builtin:tiny"
+    ),
+    "tf-faces train --model=coarse_fine --preset quick": (
+        "tf-faces train --model=coarse_fine --preset smoke --dry_run"
+    ),
 }
 
 _INSTALLS = "installs software, which .ci/run does in a fresh environment"
@@ -300,19 +307,53 @@ _NETWORK = "fetches from the network"
 _SERVER = "needs a running server"
 _FORM = "a form, not a command"
 _MINUTES = "measures speed for minutes"
+_PREPARED = "runs in tests/data and tests/apps on files of that layout"
+
+_TRAINED = (
+    "needs a trained ParFace; what it calls runs in tests/training/test_parface.py"
+)
 
 _PHOTOGRAPHS = "runs in tests/apps/test_photographs.py, smaller"
 
 NOT_RUN = {
-    "python tools/photographs.py make photographs --count 1000 --size 128": (
-        _PHOTOGRAPHS
+    "tf-faces parface annotate photographs --model RUN": _TRAINED,
+    "tf-faces parface asymmetry frames --output report": (
+        "runs in tests/apps/test_parface.py"
     ),
-    "python tools/photographs.py verify photographs": _PHOTOGRAPHS,
-    "python tools/photographs.py inspect sheet.png --count 64 --size 256": (
-        _PHOTOGRAPHS
+    "tf-faces parface demo_2d photographs --model RUN --output shown": _TRAINED,
+    "tf-faces parface evaluate --dataset palsy --root palsy --model RUN "
+    "--ocular_norm bb --eval_3d --output evaluation": _TRAINED,
+    "tf-faces parface evaluate --predictions found.npz --ocular_norm outer": (
+        "runs in tests/apps/test_parface.py"
     ),
-    "python tools/photographs.py fit portraits labels.npz fitted --model ict "
+    "tf-faces export results/006-parface-landmarks_3d": "runs in tests/contract",
+    "tf-faces train --model=parface --preset "
+    "self_supervised+builtin+narrow+random_features": "runs in tests/contract, smaller",
+    "python tools/prnet.py COMMAND --help": _FORM,
+    "tf-faces parface": _FORM,
+    'pytest -m "not slow"': _SUITE,
+    'pytest -m "not slow" tests/geometry': _SUITE,
+    "pytest -m browser": _SUITE,
+    "pytest -m slow": _SUITE,
+    "pytest tests/morphable --data-dir DIR": _SUITE,
+    "python -m tests.mutation ROOM": _SUITE,
+    "tf-faces photographs make photographs --count 1000 --size 128": (_PHOTOGRAPHS),
+    "tf-faces photographs verify photographs": _PHOTOGRAPHS,
+    "tf-faces photographs inspect sheet.png --count 64 --size 256": (_PHOTOGRAPHS),
+    "tf-faces photographs fit portraits labels.npz fitted --model ict "
     "--overlays": "runs in tests/data/photographs/test_portraits.py, smaller",
+    "tf-faces coarse-fine prepare --lists files --images images "
+    "--output data/vggface": _PREPARED,
+    "tf-faces coarse-fine prepare --true_parameters AFLW2000 "
+    "--output data/aflw2000": _PREPARED,
+    "tf-faces coarse-fine split data/vggface": _PREPARED,
+    "tf-faces coarse-fine mean data/vggface": _PREPARED,
+    "tf-faces train --model=coarse_fine --preset paper+folder "
+    "--data_dir data/vggface": "runs in tests/training on a folder of that layout",
+    "tf-faces coarse-fine reconstruct newest face.jpg --output faces": (
+        "runs in tests/pipelines"
+    ),
+    "tf-faces export results/005-coarse_fine-paper": "runs in tests/contract",
     "pip install .": _INSTALLS,
     "pip install '.[test]'": _INSTALLS,
     "pip install tensorflow 'setuptools>=77'": _INSTALLS,

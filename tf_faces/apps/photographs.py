@@ -50,7 +50,7 @@ def _settings(options: argparse.Namespace) -> Settings:
     return Settings(**chosen)
 
 
-def _parser(prog: str) -> options_of.ArgumentParser:
+def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     parser = options_of.ArgumentParser(
         prog=prog,
         description=textwrap.dedent(__doc__),

@@ -14,6 +14,8 @@ from tf_faces.core.errors import InputError
 STEMS = (
     "tbgan",
     "face_manifold",
+    "coarse_fine",
+    "parface",
 )
 
 

@@ -1,16 +1,16 @@
 """Landmarks of photographs with ParFace.
 
 Examples:
-  python tools/parface.py evaluate --dataset palsy --root palsy --model RUN \\
+  tf-faces parface evaluate --dataset palsy --root palsy --model RUN \\
       --ocular_norm bb --eval_3d --output evaluation
       the original's lines, with tables and the cumulative curve in a folder
-  python tools/parface.py evaluate --predictions found.npz --ocular_norm outer
+  tf-faces parface evaluate --predictions found.npz --ocular_norm outer
       the same of stored predictions: arrays `truth` and `landmarks` [N, K, 2 or 3]
-  python tools/parface.py demo_2d photographs --model RUN --output shown
+  tf-faces parface demo_2d photographs --model RUN --output shown
       pictures of landmarks, reconstructions and heat maps; demo_3d with depths
-  python tools/parface.py annotate photographs --model RUN
+  tf-faces parface annotate photographs --model RUN
       writes a .pts file beside every picture
-  python tools/parface.py asymmetry frames --output report
+  tf-faces parface asymmetry frames --output report
       left against right, from .pts files beside the pictures, or with --model
 """
 
