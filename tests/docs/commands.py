@@ -122,7 +122,7 @@ FASTER = {
     "tf-faces dataset make_uv_set makehuman --model makehuman --count 4000 "
     "--resolution 64": f"tf-faces dataset make_uv_set makehuman {_TINY_MAPS}",
     "tf-faces dataset make_uv_set maps --model makehuman --chart face": (
-        f"tf-faces dataset make_uv_set faces --chart face {_TINY_MAPS}"
+        f"tf-faces dataset make_uv_set face_maps --chart face {_TINY_MAPS}"
     ),
     "tf-faces dataset make_uv_set maps --model makehuman --count 4000 "
     "--resolution 64": f"tf-faces dataset make_uv_set makehuman {_TINY_MAPS}",
