@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tf_faces.convert import torch
+from tf_faces.convert import stored, torch
 from tf_faces.core import files
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data.face_manifold import samplers
@@ -183,7 +183,9 @@ def load(
         is_ours = stream.read(2) == b"PK" and _is_npz(path)
     if is_ours:
         tensors = OrderedDict(files.load_npz(path))
-        config = _stored_config(path, tensors)
+        config = stored.take_configuration(
+            path, tensors, DenoiserConfig, FORMAT, "a denoiser"
+        )
         if group is not None and config.group != group:
             raise InputError(
                 f"{path}: a denoiser for {config.group} coefficients, expected one for "
@@ -255,22 +257,6 @@ def _is_npz(path: pathlib.Path) -> bool:
             return all(name.endswith(".npy") for name in archive.namelist())
     except (zipfile.BadZipFile, OSError) as error:
         raise FormatError(f"{path}: a damaged archive ({error}).") from error
-
-
-def _stored_config(path, tensors) -> DenoiserConfig:
-    header = tensors.pop("configuration", None)
-    try:
-        values = json.loads(str(header[()])) if header is not None else None
-    except ValueError as error:
-        raise FormatError(
-            f"{path}: its configuration is not JSON ({error})."
-        ) from error
-    if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
-        raise FormatError(f"{path}: lacks the configuration of a denoiser.")
-    try:
-        return DenoiserConfig.from_dict(values)
-    except (InputError, TypeError) as error:
-        raise FormatError(f"{path}: {error}") from error
 
 
 def typical_deviations(group: str, length: int) -> np.ndarray:

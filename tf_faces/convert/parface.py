@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tf_faces.convert import torch
+from tf_faces.convert import stored, torch
 from tf_faces.core import files
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.models.parface.config import ParFaceConfig
@@ -197,7 +197,9 @@ def read(path: files.PathLike) -> tuple[ParFaceConfig, dict[str, np.ndarray]]:
     path = files.require_file(path, "weights file")
     if path.suffix.lower() == ".npz":
         tensors = dict(files.load_npz(path))
-        return _stored_configuration(path, tensors), tensors
+        return stored.take_configuration(
+            path, tensors, ParFaceConfig, FORMAT, "ParFace networks"
+        ), tensors
     tensors = dict(torch.read_state_dict(path))
     return configuration_of(tensors, str(path)), tensors
 
@@ -224,19 +226,3 @@ def load(
     networks = ParFaceNetworks(config)
     assign(networks, tensors, str(path))
     return networks
-
-
-def _stored_configuration(path, tensors) -> ParFaceConfig:
-    header = tensors.pop("configuration", None)
-    try:
-        values = json.loads(str(header[()])) if header is not None else None
-    except ValueError as error:
-        raise FormatError(
-            f"{path}: its configuration is not JSON ({error})."
-        ) from error
-    if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
-        raise FormatError(f"{path}: lacks the configuration of ParFace networks.")
-    try:
-        return ParFaceConfig.from_dict(values)
-    except (InputError, TypeError) as error:
-        raise FormatError(f"{path}: {error}") from error

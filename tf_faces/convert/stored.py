@@ -1,0 +1,47 @@
+"""The configuration that our own .npz files of weights carry beside the tensors."""
+
+import json
+from collections.abc import MutableMapping
+from typing import TypeVar
+
+import numpy as np
+
+from tf_faces.core import files
+from tf_faces.core.errors import FormatError, InputError
+from tf_faces.models.configuration import NetworkConfiguration
+
+Configuration = TypeVar("Configuration", bound=NetworkConfiguration)
+
+
+def take_configuration(
+    path: files.PathLike,
+    tensors: MutableMapping[str, np.ndarray],
+    kind: type[Configuration],
+    layout: str,
+    what: str,
+) -> Configuration:
+    """Takes the entry `configuration` out of a file's arrays and reads it.
+
+    Args:
+      path: for messages.
+      tensors: the file's arrays.
+      kind: class of the configuration.
+      layout: what its entry "format" must say.
+      what: the networks, for messages ("a denoiser").
+
+    Raises:
+      FormatError: if it is absent, damaged, or of another layout.
+    """
+    header = tensors.pop("configuration", None)
+    try:
+        values = json.loads(str(header[()])) if header is not None else None
+    except ValueError as error:
+        raise FormatError(
+            f"{path}: its configuration is not JSON ({error})."
+        ) from error
+    if not isinstance(values, dict) or values.pop("format", None) != layout:
+        raise FormatError(f"{path}: lacks the configuration of {what}.")
+    try:
+        return kind.from_dict(values)
+    except (InputError, TypeError) as error:
+        raise FormatError(f"{path}: {error}") from error
