@@ -1,6 +1,11 @@
 """Networks of the TBGAN recordings: configuration and weights drawn by name."""
 
 import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
 
 import numpy as np
 
@@ -73,3 +78,61 @@ def to_channels_last(images) -> np.ndarray:
 
 def to_channels_first(images) -> np.ndarray:
     return np.transpose(np.asarray(images), (0, 3, 1, 2))
+
+
+def inputs(recording, generator) -> dict[str, np.ndarray]:
+    """Latents, labels and images [N, C, H, W] of a recording, drawn by name."""
+    counts = read_config(np.load(recording))
+    name, sizes = fixture_name(recording), generator.config
+    return {
+        "latents": drawing.normal(f"{name}/latents", (counts["n"], sizes.latent_size)),
+        "labels": drawing.normal(f"{name}/labels", (counts["n"], sizes.label_size)),
+        "images": patchwork(
+            f"{name}/images", counts["nd"], sizes.num_channels, sizes.resolution
+        ),
+    }
+
+
+def outputs(recording) -> dict[str, np.ndarray]:
+    """G's images, D's scores and labels at every recorded level of detail.
+
+    Returns:
+      Arrays by the recording's names: `G_images_0` [N, C, H, W], `D_scores_0` [N, 1],
+      `D_labels_0` [N, labels], and so on, numbered as `lods` in its configuration.
+    """
+    config = read_config(np.load(recording))
+    generator, discriminator = make_networks(
+        config, fixture_name(recording), shapes=config["var_shapes_G"]
+    )
+    drawn = inputs(recording, generator)
+    made = {}
+    for index, lod in enumerate(config["lods"]):
+        images = generator(drawn["latents"], drawn["labels"], lod)
+        scores, logits = discriminator(to_channels_last(drawn["images"]), lod)
+        made[f"G_images_{index}"] = to_channels_first(images)
+        made[f"D_scores_{index}"] = np.asarray(scores)
+        made[f"D_labels_{index}"] = np.asarray(logits)
+    return made
+
+
+def outputs_as_recorded(recording) -> dict[str, np.ndarray]:
+    """`outputs`, from a process whose float16 arithmetic is that of the recordings.
+
+    TensorFlow sums float16 convolutions in float16, the recordings too.  Where the
+    processor has float16 instructions, oneDNN takes the convolutions over and sums them
+    in float32.  Whether it may is settled when TensorFlow is imported.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "outputs.npz")
+        subprocess.run(
+            [sys.executable, "-m", __name__, os.path.abspath(recording), str(path)],
+            env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"},
+            cwd=pathlib.Path(__file__).parents[3],
+            check=True,
+        )
+        with np.load(path) as arrays:
+            return dict(arrays)
+
+
+if __name__ == "__main__":
+    np.savez(sys.argv[2], **outputs(pathlib.Path(sys.argv[1])))
