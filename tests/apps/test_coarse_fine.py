@@ -23,6 +23,8 @@ def test_sample_split_and_mean(tmp_path, capsys):
     for name in ("pncc", "depthimg", "normalimg", "albedoimg", "maskimg"):
         shown = pictures.read(tmp_path / f"sample/test_{name}.png")
         assert shown.shape == (200, 200, 3) and shown.max() > 100
+    assert "found other results" in fails(capsys, *command, *options)
+    assert program.main([*command, *options, "--overwrite"]) == 0
     folder = tmp_path / "set"
     names = [f"Someone/{number:08d}" for number in range(5)]
     for value, name in enumerate(names):
@@ -78,3 +80,13 @@ def test_mistakes(arguments, sentence, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert sentence in fails(capsys, *arguments)
     assert not list(tmp_path.iterdir())
+
+
+def test_faces_of_an_earlier_run_are_kept(tmp_path, capsys):
+    pictures.write(tmp_path / "a.png", np.zeros((9, 9, 3), np.uint8))
+    (tmp_path / "faces/a").mkdir(parents=True)
+    (tmp_path / "faces/a/face.obj").write_text("mine")
+    arguments = ("reconstruct", "absent", tmp_path / "a.png", "--output")
+    said = fails(capsys, *arguments, tmp_path / "faces")
+    assert "found other results (face.obj" in said
+    assert "absent" in fails(capsys, *arguments, tmp_path / "others")

@@ -278,3 +278,19 @@ def test_wrong_landmarks(tmp_path, content, capsys):
     arguments = ("fit", "builtin:tiny", path, "--height", 9, "--width", 9)
     assert run(*arguments, "--output", tmp_path / "o") == 2
     assert "points.txt" in capsys.readouterr().err
+
+
+def test_results_of_others_are_not_written_over(tmp_path, capsys):
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "faces/mine.obj").write_text("mine")
+    np.save(tmp_path / "points.npy", np.random.default_rng(0).uniform(0, 50, (68, 2)))
+    commands = (
+        ("sample", "builtin:tiny", tmp_path / "faces"),
+        ("fit", "builtin:tiny", tmp_path / "points.npy", "--height", 50, "--width", 50,
+         "--output", tmp_path / "faces"),
+    )  # fmt: skip
+    for command in commands:
+        assert run(*command) == 2
+        assert "found other results (mine.obj" in capsys.readouterr().err
+    assert run(*commands[0], "--overwrite") == 0
+    assert (tmp_path / "faces/face0000.obj").is_file()

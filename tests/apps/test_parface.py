@@ -100,6 +100,22 @@ def test_report_of_asymmetry(tmp_path, capsys):
     summary = json.loads((report / "asymmetry.json").read_text())
     mean = np.mean([float(row["asymmetry_mouth"]) for row in rows])
     assert summary["mean"]["asymmetry_mouth"] == pytest.approx(mean, abs=1e-3)
-    (tmp_path / "frame1.pts").unlink()
-    assert options.main(["asymmetry", str(tmp_path), f"--output={report}"]) == 2
+    arguments = ["asymmetry", str(tmp_path), f"--output={report}"]
+    assert options.main(arguments) == 2
+    assert "found other results (asymmetry.csv" in capsys.readouterr().err
+    (tmp_path / "frame1.pts").rename(tmp_path / "frame1.PTS")
+    (tmp_path / "._frame0.png").write_bytes(b"a note of another system")
+    assert options.main([*arguments, "--overwrite"]) == 0
+    assert "1 entry was left out: 1 hidden" in capsys.readouterr().err
+    (tmp_path / "frame1.PTS").unlink()
+    assert options.main([*arguments, "--overwrite"]) == 2
     assert "frame1.pts" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["demo", "annotate"])
+def test_two_pictures_of_one_name(tmp_path, capsys, command):
+    pictures.write(tmp_path / "a.png", np.zeros((20, 20, 3), np.uint8))
+    pictures.write(tmp_path / "a.jpg", np.zeros((20, 20, 3), np.uint8))
+    arguments = [command, str(tmp_path), "--model=none"]
+    assert options.main([*arguments, f"--output={tmp_path / 'out'}"]) == 2
+    assert "two pictures are called 'a'" in capsys.readouterr().err

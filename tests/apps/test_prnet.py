@@ -92,6 +92,30 @@ def test_demo_writes_every_file(folder, tmp_path, uv_data, weights, capfd):
     assert text.startswith("mtllib first.mtl")
 
 
+def test_folders_by_the_rule_of_the_house(
+    ready_network, folder, tmp_path, uv_data, weights, capfd
+):
+    (folder / "second.jpg").rename(folder / "second.JPG")
+    (folder / "second.mat").rename(folder / "second.MAT")
+    (folder / "._first.png").write_bytes(b"a note of another system")
+    assert common.landmarks_beside(folder / "second.JPG").shape == (68, 3)
+    out = tmp_path / "out"
+    given = {"uv_data": uv_data, "weights": weights}
+    assert run("demo", "-i", folder, "-o", out, "--isKpt", **given) == 0
+    told = capfd.readouterr()
+    assert "2 pictures done" in told.out and "1 hidden" in told.err
+    assert run("demo", "-i", folder, "-o", out, **given) == 2
+    assert "found other results" in capfd.readouterr().err
+    assert run("run-basics", "-i", folder, "-o", out, "--overwrite", **given) == 0
+    before = (folder / "second.JPG").read_bytes()
+    assert run("demo", "-i", folder, "-o", folder, "--all", **given) == 2
+    assert "the folder of the pictures" in capfd.readouterr().err
+    assert (folder / "second.JPG").read_bytes() == before
+    (folder / "first.jpg").write_bytes(before)
+    assert run("demo", "-i", folder, "-o", tmp_path / "other", **given) == 2
+    assert "'first.jpg' beside it has the same name" in capfd.readouterr().err
+
+
 def test_a_folder_with_bad_pictures(
     ready_network, folder, tmp_path, uv_data, weights, capfd
 ):

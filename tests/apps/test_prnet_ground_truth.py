@@ -79,6 +79,33 @@ def test_pairs_of_a_folder_can_be_gone_on_with(folder, tmp_path, model):
     assert np.abs(np.load(tmp_path / "other/two.npy") - maps[1]).max() > 0.5
 
 
+def test_other_maps_and_photographs_are_kept(folder, tmp_path, capfd):
+    out = tmp_path / "pairs"
+    (folder / "two.jpg").rename(folder / "two.JPG")
+    (folder / "two.mat").rename(folder / "two.MAT")
+    (folder / "._two.JPG").write_bytes(b"a note of another system")
+    pictures.write(folder / "alone.jpg", np.zeros((9, 9, 3), np.uint8))
+    assert generate(folder, out) == 0
+    told = capfd.readouterr()
+    assert "2 pairs" in told.out and "1 of 3 pictures have no .mat" in told.err
+    assert generate(folder, out, "--seed", "1") == 2
+    assert "made with other seed" in capfd.readouterr().err
+    before = (folder / "two.JPG").read_bytes()
+    assert generate(folder, folder) == 2
+    assert "holds no set of position maps" in capfd.readouterr().err
+    assert (folder / "two.JPG").read_bytes() == before
+
+
+def test_photographs_of_one_name_are_not_measured(folder, tmp_path, capfd):
+    for suffix in (".jpg", ".mat"):
+        content = (folder / f"two{suffix}").read_bytes()
+        (folder / f"deep/two{suffix}").write_bytes(content)
+    (tmp_path / "predictions").mkdir()
+    arguments = ["evaluate", "-i", folder, "--predictions", tmp_path / "predictions"]
+    assert options.main([*map(str, arguments)]) == 2
+    assert "found the name 'two' in" in capfd.readouterr().err
+
+
 def test_a_bad_sample_is_reported_and_passed_by(folder, tmp_path, capfd):
     (folder / "two.mat").write_bytes(b"MATLAB 5.0 MAT-file" + bytes(200))
     assert generate(folder, tmp_path / "pairs") == 2
@@ -136,7 +163,7 @@ def test_wrong_samples(folder, changes, message):
 
 
 def test_folders_and_models_that_do_not_serve(tmp_path, model):
-    with pytest.raises(InputError, match="no .jpg picture with a .mat"):
+    with pytest.raises(InputError, match="no picture with a .mat"):
         list(ground_truth.list_samples(tmp_path))
     with pytest.raises(InputError, match="no 68 landmarks"):
         ground_truth.MapDrawer(model.replace(landmarks68=None))

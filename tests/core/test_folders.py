@@ -159,3 +159,32 @@ def test_sub_folders(tmp_path):
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "gone").symlink_to("nowhere")
     assert [path.name for path in folders.list_folders(tmp_path)] == ["a", "b"]
+
+
+def test_files_that_belong_together(tmp_path):
+    make(tmp_path, "a.b.jpg", "a.b.MAT", "c.mat", "c.MAT", "d/c.mat")
+    found = folders.by_name([tmp_path / "a.b.jpg", tmp_path / "c.mat"])
+    assert found[folders.name_key(tmp_path / "a.b.MAT")] == tmp_path / "a.b.jpg"
+    assert folders.name_key(tmp_path / "d/c.mat") not in found
+    with pytest.raises(InputError, match="'c.mat' beside it has the same name"):
+        folders.by_name([tmp_path / "c.mat", tmp_path / "c.png"])
+    assert folders.beside(tmp_path / "a.b.jpg", ".mat") == tmp_path / "a.b.MAT"
+    assert folders.beside(tmp_path / "a.b.jpg", ".pts") is None
+    with pytest.raises(InputError, match="one of the two spellings"):
+        folders.beside(tmp_path / "c.jpg", ".mat")
+    (tmp_path / "c.MAT").unlink()
+    (tmp_path / "c.MAT").hardlink_to(tmp_path / "c.mat")
+    assert folders.beside(tmp_path / "c.jpg", ".mat") == tmp_path / "c.mat"
+
+
+def test_folders_for_results(tmp_path):
+    free = tmp_path / "free"
+    assert folders.require_free_folder(free) == free
+    make(free, ".DS_Store")
+    assert folders.require_free_folder(free) == free
+    make(free, "b.obj", "a.obj")
+    with pytest.raises(InputError, match=r"found other results \(a.obj, ...\)"):
+        folders.require_free_folder(free)
+    assert folders.require_free_folder(free, overwrite=True) == free
+    with pytest.raises(InputError, match="found a file"):
+        folders.require_free_folder(free / "a.obj", overwrite=True)

@@ -109,7 +109,7 @@ def test_vggface_is_prepared_split_and_averaged(tmp_path):
     samples = preparation.vggface_samples(
         tmp_path / "lists", tmp_path / "images", model, 32, counts=counts
     )
-    preparation.write(tmp_path / "set", samples, model, counts)
+    preparation.write(tmp_path / "set", samples, model, counts, {"seed": 0})
     assert counts.written == 2
     assert counts.left_out == {"box outside": 1, "not there": 1}
     for kind in ("face_images", "pnccs", "mask_images"):
@@ -165,6 +165,54 @@ def test_true_parameters_follow_the_crop(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no picture with a .mat"):
         list(preparation.true_samples(tmp_path / "empty", model, 64, counts=counts))
+
+
+def test_sources_by_the_rule_of_the_house(tmp_path, capsys):
+    model = tiny_coarse_fine.model().truncate(shape=3, expression=2)
+    noise(tmp_path, "faces/a.jpg").rename(tmp_path / "faces/a.JPG")
+    noise(tmp_path, "faces/b.png")
+    noise(tmp_path, "faces/alone.jpg")
+    pose = np.array([[0.1, 0.2, 0.0, 40.0, 40.0, 0.0, 2e-4]])
+    known = {"Pose_Para": pose, "Shape_Para": np.zeros(3), "Exp_Para": np.zeros(2)}
+    for name in ("a.mat", "b.MAT", "._a.mat"):
+        scipy.io.savemat(tmp_path / "faces" / name, known, appendmat=False)
+    counts = preparation.Counts()
+    found = preparation.true_samples(tmp_path / "faces", model, 32, counts=counts)
+    assert [sample.name for sample in found] == ["faces/a", "faces/b"]
+    told = capsys.readouterr().err
+    assert "1 of 3 pictures have no .mat file" in told and "1 hidden" in told
+    line = "00000001 http://localhost/a.jpg 10 10 50 40 1.0 3.5 1\n"
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists/S.TXT").write_text(f"\ufeff{line}")
+    (tmp_path / "lists/._S.TXT").write_bytes(b"\0\5\x16\7")
+    noise(tmp_path, "images/S/00000001.jpg").rename(tmp_path / "images/S/00000001.JPG")
+    (sample,) = preparation.vggface_samples(
+        tmp_path / "lists", tmp_path / "images", model, 32, counts=counts
+    )
+    assert sample.name == "S/00000001" and not counts.left_out
+
+
+def test_another_set_is_not_mixed_in(tmp_path):
+    model = tiny_coarse_fine.model().truncate(shape=3, expression=2)
+    picture = np.zeros((32, 32, 3), np.uint8)
+    parameters = np.array([0, 0, 0, 16.0, 16.0, 0, 1e-4, 0, 0, 0, 0, 0])
+
+    def write(**recipe):
+        samples = iter([preparation.Sample("S/1", picture, parameters)])
+        counts = preparation.Counts()
+        preparation.write(tmp_path / "set", samples, model, counts, recipe)
+        return counts.written
+
+    assert write(seed=0) == write(seed=0) == 1
+    with pytest.raises(InputError, match="made with other seed"):
+        write(seed=1)
+
+
+def test_lists_and_labels_with_a_mark_of_byte_order(tmp_path):
+    (tmp_path / "list.txt").write_text("\ufeffS/1.txt\r\n", "utf-8")
+    assert lists.read(tmp_path / "list.txt") == ["S/1.txt"]
+    (tmp_path / "1.txt").write_text("\ufeff1\r\n2\r\n", "utf-8")
+    assert grey_pictures.read_label(tmp_path / "1.txt", 2).tolist() == [1, 2]
 
 
 @pytest.mark.parametrize(

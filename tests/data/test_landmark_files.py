@@ -1,5 +1,7 @@
 """68 points from every kind of file."""
 
+import json
+
 import numpy as np
 import pytest
 import scipy.io
@@ -115,3 +117,15 @@ def test_other_files(tmp_path):
     for path in (tmp_path / "none.pts", tmp_path):
         with pytest.raises(InputError):
             landmark_files.read_landmarks(path)
+
+
+def test_points_of_menpo(tmp_path):
+    points = np.random.default_rng(0).uniform(0, 99, (68, 2))
+    content = {"version": 2, "landmarks": {"points": points[:, ::-1].tolist()}}
+    (tmp_path / "a.LJSON").write_text(json.dumps(content))
+    found = landmark_files.read_landmarks(tmp_path / "a.LJSON")
+    np.testing.assert_allclose(found, points)
+    content["landmarks"]["points"].pop()
+    (tmp_path / "a.LJSON").write_text("\ufeff" + json.dumps(content))
+    with pytest.raises(FormatError, match="expected 68 points"):
+        landmark_files.read_landmarks(tmp_path / "a.LJSON")

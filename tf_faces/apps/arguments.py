@@ -18,6 +18,12 @@ from absl.flags import argparse_flags
 from tf_faces.core.errors import InputError
 from tf_faces.core.units import UNITS
 
+# Of the option --overwrite, see `core.folders.require_free_folder`.
+OVERWRITE = {
+    "action": "store_true",
+    "help": "write into a folder that holds other results",
+}
+
 
 class ArgumentParser(argparse_flags.ArgumentParser):
     """argparse's parser with mistakes reported as one `InputError` sentence."""
@@ -105,6 +111,11 @@ def add_switch(parser: argparse.ArgumentParser, name: str, text: str) -> None:
         f"--no{name}", dest=name, action="store_false", help=argparse.SUPPRESS
     )
     parser.set_defaults(**{name: None})
+
+
+def add_overwrite(parser: argparse.ArgumentParser) -> None:
+    """Adds `--overwrite`, for `core.folders.require_free_folder`."""
+    parser.add_argument("--overwrite", **OVERWRITE)
 
 
 def add_mesh_unit(parser: argparse.ArgumentParser, text: str) -> None:

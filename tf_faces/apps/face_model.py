@@ -44,7 +44,7 @@ import numpy as np
 
 from tf_faces.apps import arguments as options_of
 from tf_faces.apps import entry
-from tf_faces.core import files, pictures
+from tf_faces.core import files, folders, pictures
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data import landmark_files
 from tf_faces.geometry import mesh_files
@@ -94,11 +94,12 @@ def _parser(prog: str | None = None) -> argparse.ArgumentParser:
 
     sample = command("sample", _sample, "Write random faces as meshes.")
     sample.add_argument("output", type=pathlib.Path, help="folder")
-    sample.add_argument("--count", type=int, default=1)
-    sample.add_argument("--seed", type=int, default=0)
+    options_of.add_overwrite(sample)
+    sample.add_argument("--count", type=options_of.count, default=1)
+    sample.add_argument("--seed", type=options_of.index, default=0)
     sample.add_argument("--format", choices=[s[1:] for s in mesh_files.SUFFIXES],
                         default="obj")  # fmt: skip
-    sample.add_argument("--scale", type=float, default=1.0,
+    sample.add_argument("--scale", type=options_of.not_negative, default=1.0,
                         help="multiplies the deviations")  # fmt: skip
     sample.add_argument("--neutral", action="store_true", help="no expressions")
     options_of.add_mesh_unit(sample, "that of the model if absent")
@@ -106,18 +107,24 @@ def _parser(prog: str | None = None) -> argparse.ArgumentParser:
     render = command("render", _render, "Draw a face or a mesh from several sides.")
     render.add_argument("output", type=pathlib.Path, help=".png")
     _face_options(render)
-    render.add_argument("--yaw", type=float, nargs="+", default=[0.0, 35.0, 80.0])
-    render.add_argument("--size", type=int, default=384, help="pixels of one view")
+    render.add_argument(
+        "--yaw", type=options_of.finite, nargs="+", default=[0.0, 35.0, 80.0]
+    )
+    render.add_argument(
+        "--size", type=options_of.count, default=384, help="pixels of one view"
+    )
     render.add_argument("--shaded", action="store_true", help="grey clay, no colours")
 
     fit = command("fit", _fit, "Fit pose, identity and expression to landmarks.")
     fit.add_argument("landmarks", type=pathlib.Path,
                      help=".npy, .txt, .pts or .mat with 68 points")  # fmt: skip
     fit.add_argument("--output", type=pathlib.Path, required=True, help="folder")
+    options_of.add_overwrite(fit)
     fit.add_argument("--image", type=pathlib.Path, help="picture of the landmarks")
-    fit.add_argument("--height", type=int, help="of the picture, where none is given")
-    fit.add_argument("--width", type=int)
-    fit.add_argument("--iterations", type=int, default=4)
+    fit.add_argument("--height", type=options_of.count,
+                     help="of the picture, where none is given")  # fmt: skip
+    fit.add_argument("--width", type=options_of.count)
+    fit.add_argument("--iterations", type=options_of.count, default=4)
     options_of.add_mesh_unit(fit, "that of the model if absent")
 
     view = command(
@@ -135,7 +142,9 @@ def _parser(prog: str | None = None) -> argparse.ArgumentParser:
 
 
 def _face_options(parser) -> None:
-    parser.add_argument("--seed", type=int, help="a random identity; default the mean")
+    parser.add_argument(
+        "--seed", type=options_of.index, help="a random identity; default the mean"
+    )
     parser.add_argument(
         "--expression",
         default="neutral",
@@ -158,7 +167,7 @@ def _main(arguments: list[str], prog: str | None = None) -> None:
 def _skin(model: MorphableModel, choice: str | None) -> np.ndarray | None:
     if choice is None:
         return None
-    if choice.isdigit():
+    if choice.isdecimal():
         if int(choice) >= len(model.texture_pictures):
             raise InputError(
                 f"--skin {choice}: {model.name!r} has {len(model.texture_pictures)} "
@@ -277,10 +286,7 @@ def _convert(options) -> None:
 
 
 def _sample(options) -> None:
-    if options.count < 1:
-        raise InputError(f"--count must be at least 1, not {options.count}.")
-    if options.seed < 0:
-        raise InputError(f"--seed must not be negative, not {options.seed}.")
+    folders.require_free_folder(options.output, overwrite=options.overwrite)
     if options.unit is not None and options.format == "glb":
         raise InputError("--unit: found --format glb, which is in metres.")
     model = io.load(options.model)
@@ -317,6 +323,7 @@ def _render(options) -> None:
 
 
 def _fit(options) -> None:
+    folders.require_free_folder(options.output, overwrite=options.overwrite)
     model = io.load(options.model)
     points = landmark_files.read_landmarks(options.landmarks)
     photograph = None

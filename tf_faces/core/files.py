@@ -31,27 +31,6 @@ def _temporary_name(path: pathlib.Path) -> pathlib.Path:
     return path.with_name(f".{path.name}.incomplete-{secrets.token_hex(4)}")
 
 
-def require_free_folder(
-    path: PathLike, *, overwrite: bool = False, flag: str = "--overwrite"
-) -> pathlib.Path:
-    """Returns the folder that results are about to be written into, as a Path.
-
-    Raises:
-      InputError: if it is a file, or holds anything and `overwrite` is not set.
-    """
-    path = pathlib.Path(path)
-    if path.exists() and not path.is_dir():
-        raise InputError(f"{path}: found a file, expected a folder for results.")
-    if not overwrite and path.is_dir():
-        found = next((entry.name for entry in path.iterdir()), None)
-        if found is not None:
-            raise InputError(
-                f"{path}: found other results ({found}, ...), expected a new or empty "
-                f"folder; {flag} writes into it all the same."
-            )
-    return path
-
-
 @contextlib.contextmanager
 def atomic_path(path: PathLike, durable: bool = True) -> Iterator[pathlib.Path]:
     """Yields a temporary path; renames it to `path` if the block ends well.
@@ -167,7 +146,7 @@ def read_json(path: PathLike) -> Any:
     """
     path = require_file(path)
     try:
-        return json.loads(path.read_text("utf-8"))
+        return json.loads(path.read_text("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{path}: not a JSON file ({error}).") from error
 

@@ -18,7 +18,7 @@ import os
 import pathlib
 import sys
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from tf_faces.core import files
 from tf_faces.core.errors import InputError
@@ -135,6 +135,45 @@ def list_files(
     return Listing(directory, paths, dict(sorted(walk.left_out.items())))
 
 
+def by_name(paths: Iterable[pathlib.Path]) -> dict[tuple[str, str], pathlib.Path]:
+    """Returns files by folder and name without suffix, to find what belongs together.
+
+    Raises:
+      InputError: if two of them have one name.
+    """
+    found: dict[tuple[str, str], pathlib.Path] = {}
+    for path in paths:
+        other = found.setdefault(name_key(path), path)
+        if other is not path:
+            raise InputError(
+                f"{path}: {other.name!r} beside it has the same name, expected one of "
+                "them."
+            )
+    return found
+
+
+def name_key(path: pathlib.Path) -> tuple[str, str]:
+    """Returns the key of a file in `by_name`; the same for all suffixes."""
+    return str(path.parent), one_form(path.stem)
+
+
+def beside(path: pathlib.Path, suffix: str) -> pathlib.Path | None:
+    """Returns the file of the same name with another suffix, in any case; None if none.
+
+    Raises:
+      InputError: if there are two, in two spellings.
+    """
+    spelled = (suffix.lower(), suffix.upper(), suffix.title())
+    found = [one for s in spelled if (one := path.with_suffix(s)).is_file()]
+    # Some file systems take all spellings for one.
+    if len(found) > 1 and not all(found[0].samefile(one) for one in found[1:]):
+        raise InputError(
+            f"{found[1]}: the folder holds the same name as {found[0].name!r}, "
+            "expected one of the two spellings."
+        )
+    return found[0] if found else None
+
+
 def place_for_results(directory: files.PathLike) -> pathlib.Path:
     """Returns where the files of a folder of results go: links are followed.
 
@@ -150,6 +189,29 @@ def place_for_results(directory: files.PathLike) -> pathlib.Path:
         if path.exists():
             raise InputError(f"{path}: found a file, expected a folder for results.")
     return place
+
+
+def require_free_folder(
+    directory: files.PathLike, *, overwrite: bool = False, flag: str = "--overwrite"
+) -> pathlib.Path:
+    """Returns the folder that results are about to be written into, as a Path.
+
+    Raises:
+      InputError: if it is a file, or holds anything that is not hidden and `overwrite`
+        is not set.
+    """
+    directory = pathlib.Path(directory)
+    if directory.exists() and not directory.is_dir():
+        raise InputError(f"{directory}: found a file, expected a folder for results.")
+    if not overwrite and directory.is_dir():
+        names = (name for name in os.listdir(directory) if not is_hidden(name))
+        found = min(names, default=None)
+        if found is not None:
+            raise InputError(
+                f"{directory}: found other results ({found}, ...), expected a new or "
+                f"empty folder; {flag} writes into it all the same."
+            )
+    return directory
 
 
 def require_nothing_visible(directory: files.PathLike, what: str) -> None:

@@ -3,11 +3,12 @@
 import dataclasses
 import os
 import pathlib
+import sys
 from collections.abc import Iterable
 
 import numpy as np
 
-from tf_faces.core import files, folders, matlab_files
+from tf_faces.core import files, folders, matlab_files, pictures
 from tf_faces.core import progress as progress_bars
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.morphable.coefficients import ORIGINAL_LENGTHS, FaceCoefficients
@@ -97,6 +98,39 @@ def list_mat_files(directory: files.PathLike) -> list[pathlib.Path]:
       InputError: if the folder is missing or has no `.mat` file.
     """
     return list(_list(directory).paths)
+
+
+def list_pairs(
+    directory: files.PathLike,
+) -> list[tuple[pathlib.Path, pathlib.Path]]:
+    """Returns (picture, .mat file of the same name), sub-folders included, in order.
+
+    Pictures without a .mat file are passed by, which a line on standard error tells.
+
+    Raises:
+      InputError: if the folder is missing or has no such pair, or two pictures differ
+        in their suffixes alone.
+    """
+    listing = folders.list_files(
+        directory, lambda name: _is_mat_file(name) or pictures.is_picture(name)
+    )
+    listing.report()
+    mat_files = [path for path in listing.paths if _is_mat_file(path.name)]
+    parameters = folders.by_name(mat_files)
+    images = [path for path in listing.paths if not _is_mat_file(path.name)]
+    fitted = folders.by_name(x for x in images if folders.name_key(x) in parameters)
+    if not fitted:
+        raise InputError(
+            f"{directory}: holds no picture with a .mat file beside it, expected the "
+            "layout of 300W-LP or AFLW2000-3D."
+        )
+    if len(fitted) < len(images):
+        print(
+            f"{directory}: {len(images) - len(fitted)} of {len(images)} pictures have "
+            "no .mat file beside them and are passed by.",
+            file=sys.stderr,
+        )
+    return [(path, parameters[key]) for key, path in fitted.items()]
 
 
 def read_mat_folder(

@@ -5,6 +5,7 @@
 | .npy | an array [68, 2] or [68, 3], or either turned |
 | .mat | `pt2d` or `pt3d_68` of 300W-LP and AFLW2000 |
 | .pts | iBUG's: one point a line between braces, pixels counted from 1 |
+| .ljson | menpo's, versions 1 to 3: points of one group, rows y before columns x |
 | any other | text with one point a line, separated by blanks, commas or semicolons, |
 |           | in brackets or not; a head line, a line with the number of points and |
 |           | a first column that counts the points are passed over |
@@ -13,6 +14,8 @@
 import codecs
 import pathlib
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -70,6 +73,58 @@ def _from_text(path: pathlib.Path, has_braces: bool) -> np.ndarray:
     return points
 
 
+def read_ljson(path: files.PathLike) -> np.ndarray:
+    """Reads the points of menpo's .ljson file: float64 [K, 2 or 3], x before y.
+
+    Points that the file marks as absent (null) are not finite.
+
+    Raises:
+      InputError: if there is no such file.
+      FormatError: if it is none, or holds anything but one group of points.
+    """
+    path = pathlib.Path(path)
+    points = _ljson_points(path, files.read_json(path))
+    try:
+        found = np.array(points, np.float64)
+    except (TypeError, ValueError) as error:
+        raise FormatError(
+            f"{path}: its points are no list of coordinates, expected numbers."
+        ) from error
+    if found.ndim != 2 or found.shape[1] not in (2, 3):
+        raise FormatError(
+            f"{path}: its points have shape {found.shape}, expected [K, 2 or 3]."
+        )
+    # Rows first, whatever the number of axes.
+    return found[:, [1, 0, *range(2, found.shape[1])]]
+
+
+def _ljson_points(path: pathlib.Path, content: Any):
+    groups = content.get("groups") if isinstance(content, Mapping) else None
+    if isinstance(groups, Mapping):  # Version 3.
+        if len(groups) != 1:
+            raise FormatError(
+                f"{path}: found {len(groups)} groups of points, expected one."
+            )
+        (content,) = groups.values()
+    elif isinstance(groups, list):  # Version 1: the points lie under their labels.
+        parts = [
+            part.get("landmarks") if isinstance(part, Mapping) else None
+            for part in groups
+        ]
+        if all(isinstance(part, list) for part in parts):
+            return [
+                point.get("point") if isinstance(point, Mapping) else point
+                for part in parts
+                for point in part
+            ]
+        content = None
+    if isinstance(content, Mapping):
+        content = content.get("landmarks", content)
+    if not isinstance(content, Mapping) or "points" not in content:
+        raise FormatError(f"{path}: lacks 'points', expected menpo's landmarks.")
+    return content["points"]
+
+
 def read_landmarks(path: files.PathLike) -> np.ndarray:
     """Reads 68 picture points (x, y) in pixels counted from 0: float64 [68, 2].
 
@@ -86,6 +141,8 @@ def read_landmarks(path: files.PathLike) -> np.ndarray:
         points = files.load_npy(path)
     elif suffix == ".mat":
         points = _from_mat(path)
+    elif suffix == ".ljson":
+        points = read_ljson(path)
     else:
         points = _from_text(path, has_braces=suffix == ".pts")
     if points.dtype.kind not in "fiu" or points.ndim != 2:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tf_faces.core import matlab_files, pictures
-from tf_faces.core.errors import InputError
+from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data import photographs
 from tf_faces.data.photographs import portraits, registration
 from tf_faces.morphable import raw_form
@@ -89,3 +89,49 @@ def test_a_folder_of_portraits_becomes_a_set(tmp_path):
     assert pictures.read(tmp_path / "set/overlays/0.jpg").shape == (64, 64, 3)
     # What is there is kept.
     np.testing.assert_allclose(portraits.fit_folder(*arguments, **options), residuals)
+
+
+def _labels(path, **changes):
+    rng = np.random.default_rng(3)
+    arrays = {
+        "names": ["0.png", "1.png"],
+        "landmarks68": rng.uniform(10, 50, (2, 68, 2)),
+        **changes,
+    }
+    np.savez(path, **arrays)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"names": ["0.png", "0.jpg"]}, "expected names that differ"),
+        ({"names": ["a/0.png", "1.png"]}, "found the name 'a/0.png'"),
+        ({"names": [b"0.png", b"1.png"]}, "expected a list of texts"),
+        ({"names": ["0.png"]}, "expected 1 times 68 points"),
+        ({"landmarks68": np.ones((2, 67, 2))}, "expected 2 times 68 points"),
+        ({"landmarks68": np.ones((2, 68))}, "expected 2 times 68 points"),
+        ({"landmarks68": np.full((2, 68, 2), np.nan)}, "'0.png' are not finite"),
+        (
+            {"landmarks68": np.random.default_rng(0).random((2, 68, 2))},
+            "lie within two pixels",
+        ),
+        (
+            {"landmarks68": np.random.default_rng(0).uniform(300, 400, (2, 68, 2))},
+            "expected within its 64 x 64 pixels",
+        ),
+    ],
+)
+def test_labels_that_are_refused(tmp_path, changes, sentence):
+    (tmp_path / "pictures").mkdir()
+    for index in range(2):
+        picture = np.full((64, 64, 3), 90, np.uint8)
+        pictures.write(tmp_path / f"pictures/{index}.png", picture)
+    _labels(tmp_path / "labels.npz", **changes)
+    with pytest.raises(FormatError, match=sentence):
+        portraits.fit_folder(
+            tmp_path / "pictures",
+            tmp_path / "labels.npz",
+            tmp_path / "set",
+            model="builtin:tiny",
+            resolution=32,
+        )

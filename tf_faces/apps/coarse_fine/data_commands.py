@@ -6,16 +6,22 @@ import time
 
 import numpy as np
 
-from tf_faces.core import files, pictures
+from tf_faces.core import files, folders, pictures
 from tf_faces.core.errors import InputError, TfFacesError
 from tf_faces.data.coarse_fine import fetching, labels, lists, preparation
 from tf_faces.data.coarse_fine import pictures as grey_pictures
+
+# Options that the pictures and labels of a set depend on.
+_RECIPE = (
+    *("lists", "images", "true_parameters", "face_model", "image_size", "seed"),
+    *("constant_share", "digits"),
+)
 
 
 def fetch(options: argparse.Namespace) -> None:
     """Fetches a manifest's files; fails if one could not be had."""
     path = files.require_file(options.manifest, "manifest")
-    text = path.read_text(encoding="utf-8", errors="replace")
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
     entries = fetching.parse_manifest(text, str(path))
     if not options.timeout > 0:
         raise InputError(f"--timeout: found {options.timeout}, expected above 0.")
@@ -88,7 +94,10 @@ def prepare(options: argparse.Namespace) -> None:
         samples = preparation.true_samples(
             options.true_parameters, model, options.image_size, counts=counts
         )
-    preparation.write(options.output, samples, model, counts, digits=options.digits)
+    recipe = {name: getattr(options, name) for name in _RECIPE}
+    preparation.write(
+        options.output, samples, model, counts, recipe, digits=options.digits
+    )
     left = ", ".join(f"{number} {why}" for why, number in counts.left_out.items())
     print(f"{options.output}: {counts.written} pictures; left out: {left or 'none'}.")
     if from_lists:
@@ -121,6 +130,7 @@ def sample_test(options: argparse.Namespace) -> None:
     from tf_faces.ops import render_depth
     from tf_faces.ops.render_depth import pictures as demo
 
+    folders.require_free_folder(options.output, overwrite=options.overwrite)
     model = raw_form.load(options.face_model)
     size = options.image_size
     rng = np.random.RandomState(options.seed)

@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from tf_faces.core import files, pictures, runs
+from tf_faces.core import files, folders, pictures, runs
 from tf_faces.core.errors import InputError
 from tf_faces.data import landmark_files
 from tf_faces.geometry import cropping
@@ -70,6 +70,10 @@ def reconstruct(options: argparse.Namespace) -> None:
         raise InputError(
             f"two photographs are called {twice[0]!r}, expected names that differ: "
             "each gets a folder of its name."
+        )
+    for stem in stems:
+        folders.require_free_folder(
+            pathlib.Path(options.output) / stem, overwrite=options.overwrite
         )
     photographs = [pictures.read(path) for path in options.pictures]
     reconstructor = _open(options)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from tf_faces.apps import entry
 from tf_faces.apps.arguments import (
+    OVERWRITE,
     ArgumentParser,
     DefaultsFormatter,
     count,
@@ -100,6 +101,7 @@ def _add_data_commands(command) -> None:
 
     add = command("sample-test", "draws one random face with the rasteriser", _DATA)
     add("--output", default="sample", help="folder of the pictures")
+    add("--overwrite", **OVERWRITE)
     add("--face_model", default="builtin", help="builtin, a folder, a file")
     add("--image_size", type=count, default=200, help="pixels of a side")
     add("--seed", type=index, default=0, help="of the coefficients")
@@ -121,6 +123,7 @@ def _add_face_commands(command) -> None:
     add_run(add)
     add("pictures", nargs="+", help="photographs")
     add("--output", required=True, help="folder, with one folder a photograph")
+    add("--overwrite", **OVERWRITE)
     add(
         "--box",
         metavar="LEFT,TOP,RIGHT,BOTTOM",

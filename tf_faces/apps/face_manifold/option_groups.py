@@ -3,7 +3,13 @@
 import argparse
 import pathlib
 
-from tf_faces.apps.arguments import add_mesh_unit, count, not_negative, share
+from tf_faces.apps.arguments import (
+    add_mesh_unit,
+    add_overwrite,
+    count,
+    not_negative,
+    share,
+)
 from tf_faces.data.face_manifold.random_faces import MODES
 
 
@@ -97,11 +103,7 @@ def add_results(parser, results, *names: str, **keywords) -> None:
       *names, **keywords: of the option.
     """
     parser.add_argument(*names, **keywords)
-    parser.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="write into a folder that holds other results",
-    )
+    add_overwrite(parser)
     parser.set_defaults(results=results)
 
 

@@ -15,7 +15,7 @@ from tf_faces.apps.arguments import (
     part,
 )
 from tf_faces.apps.face_manifold import option_groups as groups
-from tf_faces.core import files, machine
+from tf_faces.core import folders, machine
 from tf_faces.core.errors import InputError
 from tf_faces.data.face_manifold.random_faces import MODE_FOLDERS, MODES
 
@@ -71,7 +71,7 @@ def _check(options: argparse.Namespace) -> None:
             )
     if hasattr(options, "results"):
         for folder in options.results(options):
-            files.require_free_folder(folder, overwrite=options.overwrite)
+            folders.require_free_folder(folder, overwrite=options.overwrite)
 
 
 def _lazy(module: str, name: str):

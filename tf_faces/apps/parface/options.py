@@ -21,6 +21,7 @@ from collections.abc import Sequence
 
 from tf_faces.apps import arguments as options_of
 from tf_faces.apps import entry
+from tf_faces.core import folders
 from tf_faces.core.errors import InputError
 
 _NORMS = ("pupil", "outer", "bb", "none")
@@ -55,6 +56,7 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     asymmetry = command("asymmetry", "Report left against right of faces.")
     _pictures(asymmetry, needs_model=False)
     asymmetry.add_argument("--output", default="asymmetry", help="folder (%(default)s)")
+    options_of.add_overwrite(asymmetry)
     return parser
 
 
@@ -97,6 +99,7 @@ def _pictures(parser, needs_model: bool) -> None:
 def _demo(parser) -> None:
     _pictures(parser, needs_model=True)
     parser.add_argument("--output", default="demo", help="folder (%(default)s)")
+    options_of.add_overwrite(parser)
 
 
 def _evaluate(parser) -> None:
@@ -115,6 +118,7 @@ def _evaluate(parser) -> None:
         help="side of the crops, for 19 points (%(default)s)")  # fmt: skip
     add("--batchsize", type=options_of.count, default=10, help="%(default)s")
     add("--output", help="folder for errors.csv, summary.json, curve.png")
+    options_of.add_overwrite(parser)
 
 
 def _main(arguments: list[str], prog: str | None = None) -> int:
@@ -125,10 +129,14 @@ def _main(arguments: list[str], prog: str | None = None) -> int:
                 "--predictions and --model: expected exactly one of them; see "
                 "evaluate --help."
             )
+        if options.output:
+            folders.require_free_folder(options.output, overwrite=options.overwrite)
         from tf_faces.apps.parface import evaluating
 
         evaluating.run(options)
     else:
+        if options.command != "annotate":
+            folders.require_free_folder(options.output, overwrite=options.overwrite)
         from tf_faces.apps.parface import showing
 
         paths = showing.found_pictures(options.pictures)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tf_faces.core import files, pictures
+from tf_faces.core import files, folders, pictures
 from tf_faces.core.errors import InputError
 from tf_faces.data import landmark_files
 from tf_faces.data.parface import crops
@@ -29,13 +29,20 @@ def found_pictures(sources: Sequence[str]) -> list[pathlib.Path]:
     for source in sources:
         path = pathlib.Path(source)
         if path.is_dir():
-            inner = sorted(p for p in path.iterdir() if pictures.is_picture(p))
-            if not inner:
-                raise InputError(f"{path}: holds no pictures.")
-            found += inner
+            found += pictures.list_folder(path)
         else:
             found.append(files.require_file(path, "picture"))
     return found
+
+
+def _require_different(targets: Sequence[pathlib.Path]) -> None:
+    """Refuses two pictures whose results would have one name."""
+    twice = [path for path in targets if targets.count(path) > 1]
+    if twice:
+        raise InputError(
+            f"two pictures are called {twice[0].stem!r}, expected names that differ: "
+            f"the results of both would be {twice[0]}."
+        )
 
 
 def _opened(options: argparse.Namespace):
@@ -48,8 +55,9 @@ def _opened(options: argparse.Namespace):
 
 def demo(options: argparse.Namespace, paths: list[pathlib.Path], name: str) -> None:
     """Draws what is found in every picture, and writes the points."""
-    opened = _opened(options)
     folder = pathlib.Path(options.output)
+    _require_different([folder / path.stem for path in paths])
+    opened = _opened(options)
     folder.mkdir(parents=True, exist_ok=True)
     for path in paths:
         picture = pictures.read(path)
@@ -134,8 +142,9 @@ def annotate(options: argparse.Namespace, paths: list[pathlib.Path]) -> None:
         folder = pathlib.Path(options.output) if options.output else path.parent
         target = folder / f"{path.stem}.pts"
         if target.exists():
-            raise InputError(f"{target}: exists already, expected to write it anew.")
+            raise InputError(f"{target}: exists already, expected a free name.")
         targets.append(target)
+    _require_different(targets)
     opened = _opened(options)
     for path, target in zip(paths, targets, strict=True):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -163,7 +172,8 @@ def asymmetry(
             found = opened.detect(picture, options.box, **_cut(options))
             landmarks = found.landmarks
         else:
-            landmarks = landmark_files.read_landmarks(path.with_suffix(".pts"))
+            points = folders.beside(path, ".pts") or path.with_suffix(".pts")
+            landmarks = landmark_files.read_landmarks(points)
         rows.append(parface_asymmetry.measure(landmarks).row())
     folder.mkdir(parents=True, exist_ok=True)
     text = io.StringIO()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from tf_faces.convert import prnet as weights
-from tf_faces.core import files, matlab_files, pictures
+from tf_faces.core import files, folders, matlab_files, pictures
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data import landmark_files
 from tf_faces.data.prnet import layout
@@ -54,14 +54,29 @@ def list_pictures(folder: files.PathLike) -> list[pathlib.Path]:
     """The pictures of a folder, sorted; not those of folders below.
 
     Raises:
-      InputError: if the folder is missing or has none.
+      InputError: if the folder is missing or has none, or two pictures differ in their
+        suffix alone, so that their results would have the same names.
     """
     folder = files.require_directory(folder, "folder of pictures")
-    entries = sorted(folder.iterdir())
-    found = [path for path in entries if path.is_file() and pictures.is_picture(path)]
-    if not found:
-        raise InputError(f"{folder}: holds no picture.")
+    found = pictures.list_folder(folder)
+    folders.by_name(found)
     return found
+
+
+def require_output(options: argparse.Namespace) -> None:
+    """Checks the folder for results before weights are read.
+
+    Raises:
+      InputError: if it is that of the pictures, or holds results and `--overwrite` is
+        not given.
+    """
+    source, output = pathlib.Path(options.input_dir), pathlib.Path(options.output_dir)
+    if output.is_dir() and source.is_dir() and output.samefile(source):
+        raise InputError(
+            f"--output_dir: found {output}, the folder of the pictures; expected "
+            "another one."
+        )
+    folders.require_free_folder(output, overwrite=options.overwrite)
 
 
 def landmarks_beside(picture: pathlib.Path) -> np.ndarray | None:
@@ -73,8 +88,8 @@ def landmarks_beside(picture: pathlib.Path) -> np.ndarray | None:
       FormatError: if there is such a file without 68 points.
     """
     for suffix in _LANDMARK_SUFFIXES:
-        path = picture.with_suffix(suffix)
-        if not path.is_file():
+        path = folders.beside(picture, suffix)
+        if path is None:
             continue
         if suffix != ".mat":
             return landmark_files.read_landmarks(path)

@@ -7,13 +7,15 @@ import pathlib
 import numpy as np
 
 from tf_faces.apps.prnet import common
-from tf_faces.core import files, matlab_files, pictures, seeding
+from tf_faces.core import files, matlab_files, pictures, recipes, seeding
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data.prnet import ground_truth, layout
 from tf_faces.metrics import normalized_mean_error as nme
 from tf_faces.morphable import io as morphable
 
 _LIST = "trainDataLabel.txt"
+# Options that the maps depend on.
+_RECIPE = ("input_dir", "model", "uv_chart", "resolution", "seed")
 _PREDICTION_ENDS = ("_kpt.txt", ".txt")
 
 
@@ -34,8 +36,17 @@ def generate_posmaps(options: argparse.Namespace) -> int:
     """Training pairs of a folder of fitted photographs; done ones are kept."""
     model = _model(options)
     drawer = ground_truth.MapDrawer(model, options.resolution)
-    root, output = pathlib.Path(options.input_dir), pathlib.Path(options.output_dir)
+    root = pathlib.Path(options.input_dir)
     samples = dict(ground_truth.list_samples(root))
+    # Refuses the folder of the photographs too, which would be written over.
+    output = recipes.begin_or_go_on(
+        options.output_dir,
+        {
+            "format": "tf_faces position maps 1",
+            **{name: getattr(options, name) for name in _RECIPE},
+        },
+        "set of position maps",
+    )
     done = {}
 
     def work(path):
@@ -77,6 +88,18 @@ def _prediction(folder, name):
     raise InputError(f"{folder}: holds no prediction {ends}.")
 
 
+def _require_names(paths) -> None:
+    """Refuses two photographs of one name: errors and predictions go by names."""
+    first: dict[str, pathlib.Path] = {}
+    for path in paths:
+        other = first.setdefault(path.stem, path)
+        if other is not path:
+            raise InputError(
+                f"{path}: found the name {path.stem!r} in {other.parent} too, expected "
+                "names that differ."
+            )
+
+
 def evaluate(options: argparse.Namespace) -> int:
     """NME of 68 landmarks of AFLW2000-3D, of a network or of stored predictions."""
     reconstructor = None
@@ -86,6 +109,7 @@ def evaluate(options: argparse.Namespace) -> int:
     if options.predictions is not None:
         folder = files.require_directory(options.predictions, "folder of predictions")
     samples = dict(ground_truth.list_samples(options.input_dir))
+    _require_names(samples)
     rows = {}
 
     def work(path):

@@ -90,10 +90,12 @@ def make_parser(prog: str | None = None) -> options_of.ArgumentParser:
 
     basics = command("run-basics", "landmarks, mesh and .mat of pictures")
     _folders(basics, "TestImages/AFLW2000_results")
+    options_of.add_overwrite(basics)
     _add_network(basics)
 
     demo = command("demo", "all results of the pictures of a folder")
     _folders(demo, "TestImages/results")
+    options_of.add_overwrite(demo)
     for name, default, text in _SWITCHES:
         demo.add_argument(
             f"--{name}",

@@ -14,6 +14,8 @@ from tf_faces.viz import html_viewer
 
 def run_basics(options: argparse.Namespace) -> int:
     """Landmarks, mesh and .mat of every picture of a folder."""
+    common.require_output(options)
+    paths = common.list_pictures(options.input_dir)
     reconstructor = common.make_reconstructor(options)
 
     def work(path):
@@ -21,7 +23,7 @@ def run_basics(options: argparse.Namespace) -> int:
         for name, face in zip(common.face_names(path, faces), faces, strict=True):
             results.write_basics(options.output_dir, name, face, image)
 
-    return common.for_each(common.list_pictures(options.input_dir), work)
+    return common.for_each(paths, work)
 
 
 def demo_options(options: argparse.Namespace) -> results.Options:
@@ -52,6 +54,7 @@ def demo_options(options: argparse.Namespace) -> results.Options:
 def demo(options: argparse.Namespace) -> int:
     """All results of every picture of a folder."""
     chosen = demo_options(options)
+    common.require_output(options)
     paths = common.list_pictures(options.input_dir)
     reconstructor = common.make_reconstructor(options)
 

@@ -11,7 +11,7 @@ import numpy as np
 from tf_faces.apps import arguments as options_of
 from tf_faces.apps import entry
 from tf_faces.apps.export import report_choice
-from tf_faces.core import files
+from tf_faces.core import files, folders
 from tf_faces.core.errors import InputError
 from tf_faces.geometry import mesh_files
 from tf_faces.viz import face_gallery
@@ -46,11 +46,7 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     )
     add = parser.add_argument
     add("--output", default="faces", help="folder (%(default)s)")
-    add(
-        "--overwrite",
-        action="store_true",
-        help="write into a folder that holds other results",
-    )
+    options_of.add_overwrite(parser)
     add("--count", type=options_of.count, default=8, help="faces (%(default)s)")
     add("--seed", type=options_of.index, default=0, help="(%(default)s)")
     add(
@@ -105,7 +101,7 @@ def _main(arguments: list[str], prog: str | None = None) -> int:
         if f".{name}" not in mesh_files.SUFFIXES:
             known = ", ".join(suffix[1:] for suffix in mesh_files.SUFFIXES)
             raise InputError(f"--formats: found {name!r}, expected some of {known}.")
-    files.require_free_folder(options.output, overwrite=options.overwrite)
+    folders.require_free_folder(options.output, overwrite=options.overwrite)
     pipeline = _open(options)
     write_gallery(
         pipeline,

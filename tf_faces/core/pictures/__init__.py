@@ -31,7 +31,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from tf_faces.core import files
+from tf_faces.core import files, folders
 from tf_faces.core.errors import FormatError, InputError, TfFacesError
 from tf_faces.core.pictures import kinds as picture_kinds
 
@@ -103,6 +103,21 @@ def is_picture(path: files.PathLike) -> bool:
     """True if the suffix of `path` is one of a picture format that can be read."""
     suffix = pathlib.Path(path).suffix.lower()
     return Image.registered_extensions().get(suffix) in Image.OPEN
+
+
+def list_folder(directory: files.PathLike) -> list[pathlib.Path]:
+    """The pictures of a folder, sorted, not those of folders below; see `folders`.
+
+    A line on standard error tells how many did not count.
+
+    Raises:
+      InputError: if the folder is missing or has none.
+    """
+    listing = folders.list_files(directory, is_picture, deep=False)
+    if not listing.paths:
+        raise InputError(listing.nothing("picture, expected at least one"))
+    listing.report()
+    return list(listing.paths)
 
 
 def read(

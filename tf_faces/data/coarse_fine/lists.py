@@ -43,7 +43,7 @@ def read(path: files.PathLike) -> list[str]:
     """
     path = files.require_file(path, "list of pictures")
     try:
-        entries = parse(path.read_text(encoding="utf-8"))
+        entries = parse(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
         raise FormatError(f"{path}: is no text, expected a list of labels.") from error
     for entry in entries:

@@ -74,7 +74,7 @@ def read_label(path: files.PathLike, count: int) -> np.ndarray:
     """Reads a label file; see `parse_label`."""
     path = files.require_file(path, "label")
     try:
-        text = path.read_text(encoding="ascii")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise FormatError(f"{path}: is no list of numbers.") from error
     return parse_label(text, str(path), count)

@@ -11,12 +11,14 @@ layout with their true parameters.
 import dataclasses
 import pathlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
-from tf_faces.core import files, matlab_files, pictures, seeding
+from tf_faces.core import files, folders, matlab_files, pictures, recipes, seeding
 from tf_faces.core.errors import FormatError, InputError
+from tf_faces.data import fitted_faces
 from tf_faces.data.coarse_fine import labels as random_labels
 from tf_faces.data.coarse_fine import lists
 from tf_faces.data.coarse_fine import pictures as grey_pictures
@@ -25,6 +27,7 @@ from tf_faces.morphable.formats import bfm
 from tf_faces.morphable.model import MorphableModel
 from tf_faces.ops import render_depth
 
+_FORMAT = "tf_faces coarse_fine 1"
 # Smaller files are what a server sends instead of a picture.
 _SMALLEST_FILE = 1000
 # Side of the crop about the landmarks' box, in longer sides of the box.
@@ -103,8 +106,10 @@ def vggface_lists(folder: files.PathLike) -> dict[str, list[ListedFace]]:
     """
     folder = files.require_directory(folder, "folder of VGGFace's lists")
     found = {}
-    for path in sorted(folder.glob("*.txt")):
-        text = path.read_text(encoding="utf-8", errors="replace")
+    listing = folders.list_files(folder, folders.has_suffix(".txt"), deep=False)
+    listing.report()
+    for path in listing.paths:
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
         found[path.stem] = parse_vggface(text, str(path))
     if not found:
         raise InputError(f"{folder}: holds no .txt file, expected one a subject.")
@@ -152,18 +157,22 @@ def vggface_samples(
     images_folder = files.require_directory(images_folder, "folder of pictures")
     for subject, faces in vggface_lists(lists_folder).items():
         for face in faces:
-            path = images_folder / subject / f"{face.number}.jpg"
-            if not path.is_file():
+            path = folders.beside(
+                images_folder / subject / f"{face.number}.jpg", ".jpg"
+            )
+            if path is None:
                 counts.leave_out("not there")
                 continue
             if path.stat().st_size < _SMALLEST_FILE:
                 counts.leave_out(f"smaller than {_SMALLEST_FILE} bytes")
                 continue
             try:
-                picture = cut_box(pictures.read(path), face.box, size)
-            except FormatError:
+                whole = pictures.read(path)
+            except InputError:
                 counts.leave_out("not readable")
                 continue
+            try:
+                picture = cut_box(whole, face.box, size)
             except InputError:
                 counts.leave_out("box outside")
                 continue
@@ -215,18 +224,11 @@ def true_samples(
         raise InputError(
             f"the face model {model.name!r} has no 68 landmarks, which place the crop."
         )
-    found_any = False
-    for path in sorted(folder.rglob("*.mat")):
-        image = next(
-            (p for s in (".jpg", ".png") if (p := path.with_suffix(s)).is_file()), None
-        )
-        if image is None:
-            continue
-        found_any = True
+    for image, path in fitted_faces.list_pairs(folder):
         parameters = _read_parameters(path, model)
         try:
             picture = pictures.read(image)
-        except FormatError:
+        except InputError:
             counts.leave_out("not readable")
             continue
         pose, shape, expression = parameters
@@ -244,11 +246,6 @@ def true_samples(
         if "/" not in name:
             name = f"{folder.name}/{name}"
         yield Sample(name, cut, np.concatenate([placed, shape, expression]))
-    if not found_any:
-        raise InputError(
-            f"{folder}: holds no picture with a .mat beside it, expected the layout of "
-            "300W-LP or AFLW2000."
-        )
 
 
 def _read_parameters(path: pathlib.Path, model: MorphableModel):
@@ -306,6 +303,7 @@ def write(
     samples: Iterator[Sample],
     model: MorphableModel,
     counts: Counts,
+    recipe: Mapping[str, Any],
     *,
     digits: int | None = None,
 ) -> None:
@@ -316,14 +314,20 @@ def write(
       samples: from one of the functions above.
       model: draws codes and masks.
       counts: receives the number written.
+      recipe: what pictures and labels depend on, JSON values.
       digits: of the labels, see `pictures.write_label`.
 
     Raises:
-      InputError: if there was no sample.
+      InputError: if there was no sample, or the folder holds a set made by another
+        recipe or anything else.
     """
     folder = pathlib.Path(folder)
-    entries = []
+    entries: list[str] = []
     for sample in samples:
+        if not entries:
+            folder = recipes.begin_or_go_on(
+                folder, {"format": _FORMAT, **recipe}, "training set of coarse-fine"
+            )
         label = folder / "labels" / f"{sample.name}.txt"
         if not label.is_file():
             codes, masked = project(sample.picture, sample.parameters, model)

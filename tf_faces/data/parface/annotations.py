@@ -1,6 +1,8 @@
 """Reading annotation files of data sets strictly: tables, JSON records, points."""
 
+import codecs
 import csv
+import io
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -11,27 +13,58 @@ import numpy as np
 from tf_faces.core import files
 from tf_faces.core.errors import FormatError
 
+# No coordinate of a picture is larger.
+_LARGEST = 1e7
+
 
 def table(path: pathlib.Path, columns: Sequence[str]) -> list[dict[str, str]]:
     """Rows of a CSV file with a line of names, as texts.
 
     Raises:
-      FormatError: if a column is missing.
+      FormatError: if a column is missing, or a row has more or fewer values than the
+        line of names.
     """
     path = files.require_file(path, "annotation file")
+    text = _text(path)
+    if "\0" in text:
+        raise FormatError(f"{path}: found bytes 0, expected a table as text.")
     try:
-        with open(path, newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            names = reader.fieldnames or []
-            for column in columns:
-                if column not in names:
-                    raise FormatError(
-                        f"{path}: lacks the column {column!r}, found "
-                        f"{', '.join(names) or 'none'}."
-                    )
-            return list(reader)
-    except (csv.Error, UnicodeDecodeError) as error:
+        lines = csv.reader(io.StringIO(text), skipinitialspace=True)
+        rows = [row for row in lines if row]
+    except csv.Error as error:
         raise FormatError(f"{path}: not a table ({error}).") from error
+    names = [name.strip() for name in rows[0]] if rows else []
+    for column in columns:
+        if column not in names:
+            raise FormatError(
+                f"{path}: lacks the column {column!r}, found "
+                f"{', '.join(names) or 'none'}."
+            )
+        if names.count(column) > 1:
+            raise FormatError(f"{path}: found the column {column!r} more than once.")
+    for row, values in enumerate(rows[1:]):
+        if len(values) != len(names):
+            raise FormatError(
+                f"{path}, record {row}: {len(values)} values, expected {len(names)} "
+                "as in the line of names."
+            )
+    return [dict(zip(names, values, strict=True)) for values in rows[1:]]
+
+
+def _text(path: pathlib.Path) -> str:
+    """The text of a file, UTF-8 or, with its mark, UTF-16.
+
+    Raises:
+      FormatError: if it is none.
+    """
+    content = path.read_bytes()
+    is_wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return content.decode("utf-16" if is_wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FormatError(
+            f"{path}: not text in UTF-8 (byte {error.start}); save it as UTF-8."
+        ) from error
 
 
 def records(path: pathlib.Path) -> list[Mapping[str, Any]]:
@@ -41,21 +74,18 @@ def records(path: pathlib.Path) -> list[Mapping[str, Any]]:
       FormatError: if it is neither.
     """
     path = files.require_file(path, "annotation file")
+    text = _text(path)
     try:
-        text = path.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise FormatError(f"{path}: not text ({error}).") from error
-    try:
-        found = json.loads(text)
-    except ValueError:
         try:
+            found = json.loads(text)
+        except ValueError:
             found = [json.loads(line) for line in text.splitlines() if line.strip()]
-        except ValueError as error:
-            raise FormatError(f"{path}: not JSON ({error}).") from error
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{path}: not JSON ({error}).") from error
     if isinstance(found, Mapping):
         found = list(found.values()) if _nested(found) else [found]
     if not isinstance(found, list) or not all(isinstance(x, Mapping) for x in found):
-        raise FormatError(f"{path}: expected a list of records.")
+        raise FormatError(f"{path}: found something else, expected a list of records.")
     return found
 
 
@@ -78,15 +108,51 @@ def numbers(path: pathlib.Path, row: int, values, name: str) -> np.ndarray:
     """Finite float64 numbers of texts or of nested lists.
 
     Raises:
-      FormatError: if they are something else.
+      FormatError: if they are something else, or too large for a picture.
     """
     try:
         found = np.array(values, np.float64)
     except (TypeError, ValueError) as error:
-        raise FormatError(f"{path}, record {row}: {name} ({error}).") from error
+        raise FormatError(
+            f"{path}, record {row}: {name} holds something else than numbers "
+            f"({str(values)[:60]})."
+        ) from error
     if not np.isfinite(found).all():
         raise FormatError(f"{path}, record {row}: {name} is not finite.")
+    if found.size and np.abs(found).max() > _LARGEST:
+        raise FormatError(
+            f"{path}, record {row}: {name} reaches {np.abs(found).max():g}, expected "
+            "pixels of a picture."
+        )
     return found
+
+
+def box(path: pathlib.Path, row: int, values, name: str = "box") -> np.ndarray:
+    """The four numbers of a box, float64 [4].
+
+    Raises:
+      FormatError: if they are something else.
+    """
+    found = numbers(path, row, values, name)
+    if found.shape != (4,):
+        raise FormatError(
+            f"{path}, record {row}: {name} has shape {list(found.shape)}, expected "
+            "four numbers."
+        )
+    return found
+
+
+def file_name(path: pathlib.Path, row: int, value, name: str) -> str:
+    """The name of a picture.
+
+    Raises:
+      FormatError: if it is none.
+    """
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        raise FormatError(
+            f"{path}, record {row}: {name} is {value!r:.60}, expected a file's name."
+        )
+    return value.strip()
 
 
 def points(

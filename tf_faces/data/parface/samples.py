@@ -107,7 +107,10 @@ def prepare(
       InputError, FormatError: if the picture cannot be read or cropped.
     """
     picture = face.read()
-    crop = crop_of(face, preparation, picture)
+    try:
+        crop = crop_of(face, preparation, picture)
+    except InputError as error:
+        raise InputError(f"{face.name}: {error}") from error
     side, size = crop.output, preparation.size
     change = augmentation.Change()
     if preparation.daug is not None and uniform is not None:

@@ -1,38 +1,28 @@
 """One reader a data set; `sets.open_set` calls them by name."""
 
-import json
 import pathlib
 
 import numpy as np
 
-from tf_faces.core import files, matlab_files, pictures
-from tf_faces.core.errors import FormatError, InputError
-from tf_faces.data import landmark_files
+from tf_faces.core import files, folders, matlab_files
+from tf_faces.core.errors import FormatError
 from tf_faces.data.parface import annotations, crops, tars
-from tf_faces.data.parface.sets import Face, FaceSet, Reader, Request
+from tf_faces.data.parface.folder_readers import menpo, photographs, portraits, w300
+from tf_faces.data.parface.sets import (
+    DETECTOR,
+    MENPO,
+    Face,
+    FaceSet,
+    Reader,
+    Request,
+    split_of,
+)
 
-# Parts of the box by which its top and bottom are moved outward.
-_DETECTOR = {"top": 0.05, "bottom": 0.10}
 _AFFECTNET = {"top": 0.05, "bottom": 0.25}
-_MENPO = {"top": 0.2, "bottom": 0.12}
 
 # Share of 300W-LP, from the beginning of the list, that trains.
 _TRAINING_SHARE = 0.9
 _VGGFACE_SMALLEST = 100
-
-
-def _split(request: Request, known: dict[str, str]) -> str:
-    """The file of a named part.
-
-    Raises:
-      InputError: for an unknown one.
-    """
-    if request.test_split not in known:
-        raise InputError(
-            f"test_split: found {request.test_split!r}, expected one of "
-            f"{', '.join(known)}."
-        )
-    return known[request.test_split]
 
 
 # --- sets with boxes of a detector ---------------------------------------------------
@@ -42,10 +32,9 @@ def _detected(request: Request, file_name: str):
     path = request.annotation(file_name)
     columns = ("image_path", "x1", "y1", "x2", "y2")
     for row, record in enumerate(annotations.table(path, columns)):
-        box = annotations.numbers(
-            path, row, [record[column] for column in columns[1:]], "box"
-        )
-        yield record["image_path"], crops.extend_box(box, **_DETECTOR)
+        box = annotations.box(path, row, [record[column] for column in columns[1:]])
+        name = annotations.file_name(path, row, record["image_path"], "image_path")
+        yield name, crops.extend_box(box, **DETECTOR)
 
 
 def celeba(request: Request) -> FaceSet:
@@ -71,7 +60,9 @@ def ffhq(request: Request) -> FaceSet:
 def meei(request: Request) -> FaceSet:
     """MEEI: boxes, pictures in all tar files of the folder."""
     found = {}
-    for path in sorted(request.root.glob("*.tar")):
+    listing = folders.list_files(request.root, folders.has_suffix(".tar"), deep=False)
+    listing.report()
+    for path in listing.paths:
         for key, sample in tars.read(path).items():
             found[f"{path.stem}/{key}"] = sample
     faces = []
@@ -90,14 +81,15 @@ def vggface2(request: Request) -> FaceSet:
     columns = ("NAME_ID", "X", "Y", "W", "H")
     faces = []
     for row, record in enumerate(annotations.table(path, columns)):
-        x, y, width, height = annotations.numbers(
-            path, row, [record[column] for column in columns[1:]], "box"
+        x, y, width, height = annotations.box(
+            path, row, [record[column] for column in columns[1:]]
         )
         if height <= _VGGFACE_SMALLEST:
             continue
-        picture = request.root / part / "imgs" / f"{record['NAME_ID']}.jpg"
-        box = crops.extend_box((x, y, x + width, y + height), **_DETECTOR)
-        faces.append(Face(record["NAME_ID"], picture, box))
+        name = annotations.file_name(path, row, record["NAME_ID"], "NAME_ID")
+        picture = request.root / part / "imgs" / f"{name}.jpg"
+        box = crops.extend_box((x, y, x + width, y + height), **DETECTOR)
+        faces.append(Face(name, picture, box))
     return FaceSet("vggface2", faces)
 
 
@@ -108,23 +100,22 @@ def affectnet(request: Request) -> FaceSet:
     columns = ("image_path", *sides, "facial_landmarks", "expression")
     faces = []
     for row, record in enumerate(annotations.table(path, columns)):
-        values = [record[column] for column in (*sides, "expression")]
-        *box, expression = annotations.numbers(path, row, values, "box")
+        box = annotations.box(path, row, [record[column] for column in sides])
+        expression = annotations.numbers(path, row, record["expression"], "expression")
         if expression >= 8 or box[2] <= 0:
             continue
-        try:
-            flat = json.loads(record["facial_landmarks"])
-        except ValueError as error:
-            raise FormatError(f"{path}, record {row}: landmarks ({error}).") from error
+        # A list in brackets, or as AffectNet itself has them, with semicolons.
+        flat = record["facial_landmarks"].strip("[] ").replace(";", ",").split(",")
         landmarks = annotations.numbers(path, row, flat, "facial_landmarks")
+        name = annotations.file_name(path, row, record["image_path"], "image_path")
         if landmarks.shape != (136,):
             raise FormatError(
                 f"{path}, record {row}: {landmarks.size} numbers, expected 136."
             )
         faces.append(
             Face(
-                pathlib.PurePath(record["image_path"]).name,
-                request.root / record["image_path"],
+                pathlib.PurePath(name).name,
+                request.root / name,
                 crops.extend_box(box, **_AFFECTNET),
                 landmarks.reshape(68, 2).astype(np.float32),
             )
@@ -144,9 +135,10 @@ def _spatial_records(
     path = request.annotation(file_name)
     faces = []
     for row, record in enumerate(annotations.records(path)):
-        name = str(annotations.field(path, row, record, "img_paths"))
+        value = annotations.field(path, row, record, "img_paths")
+        name = annotations.file_name(path, row, value, "img_paths")
         name = name.removeprefix(prefix)
-        x, y, width, height = annotations.numbers(
+        x, y, width, height = annotations.box(
             path, row, annotations.field(path, row, record, "bbox"), "bbox"
         )
         values = annotations.field(path, row, record, "landmarks")
@@ -157,7 +149,7 @@ def _spatial_records(
             Face(
                 pathlib.PurePath(name).name,
                 request.root / name,
-                crops.extend_box((x, y, x + width, y + height), **_DETECTOR),
+                crops.extend_box((x, y, x + width, y + height), **DETECTOR),
                 landmarks[:, :2],
                 landmarks,
                 measured,
@@ -183,12 +175,15 @@ def aflw20003d(request: Request) -> FaceSet:
     """AFLW2000-3D: full, or by the yaw's size 0_to_30, 30_to_60, 60_to_90."""
     ranges = {"full": None, "0_to_30": (-1, 30), "30_to_60": (30, 60)}
     ranges["60_to_90"] = (60, np.inf)
-    chosen = ranges[_split(request, {name: name for name in ranges})]
+    chosen = ranges[split_of(request, {name: name for name in ranges})]
     faces = _spatial_records(request, "aflw2000_3D_anno_vd.json", "AFLW2000/")
     if chosen is None:
         return FaceSet("aflw20003d", faces)
     path = request.annotation("aflw2000_3D_yaw.npy")
-    yaw = np.abs(files.load_npy(path)).reshape(-1)
+    yaw = files.load_npy(path).reshape(-1)
+    if yaw.dtype.kind not in "fiu" or not np.isfinite(yaw).all():
+        raise FormatError(f"{path}: found {yaw.dtype}, expected finite angles.")
+    yaw = np.abs(yaw)
     if len(yaw) != len(faces):
         raise FormatError(f"{path}: {len(yaw)} angles, expected {len(faces)}.")
     low, high = chosen
@@ -220,9 +215,9 @@ def palsy(request: Request) -> FaceSet:
     path = request.annotation(name)
     faces = []
     for row, record in enumerate(annotations.records(path)):
-        parts = pathlib.PurePosixPath(
-            str(annotations.field(path, row, record, "img_path"))
-        ).parts[-2:]
+        value = annotations.field(path, row, record, "img_path")
+        name = annotations.file_name(path, row, value, "img_path")
+        parts = pathlib.PurePosixPath(name.replace("\\", "/")).parts[-2:]
         key = "landmarks_FAN" if unlabelled else "landmarks_MAL3D"
         values = annotations.field(path, row, record, key)
         landmarks = annotations.points(path, row, values, key, 68, 2 + (not unlabelled))
@@ -230,7 +225,7 @@ def palsy(request: Request) -> FaceSet:
             Face(
                 parts[-1],
                 request.root.joinpath(*parts),
-                crops.extend_box(annotations.box_of(landmarks), **_DETECTOR),
+                crops.extend_box(annotations.box_of(landmarks), **DETECTOR),
                 None if unlabelled else landmarks[:, :2],
                 None if unlabelled else landmarks[:, :3],
             )
@@ -247,11 +242,12 @@ def _of_tar(request: Request, file_name: str, tar_name: str, key: str, suffixes:
     samples = tars.read(archive)
     faces = []
     for row, record in enumerate(annotations.records(path)):
-        name = str(annotations.field(path, row, record, "img_path"))
+        value = annotations.field(path, row, record, "img_path")
+        name = annotations.file_name(path, row, value, "img_path")
         sample = name.rsplit(".", suffixes)[0].replace("/", ".")
         values = annotations.field(path, row, record, key)
         landmarks = annotations.points(path, row, values, key, None)[:, :2]
-        box = crops.extend_box(annotations.box_of(landmarks), **_MENPO)
+        box = crops.extend_box(annotations.box_of(landmarks), **MENPO)
         if len(landmarks) == 39 and request.unsupervised:
             # Profiles; their points are not used, only counted.
             landmarks = np.pad(landmarks, ((0, 29), (0, 0)))
@@ -273,7 +269,7 @@ def menpo2d(request: Request) -> FaceSet:
         chosen = "menpo_train", "menpo.tar"
     else:
         known = {name: f"menpo_{name}" for name in ("full", "common", "challenging")}
-        part = _split(request, {**known, "train": "menpo_train", "300w": "300W"})
+        part = split_of(request, {**known, "train": "menpo_train", "300w": "300W"})
         others = {"menpo_train": "menpo.tar", "300W": "300W.tar"}
         chosen = part, others.get(part, "menpo_test.tar")
     faces = _of_tar(request, f"{chosen[0]}.ljson", chosen[1], "landmarks_2d", 2)
@@ -293,10 +289,13 @@ def neuroface(request: Request) -> FaceSet:
         landmarks = sample.numbers.get("lmk2d")
         box = sample.numbers.get("bbox")
         if sample.picture is None or landmarks is None or box is None:
-            raise FormatError(f"{path}: the sample {key!r} is not complete.")
+            raise FormatError(
+                f"{path}: the sample {key!r} is not complete, expected rgb, bbox and "
+                "lmk2d of each."
+            )
         if len(landmarks) != 68:
             raise FormatError(f"{path}: {key!r} has {len(landmarks)} landmarks.")
-        extended = crops.extend_box(box, **_DETECTOR)
+        extended = crops.extend_box(box, **DETECTOR)
         faces.append(Face(key, sample.picture, extended, landmarks))
     return FaceSet("neuroface", faces)
 
@@ -318,9 +317,9 @@ def wflw(request: Request) -> FaceSet:
     folder = request.root / "WFLW_annotations" / "list_98pt_rect_attr_train_test"
     path = files.require_file(folder / name, "annotation file")
     known = {"full": "full", **{name: name for name in _WFLW_ATTRIBUTES}}
-    wanted = "full" if request.train else _split(request, known)
+    wanted = "full" if request.train else split_of(request, known)
     faces = []
-    lines = path.read_text("utf-8", errors="replace").splitlines()
+    lines = path.read_text("utf-8-sig", errors="replace").splitlines()
     for row, line in enumerate(lines):
         words = line.split()
         if not words:
@@ -349,11 +348,11 @@ def aflw(request: Request) -> FaceSet:
     for name in names:
         if name not in found:
             raise FormatError(f"{path}: lacks {name!r}.")
-    order = np.asarray(found["ra"]).reshape(-1).astype(int) - 1
+    order = _aflw_order(path, found)
     visible = np.asarray(found["mask_new"], bool)
     order = order[:20000] if request.train else order[20000:]
     if not request.train:
-        part = _split(request, {"full": "full", "frontal": "frontal"})
+        part = split_of(request, {"full": "full", "frontal": "frontal"})
         if part == "frontal":
             order = [index for index in order if visible[index].all()]
     faces = []
@@ -373,108 +372,27 @@ def aflw(request: Request) -> FaceSet:
     return FaceSet("aflw", faces, 19)
 
 
-def menpo(request: Request) -> FaceSet:
-    """Menpo's 84 points: .ljson files of menpo (rows y, x) beside the pictures."""
-    faces = []
-    for path in sorted(request.root.rglob("*.ljson")):
-        record = annotations.records(path)[0]
-        record = record.get("landmarks", record)
-        values = annotations.field(path, 0, record, "points")
-        landmarks = annotations.points(path, 0, values, "points", 84)[:, 1::-1]
-        picture = _beside(path)
-        faces.append(Face(picture.name, picture, None, np.array(landmarks)))
-    return FaceSet("menpo", faces, 84)
-
-
-def _beside(path: pathlib.Path) -> pathlib.Path:
-    """The picture with the same name as an annotation file.
+def _aflw_order(path: pathlib.Path, found) -> np.ndarray:
+    """The list's own order, counted from 0.
 
     Raises:
-      InputError: if there is none.
+      FormatError: if the arrays of the file do not fit each other.
     """
-    for other in sorted(path.parent.glob(f"{path.stem}.*")):
-        if other != path and pictures.is_picture(other):
-            return other
-    raise InputError(f"{path}: no picture of this name beside it.")
-
-
-def _pts_faces(folders, extension, boxes=None):
-    faces = []
-    for folder in folders:
-        for path in sorted(folder.rglob("*.pts")):
-            picture = _beside(path)
-            landmarks = landmark_files.read_landmarks(path).astype(np.float32)
-            box = (boxes or {}).get(picture.name, annotations.box_of(landmarks))
-            extended = crops.extend_box(box, **extension)
-            faces.append(Face(picture.name, picture, extended, landmarks))
-    return faces
-
-
-def w300(request: Request) -> FaceSet:
-    """300-W: .pts files; test splits train, common, challenging, full, 300w."""
-    parts = {
-        "train": ("train",),
-        "common": ("test/helen", "test/lfpw"),
-        "challenging": ("test/ibug",),
-        "full": ("test/helen", "test/lfpw", "test/ibug"),
-        "300w": ("test/300w",),
-    }
-    chosen = (
-        "train" if request.train else _split(request, {name: name for name in parts})
-    )
-    folders = [request.root / "images" / part for part in parts[chosen]]
-    present = [folder for folder in folders if folder.is_dir()]
-    if not present:
-        raise InputError(f"{folders[0]}: no such folder of 300-W.")
-    column = (
-        "bb_detector" if request.crop_source == "bb_detector" else "bb_ground_truth"
-    )
-    return FaceSet("w300", _pts_faces(present, _MENPO, _w300_boxes(request, column)))
-
-
-def _w300_boxes(request: Request, column: str) -> dict[str, np.ndarray]:
-    """{picture: box} of the .mat files, as far as they are there."""
-    found = {}
-    for path in sorted(request.root.glob("Bounding Boxes/bounding_boxes_*.mat")):
-        cells = matlab_files.load(path, ["bounding_boxes"]).get("bounding_boxes")
-        if cells is None:
-            raise FormatError(f"{path}: lacks 'bounding_boxes'.")
-        for cell in np.asarray(cells, object).reshape(-1):
-            entry = np.asarray(cell).reshape(-1)[0]
-            name = str(np.asarray(entry["imgName"]).reshape(-1)[0])
-            found[name] = np.asarray(entry[column], float).reshape(-1)[:4]
-    return found
-
-
-def photographs(request: Request) -> FaceSet:
-    """Any folder of pictures with .pts files of 68 points beside them."""
-    return FaceSet("photographs", _pts_faces([request.root], _DETECTOR))
-
-
-def portraits(request: Request) -> FaceSet:
-    """The open portraits: 68 of a teacher's 478 points, as labels in space.
-
-    The teacher's depths are negative towards the viewer; here larger is nearer.
-    """
-    path = files.require_file(request.root / "labels.npz", "annotation file")
-    stored = files.load_npz(path)
-    for name in ("names", "is_validation", "landmarks478", "map68"):
-        if name not in stored:
-            raise FormatError(f"{path}: lacks {name!r}.")
-    chosen = np.asarray(stored["is_validation"], bool) != request.train
-    points = np.array(stored["landmarks478"][:, stored["map68"]], np.float32)
-    points[..., 2] *= -1
-    faces = [
-        Face(
-            str(stored["names"][index]),
-            request.root / "portraits" / str(stored["names"][index]),
-            crops.extend_box(annotations.box_of(points[index]), **_DETECTOR),
-            points[index, :, :2],
-            points[index],
+    order = np.asarray(found["ra"]).reshape(-1)
+    count = order.size
+    for name, shape in (("bbox", (count, 4)), ("data", (count, 38))):
+        if found[name].dtype.kind not in "fiu" or found[name].shape != shape:
+            raise FormatError(
+                f"{path}: {name} has shape {found[name].shape}, expected {shape}."
+            )
+    for name, columns in (("mask_new", 19), ("nameList", 1)):
+        if found[name].size != count * columns:
+            raise FormatError(f"{path}: {name} does not hold {count} faces.")
+    if order.dtype.kind not in "fiu" or sorted(order) != list(range(1, count + 1)):
+        raise FormatError(
+            f"{path}: ra is no order, expected each number of 1 to {count} once."
         )
-        for index in np.flatnonzero(chosen)
-    ]
-    return FaceSet("portraits", faces)
+    return order.astype(int) - 1
 
 
 READERS: dict[str, Reader] = {

@@ -34,6 +34,10 @@ from tf_faces.core import files, pictures
 from tf_faces.core.errors import InputError
 from tf_faces.data.parface import tars
 
+# Parts of the box by which its top and bottom are moved outward.
+DETECTOR = {"top": 0.05, "bottom": 0.10}
+MENPO = {"top": 0.2, "bottom": 0.12}
+
 
 @dataclasses.dataclass(frozen=True)
 class Face:
@@ -144,6 +148,20 @@ class Request:
             f"{name}: no such annotation file, looked in "
             f"{', '.join(str(place) for place in places)}."
         )
+
+
+def split_of(request: Request, known: dict[str, str]) -> str:
+    """The file of a named part.
+
+    Raises:
+      InputError: for an unknown one.
+    """
+    if request.test_split not in known:
+        raise InputError(
+            f"test_split: found {request.test_split!r}, expected one of "
+            f"{', '.join(known)}."
+        )
+    return known[request.test_split]
 
 
 Reader = Callable[[Request], FaceSet]

@@ -1,7 +1,8 @@
 """Tar files of samples: members named `<sample>.<element>.<extension>`.
 
 Elements are `rgb` or `face_image` (picture), `bbox` (four numbers) and `lmk2d` (two
-numbers a landmark); a slash in a member's name counts as a dot.
+numbers a landmark); a slash in a member's name counts as a dot.  Hidden members do not
+count.
 """
 
 import dataclasses
@@ -11,12 +12,13 @@ import tarfile
 
 import numpy as np
 
-from tf_faces.core import files, pictures
+from tf_faces.core import file_kinds, files, folders, pictures
 from tf_faces.core.errors import FormatError, InputError
 
 PICTURES = ("rgb", "face_image")
 NUMBERS = ("bbox", "lmk2d")
 _LARGEST = 1 << 28
+_SEPARATORS = str.maketrans(dict.fromkeys(",;[]()", " "))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,22 +77,30 @@ def read(path: pathlib.Path) -> dict[str, Sample]:
     try:
         with tarfile.open(path, "r:") as archive:
             for entry in archive:
-                if not entry.isfile():
+                if not entry.isfile() or _is_hidden(entry.name):
                     continue
                 _add(path, archive, entry, samples)
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise FormatError(f"{path}: not a tar file ({error}).") from error
+        raise file_kinds.unreadable(
+            path, "a tar file", str(error), own=("a tar archive",)
+        ) from error
     return samples
 
 
+def _is_hidden(name: str) -> bool:
+    parts = pathlib.PurePosixPath(name).parts
+    return any(folders.is_hidden(part) for part in parts)
+
+
 def _add(path, archive, entry, samples) -> None:
-    parts = entry.name.replace("/", ".").rsplit(".", 2)
-    if len(parts) != 3 or parts[1] not in PICTURES + NUMBERS:
+    plain = pathlib.PurePosixPath(entry.name).as_posix()
+    parts = plain.replace("/", ".").rsplit(".", 2)
+    if len(parts) != 3 or parts[1].lower() not in PICTURES + NUMBERS:
         raise FormatError(
             f"{path}: a member {entry.name!r}, expected <sample>.<element>.<extension> "
             f"with one of the elements {', '.join(PICTURES + NUMBERS)}."
         )
-    key, element, _ = parts
+    key, element = parts[0], parts[1].lower()
     if entry.size > _LARGEST:
         raise FormatError(f"{path}: {entry.name!r} has {entry.size} bytes.")
     sample = samples.setdefault(key, Sample())
@@ -98,11 +108,13 @@ def _add(path, archive, entry, samples) -> None:
         sample.picture = Member(path, entry.offset_data, entry.size, entry.name)
         return
     stream = archive.extractfile(entry)
-    text = stream.read().decode("utf-8", errors="replace").replace(",", " ")
+    text = stream.read().decode("utf-8-sig", errors="replace").translate(_SEPARATORS)
     try:
         values = np.array([float(word) for word in text.split()], np.float32)
     except ValueError as error:
-        raise FormatError(f"{path}: {entry.name!r}: not numbers ({error}).") from error
+        raise FormatError(
+            f"{path}: {entry.name!r} holds something else than numbers."
+        ) from error
     right = len(values) == 4 if element == "bbox" else len(values) % 2 == 0
     if not right or not len(values) or not np.isfinite(values).all():
         raise FormatError(f"{path}: {entry.name!r} holds {len(values)} numbers.")

@@ -21,7 +21,7 @@ import pathlib
 import numpy as np
 import scipy.optimize
 
-from tf_faces.core import files
+from tf_faces.core import files, folders, matlab_files
 from tf_faces.core import pictures as picture_files
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data.photographs import heads, registration, sets, surroundings, views
@@ -37,6 +37,8 @@ _ROUNDS = 5
 # of identity and at a whole blend shape.
 _MODES, _SHAPE_WEIGHT, _EXPRESSION_WEIGHT = 60, 1.5, 12.0
 _BOX = 100.0
+# Faces whose points extend less are given in parts of the picture, not in pixels.
+_SMALLEST = 2.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -161,20 +163,77 @@ def _points(path: pathlib.Path, kind: str):
     found = files.load_npz(path)
     if "names" not in found:
         raise FormatError(f"{path}: lacks the array 'names'; found {sorted(found)}.")
-    names = [str(name) for name in found["names"]]
-    table = None
-    if "landmarks478" in found:
-        points = found["landmarks478"][:, : registration.POINTS, :2] - 0.5
-        table = registration.table(kind)
-    elif "landmarks68" in found:
-        points = found["landmarks68"][:, :, :2]
-    else:
+    if found["names"].dtype.kind != "U" or found["names"].ndim != 1:
         raise FormatError(
-            f"{path}: found {sorted(found)}, expected landmarks478 or landmarks68."
+            f"{path}: names has shape {list(found['names'].shape)} of "
+            f"{found['names'].dtype}, expected a list of texts."
         )
-    if len(points) != len(names):
-        raise FormatError(f"{path}: {len(names)} names for {len(points)} faces.")
-    return names, points.astype(np.float64), table
+    names = [str(name) for name in found["names"]]
+    _require_names(path, names)
+    if "landmarks478" in found:
+        marks = _require_points(path, found, "landmarks478", names, registration.POINTS)
+        return names, marks[:, : registration.POINTS] - 0.5, registration.table(kind)
+    if "landmarks68" in found:
+        return names, _require_points(path, found, "landmarks68", names, 68), None
+    raise FormatError(
+        f"{path}: found {sorted(found)}, expected landmarks478 or landmarks68."
+    )
+
+
+def _require_names(path: pathlib.Path, names: list[str]) -> None:
+    """Checks that portraits have names of files, and their results as well.
+
+    Raises:
+      FormatError: naming the one that has not.
+    """
+    first: dict[str, str] = {}
+    for name in names:
+        if not name or "\0" in name or pathlib.Path(name).name != name:
+            raise FormatError(
+                f"{path}: found the name {name!r}, expected that of a file in the "
+                "folder of pictures."
+            )
+        stem = folders.one_form(pathlib.Path(name).stem)
+        other = first.setdefault(stem, name)
+        if other is not name:
+            raise FormatError(
+                f"{path}: found the names {other!r} and {name!r}, expected names that "
+                "differ before their suffixes: each portrait gets files of its name."
+            )
+
+
+def _require_points(
+    path: pathlib.Path, found, name: str, names: list[str], least: int
+) -> np.ndarray:
+    """Points float64 [N, k, 2], of pixels.
+
+    Raises:
+      FormatError: if they are of another shape, or no pixels.
+    """
+    points = found[name]
+    shape = points.shape
+    right = points.ndim == 3 and shape[0] == len(names) and shape[2] in (2, 3)
+    # The 68 are 68; MediaPipe's are 468 without and 478 with irises.
+    right = right and (shape[1] == 68 if least == 68 else shape[1] >= least)
+    if not right or points.dtype.kind not in "fiu":
+        raise FormatError(
+            f"{path}: {name} has shape {list(shape)} of {points.dtype}, expected "
+            f"{len(names)} times {least} points of 2 or 3 coordinates, as the names."
+        )
+    points = points[..., :2].astype(np.float64)
+    for wrong, what in (
+        (~np.isfinite(points).all(axis=(1, 2)), "are not finite"),
+        (
+            np.ptp(points, axis=1).max(axis=1, initial=0) < _SMALLEST,
+            "lie within two pixels, as parts of a picture's width do",
+        ),
+    ):
+        if wrong.any():
+            name = names[int(wrong.argmax())]
+            raise FormatError(
+                f"{path}: the points of {name!r} {what}; expected pixels."
+            )
+    return points
 
 
 def fit_folder(
@@ -225,15 +284,20 @@ def fit_folder(
     solid = raw.opaque_part
     residuals = []
     for name, marks in list(zip(names, points, strict=True))[:count]:
-        path = pictures / pathlib.Path(name).name
+        path = pictures / name
         stem = path.stem
         target = directory / sets.FOLDER / f"{stem}.mat"
         if target.is_file():
-            stored = scipy.io.loadmat(target, variable_names=["residual"])
-            residuals.append(float(stored["residual"].reshape(-1)[0]))
+            residuals.append(_stored_residual(target))
             continue
         picture = picture_files.read(path)
         height = len(picture)
+        middle = marks.mean(axis=0)
+        if (middle < 0).any() or (middle > (picture.shape[1], height)).any():
+            raise FormatError(
+                f"{labels}: the points of {name!r} lie about {middle.round(1)}, "
+                f"expected within its {picture.shape[1]} x {height} pixels."
+            )
         fit = fit_points(raw, places, weights, marks, height)
         view = views.View(
             fit.pose * np.r_[np.ones(6), views.MICROMETRES],
@@ -288,6 +352,13 @@ def fit_folder(
     if not residuals:
         raise InputError(f"{labels}: names no portraits to fit.")
     return np.array(residuals)
+
+
+def _stored_residual(path: pathlib.Path) -> float:
+    stored = matlab_files.load(path, ["residual"]).get("residual", np.zeros(0))
+    if stored.size != 1 or stored.dtype.kind != "f":
+        raise FormatError(f"{path}: lacks its residual; delete it to fit it again.")
+    return float(stored.reshape(-1)[0])
 
 
 def _camera(view: views.View) -> np.ndarray:

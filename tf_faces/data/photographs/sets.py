@@ -15,14 +15,13 @@ asking for a larger number adds the new ones.
 import contextlib
 import dataclasses
 import io
-import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from tf_faces.core import files, folders, machine, workers
+from tf_faces.core import files, folders, machine, recipes, workers
 from tf_faces.core import pictures as picture_files
 from tf_faces.core import progress as progress_bars
 from tf_faces.core.errors import FormatError, InputError
@@ -136,28 +135,7 @@ def prepare(
     Raises:
       InputError: if another set is there.
     """
-    directory = folders.place_for_results(directory)
-    stored = directory / "set.json"
-    if stored.is_file():
-        found = files.read_json(stored)
-        if not isinstance(found, dict) or found.get("format") != wanted["format"]:
-            raise InputError(f"{stored}: describes no set of photographs.")
-        if found != json.loads(json.dumps(wanted)):
-            changed = [
-                key
-                for key in {*found, *wanted}
-                if found.get(key) != json.loads(json.dumps(wanted.get(key)))
-            ]
-            raise InputError(
-                f"{directory}: holds a set made with other {', '.join(sorted(changed))}"
-                "; expected the same, or another folder."
-            )
-        return directory
-    folders.require_nothing_visible(directory, "set of photographs")
-    for kind in kinds:
-        (directory / kind).mkdir(parents=True, exist_ok=True)
-    files.write_json(stored, wanted)
-    return directory
+    return recipes.begin_or_go_on(directory, wanted, "set of photographs", kinds)
 
 
 def require_count(count: int, processes: int | None) -> None:
@@ -266,7 +244,10 @@ def verify_folder(directory: files.PathLike, redrawn: int = 2) -> int:
     found = read_recipe(directory)
     settings = stored_settings(found, str(directory / "set.json"))
     model = heads.load(settings.model).model
-    paths = sorted((directory / FOLDER).glob("*.mat"))
+    place = files.require_directory(directory / FOLDER, "folder of photographs")
+    listing = folders.list_files(place, folders.has_suffix(".mat"), deep=False)
+    listing.report()
+    paths = listing.paths
     if not paths:
         raise FormatError(f"{directory}: holds no photographs.")
     for path in paths:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from tf_faces.core import files, folders, matlab_files, pictures
+from tf_faces.core import files, matlab_files, pictures
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data import fitted_faces
 from tf_faces.data.prnet import layout
@@ -155,20 +155,15 @@ class MapDrawer:
 def list_samples(
     folder: files.PathLike,
 ) -> Iterator[tuple[pathlib.Path, pathlib.Path]]:
-    """(picture, .mat) of a folder and those below; pictures without one are passed by.
+    """(picture, .mat) of a folder and those below.
+
+    Pictures without a .mat file are passed by, which a line on standard error tells.
 
     Raises:
-      InputError: if the folder is missing or has no such pair.
+      InputError: if the folder is missing or has no such pair, or two pictures are as
+        good as one name.
     """
-    listing = folders.list_files(folder, folders.has_suffix(".jpg"))
-    pairs = [
-        (path, path.with_suffix(".mat"))
-        for path in listing.paths
-        if path.with_suffix(".mat").is_file()
-    ]
-    if not pairs:
-        raise InputError(f"{folder}: holds no .jpg picture with a .mat file beside it.")
-    yield from pairs
+    yield from fitted_faces.list_pairs(folder)
 
 
 def write_pair(

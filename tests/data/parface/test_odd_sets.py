@@ -1,0 +1,371 @@
+"""Annotation files and folders as people have them, right or refused by a sentence."""
+
+import io
+import json
+import tarfile
+
+import numpy as np
+import pytest
+import scipy.io
+
+from tf_faces.apps.parface import showing
+from tf_faces.core import pictures
+from tf_faces.core.errors import FormatError, InputError
+from tf_faces.data.parface import sets, tars
+
+POINTS = np.random.default_rng(0).uniform(20, 90, (68, 2))
+SPACE = np.column_stack([POINTS, POINTS[:, 0]]).tolist()
+PICTURE = pictures.encode(np.full((60, 60, 3), 99, np.uint8))
+
+
+def put(path, content=PICTURE):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def opened(name, folder, **request):
+    return sets.open_set(name, sets.Request(folder, **request)).faces
+
+
+def pts(folder, name):
+    put(folder / name, showing.pts_text(POINTS))
+
+
+# --- folders ---------------------------------------------------
+
+
+def test_folders_by_the_rule_of_the_house(tmp_path, capsys):
+    put(tmp_path / "a[1].png")
+    pts(tmp_path, "a[1].pts")
+    put(tmp_path / "sub/b.PNG")
+    pts(tmp_path, "sub/b.PTS")
+    put(tmp_path / "._a[1].pts", b"a note of another system")
+    put(tmp_path / ".ipynb_checkpoints/c.png")
+    pts(tmp_path, ".ipynb_checkpoints/c.pts")
+    (tmp_path / "elsewhere").mkdir()
+    put(tmp_path / "elsewhere/d.png")
+    pts(tmp_path, "elsewhere/d.pts")
+    (tmp_path / "elsewhere").rename(tmp_path.parent / f"{tmp_path.name}-elsewhere")
+    (tmp_path / "link").symlink_to(tmp_path.parent / f"{tmp_path.name}-elsewhere")
+    names = [face.name for face in opened("photographs", tmp_path)]
+    assert names == ["a[1].png", "d.png", "b.PNG"]
+    assert "2 entries were left out: 2 hidden" in capsys.readouterr().err
+
+
+def test_names_that_do_not_tell_which_picture(tmp_path):
+    pts(tmp_path, "b.pts")
+    put(tmp_path / "b.x.png")
+    with pytest.raises(InputError, match="b.pts: no picture of this name"):
+        opened("photographs", tmp_path)
+    put(tmp_path / "b.png")
+    assert len(opened("photographs", tmp_path)) == 1
+    put(tmp_path / "b.jpg")
+    with pytest.raises(InputError, match="has the same name, expected one"):
+        opened("photographs", tmp_path)
+
+
+def test_a_part_of_300w_that_is_not_whole(tmp_path):
+    put(tmp_path / "images/test/helen/a.png")
+    pts(tmp_path, "images/test/helen/a.pts")
+    with pytest.raises(InputError, match="lfpw: no such folder of 300-W"):
+        opened("w300", tmp_path, test_split="full")
+
+
+def _w300_box(**entry):
+    cells = np.empty((1, 1), object)
+    cells[0, 0] = entry
+    return {"bounding_boxes": cells}
+
+
+def test_boxes_of_300w(tmp_path):
+    put(tmp_path / "images/test/300w/a.png")
+    pts(tmp_path, "images/test/300w/a.pts")
+    path = tmp_path / "Bounding Boxes/bounding_boxes_300W.mat"
+    path.parent.mkdir()
+    box = np.array([[10.0, 20.0, 50.0, 60.0]])
+    scipy.io.savemat(path, _w300_box(imgName="a.png", bb_ground_truth=box))
+    (face,) = opened("w300", tmp_path, test_split="300w")
+    assert face.box.tolist() == [10, 12, 50, 64]
+    with pytest.raises(FormatError, match="expected imgName and bb_detector"):
+        opened("w300", tmp_path, test_split="300w", crop_source="bb_detector")
+    scipy.io.savemat(path, _w300_box(imgName="a.png", bb_ground_truth=box[:, :3]))
+    with pytest.raises(FormatError, match="expected four numbers"):
+        opened("w300", tmp_path, test_split="300w")
+
+
+def test_points_of_menpo_in_all_versions(tmp_path):
+    rows_first = np.random.default_rng(1).uniform(0, 50, (84, 2))
+    put(tmp_path / "a.png")
+    listed = rows_first.tolist()
+    one = {"landmarks": {"points": listed, "connectivity": []}, "labels": []}
+    for content in (
+        {"version": 2, **one},
+        {"version": 3, "groups": {"LJSON": one}},
+        {
+            "version": 1,
+            "groups": [
+                {"label": "jaw", "landmarks": [{"point": p} for p in listed[:33]]},
+                {"label": "all", "landmarks": [{"point": p} for p in listed[33:]]},
+            ],
+        },
+    ):
+        put(tmp_path / "a.ljson", json.dumps(content))
+        (face,) = opened("menpo", tmp_path)
+        np.testing.assert_allclose(face.landmarks, rows_first[:, ::-1], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]",
+        '{"landmarks": [1]}',
+        '{"version": 3, "groups": {"a": {}, "b": {}}}',
+        '{"version": 1, "groups": [5]}',
+        '{"version": 1, "groups": [{"landmarks": [{"x": 3}]}]}',
+        '{"landmarks": {"points": [[1, 2], [3]]}}',
+        '{"landmarks": {"points": [[1, null]]}}',
+        '{"landmarks": {"points": 7}}',
+        "no JSON",
+    ],
+)
+def test_points_of_menpo_that_are_none(tmp_path, content):
+    put(tmp_path / "a.png")
+    put(tmp_path / "a.ljson", content)
+    with pytest.raises(FormatError, match="a.ljson"):
+        opened("menpo", tmp_path)
+
+
+# --- tables and records ---------------------------------------------------
+
+HEAD = "image_path,x1,y1,x2,y2\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        (HEAD + "a.jpg,1,2,31,42\n").encode(),
+        b"\xef\xbb\xbf" + (HEAD + "a.jpg,1,2,31,42\r\n\r\n").encode(),
+        (HEAD + "a.jpg,1,2,31,42\n").encode("utf-16"),
+        b"image_path, x1, y1, x2, y2\na.jpg, 1, 2, 31, 42\n",
+        b'score,image_path,x1,y1,x2,y2\n0.9,"a.jpg",1,2,31,42\n',
+    ],
+)
+def test_tables_of_boxes(tmp_path, content):
+    put(tmp_path / "csv/celeba_annotations.csv", content)
+    (face,) = opened("celeba", tmp_path)
+    assert (face.name, face.box.tolist()) == ("a.jpg", [1, 0, 31, 46])
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (HEAD.replace(",", ";"), "lacks the column 'image_path'"),
+        ("image_path,x1,y1,x2,y2,x1\na,1,2,3,4,5\n", "column 'x1' more than once"),
+        (HEAD + "a.jpg,1,2\n", "record 0: 3 values, expected 5"),
+        (HEAD + "a.jpg,1,2,3,4,5\n", "record 0: 6 values, expected 5"),
+        (HEAD + ",1,2,3,4\n", "image_path is '', expected a file's name"),
+        (HEAD + "a\0.jpg,1,2,3,4\n", "found bytes 0"),
+        (HEAD + "a.jpg,1,2,1e300,4\n", "box reaches 1e"),
+        (HEAD + "a.jpg,1,2,wide,4\n", "box holds something else than numbers"),
+        (HEAD.encode() + "é.jpg,1,2,3,4\n".encode("latin-1"), "not text in UTF-8"),
+    ],
+)
+def test_tables_that_are_refused(tmp_path, content, sentence):
+    put(tmp_path / "csv/celeba_annotations.csv", content)
+    with pytest.raises(FormatError, match=sentence):
+        opened("celeba", tmp_path)
+
+
+@pytest.mark.parametrize("form", ["[{}]", "{}"])
+@pytest.mark.parametrize("mark", [", ", ";"])
+def test_points_of_affectnet(tmp_path, form, mark):
+    flat = form.format(mark.join(map(str, POINTS.ravel())))
+    put(
+        tmp_path / "csv/affectnet_annotations.csv",
+        "image_path,face_x,face_y,face_width,face_height,facial_landmarks,expression\n"
+        f'a.jpg,1,2,30,40,"{flat}",1\n',
+    )
+    (face,) = opened("affectnet", tmp_path)
+    np.testing.assert_allclose(face.landmarks, POINTS, rtol=1e-6)
+
+
+def record(**changes):
+    return {
+        "img_paths": "a.jpg",
+        "bbox": [1, 2, 30, 40],
+        "landmarks": SPACE,
+        "landmarks_2d": POINTS.tolist(),
+        **changes,
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ([record(bbox=[1, 2, 30, 40, 0.9])], r"bbox has shape \[5\]"),
+        ([record(bbox=[[1, 2, 30, 40]])], "expected four numbers"),
+        ([record(bbox=3)], "expected four numbers"),
+        ([record(bbox="1 2 3 4")], "something else than numbers"),
+        ([record(img_paths="a\0.jpg")], "expected a file's name"),
+        ([record(img_paths=5)], "img_paths is 5"),
+        ([record(landmarks=SPACE[:67])], r"expected \[68, 3 or more\]"),
+        ("[" * 100_000, "not JSON"),
+    ],
+)
+def test_records_that_are_refused(tmp_path, content, sentence):
+    text = content if isinstance(content, str) else json.dumps(content)
+    put(tmp_path / "csv/300wLP_anno_tr.json", text)
+    with pytest.raises(FormatError, match=sentence):
+        opened("wlp300", tmp_path, train=True)
+
+
+def test_paths_of_windows(tmp_path):
+    text = json.dumps({"img_path": "C:\\set\\p1\\a.jpg", "landmarks_MAL3D": SPACE})
+    put(tmp_path / "csv/palsy_annotations.ljson", text)
+    (face,) = opened("palsy", tmp_path)
+    assert face.picture == tmp_path / "p1/a.jpg"
+
+
+@pytest.mark.parametrize("yaw", [["a"], [np.nan], [1.0, 2.0]])
+def test_angles_that_are_none(tmp_path, yaw):
+    put(tmp_path / "csv/aflw2000_3D_anno_vd.json", json.dumps([record()]))
+    np.save(tmp_path / "csv/aflw2000_3D_yaw.npy", np.array(yaw))
+    with pytest.raises(FormatError, match="aflw2000_3D_yaw.npy"):
+        opened("aflw20003d", tmp_path, test_split="0_to_30")
+
+
+def test_a_list_with_a_mark_of_byte_order(tmp_path):
+    path = (
+        "WFLW_annotations/list_98pt_rect_attr_train_test/list_98pt_rect_attr_test.txt"
+    )
+    line = " ".join(["5"] * 196 + ["1", "2", "31", "42"] + ["0"] * 6 + ["s/b.jpg"])
+    put(tmp_path / path, f"\ufeff{line}\r\n")
+    (face,) = opened("wflw", tmp_path)
+    assert face.picture == tmp_path / "WFLW_images/s/b.jpg"
+
+
+def _aflw(count=3):
+    names = np.empty((count, 1), object)
+    names[:, 0] = [f"{number}.jpg" for number in range(count)]
+    points = np.stack([np.r_[np.arange(19), np.arange(19) + 50.0]] * count)
+    return {
+        "bbox": np.tile([10.0, 30.0, 20.0, 60.0], (count, 1)),
+        "data": points,
+        "nameList": names,
+        "ra": np.arange(count, 0, -1)[None],
+        "mask_new": np.ones((count, 19), np.uint8),
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"ra": np.array([[1, 2, 9]])}, "ra is no order"),
+        ({"ra": np.array([[0, 1, 2]])}, "ra is no order"),
+        ({"bbox": np.zeros((2, 4))}, "bbox has shape"),
+        ({"data": np.zeros((3, 19))}, "data has shape"),
+        ({"mask_new": np.zeros((4, 19))}, "mask_new does not hold 3"),
+    ],
+)
+def test_lists_of_aflw(tmp_path, changes, sentence):
+    path = tmp_path / "AFLWinfo_release.mat"
+    scipy.io.savemat(path, _aflw())
+    names = [face.name for face in opened("aflw", tmp_path, train=True)]
+    assert names == ["2.jpg", "1.jpg", "0.jpg"]
+    scipy.io.savemat(path, _aflw() | changes)
+    with pytest.raises(FormatError, match=sentence):
+        opened("aflw", tmp_path, train=True)
+
+
+def _portraits(**changes):
+    rng = np.random.default_rng(2)
+    return {
+        "names": np.array(["a.jpg", "b.jpg"]),
+        "is_validation": np.array([True, False]),
+        "landmarks478": rng.uniform(0, 100, (2, 478, 3)).astype(np.float32),
+        "map68": np.arange(68),
+        **changes,
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"map68": np.arange(68) + 411}, "map68"),
+        ({"map68": np.arange(5)}, "map68"),
+        ({"is_validation": np.ones(5, bool)}, "is_validation"),
+        ({"landmarks478": np.zeros((3, 478, 3))}, "landmarks478"),
+        ({"landmarks478": np.zeros((2, 478, 2))}, "landmarks478"),
+        ({"landmarks478": np.full((2, 478, 3), np.nan)}, "'?a.jpg'? are not finite"),
+        ({"names": np.array([b"a", b"b"])}, "names"),
+    ],
+)
+def test_labels_of_portraits(tmp_path, changes, sentence):
+    np.savez(tmp_path / "labels.npz", **_portraits())
+    (face,) = opened("portraits", tmp_path)
+    assert face.name == "a.jpg"
+    np.savez(tmp_path / "labels.npz", **_portraits(**changes))
+    with pytest.raises(FormatError, match=sentence):
+        opened("portraits", tmp_path)
+
+
+# --- tar files ---------------------------------------------------
+
+SAMPLE = {
+    "a.rgb.png": PICTURE,
+    "a.bbox.txt": b"1 2 31 42",
+    "a.lmk2d.txt": " ".join(map(str, POINTS.ravel())).encode(),
+}
+
+
+def tar(path, members, mode="w"):
+    with tarfile.open(path, mode) as archive:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        SAMPLE,
+        {f"./{name}": content for name, content in SAMPLE.items()},
+        SAMPLE | {"._a.rgb.png": b"note", ".DS_Store": b"note"},
+        SAMPLE | {"__MACOSX/._a.rgb.png": b"note"},
+        {name.replace("rgb.png", "RGB.PNG"): x for name, x in SAMPLE.items()},
+        SAMPLE | {"a.bbox.txt": b"\xef\xbb\xbf[1, 2, 31, 42]\r\n"},
+    ],
+)
+def test_tar_files_of_samples(tmp_path, members):
+    tar(tmp_path / "all.tar", members)
+    (face,) = opened("neuroface", tmp_path)
+    assert (face.name, face.box.tolist()) == ("a", [1, 0, 31, 46])
+    assert face.read().shape == (60, 60, 3)
+
+
+def test_tar_files_that_are_refused(tmp_path):
+    path = tmp_path / "all.tar"
+    tar(path, SAMPLE, "w:gz")
+    with pytest.raises(FormatError, match=r"gzip-compressed .* unpack it first"):
+        tars.read(path)
+    tar(path, SAMPLE)
+    path.write_bytes(path.read_bytes()[: len(PICTURE) // 2])
+    with pytest.raises(FormatError, match="not a tar file"):
+        tars.read(path)
+    tar(path, SAMPLE | {"a.bbox.txt": b"left"})
+    with pytest.raises(FormatError, match="something else than numbers"):
+        tars.read(path)
+    tar(path, {name: SAMPLE[name] for name in ("a.rgb.png", "a.bbox.txt")})
+    with pytest.raises(FormatError, match="'a' is not complete"):
+        opened("neuroface", tmp_path)
+
+
+def test_a_crop_without_pixels_names_its_picture(tmp_path):
+    from tf_faces.data.parface.samples import Preparation, prepare
+
+    put(tmp_path / "csv/celeba_annotations.csv", HEAD + "a.png,5,5,5,5\n")
+    put(tmp_path / "a.png")
+    (face,) = opened("celeba", tmp_path)
+    with pytest.raises(InputError, match="a.png: a crop must have pixels"):
+        prepare(face, Preparation(64), 68)

@@ -1,0 +1,164 @@
+"""Readers of folders whose annotations lie beside the pictures, or in one .npz."""
+
+import pathlib
+
+import numpy as np
+
+from tf_faces.core import files, folders, matlab_files, pictures
+from tf_faces.core.errors import FormatError, InputError
+from tf_faces.data import landmark_files
+from tf_faces.data.parface import annotations, crops
+from tf_faces.data.parface.sets import DETECTOR, MENPO, Face, FaceSet, Request, split_of
+
+
+def menpo(request: Request) -> FaceSet:
+    """Menpo's 84 points: .ljson files of menpo (rows y, x) beside the pictures."""
+    faces = []
+    for path, picture in _annotated(request.root, ".ljson"):
+        values = landmark_files.read_ljson(path)
+        landmarks = annotations.points(path, 0, values, "points", 84)[:, :2]
+        faces.append(Face(picture.name, picture, None, landmarks))
+    return FaceSet("menpo", faces, 84)
+
+
+def _annotated(folder: pathlib.Path, suffix: str):
+    """Annotation files and the pictures of the same names beside them.
+
+    Raises:
+      InputError: if one has no picture, or two.
+    """
+    is_annotation = folders.has_suffix(suffix)
+    listing = folders.list_files(
+        folder, lambda name: is_annotation(name) or pictures.is_picture(name)
+    )
+    listing.report()
+    annotated = [path for path in listing.paths if is_annotation(path.name)]
+    wanted = {folders.name_key(path) for path in annotated}
+    found = folders.by_name(
+        path
+        for path in listing.paths
+        if not is_annotation(path.name) and folders.name_key(path) in wanted
+    )
+    for path in annotated:
+        picture = found.get(folders.name_key(path))
+        if picture is None:
+            raise InputError(f"{path}: no picture of this name beside it.")
+        yield path, picture
+
+
+def _pts_faces(places, extension, boxes=None):
+    faces = []
+    for place in places:
+        for path, picture in _annotated(place, ".pts"):
+            landmarks = landmark_files.read_landmarks(path).astype(np.float32)
+            box = (boxes or {}).get(picture.name, annotations.box_of(landmarks))
+            extended = crops.extend_box(box, **extension)
+            faces.append(Face(picture.name, picture, extended, landmarks))
+    return faces
+
+
+def w300(request: Request) -> FaceSet:
+    """300-W: .pts files; test splits train, common, challenging, full, 300w."""
+    parts = {
+        "train": ("train",),
+        "common": ("test/helen", "test/lfpw"),
+        "challenging": ("test/ibug",),
+        "full": ("test/helen", "test/lfpw", "test/ibug"),
+        "300w": ("test/300w",),
+    }
+    chosen = (
+        "train" if request.train else split_of(request, {name: name for name in parts})
+    )
+    present = [
+        files.require_directory(request.root / "images" / part, "folder of 300-W")
+        for part in parts[chosen]
+    ]
+    column = (
+        "bb_detector" if request.crop_source == "bb_detector" else "bb_ground_truth"
+    )
+    return FaceSet("w300", _pts_faces(present, MENPO, _w300_boxes(request, column)))
+
+
+def _w300_boxes(request: Request, column: str) -> dict[str, np.ndarray]:
+    """{picture: box} of the .mat files, as far as they are there."""
+    found = {}
+    for path in sorted(request.root.glob("Bounding Boxes/bounding_boxes_*.mat")):
+        cells = matlab_files.load(path, ["bounding_boxes"]).get("bounding_boxes")
+        if cells is None:
+            raise FormatError(f"{path}: lacks 'bounding_boxes'.")
+        for cell in np.asarray(cells, object).reshape(-1):
+            try:
+                entry = np.asarray(cell).reshape(-1)[0]
+                name = str(np.asarray(entry["imgName"]).reshape(-1)[0])
+                box = np.asarray(entry[column], float).reshape(-1)[:4]
+            except (IndexError, KeyError, TypeError, ValueError) as error:
+                raise FormatError(
+                    f"{path}: its cells are not of 300-W, expected imgName and "
+                    f"{column} in each."
+                ) from error
+            found[name] = annotations.box(path, len(found), box, column)
+    return found
+
+
+def photographs(request: Request) -> FaceSet:
+    """Any folder of pictures with .pts files of 68 points beside them."""
+    return FaceSet("photographs", _pts_faces([request.root], DETECTOR))
+
+
+def portraits(request: Request) -> FaceSet:
+    """The open portraits: 68 of a teacher's 478 points, as labels in space.
+
+    The teacher's depths are negative towards the viewer; here larger is nearer.
+    """
+    path = files.require_file(request.root / "labels.npz", "annotation file")
+    names, validates, points = _portrait_points(path)
+    chosen = validates != request.train
+    points[..., 2] *= -1
+    faces = [
+        Face(
+            names[index],
+            request.root / "portraits" / names[index],
+            crops.extend_box(annotations.box_of(points[index]), **DETECTOR),
+            points[index, :, :2],
+            points[index],
+        )
+        for index in np.flatnonzero(chosen)
+    ]
+    return FaceSet("portraits", faces)
+
+
+def _portrait_points(path: pathlib.Path):
+    """Names, bool [N] and 68 points float32 [N, 68, 3] of the portraits' file.
+
+    Raises:
+      FormatError: if an array is missing or does not fit the others.
+    """
+    stored = files.load_npz(path, ("names", "is_validation", "landmarks478", "map68"))
+    names, map68, points = (stored[k] for k in ("names", "map68", "landmarks478"))
+    count = len(names) if names.ndim == 1 else -1
+    for name, right, expected in (
+        ("names", names.dtype.kind == "U" and names.ndim == 1, "texts [N]"),
+        ("is_validation", stored["is_validation"].shape == (count,), f"[{count}]"),
+        (
+            "landmarks478",
+            points.dtype.kind == "f" and points.shape == (count, 478, 3),
+            f"[{count}, 478, 3] floats",
+        ),
+        (
+            "map68",
+            map68.dtype.kind in "iu"
+            and map68.shape == (68,)
+            and ((map68 >= 0) & (map68 < 478)).all(),
+            "68 numbers of 0 to 477",
+        ),
+    ):
+        if not right:
+            raise FormatError(
+                f"{path}: {name} has shape {list(stored[name].shape)} of "
+                f"{stored[name].dtype}, expected {expected}."
+            )
+    points = np.array(points[:, map68], np.float32)
+    broken = np.flatnonzero(~np.isfinite(points).all(axis=(1, 2)))
+    if len(broken):
+        raise FormatError(f"{path}: the points of {names[broken[0]]} are not finite.")
+    return [str(name) for name in names], stored["is_validation"].astype(bool), points
