@@ -6,7 +6,7 @@ import json
 import pytest
 
 from tf_faces.configs import tbgan
-from tf_faces.core import configuration
+from tf_faces.core import configuration, stems
 from tf_faces.core.errors import InputError
 
 
@@ -220,3 +220,76 @@ def test_data_folder_mistakes(tmp_path):
 def test_synthetic_data_needs_no_folder():
     config = finalized("", "v2-1gpu+syn1024rgb")
     assert config.desc == "pgan-synthetic1024-syn1024rgb-preset-v2-1gpu"
+
+
+# --- rules ----------------------------------------------------------------------------
+
+ALL_PRESETS = [
+    (stem, preset)
+    for stem in stems.STEMS
+    for preset in configuration.presets(stem).presets
+]
+
+
+@pytest.mark.parametrize(("stem", "preset"), ALL_PRESETS)
+def test_presets_keep_the_rules(stem, preset):
+    modifiers = configuration.presets(stem).modifiers
+    configuration.check(configuration.load(stem, preset))
+    for modifier in modifiers:
+        configuration.check(configuration.load(stem, f"{preset}+{modifier}"))
+
+
+@pytest.mark.parametrize("stem", stems.STEMS)
+def test_rules_name_fields_that_exist(stem):
+    config = configuration.load(stem, configuration.presets(stem).default or "smoke")
+    for name in configuration.presets(stem).rules:
+        node = config
+        for part in name.split("."):
+            node = node[part]
+
+
+WRONG = {
+    "tbgan": """
+        random_seed=-1 num_gpus=0 train.nonfinite_policy=foo train.keep_snapshots=-1
+        train.total_kimg=-1 train.G_smoothing=1.5 train.minibatch_repeats=0
+        train.D_repeats=0 train.image_snapshot_ticks=0 train.drange_net=[1,-1]
+        G.fmap_base=0 D.fmap_max=-4 G.dtype=float8 G_opt.beta1=1.0 D_opt.epsilon=0
+        sched.minibatch_base=0 sched.minibatch_dict.8=0 sched.lod_training_kimg=-1
+        sched.lod_initial_resolution=5 sched.tick_kimg_base=0 sched.G_lrate_base=-1
+        D_loss.wgan_lambda=-1 finish.samples=-1 dataset.resolution=48
+        dataset.shuffle_mb=-1 dataset.num_channels=0
+    """,
+    "face_manifold": """
+        groups=[] groups=['texture'] data.source=faces.npz data.faces=0
+        shape.epochs=0 shape.unit=0 shape.sigma=-1 expression.batch=-2
+        expression.copies=0 train.learning_rate=0 train.adam=adam
+        train.learning_rate_schedule=linear train.early_stopping=-1
+        train.snapshot_epochs=0
+    """,
+    "coarse_fine": """
+        loss.shading=per_face loss.weights.pose=-1 loss.depth_unit=0 data.source=files
+        data.grey_mean=300 data.validation_faces=0 train.batch=0 train.learning_rate=-1
+        train.learning_rate_schedule=linear train.clip_norm=-1 train.tick_kimg=0
+        train.joint_kimg=-1 train.picture_ticks=0
+    """,
+    "parface": """
+        batchsize=0 batchsize_eval=-1 epochs=0 save_freq=0 eval_freq=0 workers=0 lr=0
+        lr_heatmaps=-1 beta1=1.0 beta2=-0.1 st=-2 train_count=-3 val_count=-1 w_rec=-1
+        sigma=0 weight_decay=-1 daug=8 dataset_train=['celeb'] dataset_weights=[0.0]
+        stage=landmarks crop_source=lm_groundtruth ocular_norm=eyes
+        perceptual_features=vgg16 builtin_test_faces=0 train.snapshot_epochs=0
+    """,
+}
+
+
+@pytest.mark.parametrize(
+    ("stem", "assignment"),
+    [(stem, one) for stem, some in WRONG.items() for one in some.split()],
+)
+def test_values_that_cannot_be(stem, assignment):
+    config = configuration.load(stem, configuration.presets(stem).default or "smoke")
+    configuration.override(config, [assignment])
+    name = assignment.partition("=")[0]
+    table = name.removesuffix(".8")
+    with pytest.raises(InputError, match=rf"^--config.{table}: found .*, expected "):
+        configuration.check(config)

@@ -227,6 +227,7 @@ def _resolve(
             config[field] = value
     configuration.override(config, overrides)
     # Mistakes are found before TensorFlow starts.
+    configuration.check(config)
     machine.parse_devices(config.devices)
     config.precision = machine.resolve_precision(config.precision, config.xla)
     if run is None:

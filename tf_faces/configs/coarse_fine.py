@@ -20,7 +20,7 @@ from typing import Any
 
 import ml_collections
 
-from tf_faces.core import configuration
+from tf_faces.core import configuration, rules
 
 _PAPER_NETWORK = {
     "network.share_weights": True,
@@ -211,11 +211,32 @@ def base_config() -> ml_collections.ConfigDict:
     )
 
 
+_AT_LEAST_0 = (
+    *(f"loss.weights.{name}" for name in ("pose", "geometry", "shading", "fidelity")),
+    *("loss.weights.smoothness", "data.pitch", "data.yaw", "data.roll", "data.shift"),
+    *("data.scale_spread", "data.wrinkles", "train.coarse_kimg", "train.fine_kimg"),
+    *("train.joint_kimg", "train.clip_norm"),
+)
+_RULES: dict[str, rules.Rule] = {
+    **dict.fromkeys(_AT_LEAST_0, rules.at_least(0)),
+    "loss.shading": rules.one_of("per_pixel", "per_picture"),
+    "loss.geometry_unit": rules.above(0),
+    "loss.depth_unit": rules.above(0),
+    "data.source": rules.one_of("model", "folder"),
+    "data.grey_mean": rules.within(0, 255),
+    "data.validation_faces": rules.at_least(1),
+    "train.batch": rules.at_least(1),
+    "train.learning_rate": rules.above(0),
+    "train.learning_rate_schedule": rules.one_of("constant", "cosine"),
+    "train.tick_kimg": rules.above(0),
+}
+
 PRESETS = configuration.Presets(
     "coarse_fine",
     base_config,
     _PRESETS,
     _MODIFIERS,
+    rules=_RULES,
     default="repo",
     examples="""\
   tf-faces train --model=coarse_fine --preset quick

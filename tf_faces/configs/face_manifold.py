@@ -24,7 +24,7 @@ from typing import Any
 
 import ml_collections
 
-from tf_faces.core import configuration
+from tf_faces.core import configuration, rules
 
 GROUPS = ["shape", "expression"]
 
@@ -136,12 +136,37 @@ def base_config() -> ml_collections.ConfigDict:
     )
 
 
+_OF_A_GROUP = {
+    "epochs": rules.at_least(1),
+    "batch": rules.at_least(1),
+    "unit": rules.above(0),
+    "copies": rules.at_least(1),
+    "sigma": rules.at_least(0),
+    "sigma_low": rules.at_least(0),
+}
+_RULES: dict[str, rules.Rule] = {
+    "groups": (
+        lambda v: len(v) > 0 and all(group in GROUPS for group in v),
+        f"some of {', '.join(GROUPS)}",
+    ),
+    "data.source": rules.one_of("pairs", "faces", "model"),
+    "data.faces": rules.at_least(1),
+    "data.test_faces": rules.at_least(1),
+    **{f"{group}.{name}": x for group in GROUPS for name, x in _OF_A_GROUP.items()},
+    "train.learning_rate": rules.above(0),
+    "train.learning_rate_schedule": rules.one_of("constant", "cosine"),
+    "train.adam": rules.one_of("torch1", "torch2"),
+    "train.validation_rows": rules.at_least(1),
+    "train.early_stopping": rules.at_least(0),
+}
+
 PRESETS = configuration.Presets(
     "face_manifold",
     base_config,
     _PRESETS,
     _MODIFIERS,
     exclusive=_EXCLUSIVE,
+    rules=_RULES,
     default="both",
     examples="""\
   tf-faces train --model=face_manifold --preset both+builtin

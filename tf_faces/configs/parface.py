@@ -31,7 +31,7 @@ from typing import Any
 
 import ml_collections
 
-from tf_faces.core import configuration
+from tf_faces.core import configuration, rules
 
 DATASETS = (
     *("affectnet", "aflw", "aflw20003d", "builtin", "celeba", "ffhq", "ls3d", "meei"),
@@ -215,11 +215,38 @@ def base_config() -> ml_collections.ConfigDict:
     )
 
 
+CROP_SOURCES = ("bb_ground_truth", "bb_detector", "lm_ground_truth")
+NORMS = ("pupil", "outer", "bb", "none")
+_AT_LEAST_0 = (
+    *("train_count", "train_count_multi", "val_count", "st", "weight_decay"),
+    *("w_rec", "w_adv", "w_ploss", "w_gen", "w_ssim"),
+)
+_AT_LEAST_1 = (
+    *("epochs", "batchsize", "batchsize_eval", "save_freq", "eval_freq", "workers"),
+    *("update_D_freq", "update_E_freq", "builtin_faces", "builtin_test_faces"),
+)
+_RULES: dict[str, rules.Rule] = {
+    **dict.fromkeys(_AT_LEAST_0, rules.at_least(0)),
+    **dict.fromkeys(_AT_LEAST_1, rules.at_least(1)),
+    **dict.fromkeys(("lr", "lr_heatmaps", "sigma"), rules.above(0)),
+    **dict.fromkeys(("beta1", "beta2"), rules.decay()),
+    **dict.fromkeys(
+        ("dataset_train", "dataset_val"), rules.each(rules.one_of(*DATASETS))
+    ),
+    "dataset_weights": rules.each(rules.above(0)),
+    "stage": rules.one_of("self_supervised", "landmarks_2d", "landmarks_3d"),
+    "crop_source": rules.one_of(*CROP_SOURCES),
+    "ocular_norm": rules.one_of(*NORMS),
+    "perceptual_features": rules.one_of("vgg19", "random"),
+    "daug": rules.within(0, 7),
+}
+
 PRESETS = configuration.Presets(
     "parface",
     base_config,
     _PRESETS,
     _MODIFIERS,
+    rules=_RULES,
     default="self_supervised",
     examples="""\
   tf-faces train --model=parface --preset self_supervised+builtin+narrow+random_features

@@ -16,12 +16,12 @@ Names of options are the originals'; tables are by resolution.
 """
 
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import ml_collections
 
-from tf_faces.core import configuration, files, folders
+from tf_faces.core import configuration, files, folders, rules
 from tf_faces.core.errors import InputError
 
 # Thousands of images a tick, by resolution.
@@ -363,28 +363,66 @@ def _is_range(value: Sequence) -> bool:
     return len(value) == 2 and all(type(edge) in (int, float) for edge in value)
 
 
-def _is_power_of_two(value: int) -> bool:
-    return value >= 4 and not value & (value - 1)
-
-
-# Field of `dataset` -> the test of its value, and what is expected.
-_DATASET_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "kind": (lambda v: v in ("tfrecord", "synthetic"), "tfrecord or synthetic"),
-    "resolution": (lambda v: v == 0 or _is_power_of_two(v),
-                   "0 or a power of two from 4 on"),
-    "num_channels": (lambda v: v >= 1, "at least 1"),
-    "dtype": (lambda v: v in ("", "uint8", "float32"),
-              "uint8, float32, or nothing for what the records hold"),
-    "dynamic_range": (lambda v: not len(v) or _is_range(v),
-                      "[low, high], or [] for that of the records' type"),
-    "max_label_size": (lambda v: v == "full" or (type(v) is int and v >= 0),
-                       '"full" or a count'),
-    "shuffle_mb": (lambda v: v >= 0, "at least 0"),
-    "prefetch_mb": (lambda v: v >= 0, "at least 0"),
-    "build_count": (lambda v: v >= 0, "at least 0"),
-    "build_resolution": (lambda v: v in (32, 64, 128, 256, 512),
-                         "32, 64, 128, 256 or 512"),
-}  # fmt: skip
+_AT_LEAST_0 = (
+    *("dataset.shuffle_mb", "dataset.prefetch_mb", "dataset.build_count"),
+    *("G.latent_size", "D.mbstd_group_size", "G_loss.cond_weight"),
+    *("D_loss.wgan_lambda", "D_loss.wgan_epsilon", "D_loss.cond_weight"),
+    *("sched.lod_training_kimg", "sched.lod_transition_kimg", "sched.G_lrate_base"),
+    *("sched.D_lrate_base", "train.total_kimg", "finish.samples"),
+)
+_AT_LEAST_1 = (
+    *("dataset.num_channels", "G.fmap_base", "G.fmap_max", "D.fmap_base"),
+    *("D.fmap_max", "sched.minibatch_base", "train.D_repeats"),
+    "train.minibatch_repeats",
+)
+# Field -> the test of its value, and what is expected.
+_RULES: dict[str, rules.Rule] = {
+    "dataset.kind": (
+        lambda v: v in ("tfrecord", "synthetic"),
+        "tfrecord or synthetic",
+    ),
+    "dataset.resolution": (
+        lambda v: v == 0 or rules.power_of_two(4)[0](v),
+        "0 or a power of two from 4 on",
+    ),
+    "dataset.dtype": (
+        lambda v: v in ("", "uint8", "float32"),
+        "uint8, float32, or nothing for what the records hold",
+    ),
+    "dataset.dynamic_range": (
+        lambda v: not len(v) or _is_range(v),
+        "[low, high], or [] for that of the records' type",
+    ),
+    "dataset.max_label_size": (
+        lambda v: v == "full" or (type(v) is int and v >= 0),
+        '"full" or a count',
+    ),
+    "dataset.build_resolution": (
+        lambda v: v in (32, 64, 128, 256, 512),
+        "32, 64, 128, 256 or 512",
+    ),
+    **dict.fromkeys(_AT_LEAST_0, rules.at_least(0)),
+    **dict.fromkeys(_AT_LEAST_1, rules.at_least(1)),
+    **dict.fromkeys(("G.dtype", "D.dtype"), rules.one_of("float32", "float16")),
+    **{
+        f"{network}_opt.{name}": rule
+        for network in "GD"
+        for name, rule in (
+            ("beta1", rules.decay()),
+            ("beta2", rules.decay()),
+            ("epsilon", rules.above(0)),
+        )
+    },
+    "sched.lod_initial_resolution": rules.power_of_two(4),
+    "sched.tick_kimg_base": rules.above(0),
+    "sched.tick_kimg_dict": rules.each(rules.above(0)),
+    "sched.minibatch_dict": rules.each(rules.at_least(1)),
+    "sched.max_minibatch_per_gpu": rules.each(rules.at_least(1)),
+    "sched.G_lrate_dict": rules.each(rules.at_least(0)),
+    "sched.D_lrate_dict": rules.each(rules.at_least(0)),
+    "train.G_smoothing": rules.within(0, 1),
+    "train.drange_net": (lambda v: _is_range(v) and v[0] < v[1], "[low, high]"),
+}
 
 
 def check_dataset(config: ml_collections.ConfigDict) -> None:
@@ -393,13 +431,9 @@ def check_dataset(config: ml_collections.ConfigDict) -> None:
     Raises:
       InputError: naming the first wrong one.
     """
-    for name, (is_right, expected) in _DATASET_RULES.items():
-        value = config.dataset[name]
-        if not is_right(value):
-            found = repr(value) if isinstance(value, str) else value
-            raise InputError(
-                f"--config.dataset.{name}: found {found}, expected {expected}."
-            )
+    rules.check(
+        config, {name: x for name, x in _RULES.items() if name.startswith("dataset.")}
+    )
 
 
 def require_data(config: ml_collections.ConfigDict) -> pathlib.Path:
@@ -490,6 +524,7 @@ PRESETS = configuration.Presets(
     ),
     default="v2-4gpus",
     describe=_describe,
+    rules=_RULES,
     finalize=finalize,
     examples="""\
   tf-faces train --preset demo

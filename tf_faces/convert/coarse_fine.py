@@ -216,13 +216,29 @@ def _read_h5(path) -> dict[str, np.ndarray]:
     return found
 
 
+def _is_keras(path: files.PathLike) -> bool:
+    return str(path).lower().endswith((".h5", ".hdf5"))
+
+
+def require(path: files.PathLike) -> None:
+    """Checks that weights are there, before networks are made for them.
+
+    Raises:
+      InputError: if not.
+    """
+    if _is_keras(path):
+        files.require_file(path, "weights of Keras-applications")
+    else:
+        tf1.find_checkpoint(path)
+
+
 def load(network: CoarseFine, path: files.PathLike, *, faithful: bool = False) -> str:
     """Restores whatever of the three kinds `path` is; says what it was.
 
     Raises:
       InputError, FormatError: see the other functions.
     """
-    if str(path).endswith((".h5", ".hdf5")):
+    if _is_keras(path):
         names = load_keras(network, path)
         return f"{path}: {len(names)} variables of Keras-applications"
     table = tf1.list_variables(path)

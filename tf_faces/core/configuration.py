@@ -29,6 +29,7 @@ from typing import Any
 import ml_collections
 
 from tf_faces.core import files, stems
+from tf_faces.core import rules as value_rules
 from tf_faces.core.errors import InputError
 
 Changes = Mapping[str, Any]
@@ -50,6 +51,7 @@ class Presets:
       tables: dotted names of fields that are tables with integer keys.
       default: the preset of `get_config()`; None takes the first.
       describe: (preset, modifiers) -> `desc`, the name of run folders.
+      rules: what values may be, by the dotted names of their fields (`core.rules`).
       finalize: fills in, in place, what follows from flags and files, such as the data
         set's name; raises `InputError`.
       examples: command lines for the help text, each with a line that explains it.
@@ -64,6 +66,7 @@ class Presets:
     tables: frozenset[str] = frozenset()
     default: str | None = None
     describe: Callable[[str, Sequence[str]], str] | None = None
+    rules: Mapping[str, value_rules.Rule] = dataclasses.field(default_factory=dict)
     finalize: Callable[[ml_collections.ConfigDict], None] | None = None
     examples: str = ""
 
@@ -142,6 +145,17 @@ def load(stem: str, preset: str) -> ml_collections.ConfigDict:
       InputError: if stem, preset or modifier is unknown.
     """
     return presets(stem).get_config(preset)
+
+
+def check(config: ml_collections.ConfigDict) -> None:
+    """Checks the values of a configuration of any system by themselves.
+
+    Raises:
+      InputError: naming the first that cannot be.
+    """
+    value_rules.check(
+        config, {**value_rules.ALL_SYSTEMS, **presets(config.model).rules}
+    )
 
 
 def finalize(config: ml_collections.ConfigDict) -> None:

@@ -36,11 +36,11 @@ from typing import Any
 
 import numpy as np
 
-from tf_faces.core import files, runs
+from tf_faces.core import files, rules, runs
 from tf_faces.core.errors import InputError, Terminated, TfFacesError
 from tf_faces.training import checkpoints, logging, precision
 
-NONFINITE_POLICIES = ("stop", "skip", "restore")
+NONFINITE_POLICIES = rules.NONFINITE_POLICIES
 
 # Iterations whose measurements stay on the device before they are looked at: a look
 # waits for the device, so looking at every one would leave it idle.

@@ -124,8 +124,7 @@ def convert(options: argparse.Namespace) -> None:
     if folder.exists():
         raise InputError(f"{folder}: is there already, expected a new folder.")
     for path in options.source:
-        if not str(path).endswith(".ckpt"):
-            files.require_file(path, "weights")
+        weights.require(path)
     system = training.CoarseFineSystem(config)
     for path in options.source:
         print(weights.load(system.network, path, faithful=options.faithful))

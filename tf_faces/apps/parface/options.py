@@ -21,10 +21,9 @@ from collections.abc import Sequence
 
 from tf_faces.apps import arguments as options_of
 from tf_faces.apps import entry
+from tf_faces.configs.parface import CROP_SOURCES, NORMS
 from tf_faces.core import folders
 from tf_faces.core.errors import InputError
-
-_NORMS = ("pupil", "outer", "bb", "none")
 
 
 def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int:
@@ -110,8 +109,9 @@ def _evaluate(parser) -> None:
     add("--root", help="its folder")
     add("--annotations", help="folder of annotation files")
     add("--test_split", default="full", help="part of the set (%(default)s)")
-    add("--crop_source", default="bb_ground_truth", help="%(default)s")
-    add("--ocular_norm", "-n", choices=_NORMS, default="outer", help="%(default)s")
+    add("--crop_source", choices=CROP_SOURCES, default="bb_ground_truth",
+        help="%(default)s")  # fmt: skip
+    add("--ocular_norm", "-n", choices=NORMS, default="outer", help="%(default)s")
     options_of.add_switch(parser, "eval_3d", "also the errors in space")
     add("--val_count", type=options_of.count, help="at most so many faces")
     add("--input_size", type=options_of.count, default=256,

@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 
 from tf_faces.core import files, folders, matlab_files
-from tf_faces.core.errors import FormatError
+from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data.parface import annotations, crops, tars
 from tf_faces.data.parface.folder_readers import menpo, photographs, portraits, w300
 from tf_faces.data.parface.sets import (
@@ -20,6 +20,7 @@ from tf_faces.data.parface.sets import (
 
 _AFFECTNET = {"top": 0.05, "bottom": 0.25}
 
+_PALSY_PARTS = (*"123456", "unlabeled", "all")
 # Share of 300W-LP, from the beginning of the list, that trains.
 _TRAINING_SHARE = 0.9
 _VGGFACE_SMALLEST = 100
@@ -196,17 +197,22 @@ def palsy(request: Request) -> FaceSet:
 
     Testing: palsy_test.ljson for test_split=parface, else palsy_annotations.ljson.
     Training: palsy_labeled_<n>.ljson for train_split 1 to 6, palsy_unlabeled.ljson for
-    "unlabeled" (whose points only give boxes), else palsy_annotations.ljson.  With
+    "unlabeled" (whose points only give boxes), palsy_annotations.ljson for "all".  With
     `faithful`, as in the original, the training part is looked at while testing, and
     test_split=parface while training.
     """
-    is_test = request.test_split == "parface"
+    is_test = split_of(request, {"full": "full", "parface": "parface"}) == "parface"
+    if request.train_split not in _PALSY_PARTS:
+        raise InputError(
+            f"train_split: found {request.train_split!r}, expected one of "
+            f"{', '.join(_PALSY_PARTS)}."
+        )
     unlabelled = False
     if is_test and (request.faithful or not request.train):
         name = "palsy_test.ljson"
     elif not (request.train or request.faithful):
         name = "palsy_annotations.ljson"
-    elif request.train_split in tuple("123456"):
+    elif request.train_split in _PALSY_PARTS[:6]:
         name = f"palsy_labeled_{request.train_split}.ljson"
     elif request.train_split == "unlabeled":
         name, unlabelled = "palsy_unlabeled.ljson", True

@@ -1,0 +1,39 @@
+"""Rules about values: what each takes, and how its breach is told."""
+
+import ml_collections
+import pytest
+
+from tf_faces.core import rules
+from tf_faces.core.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("rule", "taken", "refused"),
+    [
+        (rules.at_least(1), (1, 2.5), (0, 0.99, -1)),
+        (rules.above(0), (1e-9, 3), (0, -1)),
+        (rules.within(0, 7), (0, 7), (-1, 7.5)),
+        (rules.decay(), (0, 0.999), (1, -0.1)),
+        (rules.one_of("a", "b"), ("a", "b"), ("", "ab", 3)),
+        (rules.each(rules.above(0)), ([], [1], {4: 2}), ([1, 0], {4: 0})),
+        (rules.power_of_two(4), (4, 8, 1024), (0, 2, 6, -8)),
+    ],
+)
+def test_what_rules_take(rule, taken, refused):
+    assert all(rule[0](value) for value in taken)
+    assert not any(rule[0](value) for value in refused)
+
+
+def test_breaches_are_told():
+    config = ml_collections.ConfigDict({"a": {"b": 0, "c": "x"}, "d": None})
+    rules.check(
+        config,
+        {"a.b": rules.at_least(0), "e": rules.at_least(1), "a.b.c": rules.at_least(1)},
+    )
+    with pytest.raises(InputError, match=r"^--config.a.b: found 0, expected above 0.$"):
+        rules.check(config, {"a.b": rules.above(0)})
+    with pytest.raises(InputError, match="a.c: found 'x', expected one of y, z"):
+        rules.check(config, {"a.c": rules.one_of("y", "z")})
+    # A text where a number belongs.
+    with pytest.raises(InputError, match="a.c: found 'x', expected at least 1"):
+        rules.check(config, {"a.c": rules.at_least(1)})
