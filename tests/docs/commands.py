@@ -94,7 +94,8 @@ FASTER = {
         "tf-faces face-model view builtin:tiny viewer.html"
     ),
     "tf-faces face-model fit builtin points.pts --image photo.jpg --output fit": (
-        "tf-faces face-model fit builtin:tiny points.pts --image photo.jpg --output fit"
+        "tf-faces face-model fit builtin:tiny points.pts --image photo.jpg "
+        "--output fitted"
     ),
     "tf-faces face-model fit builtin labelled/synthetic/synthetic_000001.mat "
     "--image labelled/synthetic/synthetic_000001.jpg --output fit": (
