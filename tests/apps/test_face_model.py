@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 import pytest
+import scipy.io
 from PIL import Image
 
 from tf_faces.apps import face_model
-from tf_faces.core import files
+from tf_faces.core import files, matlab_files
 from tf_faces.geometry import cameras, mesh_files
 from tf_faces.morphable import builtin, fitting, io
 
@@ -26,6 +27,25 @@ def test_info(capsys):
     printed = capsys.readouterr().out
     for word in ("2989", "um", "cw", "Apache", "jaw_open"):
         assert word in printed
+
+
+def test_info_unpacks_a_packed_model_once(tmp_path, capsys, monkeypatch):
+    assert run("convert", "builtin:tiny", tmp_path / "made.mat") == 0
+    stored = scipy.io.loadmat(tmp_path / "made.mat")
+    (tmp_path / "alone").mkdir()
+    path = tmp_path / "alone" / "BFM.mat"
+    scipy.io.savemat(path, {"model": stored["model"]}, do_compression=True)
+    whole = []
+    original = matlab_files._inflated
+
+    def counted(packed, order, limit=None):
+        whole.extend([len(packed)] if limit is None else [])
+        return original(packed, order, limit)
+
+    monkeypatch.setattr(matlab_files, "_inflated", counted)
+    assert run("info", path) == 0
+    assert "vertices:              2989" in capsys.readouterr().out
+    assert len(whole) == 1 and whole[0] > 0.9 * path.stat().st_size
 
 
 def test_help_has_examples(capsys):

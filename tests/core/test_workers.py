@@ -215,9 +215,9 @@ def test_workers_have_one_thread_and_are_deaf_to_control_c(kind, monkeypatch):
 
 
 @contextlib.contextmanager
-def counting(lock, path, large):
+def counting(locks, path, large):
     def count(task):
-        with lock:
+        with locks[task % len(locks)]:
             number = int(path.read_text())
             time.sleep(0.002)
             path.write_text(str(number + 1))
@@ -227,11 +227,11 @@ def counting(lock, path, large):
 
 
 @pytest.mark.parametrize("processes", [1, 3])
-def test_a_lock_that_all_share(kind, processes, tmp_path):
+def test_locks_that_all_share(kind, processes, tmp_path):
     (tmp_path / "number").write_text("0")
     arguments = (tmp_path / "number", b"x" * (1 << 22))
     found = collected(
-        counting, arguments, list(range(60)), processes=processes, with_lock=True
+        counting, arguments, list(range(60)), processes=processes, locks=1
     )
     assert found == [1 << 22] * 60
     assert (tmp_path / "number").read_text() == "60"

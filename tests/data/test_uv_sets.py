@@ -10,7 +10,7 @@ from PIL import Image
 from tf_faces.core import pickles
 from tf_faces.core.errors import InputError
 from tf_faces.data import uv_chart, uv_frontal, uv_samples, uv_sets
-from tf_faces.geometry import uv
+from tf_faces.geometry import topology, uv
 from tf_faces.morphable import builtin, expressions, io, uv_dictionary
 
 
@@ -204,6 +204,11 @@ def test_the_face_chart_spends_its_pixels_on_the_face(name, model, open_model):
     nearest = [np.linalg.norm(in_map - mark, axis=1).min() for mark in marks]
     assert max(nearest) < 0.05 * size
     assert face.covered.mean() > 0.99
+    # The chin lies above the rows that a network's maps are not to be trusted in.
+    chin = model.neutral[model.landmarks68[6:11]].astype(np.float64)
+    rows = face.to_map(face.model.neutral).reshape(-1, 3)
+    at = [np.linalg.norm(rows - mark, axis=1).argmin() // 128 for mark in chin]
+    assert max(at) < 128 * (1 - 1 / 16)
     # No face lies behind the ends of its jaw.
     ends = model.neutral[model.landmarks68[[0, 16]], 2].min()
     assert in_map[:, 2].min() >= ends - 0.02 * size
@@ -232,6 +237,23 @@ def test_meshes_from_face_charts_end_at_the_maps_edge(open_model, tmp_path):
     edge = edge * dictionary.scale + dictionary.offset
     for point in mesh.vertices[beyond]:
         assert np.linalg.norm(edge - point, axis=1).min() < 0.3
+
+
+@pytest.mark.parametrize("name", ["ict", "makehuman"])
+def test_meshes_from_maps_have_whole_eyes_and_no_shreds(open_model, name):
+    sampler = uv_samples.Sampler(open_model(name), 64, 0)
+    dictionary, chart = sampler.dictionary(), sampler.chart
+    shape, expression, _, _ = sampler.draw(1, 0)
+    mesh = dictionary.mesh(sampler.make([(1, 0)])[0][1])
+    truth = chart.model.vertices(shape, expression)[chart.vertex_of_coordinate]
+    distance = np.linalg.norm(mesh.vertices - truth, axis=1)
+    # Under the lids eyeballs go on in their own depth: centimetres.
+    under_lids = dictionary.hidden & (np.abs(chart.coordinates - 0.5).max(axis=1) < 0.5)
+    assert under_lids.sum() > 20 and distance[under_lids].max() < 0.5
+    assert np.median(distance) < 0.05
+    skin = chart.vertex_of_coordinate[chart.triangles]
+    if name == "makehuman":  # ICT's chart has seams of its own.
+        assert not topology.are_tails(skin).any()
 
 
 @pytest.mark.parametrize("name", ["ict", "makehuman"])

@@ -88,3 +88,16 @@ def test_a_flat_ring_is_spanned_by_its_own_area():
         4.5 * 3 * np.sin(2 * np.pi / 9),
     )
     assert topology.span_ring(np.array([4, 2, 7]), points).tolist() == [[4, 2, 7]]
+
+
+def test_tails_hang_from_the_outer_edge():
+    # A square of 4 x 4 points, and a strip of four triangles that hangs from its edge.
+    number = np.arange(16).reshape(4, 4)
+    a, b = number[:-1, :-1].ravel(), number[:-1, 1:].ravel()
+    c, d = number[1:, :-1].ravel(), number[1:, 1:].ravel()
+    square = np.concatenate([np.stack([a, c, d], 1), np.stack([a, d, b], 1)])
+    strip = np.array([[13, 16, 17], [13, 17, 14], [16, 18, 19], [16, 19, 17]])
+    found = topology.are_tails(np.concatenate([square, strip]))
+    assert found[-4:].all()
+    assert found[:-4].sum() == 2  # Two of the square's corners.
+    assert not topology.are_tails(np.zeros((0, 3), int)).any()

@@ -378,6 +378,25 @@ def test_tbgan_dictionary(tmp_path):
     for unit, expected in (("", None), ("furlong", None), ("mm", "mm")):
         known = dataclasses.replace(dictionary, unit=unit)
         assert known.mesh(shape_map).unit == expected
+    # The neutral face goes along where it is known; half of it is none.
+    neutral = {
+        "neutral": rng.normal(size=(9, 3)).astype(np.float32),
+        "neutral_map": shape_map.transpose(1, 2, 0),
+    }
+    dataclasses.replace(dictionary, **neutral).save(tmp_path / "known.npz")
+    known = uv_dictionary.load(tmp_path / "known.npz")
+    np.testing.assert_array_equal(known.vertices(shape_map), neutral["neutral"])
+    assert back.neutral is None and back.neutral_map is None
+    neutral["neutral"][3] = np.nan
+    for wrong in (
+        {"neutral": neutral["neutral"]},
+        {"neutral_map": neutral["neutral_map"]},
+        {**neutral, "neutral_map": neutral["neutral_map"][:8]},
+        neutral,
+    ):
+        dataclasses.replace(dictionary, **wrong).save(tmp_path / "wrong.npz")
+        with pytest.raises(FormatError, match=r"wrong.npz: neutral"):
+            uv_dictionary.load(tmp_path / "wrong.npz")
     # menpo itself reads it.
     pytest.importorskip("menpo.image")
     stored = pickle.loads((tmp_path / "512_UV_dict.pkl").read_bytes())

@@ -169,6 +169,13 @@ def test_texture_has_dark_brows_eyes_and_red_lips():
     assert 0 <= colors.min() and colors.max() <= 255
 
 
+def test_brows_are_never_blue(tiny):
+    brow = np.argmin(np.linalg.norm(tiny.neutral[:, :2] - (36000, 47000), axis=1))
+    red, _, blue = tiny.texture_basis[brow] * tiny.texture_deviations
+    least = 3 * np.linalg.norm(red - blue)
+    assert tiny.colors()[brow] @ (1, 0, -1) > least > 0
+
+
 def test_chart_is_one_to_one(tiny):
     uv = tiny.texture_coordinates
     assert uv.min() == 0 and uv.max() == 1

@@ -9,7 +9,7 @@ from tf_faces.core.errors import InputError
 from tf_faces.models import tbgan as networks
 from tf_faces.pipelines import tbgan
 from tf_faces.pipelines.tbgan import maps as tbgan_maps
-from tf_faces.pipelines.tbgan import sources
+from tf_faces.pipelines.tbgan import sources, surface
 from tf_faces.training import checkpoints
 
 OPTIONS = {"fmap_base": 32, "fmap_max": 4, "lod_sep": 4}
@@ -121,10 +121,91 @@ def test_openings_inside_of_a_chart_are_not_rims():
     whole = len(pipeline.mesh(np.zeros((32, 32, 9), np.float32)).triangles)
     disc[14:17, 10:20] = False
     dictionary = dataclasses.replace(pipeline.dictionary, tmask=disc)
-    cut = tbgan_maps.clean_chart(dictionary)
+    cut = surface.clean_chart(dictionary)
     assert len(cut.dictionary.trilist) == whole
     nothing = dataclasses.replace(dictionary, tmask=np.zeros_like(disc))
-    assert len(tbgan_maps.clean_chart(nothing).dictionary.trilist) == 2 * 31**2
+    assert len(surface.clean_chart(nothing).dictionary.trilist) == 2 * 31**2
+
+
+def neutral_pipeline():
+    """A chart that tells the neutral face, which has a narrow groove; and its map."""
+    pipeline, _ = disc_pipeline(100)
+    row, column = np.mgrid[:32, :32]
+    shape = np.stack([column / 31, 1 - row / 31, 0.1 * (row == 16)], axis=-1)
+    shape = shape.astype(np.float32)
+    dictionary = dataclasses.replace(
+        pipeline.dictionary,
+        tcoords_pixel_scaled=tbgan_maps.grid_dictionary(32).tcoords_pixel_scaled * 0.99,
+        neutral=shape.reshape(-1, 3) * 10 + 5,
+        neutral_map=shape,
+        scale=10.0,
+        offset=np.full(3, 5.0),
+        hidden=(row == 3).ravel(),
+    )
+    pipeline.dictionary = dictionary
+    maps = np.zeros((32, 32, 9), np.float32)
+    maps[..., 3:6] = shape
+    return pipeline, maps
+
+
+def test_smoothing_leaves_the_neutral_face_its_lips():
+    pipeline, maps = neutral_pipeline()
+    neutral = pipeline.dictionary.neutral
+    np.testing.assert_allclose(pipeline.mesh(maps).vertices, neutral, atol=1e-5)
+    # What a face adds to it is smoothed, and goes on beyond what can be trusted.
+    noise = 0.02 * np.random.default_rng(0).standard_normal((32, 32, 3))
+    maps[..., 3:6] += noise + [0, 0, 0.3]
+    maps[:2, :, 3:6] = 50.0
+    mesh = pipeline.mesh(maps, smoothing=2)
+    left = mesh.vertices - neutral - [0, 0, 3]
+    assert left.std() < 0.4 * 10 * noise.std()
+    assert len(mesh.triangles) == 2 * 31**2
+    # The original's way knows nothing of it: the map's values at whole pixels.
+    plain = pipeline.mesh(maps, smoothing=0, bilinear=False)
+    place = np.trunc(pipeline.dictionary.tcoords_pixel_scaled).astype(int)
+    expected = maps[place[:, 0], place[:, 1], 3:6] * 10 + 5
+    np.testing.assert_allclose(plain.vertices, expected, rtol=1e-6)
+
+
+def test_triangles_of_hidden_vertices_need_the_neutral_face():
+    dictionary = neutral_pipeline()[0].dictionary
+    hidden = dataclasses.replace(dictionary, hidden=np.ones(32**2, bool))
+    assert len(hidden.triangles()) == 2 * 31**2
+    assert len(hidden.triangles(bilinear=False)) == 0
+    assert len(dictionary.triangles(bilinear=False)) == 2 * 31**2
+
+
+def test_planes_are_kept_by_smoothing_and_rims_stay_where_they_are():
+    row, column = np.mgrid[:24, :24].astype(float)
+    plane = np.stack([row, column, 3 * row - 2 * column + 7], axis=-1)
+    trusted = np.hypot(row - 11, column - 12) < 8
+    trusted[11, 9:14] = False
+    spoilt = np.where(trusted[..., None], plane, 99.0)
+    smooth = surface.fitted_planes(spoilt, trusted, 1.5)
+    np.testing.assert_allclose(smooth[trusted], plane[trusted], atol=1e-6)
+    # Far from rims it is the Gaussian filter.
+    noise = np.random.default_rng(1).standard_normal((40, 40, 1))
+    everywhere = np.ones((40, 40), bool)
+    fitted = surface.fitted_planes(noise, everywhere, 1.5)[12:-12, 12:-12]
+    gaussian = tbgan_maps.smooth_shape(noise, 1.5)[12:-12, 12:-12]
+    np.testing.assert_allclose(fitted, gaussian, atol=1e-9)
+    # A lonely pixel has no slope to tell of.
+    alone = np.zeros((24, 24), bool)
+    alone[5, 5] = True
+    np.testing.assert_allclose(
+        surface.fitted_planes(plane, alone, 1.5)[5, 5], [5, 5, 12]
+    )
+
+
+def test_filled_colours_are_soft_beyond_the_trusted_pixels():
+    chart = surface.clean_chart(neutral_pipeline()[0].dictionary)
+    stripes = np.zeros((32, 32, 3), np.float32)
+    stripes[::2] = 1
+    soft = chart.fill_texture(stripes)
+    inside = chart.trusted
+    np.testing.assert_array_equal(soft[inside], stripes[inside])
+    assert np.ptp(chart.fill(stripes)[8:24, 0, 0]) == 1
+    assert np.ptp(soft[8:24, 0, 0]) < 0.5
 
 
 def test_grid_faces_outwards():
@@ -138,6 +219,17 @@ def test_dictionary_of_another_resolution_is_fitted():
     fitted = tbgan_maps.fitted_dictionary(tbgan_maps.grid_dictionary(64), 32)
     assert fitted.resolution == 32 and fitted.tmask.shape == (32, 32)
     np.testing.assert_allclose(fitted.tcoords_pixel_scaled.max(axis=0), [31, 31])
+    # And the neutral face's map, whose corners stay.
+    row, column = np.mgrid[:32, :32].astype(np.float32)
+    shape = np.stack([row, column, row + column], axis=-1)
+    known = dataclasses.replace(
+        tbgan_maps.grid_dictionary(32), neutral=shape.reshape(-1, 3), neutral_map=shape
+    )
+    for side in (64, 16):
+        found = tbgan_maps.fitted_dictionary(known, side).neutral_map
+        assert found.shape == (side, side, 3)
+        np.testing.assert_allclose(found[-1, -1], [31, 31, 62])
+        np.testing.assert_allclose(found[0, -1], [0, 31, 31], atol=1e-5)
 
 
 def test_texture_is_truncated_and_normals_are_stretched():

@@ -152,13 +152,16 @@ def read_json(path: PathLike) -> Any:
 
 
 def load_npz(
-    path: PathLike, names: Iterable[str] | None = None
+    path: PathLike,
+    names: Iterable[str] | None = None,
+    optional: Iterable[str] = (),
 ) -> dict[str, np.ndarray]:
     """Reads arrays of an .npz file; object arrays are refused.
 
     Args:
       path: the file.
       names: the arrays wanted, all of them when None.
+      optional: arrays wanted besides if they are there.
 
     Raises:
       InputError: if the file is missing.
@@ -176,6 +179,8 @@ def load_npz(
                 raise FormatError(
                     f"{path}: lacks the array {missing[0]!r}; found {archive.files}."
                 )
+            if names is not None:
+                wanted += [name for name in optional if name in archive.files]
             arrays = {}
             for name in wanted:
                 reason = f"its array {name!r} is damaged or holds Python objects"

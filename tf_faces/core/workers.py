@@ -82,7 +82,7 @@ def run(
     *,
     processes: int,
     ordered: bool = False,
-    with_lock: bool = False,
+    locks: int = 0,
 ) -> None:
     """Does all tasks and hands their results to `done`.
 
@@ -96,8 +96,8 @@ def run(
       done: called with every result.
       processes: at most so many, never more than there are tasks.
       ordered: results come in the order of the tasks, else as they are ready.
-      with_lock: `start` gets a lock that all processes share, before its other
-        arguments.
+      locks: `start` gets a list of so many locks that all processes share, before its
+        other arguments.
 
     Raises:
       InputError: if `processes` is less than 1.
@@ -108,13 +108,13 @@ def run(
         raise InputError(f"processes must be at least 1. Received: {processes}")
     processes = min(processes, len(tasks))
     if processes <= 1:
-        if with_lock:
-            arguments = (contextlib.nullcontext(), *arguments)
+        if locks:
+            arguments = ([threading.Lock() for _ in range(locks)], *arguments)
         with start(*arguments) as work:
             for task in tasks:
                 done(work(task))
         return
-    team = _Team(process_context(), with_lock)
+    team = _Team(process_context(), locks)
     try:
         team.hire(processes, start, arguments)
         team.work_through(tasks, _Results(done, ordered))
@@ -153,13 +153,13 @@ class _Results:
 class _Member:
     """One worker process as its parent sees it."""
 
-    def __init__(self, context, lock, inherited: tuple[Start, tuple] | None):
+    def __init__(self, context, locks, inherited: tuple[Start, tuple] | None):
         self.connection, theirs = context.Pipe()
         self.pending: collections.deque[int] = collections.deque()
         self._is_new_program = inherited is None
         self._has_answered = False
         self.process = context.Process(
-            target=_serve, args=(theirs, lock, inherited), daemon=True
+            target=_serve, args=(theirs, locks, inherited), daemon=True
         )
         with _quiet_start():
             self.process.start()
@@ -205,9 +205,9 @@ class _Member:
 class _Team:
     """Worker processes that do the same kind of work."""
 
-    def __init__(self, context, with_lock: bool):
+    def __init__(self, context, locks: int):
         self._context = context
-        self._lock = context.Lock() if with_lock else None
+        self._locks = [context.Lock() for _ in range(locks)]
         self._members: list[_Member] = []
 
     def hire(self, count: int, start: Start, arguments: tuple) -> None:
@@ -216,7 +216,7 @@ class _Team:
         for _ in range(count):
             self._members.append(
                 _Member(
-                    self._context, self._lock, (start, arguments) if forked else None
+                    self._context, self._locks, (start, arguments) if forked else None
                 )
             )
         # Not with the start of a process: one that died there would never read it,
@@ -288,12 +288,12 @@ def _quiet_start():
 # --- the worker's side ----------------------------------------------------------------
 
 
-def _serve(connection, lock, inherited: tuple[Start, tuple] | None) -> None:
+def _serve(connection, locks, inherited: tuple[Start, tuple] | None) -> None:
     """Does the tasks that come through `connection`; the main of a worker process.
 
     Args:
       connection: to the parent.
-      lock: for `start`, or None.
+      locks: for `start`.
       inherited: start and its arguments; None if they come first.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -303,8 +303,8 @@ def _serve(connection, lock, inherited: tuple[Start, tuple] | None) -> None:
     try:
         _settle()
         start, arguments = inherited or pickle.loads(tasks.get())
-        if lock is not None:
-            arguments = (lock, *arguments)
+        if locks:
+            arguments = (locks, *arguments)
         with start(*arguments) as work:
             while content := tasks.get():
                 connection.send((True, work(pickle.loads(content))))

@@ -32,6 +32,8 @@ _EYE_PARTS = (("r-eye", "eyeball_right"), ("l-eye", "eyeball_left"))
 _OVERSAMPLING = 4
 # What a triangle of a chart belongs to; the front of the face from _FRONT on.
 _SKIN, _FRONT, _MOUTH, _EYE = range(4)
+# Landmarks of the chin among the 68.
+_CHIN = slice(6, 11)
 # Pixels between the lips, pixels and share of the width between the lids, at least.
 _MOUTH_PIXELS = 2.5
 _EYE_PIXELS = 2.0
@@ -112,7 +114,12 @@ def _skin_chart(model: MorphableModel):
     kept = _touch_square(coordinates, corners)
     if not kept.any():
         raise InputError(f"{model.name!r}: its texture chart lies outside of 0..1.")
-    return triangles[kept], corners[kept], coordinates
+    triangles, corners = triangles[kept], corners[kept]
+    if model.vertex_regions is not None:
+        # The square leaves strips of the neck behind the ears.
+        whole = ~topology.are_tails(triangles)
+        triangles, corners = triangles[whole], corners[whole]
+    return triangles, corners, coordinates
 
 
 def _touch_square(coordinates, corners):
@@ -224,7 +231,11 @@ def build_chart(model: MorphableModel, resolution: int, kind: str = "whole") -> 
     if kind == "face" or model.landmarks68 is not None:
         is_frontal = uv_frontal.frontal_vertices(model)[triangles].all(axis=1)
     if kind == "face":
-        low, high = uv_frontal.window(coordinates, corners, is_frontal)
+        assert model.landmarks68 is not None
+        chin = np.isin(triangles, model.landmarks68[_CHIN])
+        low, high = uv_frontal.window(
+            coordinates, corners, is_frontal, coordinates[corners[chin]]
+        )
         coordinates = (coordinates - low) / (high - low)
         kept = _touch_square(coordinates, corners)
         triangles, corners, is_frontal = (
@@ -275,8 +286,7 @@ def build_chart(model: MorphableModel, resolution: int, kind: str = "whole") -> 
     part_of_triangle = np.concatenate(parts)
     layers = np.concatenate(layer)
 
-    shown, hidden = _visible(coordinates, triangles, layers, part_of_triangle == _EYE)
-    triangles, part_of_triangle = triangles[shown], part_of_triangle[shown]
+    hidden = _hidden(coordinates, triangles, layers, part_of_triangle == _EYE)
     triangle_id, weights = _rasterize(coordinates, triangles, layers, resolution)
     covered = triangle_id >= 0
     nearest = scipy.ndimage.distance_transform_edt(
@@ -333,20 +343,16 @@ def _pixel_values(values, triangles, triangle_id, weights):
     return (corners * weights[..., None]).sum(axis=1).astype(np.float32)
 
 
-def _visible(coordinates, triangles, layers, is_eye):
-    """Which triangles are shown (eye triangles only where an opening shows them), and
-    which vertices are hidden."""
-    hidden = np.zeros(len(coordinates), bool)
+def _hidden(coordinates, triangles, layers, is_eye):
+    """Which vertices of the eyeballs no opening of the lids shows: bool [V]."""
     if not is_eye.any():
-        return np.ones(len(triangles), bool), hidden
+        return np.zeros(len(coordinates), bool)
     resolution = 512
     triangle_id, _ = _rasterize(coordinates, triangles, layers, resolution)
     row = np.clip(np.rint((1 - coordinates[:, 1]) * (resolution - 1)), 0, 511)
     column = np.clip(np.rint(coordinates[:, 0] * (resolution - 1)), 0, 511)
     top = triangle_id[row.astype(int), column.astype(int)]
-    shows_eye = (top >= 0) & is_eye[np.maximum(top, 0)]
-    hidden = (layers == 0) & ~shows_eye
-    return ~is_eye | shows_eye[triangles].any(axis=1), hidden
+    return (layers == 0) & ~((top >= 0) & is_eye[np.maximum(top, 0)])
 
 
 def _eye_degrees(model: MorphableModel) -> np.ndarray:

@@ -6,6 +6,9 @@ from tf_faces.core.errors import InputError
 from tf_faces.geometry import topology
 from tf_faces.morphable.model import MorphableModel
 
+# What a window shows below the chin, as a share of what it shows above: the lowest
+# sixteenth of a network's maps is not to be trusted.
+_BELOW_CHIN = 0.09
 # Corners of the outline's upper half, which no landmarks mark.
 _FOREHEAD_CORNERS = 24
 
@@ -66,7 +69,10 @@ def frontal_vertices(model: MorphableModel) -> np.ndarray:
 
 
 def window(
-    coordinates: np.ndarray, corners: np.ndarray, is_frontal: np.ndarray
+    coordinates: np.ndarray,
+    corners: np.ndarray,
+    is_frontal: np.ndarray,
+    chin: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The part of a chart that holds the frontal triangles: its low and high (u, v).
 
@@ -74,6 +80,8 @@ def window(
       coordinates: [u, 2].
       corners: int [t, 3] into the coordinates.
       is_frontal: bool [t].
+      chin: [k, 2] places in the chart that shall lie well above its lower edge, or
+        None.
     """
     used = coordinates[corners[is_frontal]].reshape(-1, 2)
     if not len(used) or not (np.ptp(used, axis=0) > 0).all():
@@ -83,6 +91,9 @@ def window(
         )
     # Single corners that stick out would spend whole rows of pixels on the neck.
     low, high = np.quantile(used, (0.01, 0.99), axis=0)
+    if chin is not None and len(chin):
+        lowest = min(low[1], np.min(chin[:, 1]))
+        low[1] = lowest - _BELOW_CHIN * (high[1] - lowest)
     return low, high
 
 

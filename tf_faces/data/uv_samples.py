@@ -4,6 +4,8 @@ Every sample depends on the seed, its subject and its variant alone, bit for bit
 whatever else is made beside it and with however many threads.
 """
 
+import dataclasses
+
 import numpy as np
 import scipy.sparse
 
@@ -112,7 +114,9 @@ class Sampler:
     def dictionary(self) -> UvDictionary:
         """The chart for turning maps into meshes."""
         chart = self.chart
-        return UvDictionary(
+        neutral = chart.model.neutral
+        placed = (neutral - self.offset.astype(np.float32)) / np.float32(self.scale)
+        dictionary = UvDictionary(
             tcoords=chart.coordinates.astype(np.float64),
             tcoords_pixel_scaled=chart.pixel_coordinates,
             trilist=chart.triangles,
@@ -122,6 +126,16 @@ class Sampler:
             scale=self.scale,
             offset=self.offset,
             unit=chart.model.unit,
+        )
+        neutral_map = chart.to_map(placed)
+        # Beyond the square vertices lie on its edge, in the neutral face as well.
+        on_edge = np.abs(dictionary.tcoords - 0.5).max(axis=1) >= 0.5
+        in_map = dictionary.vertices(np.moveaxis(neutral_map, -1, 0))
+        neutral = neutral[chart.vertex_of_coordinate]
+        return dataclasses.replace(
+            dictionary,
+            neutral=np.where((chart.hidden & on_edge)[:, None], in_map, neutral),
+            neutral_map=neutral_map,
         )
 
     def normals(self, vertices: np.ndarray) -> np.ndarray:

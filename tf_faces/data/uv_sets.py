@@ -38,7 +38,7 @@ from tf_faces.morphable import expressions, io
 from tf_faces.morphable.model import MorphableModel
 
 # Changes whenever the same arguments would give other samples.
-_REVISION = 4
+_REVISION = 5
 # Of two float maps, and of a picture that cannot be compressed.
 _BYTES_A_PIXEL = 2 * 3 * 4 + 3
 _INCOMPLETE = "uv_set.incomplete.json"

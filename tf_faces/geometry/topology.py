@@ -81,6 +81,20 @@ def boundary_rings(triangles: np.ndarray) -> list[np.ndarray]:
     return rings
 
 
+def are_tails(triangles: np.ndarray) -> np.ndarray:
+    """Which triangles join three vertices of the outer edge: shreds that hang from it.
+
+    Args:
+      triangles: int [T, 3], wound alike; the outer edge is their longest ring.
+
+    Returns:
+      bool [T].
+    """
+    rings = boundary_rings(triangles)
+    outer = max(rings, key=len) if rings else np.zeros(0, int)
+    return np.isin(triangles, outer).all(axis=1)
+
+
 def fill_ring(ring: np.ndarray, coordinates: np.ndarray) -> np.ndarray:
     """Closes a ring by a strip of triangles from its left end to its right.
 

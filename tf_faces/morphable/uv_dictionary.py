@@ -17,6 +17,8 @@ from tf_faces.geometry import uv
 from tf_faces.geometry.mesh import Mesh
 from tf_faces.morphable.formats import arrays, indices
 
+# What the files of earlier sets lack.
+_LATER = frozenset({"neutral", "neutral_map"})
 # What menpo's objects hold beside arrays: landmarks, graphs, sparse adjacencies.
 _MENPO_CLASSES = (("menpo", "*"), ("menpo3d", "*"), ("scipy.sparse", "*"))
 
@@ -37,6 +39,9 @@ class UvDictionary:
       scale, offset: vertices = map * scale + offset, in `unit`; 1 and 0 in TBGAN's
         files, whose scale is not recorded.
       unit: of the vertices.
+      neutral: float32 [V, 3], the neutral face of the set's model, in `unit`, or None
+        where it is not known (TBGAN's files, sets made before it was kept).
+      neutral_map: float32 [R, R, 3], its shape map; None together with `neutral`.
     """
 
     tcoords: np.ndarray
@@ -48,6 +53,8 @@ class UvDictionary:
     scale: float = 1.0
     offset: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(3))
     unit: str = ""
+    neutral: np.ndarray | None = None
+    neutral_map: np.ndarray | None = None
 
     __repr__ = short_texts.of_fields
 
@@ -58,18 +65,23 @@ class UvDictionary:
 
     def save(self, path: files.PathLike) -> None:
         """Writes the dictionary as .npz."""
-        stored = {
-            field.name: np.asarray(getattr(self, field.name))
-            for field in dataclasses.fields(self)
+        values = {
+            field.name: getattr(self, field.name) for field in dataclasses.fields(self)
         }
+        stored = {k: np.asarray(v) for k, v in values.items() if v is not None}
         files.write_npz(path, **stored)
 
     def vertices(self, shape_map: np.ndarray, bilinear: bool = True) -> np.ndarray:
         """Vertices of a shape map, in `unit`.
 
+        Between pixels what the map adds to the neutral face is looked up, where that is
+        known, so that vertices closer than pixels keep apart and hidden ones their
+        depth.
+
         Args:
           shape_map: [3, R, R].
-          bilinear: False truncates positions to whole pixels, as TBGAN does.
+          bilinear: False takes the map itself at places truncated to whole pixels, as
+            TBGAN does.
 
         Returns:
           float32 [V, 3].
@@ -83,14 +95,23 @@ class UvDictionary:
         place = self.tcoords_pixel_scaled[:, ::-1]
         if not bilinear:
             place = np.trunc(place)
+        elif self.neutral is not None:
+            moved = uv.sample_map(image - self.neutral_map, place)
+            return (self.neutral + moved * self.scale).astype(np.float32)
         sampled = uv.sample_map(image, place)
         return (sampled * self.scale + self.offset).astype(np.float32)
+
+    def triangles(self, bilinear: bool = True) -> np.ndarray:
+        """Triangles for `vertices`: those of which these know a vertex's own place."""
+        if bilinear and self.neutral is not None:
+            return self.trilist
+        return self.trilist[~self.hidden[self.trilist].all(axis=1)]
 
     def mesh(self, shape_map: np.ndarray, texture: np.ndarray | None = None) -> Mesh:
         """The textured mesh of a shape map; `texture` is uint8 [H, W, 3]."""
         return Mesh(
             vertices=self.vertices(shape_map),
-            triangles=self.trilist,
+            triangles=self.triangles(),
             texture_coordinates=self.tcoords,
             texture=texture,
             unit=self.known_unit,
@@ -106,15 +127,22 @@ def _checked(path, dictionary: UvDictionary) -> UvDictionary:
         ("tmask", (side, side)),
         ("hidden", (count,)),
         ("offset", (3,)),
+        ("neutral", (count, 3)),
+        ("neutral_map", (side, side, 3)),
     ):
-        found = np.shape(getattr(dictionary, name))
+        value = getattr(dictionary, name)
+        if value is None and dictionary.neutral is dictionary.neutral_map:
+            continue
+        found = np.shape(value)
         if found != shape:
             raise FormatError(f"{path}: {name} has shape {found}, expected {shape}.")
     trilist = dictionary.trilist
     if trilist.size and not (0 <= trilist.min() and trilist.max() < count):
         raise FormatError(f"{path}: trilist refers to vertices that do not exist.")
-    if not np.isfinite(dictionary.tcoords_pixel_scaled).all():
-        raise FormatError(f"{path}: tcoords_pixel_scaled is not finite.")
+    for name in ("tcoords_pixel_scaled", "neutral", "neutral_map"):
+        value = getattr(dictionary, name)
+        if value is not None and not np.isfinite(value).all():
+            raise FormatError(f"{path}: {name} is not finite.")
     return dictionary
 
 
@@ -130,8 +158,8 @@ def load(path: files.PathLike) -> UvDictionary:
 
 
 def _load_npz(path) -> UvDictionary:
-    names = [field.name for field in dataclasses.fields(UvDictionary)]
-    found = files.load_npz(path, names)
+    names = {field.name for field in dataclasses.fields(UvDictionary)}
+    found = files.load_npz(path, sorted(names - _LATER), optional=_LATER)
     with arrays.agreeing(path):
         dictionary = UvDictionary(
             tcoords=found["tcoords"].astype(np.float64),
@@ -143,6 +171,7 @@ def _load_npz(path) -> UvDictionary:
             scale=float(found["scale"]),
             offset=found["offset"].astype(np.float64),
             unit=str(found["unit"]),
+            **{k: found[k].astype(np.float32) for k in _LATER if k in found},
         )
     return _checked(path, dictionary)
 

@@ -77,8 +77,8 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     add(
         "--whole_chart",
         action="store_true",
-        help="keep the rim of the maps, as the original does; otherwise meshes are cut "
-        "where a map has no neighbours to go by",
+        help="smooth whole maps as they are, as the original does; otherwise what they "
+        "add to the neutral face, and without their untrustworthy rim",
     )
     add("--label", type=options_of.index, help="one expression label for all")
     add("--label_weight", type=float, default=1.0, help="factor (%(default)s)")

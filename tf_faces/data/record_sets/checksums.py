@@ -67,14 +67,14 @@ def _zeros_operator(length: int) -> np.ndarray:
     return doubled
 
 
-def _advance_bytes(register: int, content: bytes) -> int:
+def _advance_bytes(register: int, content: bytes | memoryview) -> int:
     table = _byte_list()
     for byte in content:
         register = table[(register ^ byte) & 255] ^ (register >> 8)
     return register
 
 
-def _advance(register: int, content: bytes) -> int:
+def _advance(register: int, content: bytes | memoryview) -> int:
     """Advances the register over `content` (no inversion before or after)."""
     if len(content) < _SMALLEST_FOR_LANES:
         return _advance_bytes(register, content)
@@ -96,7 +96,7 @@ def _advance(register: int, content: bytes) -> int:
     return _advance_bytes(int(registers[0]), content[lanes * (length // lanes) :])
 
 
-def crc32c_numpy(content: bytes, value: int = 0) -> int:
+def crc32c_numpy(content: bytes | memoryview, value: int = 0) -> int:
     """CRC-32C without compiled help; `value` is the checksum of what came before."""
     return _advance(value ^ 0xFFFFFFFF, content) ^ 0xFFFFFFFF
 
@@ -111,7 +111,7 @@ def _implementation():
     return google_crc32c if google_crc32c.implementation == "c" else None
 
 
-def crc32c(content: bytes, value: int = 0) -> int:
+def crc32c(content: bytes | memoryview, value: int = 0) -> int:
     """Returns the CRC-32C of `content`.
 
     Args:
@@ -121,6 +121,8 @@ def crc32c(content: bytes, value: int = 0) -> int:
     compiled = _implementation()
     if compiled is None:
         return crc32c_numpy(content, value)
+    if isinstance(content, memoryview):  # Which that package does not take.
+        content = np.frombuffer(content, np.uint8)
     return compiled.extend(value, content)
 
 

@@ -40,6 +40,10 @@ _HEADER = struct.Struct("<QI")
 _CHECKSUM = struct.Struct("<I")
 
 
+# Of a frame; memory that belongs to an array is not copied.
+Piece = bytes | memoryview
+
+
 class Record(NamedTuple):
     """One parsed Example: the declared shape and the raw bytes of the array."""
 
@@ -89,7 +93,7 @@ def _example_around(
 
 
 def encode_example(
-    shape: tuple[int, int, int], data: bytes, shape_first: bool = False
+    shape: tuple[int, int, int], data: bytes | memoryview, shape_first: bool = False
 ) -> bytes:
     """Returns the serialised `tf.train.Example` of one image.
 
@@ -103,13 +107,15 @@ def encode_example(
     return b"".join([before, data, after])
 
 
-def _image_bytes(image: np.ndarray) -> bytes:
+def _image_bytes(image: np.ndarray) -> memoryview:
+    """The bytes of an image, where possible without a copy."""
     if image.ndim != 3 or image.dtype not in (np.uint8, np.float32):
         raise InputError(
             "A record holds one image [channels, height, width] of uint8 or float32. "
             f"Received: shape={image.shape}, dtype={image.dtype}"
         )
-    return image.astype(image.dtype.newbyteorder("<"), copy=False).tobytes()
+    image = image.astype(image.dtype.newbyteorder("<"), copy=False)
+    return memoryview(np.ascontiguousarray(image)).cast("B")
 
 
 def encode_image(image: np.ndarray) -> bytes:
@@ -124,7 +130,7 @@ def encode_image(image: np.ndarray) -> bytes:
     return encode_example(image.shape, _image_bytes(image))
 
 
-def frame_parts(payload_parts: Sequence[bytes]) -> list[bytes]:
+def frame_parts(payload_parts: Sequence[Piece]) -> list[Piece]:
     """Returns the pieces of a frame: header, payload pieces, checksum.
 
     Written one after another they are the frame; big payloads are not copied.
@@ -142,7 +148,7 @@ def encode_frame(payload: bytes) -> bytes:
     return b"".join(frame_parts([payload]))
 
 
-def image_frame_parts(image: np.ndarray) -> list[bytes]:
+def image_frame_parts(image: np.ndarray) -> list[Piece]:
     """Returns the pieces of the framed record of an image; see `encode_image`."""
     data = _image_bytes(image)
     before, after = _example_around(image.shape, len(data), False)

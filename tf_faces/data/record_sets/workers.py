@@ -42,12 +42,12 @@ def image_pyramid(image: np.ndarray) -> list[np.ndarray]:
     levels = [np.ascontiguousarray(image)]
     means = image.astype(np.float32)
     while means.shape[1] > 4:
-        means = (
-            means[:, 0::2, 0::2]
-            + means[:, 0::2, 1::2]
-            + means[:, 1::2, 0::2]
-            + means[:, 1::2, 1::2]
-        ) * np.float32(0.25)
+        upper, lower = means[:, 0::2], means[:, 1::2]
+        sums = upper[..., 0::2] + upper[..., 1::2]
+        sums += lower[..., 0::2]
+        sums += lower[..., 1::2]
+        sums *= np.float32(0.25)
+        means = sums
         if image.dtype == np.uint8:
             levels.append(np.clip(np.rint(means), 0, 255).astype(np.uint8))
         else:
@@ -84,27 +84,58 @@ def as_stored(image: np.ndarray) -> np.ndarray:
     return image if image.dtype == np.uint8 else image.astype(np.float32, copy=False)
 
 
-class _Placer:
-    """Prepares images and writes their records to the files of a layout."""
+# What takes the pieces that were written of a level's file, in the order of the file.
+TakePieces = Callable[[int, Sequence[record_frames.Piece]], object]
 
-    def __init__(self, layout: Layout, turn: contextlib.AbstractContextManager):
+
+class _Placer:
+    """Prepares images and writes their records to the files of a layout.
+
+    Args:
+      layout: the files.
+      turns: a lock a file, shared by all who write.
+      written: told of what was written, or None.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        turns: Sequence,
+        written: TakePieces | None,
+    ):
         self._layout = layout
-        self._turn = turn
+        self._turns = turns
+        self._written = written
         self._descriptors = [os.open(path, os.O_WRONLY) for path in layout.paths]
 
     def place(self, tasks: Sequence[tuple[int, Any]]) -> list[bool]:
         """Writes items to their slots; False for each that was left out."""
         prepared = [(slot, self._prepare(item)) for slot, item in tasks]
         found = [(slot, frames) for slot, frames in prepared if frames is not None]
-        with self._turn:
-            for level, size in enumerate(self._layout.frame_bytes):
-                for first, parts in _runs(
-                    [(slot, frames[level]) for slot, frames in found]
-                ):
-                    _write_all(self._descriptors[level], parts, first * size)
+        # A file takes one writer at a time.  Who finds one taken goes on with the next
+        # and comes back; who waited in the kernel would burn its processor.
+        waiting = list(range(len(self._turns)))
+        while waiting:
+            free = (level for level in waiting if self._turns[level].acquire(False))
+            level = next(free, None)
+            if level is None:
+                level = waiting[0]
+                self._turns[level].acquire()
+            try:
+                self._write(level, [(slot, frames[level]) for slot, frames in found])
+            finally:
+                self._turns[level].release()
+            waiting.remove(level)
         return [frames is not None for _, frames in prepared]
 
-    def _prepare(self, item: Any) -> list[list[bytes]] | None:
+    def _write(self, level: int, found) -> None:
+        for first, parts in _runs(found):
+            position = first * self._layout.frame_bytes[level]
+            _write_all(self._descriptors[level], parts, position)
+            if self._written is not None:
+                self._written(level, parts)
+
+    def _prepare(self, item: Any) -> list[list[record_frames.Piece]] | None:
         """Returns the pieces of the records of an item, level by level."""
         layout = self._layout
         image = layout.load(item)
@@ -126,11 +157,11 @@ class _Placer:
 
 
 def _runs(
-    frames: Sequence[tuple[int, list[bytes]]],
-) -> Generator[tuple[int, list[bytes]], None, None]:
+    frames: Sequence[tuple[int, list[record_frames.Piece]]],
+) -> Generator[tuple[int, list[record_frames.Piece]], None, None]:
     """Joins the pieces of frames with consecutive slots: (first slot, pieces)."""
     first = 0
-    parts: list[bytes] = []
+    parts: list[record_frames.Piece] = []
     for place, (slot, pieces) in enumerate(frames):
         if place and slot != frames[place - 1][0] + 1:
             yield first, parts
@@ -142,7 +173,9 @@ def _runs(
         yield first, parts
 
 
-def _write_all(descriptor: int, parts: list[bytes], position: int) -> None:
+def _write_all(
+    descriptor: int, parts: list[record_frames.Piece], position: int
+) -> None:
     """Writes pieces one after another, however many calls that takes."""
     total = sum(len(part) for part in parts)
     written = os.pwritev(descriptor, parts, position)
@@ -153,8 +186,8 @@ def _write_all(descriptor: int, parts: list[bytes], position: int) -> None:
 
 
 @contextlib.contextmanager
-def _placing(turn: contextlib.AbstractContextManager, layout: Layout):
-    placer = _Placer(layout, turn)
+def _placing(turns: list, layout: Layout, written: TakePieces | None):
+    placer = _Placer(layout, turns, written)
     try:
         yield placer.place
     finally:
@@ -166,6 +199,7 @@ def place_all(
     tasks: list[list[tuple[int, Any]]],
     done: Callable[[list[bool]], object],
     processes: int,
+    written: TakePieces | None = None,
 ) -> None:
     """Writes the images of all tasks.
 
@@ -174,21 +208,20 @@ def place_all(
       tasks: lists of (slot, item).
       done: called for every task, in order, with which of its items were written.
       processes: 1 does the work in this process.
+      written: called with all that is written, where one process does the work.
 
     Raises:
       InputError: naming an image of another form than the layout's.
       TfFacesError: if a worker process dies.
     """
-    # Files take one writer at a time; those who wait in the kernel burn their
-    # processor, those who wait for their turn leave it to others.
     workers.run(
         _placing,
-        (layout,),
+        (layout, written if processes == 1 else None),
         tasks,
         done,
         processes=processes,
         ordered=True,
-        with_lock=True,
+        locks=len(layout.paths),
     )
 
 

@@ -242,10 +242,11 @@ def _write_images(
 
         def take(outcome: list[bool]) -> None:
             outcomes.extend(outcome)
-            digests.update(len(outcomes))
+            if processes > 1:
+                digests.update(len(outcomes))
             bar.update(len(outcome))
 
-        workers.place_all(layout, tasks, take, processes)
+        workers.place_all(layout, tasks, take, processes, digests.take)
     kept = np.array(outcomes, bool)
     if kept.all():
         return kept, digests.results()
@@ -255,13 +256,21 @@ def _write_images(
 
 
 class _Digests:
-    """SHA-256 of files that grow, computed while other processes prepare more."""
+    """SHA-256 of files that grow.
+
+    What other processes wrote is read back, while they prepare more.
+    """
 
     def __init__(self, layout: workers.Layout):
         self._sizes = layout.frame_bytes
         self._digests = [hashlib.sha256() for _ in layout.paths]
         self._streams = [open(path, "rb", buffering=0) for path in layout.paths]
         self._buffer = memoryview(bytearray(_DIGEST_BUFFER_BYTES))
+
+    def take(self, level: int, pieces: Sequence[frames.Piece]) -> None:
+        """Takes in what this process has just written to a file."""
+        for piece in pieces:
+            self._digests[level].update(piece)
 
     def update(self, count: int) -> None:
         """Takes in what is new up to the first `count` records of every file."""

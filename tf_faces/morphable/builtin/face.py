@@ -19,7 +19,7 @@ SIZES = tuple(shape.GRIDS)
 _SOURCE = "tf_faces.morphable.builtin, made by code"
 
 # Changes whenever the face changes, so that no older cached build is taken for it.
-_REVISION = 2
+_REVISION = 3
 
 _ARRAYS = (
     *("mean", "triangles", "shape_basis", "shape_deviations", "mean_expression"),

@@ -5,6 +5,8 @@ manner of BFM2009; expression modes are displacement fields for coefficients of 
 one.  Lengths are micrometres, colours 0..255.
 """
 
+import itertools
+
 import numpy as np
 
 from tf_faces.morphable.builtin import surface
@@ -19,6 +21,9 @@ from tf_faces.morphable.builtin.surface import MOUTH_HALF_WIDTH
 IDENTITY_MODES = 199
 TEXTURE_MODES = 199
 _SPARE_CANDIDATES = 24
+# Smooth modes of the texture that come before the tint of the brows: deviations fall
+# with the number of a mode, and a brow that is tinted as much as a cheek turns blue.
+_MODES_BEFORE_BROW_TINT = 24
 _SMALLEST_RESIDUAL = 0.02
 
 # Direction, Gaussian (centre x, y, spread x, y), peak in mm at 2.2 deviations.
@@ -327,19 +332,24 @@ def make_texture(grid: Grid) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     one = np.ones(count)
     fields = [one[:, None] * v for v in ((1, 1, 1), (1, 0, -1), (1, -2, 1))]
     # Lips and cheeks vary from pale to red, hair from auburn to ash.
-    for part, tint in (
-        ("lips", (1, -0.5, -0.5)),
-        ("brows", (1, 0.2, -0.4)),
-        ("cheeks", (1, -0.5, -0.5)),
-        ("beard", (1, 0.2, -0.4)),
+    red, auburn = (1, -0.5, -0.5), (1, 0.2, -0.4)
+    for part, tints in (
+        ("lips", ((1, 1, 1), red)),
+        ("brows", ((1, 1, 1),)),
+        ("cheeks", ((1, 1, 1), red)),
+        ("beard", ((1, 1, 1), auburn)),
     ):
-        fields += [masks[part][:, None] * v for v in ((1, 1, 1), tint)]
-    products = TEXTURE_MODES + 8 - len(fields)
-    columns = np.empty((3 * count, len(fields) + products))
-    for number, candidate in enumerate(fields):
+        fields += [masks[part][:, None] * v for v in tints]
+    products = _product_fields(grid, TEXTURE_MODES + 8 - len(fields) - 1)
+    candidates = itertools.chain(
+        fields,
+        itertools.islice(products, _MODES_BEFORE_BROW_TINT),
+        [masks["brows"][:, None] * auburn],
+        products,
+    )
+    columns = np.empty((3 * count, TEXTURE_MODES + 8))
+    for number, candidate in enumerate(candidates):
         columns[:, number] = candidate.reshape(-1)
-    for number, candidate in enumerate(_product_fields(grid, products)):
-        columns[:, len(fields) + number] = candidate.reshape(-1)
     columns, kept = _orthonormalise(columns, TEXTURE_MODES)
     columns = _fix_signs(columns.astype(np.float32))
     deviations = 8.4 * np.sqrt(3.0 * count) / np.arange(1, len(kept) + 1)

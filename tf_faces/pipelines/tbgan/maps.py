@@ -135,61 +135,17 @@ def fitted_dictionary(dictionary: UvDictionary, resolution: int) -> UvDictionary
     if dictionary.resolution == resolution:
         return dictionary
     rows = np.arange(resolution) * dictionary.resolution // resolution
+    neutral_map = dictionary.neutral_map
+    if neutral_map is not None:
+        place = np.linspace(0, dictionary.resolution - 1, resolution)
+        column, row = np.meshgrid(place, place)
+        places = np.stack([column.ravel(), row.ravel()], axis=1)
+        neutral_map = uv.sample_map(neutral_map, places)
+        neutral_map = neutral_map.reshape(resolution, resolution, 3).astype(np.float32)
     return dataclasses.replace(
         dictionary,
         tcoords_pixel_scaled=uv.tbgan_pixels(dictionary.tcoords, resolution),
         tmask=dictionary.tmask[rows][:, rows],
         resolution=resolution,
+        neutral_map=neutral_map,
     )
-
-
-# Share of a map along each of its borders that is not to be trusted: a network sees
-# nothing but zeros beyond it.  In maps of 64 pixels, what is finer than the smoothing
-# leaves was two to five times as large in the outer four rows as further in.
-BORDER_SHARE = 1 / 16
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class CleanChart:
-    """A chart cut where its maps can be trusted.
-
-    Attributes:
-      dictionary: without the triangles that lie outside of the trusted pixels; all
-        vertices keep their numbers.
-      nearest: int [2, R, R], row and column of the trusted pixel next to each pixel.
-    """
-
-    dictionary: UvDictionary
-    nearest: np.ndarray
-
-    def fill(self, maps: np.ndarray) -> np.ndarray:
-        """Maps [R, R, C] whose other pixels repeat the nearest trusted one.
-
-        Before they are smoothed, so that nothing of what lies beyond the rim gets in;
-        and vertices beyond the rim come to lie on it.
-        """
-        return maps[self.nearest[0], self.nearest[1]]
-
-
-def clean_chart(dictionary: UvDictionary) -> CleanChart:
-    """Cuts a chart at its own edge, and a little within the borders of the map.
-
-    Openings inside of the chart (eyes, mouth) count as covered: around them a set's
-    maps repeat their edges.
-    """
-    import scipy.ndimage
-
-    border = max(round(dictionary.resolution * BORDER_SHARE), 1)
-    trusted = scipy.ndimage.binary_fill_holes(dictionary.tmask)
-    for edge in (slice(None, border), slice(-border, None)):
-        trusted[edge] = trusted[:, edge] = False
-    if not trusted.any():
-        trusted[:] = True
-    nearest = scipy.ndimage.distance_transform_edt(
-        ~trusted, return_distances=False, return_indices=True
-    )
-    last = dictionary.resolution - 1
-    row, column = np.clip(np.rint(dictionary.tcoords_pixel_scaled), 0, last).T
-    inside = trusted[row.astype(int), column.astype(int)]
-    kept = dictionary.trilist[inside[dictionary.trilist].any(axis=1)]
-    return CleanChart(dataclasses.replace(dictionary, trilist=kept), nearest)

@@ -1,8 +1,8 @@
 """From a trained TBGAN to textured faces: latents and labels -> UV maps -> meshes.
 
 The maps are filled beyond the chart's rim, the shape map is smoothed, looked up at the
-chart's places, and joined with the chart's triangles (`pipelines.tbgan.maps` has the
-arithmetic).
+chart's places, and joined with the chart's triangles (`pipelines.tbgan.maps` and
+`pipelines.tbgan.surface` have the arithmetic).
 
 Labels are what the network is fed.  Networks whose losses took a softmax of the stored
 labels (TBGAN's default) are used to flat probabilities: `TbganPipeline.labels_for` does
@@ -20,7 +20,7 @@ from tf_faces.core.errors import FormatError, InputError
 from tf_faces.geometry.mesh import Mesh
 from tf_faces.morphable.uv_dictionary import UvDictionary
 from tf_faces.pipelines.tbgan import maps as tbgan_maps
-from tf_faces.pipelines.tbgan import sources
+from tf_faces.pipelines.tbgan import sources, surface
 
 Network = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -112,7 +112,7 @@ class TbganPipeline:
             if dictionary is None
             else tbgan_maps.fitted_dictionary(dictionary, resolution)
         )
-        self._clean: tbgan_maps.CleanChart | None = None
+        self._clean: surface.CleanChart | None = None
         self._network = network
 
     def __repr__(self) -> str:
@@ -343,9 +343,10 @@ class TbganPipeline:
             pipeline's own; 0 takes none.
           bilinear: look the shape up between pixels; False takes whole pixels, as the
             original does.
-          clean_rim: cut the mesh where its maps can be trusted (`maps.clean_chart`);
-            False takes the whole chart, as the original does; None cuts if the shape
-            is smoothed and looked up between pixels, unless every pixel is a vertex.
+          clean_rim: take of the maps what can be trusted (`surface.clean_chart`), and
+            the rest of the face from the chart's neutral one; False takes the whole
+            maps alone, as the original does; None does the former if the shape is
+            smoothed and looked up between pixels, unless every pixel is a vertex.
           name: of the mesh.
         """
         if self.dictionary is None or self.channels < 6:
@@ -363,12 +364,16 @@ class TbganPipeline:
             )
         if clean_rim:
             if self._clean is None:
-                self._clean = tbgan_maps.clean_chart(dictionary)
-            maps, dictionary = self._clean.fill(maps), self._clean.dictionary
-        shape = np.moveaxis(tbgan_maps.smooth_shape(maps[..., 3:6], smoothing), -1, 0)
+                self._clean = surface.clean_chart(dictionary)
+            dictionary = self._clean.dictionary
+            vertices = self._clean.vertices(maps[..., 3:6], smoothing, bilinear)
+            maps = self._clean.fill_texture(maps)
+        else:
+            shape = tbgan_maps.smooth_shape(maps[..., 3:6], smoothing)
+            vertices = dictionary.vertices(np.moveaxis(shape, -1, 0), bilinear=bilinear)
         return Mesh(
-            vertices=dictionary.vertices(shape, bilinear=bilinear),
-            triangles=dictionary.trilist,
+            vertices=vertices,
+            triangles=dictionary.triangles(bilinear),
             texture_coordinates=dictionary.tcoords,
             texture=tbgan_maps.texture_image(maps),
             name=name,
