@@ -72,6 +72,25 @@ class FeatureNetwork:
         return f"{short}-{self.name}"
 
 
+def require_weights(name: str, weights: files.PathLike | None):
+    """The file of weights of a network; None for the one that needs none.
+
+    Raises:
+      InputError: for an unknown name, or without a file where one is needed.
+    """
+    if name == RANDOM:
+        return None
+    if name != INCEPTION and name not in KERAS_NETWORKS:
+        known = ", ".join([INCEPTION, *KERAS_NETWORKS, RANDOM])
+        raise InputError(f"--features: found {name!r}, expected one of {known}.")
+    if weights is None:
+        raise InputError(
+            f"--features={name}: lacks --inception_weights, the file of its weights; "
+            f"--features={RANDOM} needs none."
+        )
+    return files.require_file(weights, "file of weights (--inception_weights)")
+
+
 def open_features(name: str, weights: files.PathLike | None = None) -> FeatureNetwork:
     """Opens a network by name.
 
@@ -80,23 +99,13 @@ def open_features(name: str, weights: files.PathLike | None = None) -> FeatureNe
       weights: its file; none for "random".
 
     Raises:
-      InputError: for an unknown name, or without a file where one is needed.
+      InputError: see `require_weights`.
       FormatError: if the file is damaged or another network's.
     """
-    if name == RANDOM:
+    path = require_weights(name, weights)
+    if path is None:
         return random_network()
-    if name != INCEPTION and name not in KERAS_NETWORKS:
-        known = ", ".join([INCEPTION, *KERAS_NETWORKS, RANDOM])
-        raise InputError(f"--features: found {name!r}, expected one of {known}.")
-    if weights is None:
-        raise InputError(
-            f"--features={name}: needs --inception_weights, the file of its weights; "
-            f"--features={RANDOM} needs none."
-        )
-    path = files.require_file(weights, "file of weights (--inception_weights)")
-    if name == INCEPTION:
-        return inception_graph(path)
-    return keras_network(name, path)
+    return inception_graph(path) if name == INCEPTION else keras_network(name, path)
 
 
 # --- the frozen graph of 2015 -------------------------------------------------------

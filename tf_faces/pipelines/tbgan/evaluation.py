@@ -307,8 +307,9 @@ def evaluate(
       InputError: if a number is out of range or a metric lacks what it needs.
     """
     size, channels = reals.dataset.resolution, reals.dataset.num_channels
+    check_request(metrics, images, passes, minibatch)
+    _check_size(metrics, size)
     minibatch = default_minibatch(size) if minibatch is None else minibatch
-    _check(metrics, images, passes, minibatch, size)
     random = np.random.RandomState(seed)
     meters = _meters(metrics, channels, size, random, network, seed)
     _warm_up(meters, (minibatch, channels, size, size), random)
@@ -333,30 +334,45 @@ def evaluate(
         made = fakes(pipeline, labels, minibatch, random)
         total = -(-len(labels) // minibatch)
         for pictures in progress.bar(
-            total, "minibatch", f"fakes {shown // 1000}", iterable=made
+            total, "minibatch", f"fakes {thousands(shown)}", iterable=made
         ):
             for meter in meters:
                 meter.feed(pictures)
-        yield _row(f"{shown // 1000}", shown, start, meters, reference=False)
+        yield _row(thousands(shown), shown, start, meters, reference=False)
 
 
-def _check(metrics, images, passes, minibatch, size) -> None:
+def thousands(images: int) -> str:
+    """The name of a snapshot in tables: 12000 -> "12"."""
+    return f"{images / 1000:g}"
+
+
+def check_request(
+    metrics: Sequence[str], images: int, passes: int, minibatch: int | None
+) -> None:
+    """Refuses what no data set could satisfy.
+
+    Raises:
+      InputError: if a metric is unknown or a number out of range.
+    """
     unknown = [name for name in metrics if name not in METRICS]
     if unknown or not metrics or len(set(metrics)) != len(metrics):
         raise InputError(
-            f"--metrics: found {','.join(metrics)}, expected some of "
+            f"--metrics: found {','.join(metrics) or 'none'}, expected some of "
             f"{', '.join(METRICS)}, each once."
         )
-    if images < 2 or passes < 1 or minibatch < 1:
+    if images < 2 or passes < 1 or (minibatch is not None and minibatch < 1):
         raise InputError(
             "at least two images, one pass and one image a minibatch are needed. "
             f"Received: {images}, {passes}, {minibatch}"
         )
-    if "msssim" in metrics and (images % 2 or minibatch % 2):
+    if "msssim" in metrics and (images % 2 or (minibatch or 0) % 2):
         raise InputError(
-            "--metrics: 'msssim' compares pairs. Received: "
-            f"{images} images in minibatches of {minibatch}, expected even numbers"
+            "--metrics: 'msssim' compares pairs, expected even numbers of images and "
+            f"of images a minibatch. Received: {images}, {minibatch}"
         )
+
+
+def _check_size(metrics: Sequence[str], size: int) -> None:
     if size < sliced.LEAST_RESOLUTION and {"swd", "msssim"} & set(metrics):
         raise InputError(
             f"--metrics: swd and msssim need {sliced.LEAST_RESOLUTION} pixels a side, "
@@ -491,6 +507,18 @@ def module_lines(metrics: Sequence[str]) -> list[str]:
         "pr": "precision_recall",
     }
     return [f"Initializing metrics.{modules[name]}.API..." for name in metrics]
+
+
+def check_network(
+    metrics: Sequence[str], name: str, weights: files.PathLike | None
+) -> None:
+    """Refuses a missing file of weights, before anything is computed.
+
+    Raises:
+      InputError: for an unknown network or a missing file.
+    """
+    if set(metrics) - {"swd", "msssim"}:
+        feature_networks.require_weights(name, weights)
 
 
 def network_for(
