@@ -36,7 +36,6 @@ KERAS_NETWORKS = {
 
 _IMAGES, _FEATURES = "ExpandDims:0", "pool_3:0"
 _LOGITS = "softmax/logits/MatMul"
-_CLASS_WEIGHTS = "softmax/weights"
 _LARGEST_GRAPH = 1 << 29
 # Nothing here reads files, calls back or loops.
 _HARMLESS = frozenset(
@@ -150,7 +149,12 @@ def _read_graph(path: files.PathLike):
             f"{path}: holds {what}, expected the layers of the Inception network only."
         )
     part = tf.compat.v1.GraphDef(versions=graph.versions)
-    part.node.extend(node for node in graph.node if node.name in kept)
+    for node in graph.node:
+        if node.name == _IMAGES.split(":")[0]:
+            images = part.node.add(name=node.name, op="Placeholder")
+            images.attr["dtype"].type = tf.float32.as_datatype_enum
+        elif node.name in kept:
+            part.node.append(node)
     return part
 
 
