@@ -207,6 +207,33 @@ FASTER = {
     "tf-faces export results/003-pgan-faces --snapshot 40000 --output exports/tbgan": (
         "tf-faces export {tbgan} --snapshot {images} --output exports/tbgan"
     ),
+    "tf-faces tbgan evaluate newest --images 400": (
+        "tf-faces tbgan evaluate {tbgan} --images 16 --minibatch 8"
+    ),
+    "tf-faces tbgan evaluate newest --metrics swd,msssim --images 2000": (
+        "tf-faces tbgan evaluate {tbgan} --metrics swd --images 16 --minibatch 8"
+    ),
+    "tf-faces tbgan fake-images newest --seeds=0-7 --label happy --output fakes": (
+        "tf-faces tbgan fake-images {tbgan} --seeds=0-7 --label happy --output fakes"
+    ),
+    "tf-faces tbgan interpolation-video newest --grid_size 3,2 --duration_sec 10": (
+        "tf-faces tbgan interpolation-video {tbgan} --grid_size 3,2 --duration_sec 0.1"
+    ),
+    "tf-faces tbgan dimension-video newest --dim 3": (
+        "tf-faces tbgan dimension-video {tbgan} --dim 3 --duration_sec 0.1"
+    ),
+    "tf-faces tbgan training-video newest": (
+        "tf-faces tbgan training-video {tbgan} --duration_sec 0.1"
+    ),
+    "tf-faces tbgan interpolation-images newest --output walk": (
+        "tf-faces tbgan interpolation-images {tbgan} --output walk "
+        "--duration_sec 0.1 --all_frames"
+    ),
+    "tf-faces tbgan project newest --records 0-3": (
+        "tf-faces tbgan project {tbgan} --records 0-1 --steps 2"
+    ),
+    "tf-faces tbgan nearest newest": "tf-faces tbgan nearest {tbgan} --count 2",
+    "tf-faces tbgan weights newest Gs.npz": "tf-faces tbgan weights {tbgan} Gs.npz",
     # Face Manifold.
     "tf-faces train --model=face_manifold --preset both+builtin "
     "--result_dir manifold --config.shape.copies=4 --config.expression.copies=4": (
@@ -314,9 +341,11 @@ _TRAINED = (
     "needs a trained ParFace; what it calls runs in tests/training/test_parface.py"
 )
 
+_ORIGINAL = "needs a snapshot of the original; runs in tests/apps/test_tbgan.py"
 _PHOTOGRAPHS = "runs in tests/apps/test_photographs.py, smaller"
 
 NOT_RUN = {
+    "tf-faces tbgan import network-snapshot-013600.pkl results/032-tbgan": _ORIGINAL,
     "tf-faces parface annotate photographs --model RUN": _TRAINED,
     "tf-faces parface asymmetry frames --output report": (
         "runs in tests/apps/test_parface.py"

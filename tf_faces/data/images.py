@@ -51,6 +51,24 @@ def to_uint8(data: np.ndarray, value_range: Sequence[float]) -> np.ndarray:
     return pictures.levels_to_bytes(levels)
 
 
+def shrunk(images: np.ndarray, factor: int) -> np.ndarray:
+    """Means of factor x factor pixels: [N, H, W, C] -> [N, H / factor, W / factor, C].
+
+    Raises:
+      InputError: if the sides are no multiples of the factor.
+    """
+    count, height, width, channels = images.shape
+    if factor < 1 or height % factor or width % factor:
+        raise InputError(
+            f"pictures of {width} x {height} cannot be shrunk by {factor}; expected a "
+            "divisor of both sides."
+        )
+    blocks = images.reshape(
+        count, height // factor, factor, width // factor, factor, channels
+    )
+    return blocks.mean(axis=(2, 4), dtype=images.dtype)
+
+
 def split_modalities(images: np.ndarray) -> list[np.ndarray]:
     """Splits images [..., channels] into pictures of 1 or 3 channels.
 

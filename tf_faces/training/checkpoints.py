@@ -193,7 +193,7 @@ def save(
             f"the newest whole snapshot is {survivor.name if survivor else 'none'}."
         ) from error
     if keep > 0:
-        for path in _listed(folder)[keep:]:
+        for path in listed(folder)[keep:]:
             _remove(path)
     return final
 
@@ -266,7 +266,7 @@ def _remove_leftovers(folder: pathlib.Path) -> None:
 # --- reading -----------------------------------------------------------------------
 
 
-def _listed(folder: files.PathLike) -> list[pathlib.Path]:
+def listed(folder: files.PathLike) -> list[pathlib.Path]:
     """Returns the snapshots by name, newest first."""
     folder = pathlib.Path(folder)
     return sorted(
@@ -282,7 +282,7 @@ def _listed(folder: files.PathLike) -> list[pathlib.Path]:
 
 def newest(folder: files.PathLike) -> pathlib.Path | None:
     """Returns the newest snapshot's path without checking it, or None."""
-    return next(iter(_listed(folder)), None)
+    return next(iter(listed(folder)), None)
 
 
 def load(path: files.PathLike) -> Snapshot:
@@ -332,15 +332,15 @@ def load_newest(folder: files.PathLike) -> Snapshot | None:
     Raises:
       FormatError: if there are snapshots, but every one is damaged.
     """
-    listed = _listed(folder)
-    for path in listed:
+    paths = listed(folder)
+    for path in paths:
         try:
             return load(path)
         except (InputError, OSError) as error:
             print(f"Passing over a damaged snapshot: {error}", file=sys.stderr)
-    if listed:
+    if paths:
         raise FormatError(
-            f"{folder}: all {len(listed)} snapshots are damaged; expected a whole one."
+            f"{folder}: all {len(paths)} snapshots are damaged; expected a whole one."
         )
     return None
 

@@ -7,4 +7,5 @@ PROGRAMS = {
         "makes, shows, compares and checks TFRecord sets of training images",
     ),
     "generate": ("generate", "meshes, pictures and a page of a trained TBGAN's faces"),
+    "tbgan": ("options", "measures, pictures and videos of runs, old snapshots"),
 }

@@ -105,6 +105,41 @@ def find_dictionary(
     return None
 
 
+def find_records(run: files.PathLike, given: files.PathLike | None) -> pathlib.Path:
+    """The folder of the record set that a run was trained with.
+
+    Args:
+      run: run folder.
+      given: a record set that is taken instead.
+
+    Raises:
+      InputError: if it is not found.
+    """
+    if given is not None:
+        return files.require_directory(given, "record set (--data)")
+    run = pathlib.Path(run)
+    config = files.read_json(run / "config.json")
+    name = config.get("dataset", {}).get("tfrecord_dir")
+    if not name:
+        raise InputError(
+            f"{run}: its configuration names no record set, expected --data FOLDER."
+        )
+    data = pathlib.Path(config.get("data_dir") or ".")
+    # A relative data folder is relative to where training was started, which is the
+    # present folder or one above the run.
+    roots = (
+        [pathlib.Path()]
+        if data.is_absolute()
+        else [pathlib.Path(), *run.absolute().parents]
+    )
+    for root in roots:
+        if (root / data / name).is_dir():
+            return root / data / name
+    raise InputError(
+        f"{run}: found no record set {data / name}, expected --data FOLDER."
+    )
+
+
 def newest_version(directory: files.PathLike) -> pathlib.Path:
     """The folder of one exported version: `directory` itself, or its largest number.
 

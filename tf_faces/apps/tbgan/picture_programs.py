@@ -1,0 +1,207 @@
+"""`tf-faces tbgan`: generated pictures, animated meshes and videos."""
+
+import argparse
+import pathlib
+
+import numpy as np
+
+from tf_faces.core import files, pictures, progress
+from tf_faces.core.errors import InputError
+
+
+def open_source(options: argparse.Namespace, dictionary: str | None = None):
+    """The pipeline that the options name, and its folder."""
+    from tf_faces.apps.export import report_choice
+    from tf_faces.pipelines import opening, tbgan
+
+    found = opening.find(options.run, options.result_dir, ["tbgan"])
+    report_choice(options.run, found)
+    pipeline = tbgan.open_run(
+        found.path, snapshot=options.snapshot, dictionary=dictionary
+    )
+    return pipeline, found.path
+
+
+def _new_folder(options: argparse.Namespace) -> pathlib.Path:
+    """Makes the folder of results, once everything else is known to be right."""
+    folder = pathlib.Path(options.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def fake_images(options: argparse.Namespace) -> None:
+    """Single faces, or grids of pictures."""
+    files.require_free_folder(options.output, overwrite=options.overwrite)
+    pipeline, _ = open_source(options)
+    from tf_faces.pipelines.tbgan import pictures as making
+
+    columns, rows = options.grid_size
+    cells = columns * rows
+    if options.seeds is not None:
+        latents = making.latents_of_seeds(pipeline, options.seeds, options.truncation)
+    else:
+        random = np.random.RandomState(options.random_seed)
+        shape = (options.num_pngs * cells, pipeline.latent_size)
+        latents = making.truncated(random, shape, options.truncation)
+    labels = making.labels_for(
+        pipeline, len(latents), options.label, options.label_weight
+    )
+    folder = _new_folder(options)
+    if cells == 1 and options.image_shrink == 1 and options.modality == "texture":
+        made = making.write_fakes(
+            pipeline,
+            folder,
+            latents,
+            labels,
+            prefix=options.png_prefix,
+            minibatch=options.minibatch_size,
+        )
+        for _ in progress.bar(len(latents), "face", iterable=made):
+            pass
+    else:
+        frames = making.frames_of(
+            pipeline,
+            latents[: len(latents) // cells * cells].reshape(
+                -1, cells, latents.shape[1]
+            ),
+            labels[:cells],
+            (columns, rows),
+            options.minibatch_size,
+            modality=options.modality,
+            zoom=options.image_zoom,
+            shrink=options.image_shrink,
+        )
+        total = len(latents) // cells
+        for number, frame in enumerate(progress.bar(total, "grid", iterable=frames)):
+            pictures.write(folder / f"{options.png_prefix}{number:06d}.png", frame)
+    print(f"Written: {folder}")
+
+
+def interpolation_images(options: argparse.Namespace) -> None:
+    """The original's test script."""
+    from tf_faces.pipelines.tbgan import maps
+    from tf_faces.pipelines.tbgan import pictures as making
+
+    frames = making.frame_count(options.duration_sec, 30)
+    weights = _label_weights(options.label_weights)
+    if frames < options.minibatch_size and not options.all_frames:
+        raise InputError(
+            f"--duration_sec: found {options.duration_sec:g} ({frames} frames), "
+            f"expected at least {options.minibatch_size} frames, or --all_frames."
+        )
+    files.require_free_folder(options.output, overwrite=options.overwrite)
+    pipeline, _ = open_source(options, options.uv_dictionary)
+    if weights is None:
+        usual = maps.TEST_SCRIPT_LABEL_WEIGHTS
+        weights = usual if pipeline.label_size == len(usual) else (1.0,)
+    elif len(weights) not in (1, pipeline.label_size):
+        raise InputError(
+            f"--label_weights: found {len(weights)}, expected {pipeline.label_size}."
+        )
+    mesh_options = {} if options.subpixel else {"bilinear": False}
+    if pipeline.dictionary is None:
+        raise InputError(
+            f"{pipeline.source}: has no UV dictionary, expected --uv_dictionary."
+        )
+    folder = _new_folder(options)
+    made = making.write_animated_meshes(
+        pipeline,
+        folder,
+        frames=frames,
+        smoothing_frames=options.smoothing_sec * 30,
+        seed=options.random_seed,
+        minibatch=options.minibatch_size,
+        label_weights=weights,
+        all_frames=options.all_frames,
+        **mesh_options,
+    )
+    count = sum(1 for _ in progress.bar(frames, "frame", iterable=made))
+    print(f"Written: {count} meshes in {folder}")
+
+
+def _label_weights(texts: list[str] | None) -> tuple[float, ...] | None:
+    if texts is None:
+        return None
+    try:
+        return tuple(float(text) for text in texts)
+    except ValueError as error:
+        raise InputError(
+            f"--label_weights: found {','.join(texts)!r}, expected numbers."
+        ) from error
+
+
+def interpolation_video(options: argparse.Namespace) -> None:
+    """Faces that drift."""
+    from tf_faces.pipelines.tbgan import pictures as making
+
+    frames = making.frame_count(options.duration_sec, options.mp4_fps)
+    pipeline, folder = open_source(options)
+    latents = making.walk(
+        pipeline,
+        frames,
+        options.grid_size[0] * options.grid_size[1],
+        options.smoothing_sec * options.mp4_fps,
+        options.random_seed,
+    )
+    _write_walk(options, pipeline, latents, f"{folder.name}-lerp.mp4")
+
+
+def dimension_video(options: argparse.Namespace) -> None:
+    """One component of the latents."""
+    from tf_faces.pipelines.tbgan import pictures as making
+
+    frames = making.frame_count(options.duration_sec, options.mp4_fps)
+    pipeline, folder = open_source(options)
+    cells = options.grid_size[0] * options.grid_size[1]
+    latents = making.along_dimension(
+        pipeline, frames, cells, options.dim, options.random_seed
+    )
+    _write_walk(options, pipeline, latents, f"{folder.name}-dim{options.dim}.mp4")
+
+
+def _write_walk(options, pipeline, latents, name: str) -> None:
+    from tf_faces.pipelines.tbgan import pictures as making
+
+    labels = making.labels_for(
+        pipeline, latents.shape[1], options.label, options.label_weight
+    )
+    frames = making.frames_of(
+        pipeline,
+        latents,
+        labels,
+        options.grid_size,
+        options.minibatch_size,
+        modality=options.modality,
+        zoom=options.image_zoom,
+        shrink=options.image_shrink,
+    )
+    _write_video(options, frames, len(latents), name)
+
+
+def _write_video(options, frames, total: int, name: str) -> None:
+    from tf_faces.viz import videos
+
+    path = videos.write_video(
+        options.mp4 or name,
+        progress.bar(total, "frame", iterable=frames),
+        frames_per_second=options.mp4_fps,
+        codec=options.mp4_codec,
+        bitrate=options.mp4_bitrate,
+    )
+    print(f"Written: {path}")
+
+
+def training_video(options: argparse.Namespace) -> None:
+    """The sheets of fakes as training went on."""
+    from tf_faces.core import runs
+    from tf_faces.data import images
+    from tf_faces.pipelines.tbgan import training_video as making
+
+    run = runs.RunFolder.locate(options.result_dir, options.run).path
+    suffix = images.MODALITY_SUFFIXES[images.MODALITIES.index(options.modality)]
+    found = making.moments(run, suffix)
+    frames = making.frames(
+        found, options.duration_sec, options.mp4_fps, options.time_warp
+    )
+    total = round(options.duration_sec * options.mp4_fps)
+    _write_video(options, frames, total, f"{run.name}-train.mp4")
