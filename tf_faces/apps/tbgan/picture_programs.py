@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from tf_faces.core import files, pictures, progress
+from tf_faces.core import folders, pictures, progress
 from tf_faces.core.errors import InputError
 
 
@@ -31,7 +31,7 @@ def _new_folder(options: argparse.Namespace) -> pathlib.Path:
 
 def fake_images(options: argparse.Namespace) -> None:
     """Single faces, or grids of pictures."""
-    files.require_free_folder(options.output, overwrite=options.overwrite)
+    folders.require_free_folder(options.output, overwrite=options.overwrite)
     pipeline, _ = open_source(options)
     from tf_faces.pipelines.tbgan import pictures as making
 
@@ -89,7 +89,7 @@ def interpolation_images(options: argparse.Namespace) -> None:
             f"--duration_sec: found {options.duration_sec:g} ({frames} frames), "
             f"expected at least {options.minibatch_size} frames, or --all_frames."
         )
-    files.require_free_folder(options.output, overwrite=options.overwrite)
+    folders.require_free_folder(options.output, overwrite=options.overwrite)
     pipeline, _ = open_source(options, options.uv_dictionary)
     if weights is None:
         usual = maps.TEST_SCRIPT_LABEL_WEIGHTS

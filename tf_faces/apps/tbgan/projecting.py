@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 
 from tf_faces.apps.tbgan import picture_programs
-from tf_faces.core import files, pictures
+from tf_faces.core import files, folders, pictures
 from tf_faces.core.errors import InputError
 from tf_faces.data import images
 
@@ -58,7 +58,7 @@ def _beside(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
 def project(options: argparse.Namespace) -> None:
     """Fits latents and writes them with pictures of targets and results."""
     rates = _learning_rates(options.learning_rates)
-    files.require_free_folder(options.output, overwrite=options.overwrite)
+    folders.require_free_folder(options.output, overwrite=options.overwrite)
     pipeline, folder = picture_programs.open_source(options)
     from tf_faces.pipelines.tbgan import projection
 
@@ -115,7 +115,7 @@ def _learning_rates(texts: list[str]) -> list[float]:
 
 def nearest(options: argparse.Namespace) -> None:
     """Writes each fake with the training maps most like it."""
-    files.require_free_folder(options.output, overwrite=options.overwrite)
+    folders.require_free_folder(options.output, overwrite=options.overwrite)
     pipeline, folder = picture_programs.open_source(options)
     from tf_faces.pipelines.tbgan import projection
 
