@@ -79,6 +79,20 @@ def test_teeth_are_seen_only_between_open_lips(model, skin):
             assert region_of(shown, mesh.triangles, ("mouth_inside",)).sum() > 50
 
 
+def test_no_throat_hangs_below_the_chin(model):
+    shown = model.opaque_part
+    shape = model.sample_shape(np.random.default_rng(4), 1)[0]
+    for expression in ("neutral", "surprise"):
+        coefficients = expressions.parse_expression(model, expression)
+        mesh = textured_heads.finished(shown, shown.mesh(shape, coefficients))
+        inside = region_of(shown, mesh.triangles, ("mouth_inside",))
+        skin = region_of(shown, mesh.triangles, ("head_skin",)) & ~inside
+        heights = mesh.vertices[:, 1]
+        inside, skin = mesh.triangles[inside], mesh.triangles[skin]
+        # Right above the floor that the neck is closed with, at the latest.
+        assert inside.size and heights[inside].min() > heights[skin].min() + 1
+
+
 def test_other_faces_stay_as_they_are(skin):
     face = builtin.build("tiny")
     mesh = face.mesh()

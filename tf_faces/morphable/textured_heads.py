@@ -27,6 +27,8 @@ _EYES = ("l-eye", "r-eye")
 _BEHIND_LIPS = ("upper-teeth", "lower-teeth", "tongue")
 # Lips are closed if they are no further apart than this share of the mouth's width.
 _CLOSED = 0.05
+# The inside of the mouth is not seen so far below the lips, in the mouth's width.
+_THROAT = 0.55
 
 
 def _extended_picture(skin: np.ndarray, region_names) -> np.ndarray:
@@ -123,16 +125,17 @@ def _rings_below(model: MorphableModel, skin: np.ndarray) -> list[np.ndarray]:
 
 
 def _without_teeth(model: MorphableModel, mesh: Mesh) -> Mesh:
-    """Leaves out what lips that are as good as closed hide."""
+    """Leaves out what is not seen, above all what lips as good as closed hide."""
     inner = mesh.vertices[model.landmarks68[60:68]].astype(np.float64)
     apart = np.linalg.norm(inner[1:4] - inner[7:4:-1], axis=1).max()
     width = np.linalg.norm(inner[4] - inner[0])
-    if apart > _CLOSED * width:
-        return mesh
     parts = np.array(model.region_names)[model.vertex_regions]
-    # And the far end of the mouth, which reaches below the chin of narrow heads.
-    far = np.linalg.norm(mesh.vertices - inner.mean(axis=0), axis=1) > 0.75 * width
-    hidden = np.isin(parts, _BEHIND_LIPS) | (far & (parts == "mouth_inside"))
+    # The far end of the mouth reaches below the chin of narrow heads.
+    low = mesh.vertices[:, 1] < inner[:, 1].min() - _THROAT * width
+    hidden = low & (parts == "mouth_inside")
+    if apart <= _CLOSED * width:
+        far = np.linalg.norm(mesh.vertices - inner.mean(axis=0), axis=1) > 0.75 * width
+        hidden |= np.isin(parts, _BEHIND_LIPS) | (far & (parts == "mouth_inside"))
     behind = hidden[mesh.triangles].any(axis=1)
     corners = mesh.texture_triangles
     return dataclasses.replace(
