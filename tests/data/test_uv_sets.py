@@ -251,6 +251,10 @@ def test_meshes_from_maps_have_whole_eyes_and_no_shreds(open_model, name):
     under_lids = dictionary.hidden & (np.abs(chart.coordinates - 0.5).max(axis=1) < 0.5)
     assert under_lids.sum() > 20 and distance[under_lids].max() < 0.5
     assert np.median(distance) < 0.05
+    # The line between the lips runs through what closes the mouth.
+    rows, columns = np.rint(dictionary.mouth_line[1:-1]).astype(int).T
+    found = chart.mouth_layer[rows, columns]
+    assert found.min() > 0.1 and found[1] > 0.9
     skin = chart.vertex_of_coordinate[chart.triangles]
     if name == "makehuman":  # ICT's chart has seams of its own.
         assert not topology.are_tails(skin).any()

@@ -382,11 +382,18 @@ def test_tbgan_dictionary(tmp_path):
     neutral = {
         "neutral": rng.normal(size=(9, 3)).astype(np.float32),
         "neutral_map": shape_map.transpose(1, 2, 0),
+        "mouth_line": np.array([[20, 8], [21, 16], [20, 24]], np.float32),
     }
     dataclasses.replace(dictionary, **neutral).save(tmp_path / "known.npz")
     known = uv_dictionary.load(tmp_path / "known.npz")
     np.testing.assert_array_equal(known.vertices(shape_map), neutral["neutral"])
+    np.testing.assert_array_equal(known.mouth_line, neutral["mouth_line"])
     assert back.neutral is None and back.neutral_map is None
+    assert back.mouth_line is None
+    for wrong in (neutral["mouth_line"][::-1], neutral["mouth_line"][:1], np.ones(2)):
+        dataclasses.replace(dictionary, mouth_line=wrong).save(tmp_path / "wrong.npz")
+        with pytest.raises(FormatError, match=r"wrong.npz: mouth_line"):
+            uv_dictionary.load(tmp_path / "wrong.npz")
     neutral["neutral"][3] = np.nan
     for wrong in (
         {"neutral": neutral["neutral"]},

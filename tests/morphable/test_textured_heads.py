@@ -34,14 +34,24 @@ def lowest_rings(model, triangles):
 @pytest.mark.parametrize("with_skin", [False, True])
 def test_the_neck_is_closed(model, skin, with_skin):
     shown = model.opaque_part
-    (ring,) = lowest_rings(shown, shown.triangles)
     if with_skin:
         mesh = textured_heads.textured_mesh(model, skin)
     else:
         mesh = textured_heads.finished(shown, shown.mesh())
     assert not lowest_rings(shown, mesh.triangles)
-    added = mesh.triangles[-(len(ring) - 2) :]
+    # What was added comes last; without it the skin has one open edge, and no shreds
+    # hang from that.
+    for count in range(20, 60):
+        rings = lowest_rings(shown, mesh.triangles[:-count])
+        if len(rings) == 1 and len(rings[0]) == count + 2:
+            break
+    (ring,) = rings
+    added = mesh.triangles[-count:]
     assert np.isin(added, ring).all()
+    chin = shown.neutral[shown.landmarks68[8], 1]
+    behind = shown.neutral[ring, 2] < shown.neutral[shown.landmarks68[[0, 16]], 2].min()
+    assert shown.neutral[ring[behind], 1].min() > chin
+    assert np.ptp(shown.neutral[ring[shown.neutral[ring, 2] < -8.5], 1]) < 2
     # It looks down and has the colours of its edge.
     corner = mesh.vertices[added].astype(np.float64)
     area = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
@@ -67,6 +77,20 @@ def test_teeth_are_seen_only_between_open_lips(model, skin):
             assert len(mesh.triangles) == len(mesh.texture_triangles)
             # The dark of the mouth is still there.
             assert region_of(shown, mesh.triangles, ("mouth_inside",)).sum() > 50
+
+
+def test_no_throat_hangs_below_the_chin(model):
+    shown = model.opaque_part
+    shape = model.sample_shape(np.random.default_rng(4), 1)[0]
+    for expression in ("neutral", "surprise"):
+        coefficients = expressions.parse_expression(model, expression)
+        mesh = textured_heads.finished(shown, shown.mesh(shape, coefficients))
+        inside = region_of(shown, mesh.triangles, ("mouth_inside",))
+        skin = region_of(shown, mesh.triangles, ("head_skin",)) & ~inside
+        heights = mesh.vertices[:, 1]
+        inside, skin = mesh.triangles[inside], mesh.triangles[skin]
+        # Right above the floor that the neck is closed with, at the latest.
+        assert inside.size and heights[inside].min() > heights[skin].min() + 1
 
 
 def test_other_faces_stay_as_they_are(skin):

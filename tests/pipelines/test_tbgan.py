@@ -167,6 +167,27 @@ def test_smoothing_leaves_the_neutral_face_its_lips():
     np.testing.assert_allclose(plain.vertices, expected, rtol=1e-6)
 
 
+def test_smoothing_does_not_close_an_open_mouth():
+    pipeline, maps = neutral_pipeline()
+    line = np.array([[16.0, 8], [16.5, 16], [16.0, 24]], np.float32)
+    parted = dataclasses.replace(pipeline.dictionary, mouth_line=line)
+    row, column = np.mgrid[:32, :32]
+    below = np.clip((row - 15) / 2, 0, 1) * ((column >= 8) & (column <= 24))
+    maps[..., 4] -= 0.2 * below
+    moved = {}
+    for name, dictionary in (("closed", pipeline.dictionary), ("open", parted)):
+        clean = surface.clean_chart(dictionary)
+        vertices = clean.vertices(maps[..., 3:6], 2.0)
+        moved[name] = (vertices - dictionary.neutral)[:, 1].reshape(32, 32)
+    upper, lower = slice(11, 14), slice(19, 22)
+    np.testing.assert_allclose(moved["open"][upper, 14:19], 0, atol=0.02)
+    np.testing.assert_allclose(moved["open"][lower, 14:19], -2, atol=0.02)
+    assert moved["closed"][13, 16] < -0.1 and moved["closed"][19, 16] > -1.95
+    # The line moves along with the resolution.
+    larger = tbgan_maps.fitted_dictionary(parted, 63).mouth_line
+    np.testing.assert_allclose(larger, 2 * line)
+
+
 def test_triangles_of_hidden_vertices_need_the_neutral_face():
     dictionary = neutral_pipeline()[0].dictionary
     hidden = dataclasses.replace(dictionary, hidden=np.ones(32**2, bool))

@@ -62,6 +62,8 @@ class Chart:
       picture_coordinates: float32 [R, R, 2], (u, v) of every pixel in the model's own
         chart (cut to its square), before slits were opened: where a picture made for
         that chart has the pixel's colour.
+      mouth_line: float64 [k, 2], (u, v) of the line between the lips from corner to
+        corner; None without landmarks.
     """
 
     resolution: int
@@ -76,6 +78,7 @@ class Chart:
     mouth_layer: np.ndarray
     frontal: np.ndarray
     picture_coordinates: np.ndarray
+    mouth_line: np.ndarray | None
 
     @property
     def pixel_coordinates(self) -> np.ndarray:
@@ -160,13 +163,20 @@ def _part_slits(model, triangles, corners, coordinates, pixel):
         ring = coordinates[numbers].astype(np.float64)
         half = len(ring) // 2
         upper, lower = ring[1:half], ring[:half:-1]
-        line = np.concatenate([ring[:1], (upper + lower) / 2, ring[half : half + 1]])
+        line = _middle_line(ring)
         if (np.diff(line[:, 0]) <= 0).any():
             continue
         wanted = max(pixels * pixel, share * (line[-1, 0] - line[0, 0]))
         missing = wanted - (upper - lower)[:, 1].mean()
         coordinates = unwrapping.widen_slit(coordinates, line, missing)
     return coordinates
+
+
+def _middle_line(ring):
+    """The line in the middle of a ring that runs from corner to corner and back."""
+    half = len(ring) // 2
+    middle = (ring[1:half] + ring[:half:-1]) / 2
+    return np.concatenate([ring[:1], middle, ring[half : half + 1]])
 
 
 def _span(coordinates):
@@ -254,9 +264,13 @@ def build_chart(model: MorphableModel, resolution: int, kind: str = "whole") -> 
     chart_coordinates = [coordinates[pairs[:, 1]].astype(np.float64)]
     chart_straight = [straight[pairs[:, 1]].astype(np.float64)]
     layer = [np.ones(len(pairs))]
+    mouth_line = None
     parts = [np.where(is_frontal, _FRONT, _SKIN)]
     if model.landmarks68 is not None:
         first = {vertex: i for i, vertex in reversed(list(enumerate(pairs[:, 0])))}
+        if all(vertex in first for vertex in model.landmarks68[60:68]):
+            lips = [first[vertex] for vertex in model.landmarks68[60:68]]
+            mouth_line = _middle_line(chart_coordinates[0][lips])
         ring = uv_frontal.mouth_ring(model, triangles)
         if ring is not None:
             ring = np.array([first[vertex] for vertex in ring])
@@ -321,6 +335,7 @@ def build_chart(model: MorphableModel, resolution: int, kind: str = "whole") -> 
         picture_coordinates=_pixel_values(
             straight, triangles, triangle_id, weights
         ).reshape(resolution, resolution, 2),
+        mouth_line=mouth_line,
     )
     if (part_of_triangle >= _MOUTH).any():
         fine_layers = _fine_layers(

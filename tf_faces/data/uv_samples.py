@@ -12,6 +12,7 @@ import scipy.sparse
 from tf_faces.core import pictures
 from tf_faces.core.errors import InputError
 from tf_faces.data import uv_chart
+from tf_faces.geometry import uv
 from tf_faces.morphable import expressions, painting
 from tf_faces.morphable.formats import makehuman
 from tf_faces.morphable.model import MorphableModel
@@ -136,6 +137,11 @@ class Sampler:
             dictionary,
             neutral=np.where((chart.hidden & on_edge)[:, None], in_map, neutral),
             neutral_map=neutral_map,
+            mouth_line=(
+                None
+                if chart.mouth_line is None
+                else uv.tbgan_pixels(chart.mouth_line, chart.resolution)
+            ),
         )
 
     def normals(self, vertices: np.ndarray) -> np.ndarray:

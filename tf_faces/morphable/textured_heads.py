@@ -27,6 +27,8 @@ _EYES = ("l-eye", "r-eye")
 _BEHIND_LIPS = ("upper-teeth", "lower-teeth", "tongue")
 # Lips are closed if they are no further apart than this share of the mouth's width.
 _CLOSED = 0.05
+# The inside of the mouth is not seen so far below the lips, in the mouth's width.
+_THROAT = 0.55
 
 
 def _extended_picture(skin: np.ndarray, region_names) -> np.ndarray:
@@ -59,48 +61,81 @@ def with_closed_neck(model: MorphableModel, mesh: Mesh) -> Mesh:
     `finished`."""
     if "head_skin" not in model.region_names or model.landmarks68 is None:
         return mesh
-    added = _neck_triangles(model)
+    left_out, added = _neck(model)
+    kept = ~np.isin(_keys(mesh.triangles), left_out)
+    triangles, corners = mesh.triangles[kept], mesh.texture_triangles
     if model.winding == "cw":
         added = topology.reverse_winding(added)
-    corners = mesh.texture_triangles
     if corners is not None:
+        corners = corners[kept]
         # It has the colours of its edge.
         places = np.zeros(len(mesh.vertices), corners.dtype)
-        places[mesh.triangles.reshape(-1)] = corners.reshape(-1)
+        places[triangles.reshape(-1)] = corners.reshape(-1)
         corners = np.concatenate([corners, places[added]])
     return dataclasses.replace(
         mesh,
-        triangles=np.concatenate([mesh.triangles, added]),
+        triangles=np.concatenate([triangles, added]),
         texture_triangles=corners,
     )
 
 
 @functools.lru_cache(maxsize=2)
-def _neck_triangles(model: MorphableModel) -> np.ndarray:
-    """What closes the skin below the chin: int32 [k, 3], wound as the skin is."""
+def _neck(model: MorphableModel) -> tuple[np.ndarray, np.ndarray]:
+    """How the skin is ended below the chin.
+
+    The files' skin hangs down in shreds at the back of the neck.
+
+    Returns:
+      `_keys` of the triangles that are left out, and int32 [k, 3], what closes the
+      rest, wound as the skin is.
+    """
+    neutral, marks = model.neutral, model.landmarks68
     is_skin = model.vertex_regions == model.region_names.index("head_skin")
     skin = model.triangles[is_skin[model.triangles].all(axis=1)]
+    below = _rings_below(model, skin)
+    hanging = np.zeros(len(skin), bool)
+    for ring in below:
+        # From where the jaw's edge goes over into the neck, no lower than the jaw.
+        turn = neutral[ring[np.argmax(neutral[ring, 1])], 2]
+        middle = neutral[skin].mean(axis=1)
+        level = neutral[marks[[4, 5, 11, 12]], 1].mean()
+        hanging |= (middle[:, 2] < turn) & (middle[:, 1] < level)
+    kept = skin[~hanging]
+    kept = kept[~topology.are_tails(kept)]
+    filled = [topology.span_ring(ring, neutral) for ring in _rings_below(model, kept)]
+    added = np.concatenate([np.zeros((0, 3), np.int32), *filled]).astype(np.int32)
+    return np.setdiff1d(_keys(skin), _keys(kept)), added
+
+
+def _keys(triangles: np.ndarray) -> np.ndarray:
+    """One number for the three vertices of each triangle, in any order: int64 [m]."""
+    ordered = np.sort(np.asarray(triangles, np.int64), axis=1)
+    return (ordered[:, 0] << 42) | (ordered[:, 1] << 21) | ordered[:, 2]
+
+
+def _rings_below(model: MorphableModel, skin: np.ndarray) -> list[np.ndarray]:
+    """Open edges of the skin's triangles below the lips."""
     lips = model.neutral[model.landmarks68[48:68], 1].min()
-    filled = [
-        topology.span_ring(ring, model.neutral)
+    return [
+        ring
         for ring in topology.boundary_rings(skin)
         if model.neutral[ring, 1].mean() < lips
         and not np.isin(ring, model.landmarks68).any()
     ]
-    return np.concatenate([np.zeros((0, 3), np.int32), *filled]).astype(np.int32)
 
 
 def _without_teeth(model: MorphableModel, mesh: Mesh) -> Mesh:
-    """Leaves out what lips that are as good as closed hide."""
+    """Leaves out what is not seen, above all what lips as good as closed hide."""
     inner = mesh.vertices[model.landmarks68[60:68]].astype(np.float64)
     apart = np.linalg.norm(inner[1:4] - inner[7:4:-1], axis=1).max()
     width = np.linalg.norm(inner[4] - inner[0])
-    if apart > _CLOSED * width:
-        return mesh
     parts = np.array(model.region_names)[model.vertex_regions]
-    # And the far end of the mouth, which reaches below the chin of narrow heads.
-    far = np.linalg.norm(mesh.vertices - inner.mean(axis=0), axis=1) > 0.75 * width
-    hidden = np.isin(parts, _BEHIND_LIPS) | (far & (parts == "mouth_inside"))
+    # The far end of the mouth reaches below the chin of narrow heads.
+    low = mesh.vertices[:, 1] < inner[:, 1].min() - _THROAT * width
+    hidden = low & (parts == "mouth_inside")
+    if apart <= _CLOSED * width:
+        far = np.linalg.norm(mesh.vertices - inner.mean(axis=0), axis=1) > 0.75 * width
+        hidden |= np.isin(parts, _BEHIND_LIPS) | (far & (parts == "mouth_inside"))
     behind = hidden[mesh.triangles].any(axis=1)
     corners = mesh.texture_triangles
     return dataclasses.replace(

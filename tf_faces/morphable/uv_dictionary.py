@@ -18,7 +18,7 @@ from tf_faces.geometry.mesh import Mesh
 from tf_faces.morphable.formats import arrays, indices
 
 # What the files of earlier sets lack.
-_LATER = frozenset({"neutral", "neutral_map"})
+_LATER = frozenset({"neutral", "neutral_map", "mouth_line"})
 # What menpo's objects hold beside arrays: landmarks, graphs, sparse adjacencies.
 _MENPO_CLASSES = (("menpo", "*"), ("menpo3d", "*"), ("scipy.sparse", "*"))
 
@@ -42,6 +42,8 @@ class UvDictionary:
       neutral: float32 [V, 3], the neutral face of the set's model, in `unit`, or None
         where it is not known (TBGAN's files, sets made before it was kept).
       neutral_map: float32 [R, R, 3], its shape map; None together with `neutral`.
+      mouth_line: float32 [k, 2], (row, column) in a map of the line between the lips,
+        columns rising, or None where it is not known.
     """
 
     tcoords: np.ndarray
@@ -55,6 +57,7 @@ class UvDictionary:
     unit: str = ""
     neutral: np.ndarray | None = None
     neutral_map: np.ndarray | None = None
+    mouth_line: np.ndarray | None = None
 
     __repr__ = short_texts.of_fields
 
@@ -139,7 +142,18 @@ def _checked(path, dictionary: UvDictionary) -> UvDictionary:
     trilist = dictionary.trilist
     if trilist.size and not (0 <= trilist.min() and trilist.max() < count):
         raise FormatError(f"{path}: trilist refers to vertices that do not exist.")
-    for name in ("tcoords_pixel_scaled", "neutral", "neutral_map"):
+    line = dictionary.mouth_line
+    if line is not None and (
+        line.ndim != 2
+        or line.shape[1] != 2
+        or len(line) < 2
+        or not (np.diff(line[:, 1]) > 0).all()
+    ):
+        raise FormatError(
+            f"{path}: mouth_line has shape {line.shape}, expected [k, 2] with rising "
+            "columns."
+        )
+    for name in ("tcoords_pixel_scaled", "neutral", "neutral_map", "mouth_line"):
         value = getattr(dictionary, name)
         if value is not None and not np.isfinite(value).all():
             raise FormatError(f"{path}: {name} is not finite.")

@@ -142,10 +142,14 @@ def fitted_dictionary(dictionary: UvDictionary, resolution: int) -> UvDictionary
         places = np.stack([column.ravel(), row.ravel()], axis=1)
         neutral_map = uv.sample_map(neutral_map, places)
         neutral_map = neutral_map.reshape(resolution, resolution, 3).astype(np.float32)
+    mouth_line = dictionary.mouth_line
+    if mouth_line is not None:
+        mouth_line = mouth_line * ((resolution - 1) / (dictionary.resolution - 1))
     return dataclasses.replace(
         dictionary,
         tcoords_pixel_scaled=uv.tbgan_pixels(dictionary.tcoords, resolution),
         tmask=dictionary.tmask[rows][:, rows],
         resolution=resolution,
         neutral_map=neutral_map,
+        mouth_line=mouth_line,
     )

@@ -17,6 +17,8 @@ from tf_faces.morphable.uv_dictionary import UvDictionary
 # nothing but zeros beyond it.  In maps of 64 pixels, what is finer than the smoothing
 # leaves was two to five times as large in the outer four rows as further in.
 BORDER_SHARE = 1 / 16
+# Pixels that charts keep the lips apart.
+_LIPS_APART = 2.5
 # Least spread of the trusted pixels around a pixel, in units of the smoothing's, for
 # which a slope is told from them.
 _LEAST_SPREAD = 0.03
@@ -77,11 +79,29 @@ class CleanChart:
         if neutral is not None:
             values = values - neutral
         if smoothing > 0:
-            values = fitted_planes(values, self.trusted, smoothing)
+            values = self._smoothed(values, smoothing)
         values = self.fill(values)
         if neutral is not None:
             values = values + neutral
         return self.dictionary.vertices(np.moveaxis(values, -1, 0), bilinear)
+
+    def _smoothed(self, values: np.ndarray, smoothing: float) -> np.ndarray:
+        """Smooths what a map adds, but not across the line between the lips."""
+        smooth = fitted_planes(values, self.trusted, smoothing)
+        line = self.dictionary.mouth_line
+        if line is None:
+            return smooth
+        row, column = np.indices(self.trusted.shape)
+        below_by = row - np.interp(column, line[:, 1], line[:, 0])
+        beside = (column < line[0, 1]) | (column > line[-1, 1])
+        for side in (below_by > 0, below_by <= 0):
+            # Between the lips a map holds places on the way from one to the other.
+            here = side & (np.abs(below_by) >= _LIPS_APART / 2)
+            known = self.trusted & (beside | here)
+            if known.any():
+                parted = fitted_planes(values, known, smoothing)
+                smooth = np.where((side & ~beside)[..., None], parted, smooth)
+        return smooth
 
 
 def clean_chart(dictionary: UvDictionary) -> CleanChart:
