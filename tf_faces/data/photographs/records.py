@@ -206,6 +206,20 @@ def _described(directory: pathlib.Path) -> dict[str, Any]:
     return found
 
 
+def describe_stored(
+    directory: files.PathLike,
+) -> tuple[dict[str, Any], list[pathlib.Path]]:
+    """The content of a set's set.json, and its files in order.
+
+    Raises:
+      InputError: if there is no set.
+      FormatError: if a file is missing or of another size.
+    """
+    directory = files.require_directory(directory, "set of photographs")
+    described = _described(directory)
+    return described, _checked_shards(directory, described["shards"])
+
+
 def open_records(directory: files.PathLike):
     """A set as a `tf.data.Dataset` of dicts of tensors, in the order of the indices.
 
@@ -215,9 +229,7 @@ def open_records(directory: files.PathLike):
     """
     import tensorflow as tf
 
-    directory = files.require_directory(directory, "set of photographs")
-    described = _described(directory)
-    paths = _checked_shards(directory, described["shards"])
+    described, paths = describe_stored(directory)
     shapes = {name: tuple(x["shape"]) for name, x in described["fields"].items()}
     types = {name: tf.as_dtype(x["type"]) for name, x in described["fields"].items()}
     schema = {name: tf.io.FixedLenFeature((), tf.string) for name in shapes}
