@@ -169,18 +169,3 @@ def test_folders_and_models_that_do_not_serve(tmp_path, model):
         ground_truth.MapDrawer(model.replace(landmarks68=None))
     with pytest.raises(InputError, match="no texture coordinates"):
         ground_truth.MapDrawer(model.replace(texture_coordinates=None))
-
-
-def test_weights_of_the_loss(model):
-    uv_layout = layout.model_layout(model, 64)
-    region = np.zeros((64, 64), bool)
-    region[20:40] = True
-    weights = ground_truth.weight_mask(uv_layout, region)
-    columns, rows = uv_layout.landmarks.T
-    np.testing.assert_array_equal(weights[rows, columns], 1)
-    weights[rows, columns] = 0
-    assert set(np.unique(weights)) == {0, 3 / 16, 4 / 16}
-    assert not weights[~uv_layout.mask].any()
-    assert (weights[region & uv_layout.mask] != 3 / 16).all()
-    with pytest.raises(InputError, match="expected"):
-        ground_truth.weight_mask(uv_layout, region[:5])

@@ -18,8 +18,8 @@ def _dots(picture: np.ndarray, points: np.ndarray, color) -> np.ndarray:
     shown = picture.copy()
     side = len(shown)
     for x, y in np.rint(points[:, :2]).astype(int):
-        rows = slice(max(y - 1, 0), max(y + 1, 0))
-        columns = slice(max(x - 1, 0), max(x + 1, 0))
+        rows = slice(max(y - 1, 0), max(y + 2, 0))
+        columns = slice(max(x - 1, 0), max(x + 2, 0))
         if x < side and y < side:
             shown[rows, columns] = color
     return shown
