@@ -75,7 +75,7 @@ _MODIFIERS: dict[str, dict[str, Any]] = {
         "train.batch": 8,
         "train.learning_rate": 1e-3,
         "train.learning_rate_schedule": "cosine",
-        "train.epochs": 8,
+        "train.total_kimg": 30.0,
         "train.tick_kimg": 2.0,
         "train.picture_ticks": 2,
         "train.snapshot_ticks": 1,
@@ -165,7 +165,9 @@ def base_config() -> ml_collections.ConfigDict:
                 "occluders": 0.15,
             },
             "train": {
+                # Length in epochs; or, if above 0, in thousands of pictures.
                 "epochs": 50,
+                "total_kimg": 0.0,
                 "batch": 16,
                 "learning_rate": 1e-4,
                 # halving: by half every `halving_epochs`; cosine: falls to a fiftieth.

@@ -126,7 +126,10 @@ class PrnetSystem(loop.System):
     @property
     def total_images(self) -> int:
         """The length of the training in pictures."""
-        return int(self.config.train.epochs) * self.source.epoch_faces
+        train = self.config.train
+        if train.total_kimg > 0:
+            return round(1000 * train.total_kimg)
+        return int(train.epochs) * self.source.epoch_faces
 
     # --- state -----------------------------------------------------------------------
 
@@ -298,7 +301,7 @@ def plan(config: ml_collections.ConfigDict, system: PrnetSystem) -> str:
     """Returns what would be done, for --dry_run."""
     train = config.train
     return (
-        f"{config.desc}: {system.total_images} pictures in {train.epochs} epochs, "
+        f"{config.desc}: {system.total_images} pictures, {system.source.epoch_faces} an epoch, "
         f"batches of {train.batch}, Adam with learning rate {train.learning_rate:g} "
         f"({train.learning_rate_schedule}); {system.source.describe()}; the loss "
         f"weighs {int((system.mask > 0).sum())} points of a map"
