@@ -70,7 +70,7 @@ def _folders(parser, output):
     )
 
 
-def make_parser(prog: str | None = None) -> options_of.ArgumentParser:
+def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     """The parser of all commands."""
     parser = options_of.ArgumentParser(
         prog=prog,
@@ -170,7 +170,7 @@ def make_parser(prog: str | None = None) -> options_of.ArgumentParser:
 
 
 def _run(arguments: list[str], prog: str | None) -> int | None:
-    options = make_parser(prog).parse_args(arguments)
+    options = _parser(prog).parse_args(arguments)
     # Here: --help needs no TensorFlow.
     from tf_faces.apps.prnet import ground_truth, programs
 

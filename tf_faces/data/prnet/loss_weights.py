@@ -85,7 +85,11 @@ def read(path: files.PathLike, layout: MapLayout) -> np.ndarray:
         )
     found = picture[..., 0].astype(np.float32) / 255
     if len(found) != layout.resolution:
+        # Thinning out would lose most landmarks, single pixels.
+        strongest = found.max()
         found = resized_map(found, layout.resolution)
+        columns, rows = layout.landmarks.T
+        found[rows, columns] = strongest
     found = found * layout.mask
     if not found.any():
         raise InputError(f"{path}: weighs nothing of the face.")

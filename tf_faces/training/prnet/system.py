@@ -301,8 +301,9 @@ def plan(config: ml_collections.ConfigDict, system: PrnetSystem) -> str:
     """Returns what would be done, for --dry_run."""
     train = config.train
     return (
-        f"{config.desc}: {system.total_images} pictures, {system.source.epoch_faces} an epoch, "
-        f"batches of {train.batch}, Adam with learning rate {train.learning_rate:g} "
-        f"({train.learning_rate_schedule}); {system.source.describe()}; the loss "
-        f"weighs {int((system.mask > 0).sum())} points of a map"
+        f"{config.desc}: {system.total_images} pictures, "
+        f"{system.source.epoch_faces} an epoch, batches of {train.batch}, Adam with "
+        f"learning rate {train.learning_rate:g} ({train.learning_rate_schedule}); "
+        f"{system.source.describe()}; the loss weighs "
+        f"{int((system.mask > 0).sum())} points of a map"
     )
