@@ -119,6 +119,10 @@ class MapDrawer:
         """
         positions = cropping.positions_to_crop(vertices, crop.matrix)
         positions[:, 2] -= positions[:, 2].min()
+        return self.draw_moved(positions)
+
+    def draw_moved(self, positions: np.ndarray) -> np.ndarray:
+        """The map of vertices [V, 3] that are in the crop's pixels already."""
         drawn, _ = uv.bake_attributes(
             self._pixels,
             self.model.full_triangles,

@@ -18,6 +18,7 @@ import numpy as np
 from tf_faces.core import files, pictures
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data.photographs import records
+from tf_faces.data.prnet import generation
 from tf_faces.data.prnet.layout import LANDMARKS, MapLayout, resized_map
 from tf_faces.data.record_sets.frames import RecordFile
 from tf_faces.geometry import cropping
@@ -133,6 +134,20 @@ class PairList(Sequence):
         return Pair(pictures.read(self._find(picture)), found, None, True)
 
 
+_FORMATS = (records.FORMAT, generation.RECORDS_FORMAT)
+
+
+def holds_crops(directory: files.PathLike) -> bool:
+    """Whether a set of records is of `generate-posmaps`, not of the picture factory.
+
+    Raises:
+      InputError: if there is no set.
+      FormatError: if a file is missing or of another size.
+    """
+    described, _ = records.describe_stored(directory, _FORMATS)
+    return described["format"] == generation.RECORDS_FORMAT
+
+
 class PairRecords(Sequence):
     """A set of records of the picture factory, by number.
 
@@ -148,9 +163,13 @@ class PairRecords(Sequence):
     def __init__(self, directory: files.PathLike, layout: MapLayout):
         self.directory = files.require_directory(directory, "set of photographs")
         self._layout = layout
-        described, paths = records.describe_stored(self.directory)
+        described, paths = records.describe_stored(self.directory, _FORMATS)
+        self._is_crop = described["format"] == generation.RECORDS_FORMAT
         self._fields = described["fields"]
         size = layout.resolution
+        flags = f"--fields picture,landmarks,position_map --chart {size}"
+        if self._is_crop:
+            flags = f"--resolution {size}"
         for name, shape in (
             ("picture", None),
             ("position_map", [size, size, 3]),
@@ -161,8 +180,7 @@ class PairRecords(Sequence):
                 raise InputError(
                     f"{self.directory}: has no field {name}"
                     + (f" of shape {shape}" if shape else "")
-                    + "; make it with --fields picture,landmarks,position_map "
-                    f"--chart {size}."
+                    + f"; make it with {flags}."
                 )
         self._files = [RecordFile(path) for path in paths]
         lengths = [len(file) for file in self._files]
@@ -192,4 +210,8 @@ class PairRecords(Sequence):
             raise
         except Exception as error:  # protobuf's errors have no common kind.
             raise FormatError(f"{where}: no photograph ({error}).") from error
+        if self._is_crop:
+            return Pair(
+                found["picture"], found["position_map"], found["landmarks"], True
+            )
         return from_photograph(found, self._layout)

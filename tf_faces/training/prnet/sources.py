@@ -288,11 +288,14 @@ def make(config: ml_collections.ConfigDict, network: PositionMapConfig):
         )
     if kind == "pairs":
         return _of_lists(config, network)
-    model = heads.load(config.face_model).model
-    uv_layout, chart = charts.face_layout(model, network.map_resolution)
+    folder = pathlib.Path(config.data_dir)
+    if kind == "records" and pairs.holds_crops(folder / TRAINING_SET):
+        uv_layout = layout.load_layout(config.uv_data).resized(network.map_resolution)
+    else:
+        model = heads.load(config.face_model).model
+        uv_layout, chart = charts.face_layout(model, network.map_resolution)
     if kind == "factory":
         return FactorySource(config, network, uv_layout, chart)
-    folder = pathlib.Path(config.data_dir)
     training, held_out = (
         pairs.PairRecords(folder / name, uv_layout)
         for name in (TRAINING_SET, VALIDATION_SET)
