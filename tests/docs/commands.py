@@ -443,6 +443,7 @@ NOT_RUN = {
     "http://localhost:8501/v1/models/tbgan:predict": _SERVER,
     "python benchmarks/tbgan.py": _MINUTES,
     "python benchmarks/face_manifold.py": _MINUTES,
+    "python benchmarks/prnet.py": _MINUTES,
     "tf-faces PROGRAM --help": _FORM,
     "tf-faces train --model=NAME --preset smoke": _FORM,
     "tf-faces dataset verify": _FORM,
