@@ -12,6 +12,7 @@ from tf_faces.convert import prnet as convert
 from tf_faces.core import pictures
 from tf_faces.models import prnet
 from tf_faces.models.prnet import inference
+from tf_faces.viz import videos
 
 ENDS = (
     *(".obj", ".jpg", ".glb", "_mesh.mat", "_kpt.txt", "_pose.txt", "_depth.jpg"),
@@ -186,3 +187,53 @@ def test_wrong_options(arguments, message, uv_data, tmp_path, capfd):
     text = capfd.readouterr().err
     assert text.startswith("Error: ") and text.count("\n") == 1
     assert re.search(message, text)
+
+
+def test_runs_bring_their_own_layout(folder, tmp_path, folded, capfd, monkeypatch):
+    """A run folder as weights: no folder of UV data is needed."""
+    from tf_faces.data.prnet import layout
+    from tf_faces.morphable import io as morphable
+    from tf_faces.pipelines import prnet as pipeline
+
+    own = layout.model_layout(morphable.load("builtin:tiny"), 64)
+    opened = pipeline.Reconstructor(folded, own)
+    monkeypatch.setattr(pipeline, "recognises", lambda path: str(path) == "run")
+    monkeypatch.setattr(pipeline, "open_run", lambda path, detector: opened)
+    out = tmp_path / "out"
+    arguments = ("-i", folder, "-o", out, "--isKpt", "--is3d", "no")
+    assert run("demo", *arguments, uv_data="none", weights="run") == 0
+    assert "run: a run" in capfd.readouterr().out
+    assert {path.name for path in out.iterdir()} == {
+        "first_kpt.txt", "second_kpt.txt",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("draw", ["landmarks", "vertices", "pose", "depth"])
+def test_videos(ready_network, tmp_path, uv_data, weights, draw, capfd):
+    frames = tmp_path / "frames"
+    rng = np.random.default_rng(0)
+    for number in range(3):
+        picture = rng.integers(0, 256, (60, 70, 3), dtype=np.uint8)
+        pictures.write(frames / f"{number}.png", picture)
+    out = tmp_path / "out.mp4"
+    arguments = ("-i", frames, "-o", out, "--draw", draw, "--kpt_dir", tmp_path / "k")
+    assert run("video", *arguments, uv_data=uv_data, weights=weights) == 0
+    assert "3 frames with faces" in capfd.readouterr().out
+    rate, found = videos.read_video(out)
+    assert rate == 25 and [frame.shape for frame in found] == [(60, 70, 3)] * 3
+    assert len(list((tmp_path / "k").iterdir())) == 3
+    if draw != "landmarks":
+        return
+    again = tmp_path / "again.mp4"
+    more = ("--frames_per_second", "10")
+    assert run("video", "-i", out, "-o", again, *more,
+               uv_data=uv_data, weights=weights) == 0  # fmt: skip
+    assert videos.read_video(again)[0] == 10
+    (frames / "1.png").write_bytes(b"no")
+    assert run("video", *arguments, uv_data=uv_data, weights=weights) == 2
+    found = capfd.readouterr()
+    assert "2 frames with faces" in found.out and "1 frames failed" in found.err
+    (tmp_path / "bad.mp4").write_bytes(b"no video")
+    arguments = ("-i", tmp_path / "bad.mp4", "-o", out)
+    assert run("video", *arguments, uv_data=uv_data, weights=weights) == 2
+    assert "not a video that can be read" in capfd.readouterr().err

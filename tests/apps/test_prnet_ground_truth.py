@@ -9,10 +9,23 @@ import scipy.io
 from tf_faces.apps.prnet import options
 from tf_faces.core import pictures
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.data.prnet import ground_truth, layout
+from tf_faces.data.prnet import ground_truth, layout, pairs
+from tf_faces.metrics import normalized_mean_error as nme
 from tf_faces.morphable import io as morphable
+from tf_faces.pipelines.prnet import evaluation
 
 YAWS = (0.1, -0.7)
+
+
+@pytest.fixture(scope="module")
+def uv_data(tmp_path_factory):
+    """A layout in PRNet's format, of the built-in model's own chart."""
+    folder = tmp_path_factory.mktemp("uv-data")
+    found = layout.model_layout(morphable.load("builtin:tiny"), 256)
+    np.savetxt(folder / "face_ind.txt", found.indices)
+    np.savetxt(folder / "uv_kpt_ind.txt", found.landmarks.T)
+    np.save(folder / "canonical_vertices.npy", found.canonical)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +59,8 @@ def folder(tmp_path, model):
 
 def generate(folder, out, *more):
     arguments = ["generate-posmaps", "-i", folder, "-o", out, "--resolution", "64"]
-    given = [*map(str, arguments), "--model", "builtin:tiny", *more]
+    given = [*map(str, arguments), "--model", "builtin:tiny", "--processes", "1"]
+    given += more
     return options.main(given)
 
 
@@ -171,16 +185,205 @@ def test_folders_and_models_that_do_not_serve(tmp_path, model):
         ground_truth.MapDrawer(model.replace(texture_coordinates=None))
 
 
-def test_weights_of_the_loss(model):
+def test_turned_pairs(folder, tmp_path, model):
+    """Picture and map of a turned pair are those of the pair, turned."""
+    out = tmp_path / "pairs"
+    assert generate(folder, out, "--angles=-30,45") == 0
+    names = (out / "trainDataLabel.txt").read_text().split()
+    assert len(names) == 2 * 2 * 3 and f"{out}/two_angle_-30.npy" in names
+    straight = np.load(out / "two.npy").astype(np.float64)
+    covered = layout.model_layout(model, 64).mask
+    for angle in (-30, 45):
+        turned = np.load(out / f"two_angle_{angle}.npy")
+        turn = np.radians(angle)
+        offset = straight[covered][:, :2] - 31.5
+        # y points down; counter-clockwise to the eye.
+        x = offset[:, 0] * np.cos(turn) + offset[:, 1] * np.sin(turn)
+        y = -offset[:, 0] * np.sin(turn) + offset[:, 1] * np.cos(turn)
+        expected = np.stack([x + 31.5, y + 31.5, straight[covered][:, 2]], axis=-1)
+        np.testing.assert_allclose(turned[covered], expected, atol=1e-3)
+        crop = pictures.read(out / f"two_angle_{angle}.jpg")
+        assert crop.shape == (64, 64, 3)
+    assert generate(folder, tmp_path / "bad", "--angles=a") == 2
+
+
+def test_records_by_several_processes(folder, tmp_path, model, capfd):
+    out = tmp_path / "records"
+    more = ("--form", "records", "--shards", "2", "--angles", "30")
+    assert generate(folder, out, *more, "--processes", "2") == 0
+    found = pairs.PairRecords(out, layout.model_layout(model, 64))
+    assert pairs.holds_crops(out) and len(found) == 4
+    assert generate(folder, tmp_path / "files", "--angles", "30") == 0
+    for number, name in enumerate(
+        ("deep/one", "deep/one_angle_30", "two", "two_angle_30")
+    ):
+        one = found[number]
+        expected = np.load(tmp_path / "files" / f"{name}.npy")
+        np.testing.assert_array_equal(one.position_map, expected)
+        marks = layout.model_layout(model, 64).at_landmarks(one.position_map)
+        assert np.abs(marks - one.landmarks).max() < 3 and one.is_crop
+        assert one.picture.shape == (64, 64, 3)
+    # Going on: nothing is left to do; another recipe is refused.
+    kept = [path.stat().st_mtime_ns for path in sorted(out.glob("*.tfrecord"))]
+    assert generate(folder, out, *more) == 0
+    assert kept == [path.stat().st_mtime_ns for path in sorted(out.glob("*.tfrecord"))]
+    assert generate(folder, out, "--form", "records", "--seed", "3") == 2
+    assert "made with other" in capfd.readouterr().err
+    (folder / "two.mat").write_bytes(b"no")
+    assert generate(folder, tmp_path / "r", "--form", "records") == 2
+    assert "1 pictures failed" in capfd.readouterr().err
+    assert len(pairs.PairRecords(tmp_path / "r", layout.model_layout(model, 64))) == 1
+
+
+# --- measures -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def truths(model):
+    """The layout of the model at 64 pixels, and true faces of two yaws."""
     uv_layout = layout.model_layout(model, 64)
-    region = np.zeros((64, 64), bool)
-    region[20:40] = True
-    weights = ground_truth.weight_mask(uv_layout, region)
-    columns, rows = uv_layout.landmarks.T
-    np.testing.assert_array_equal(weights[rows, columns], 1)
-    weights[rows, columns] = 0
-    assert set(np.unique(weights)) == {0, 3 / 16, 4 / 16}
-    assert not weights[~uv_layout.mask].any()
-    assert (weights[region & uv_layout.mask] != 3 / 16).all()
-    with pytest.raises(InputError, match="expected"):
-        ground_truth.weight_mask(uv_layout, region[:5])
+    drawer = ground_truth.MapDrawer(model, 64)
+    vertices = evaluation.TrueVertices(drawer, uv_layout)
+    found = {}
+    for name, yaw in zip(("one", "two"), YAWS, strict=True):
+        pose = np.array([0.05, yaw, -0.1, 50, 45, 0, 60 / np.ptp(model.mean[:, 1])])
+        face = ground_truth.FittedFace(np.zeros(199), np.zeros(29), pose)
+        placed = ground_truth.posed_vertices(model, face, 90)
+        points = evaluation.Points(placed[model.landmarks68], vertices.of(face, 90))
+        found[name] = evaluation.Truth(points, face.yaw)
+    return uv_layout, found
+
+
+def test_true_vertices_are_the_models(truths, model):
+    uv_layout, found = truths
+    for truth in found.values():
+        marks = truth.points.vertices[uv_layout.landmark_vertices]
+        distance = np.linalg.norm((marks - truth.points.landmarks)[:, :2], axis=1)
+        # Landmarks of a map lie on whole pixels of it.
+        assert np.median(distance) < 1
+
+
+def test_all_measures(truths):
+    _, found = truths
+    exact = {name: truth.points for name, truth in found.items()}
+    report = evaluation.evaluate(exact, found)
+    assert set(report.errors) == {
+        *(f"{kind}_{side}/{length}" for kind in ("sparse", "dense")
+          for side in ("2d", "3d") for length in ("box", "outer_eyes")),
+        "reconstruction/outer_eyes",
+    }  # fmt: skip
+    assert all(np.abs(errors).max() < 1e-6 for errors in report.errors.values())
+    moved = {
+        name: evaluation.Points(one.landmarks + [3, 4, 7], one.vertices + [3, 4, 7])
+        for name, one in exact.items()
+    }
+    report = evaluation.evaluate(moved, found)
+    for row, name in enumerate(report.names):
+        marks = found[name].points.landmarks
+        box = np.sqrt(np.prod(np.ptp(marks[:, :2], axis=0)))
+        eyes = np.linalg.norm(marks[36] - marks[45])
+        for kind in ("sparse_2d", "dense_2d", "sparse_3d", "dense_3d"):
+            # z has no true origin: what is left of the shift is (3, 4).
+            assert report.errors[f"{kind}/box"][row] == pytest.approx(5 / box)
+        flat = np.linalg.norm((marks[36] - marks[45])[:2])
+        found_eyes = report.errors["sparse_3d/outer_eyes"][row]
+        assert found_eyes == pytest.approx(5 / eyes)
+        assert report.errors["sparse_2d/outer_eyes"][row] == pytest.approx(5 / flat)
+        # Iterative closest points find the shift.
+        assert report.errors["reconstruction/outer_eyes"][row] < 0.2 * 5 / eyes
+    text = report.to_csv().splitlines()
+    assert text[0].startswith("name,yaw,sparse_2d/box") and len(text) == 3
+    assert len(report.lines()) == 9 and "of all 2 faces" in report.lines()[0]
+    with pytest.raises(InputError, match="no face"):
+        evaluation.evaluate({}, {})
+
+
+def test_dense_errors_of_stored_files(folder, tmp_path, uv_data, capfd):
+    """The command on stored maps and on the original's mesh files."""
+    whole = layout.load_layout(uv_data)
+    stored = tmp_path / "stored"
+    stored.mkdir()
+    model = morphable.load("builtin:tiny")
+    vertices = evaluation.TrueVertices(ground_truth.MapDrawer(model, 256), whole)
+    for name, mat in (("one", folder / "deep/one.mat"), ("two", folder / "two.mat")):
+        face = ground_truth.read_fitted_face(
+            mat, model.shape_count, model.expression_count
+        )
+        points = vertices.of(face, 90)
+        if name == "one":
+            np.save(stored / "one.npy", whole.to_map(points).astype(np.float32))
+        else:
+            np.savetxt(stored / "two_kpt.txt", face.landmarks)
+            scipy.io.savemat(stored / "two_mesh.mat", {"vertices": points})
+    arguments = ["evaluate", "-i", folder, "--predictions", stored, "--uv_data"]
+    arguments += [uv_data, "--model", "builtin:tiny", "-o", tmp_path / "e.json"]
+    arguments += ["--csv", tmp_path / "e.csv", "--plot", tmp_path / "e.png"]
+    assert options.main([*map(str, arguments)]) == 0
+    report = json.loads((tmp_path / "e.json").read_text())
+    assert report["dense_3d/box"]["overall"] < 1e-4
+    assert report["sparse_2d/box"]["errors"]["two"] < 1e-6
+    assert report["reconstruction/outer_eyes"]["overall"] < 1e-4
+    assert (tmp_path / "e.csv").read_text().count("\n") == 3
+    assert pictures.read(tmp_path / "e.png").shape == (960, 1280, 3)
+    scipy.io.savemat(stored / "two_mesh.mat", {"vertices": np.ones((5, 3))})
+    np.save(stored / "one.npy", np.ones((4, 4, 3)))
+    capfd.readouterr()
+    assert options.main([*map(str, arguments)]) == 2
+    text = capfd.readouterr().err
+    assert "expected a position map (256, 256, 3)" in text
+    assert "one for each pixel of the layout" in text
+
+
+def test_lists(tmp_path, capfd):
+    lists, stored = tmp_path / "lists", tmp_path / "stored"
+    lists.mkdir()
+    stored.mkdir()
+    rng = np.random.default_rng(0)
+    points = rng.uniform(0, 100, (3, 3, 68)).astype(np.float32)
+    np.save(lists / "AFLW2000-3D.pts68.npy", points)
+    np.save(lists / "AFLW2000-3D-Reannotated.pts68.npy", points[:, :2] + 2)
+    np.save(lists / "AFLW2000-3D.pose.npy", np.float32([10, -50, 80]))
+    np.save(lists / "AFLW2000-3D-new.pose.npy", np.float32([10, 10, 80]))
+    for row, name in enumerate(("a", "b", "c")):
+        np.savetxt(stored / f"{name}_kpt.txt", points[row].T)
+        np.savetxt(stored / f"{name}_pose.txt", np.ones(3))
+    arguments = ["evaluate", "--lists", lists, "--predictions", stored]
+    arguments += ["-o", tmp_path / "e.json"]
+    given = [*map(str, arguments)]
+    assert options.main(given) == 0
+    report = json.loads((tmp_path / "e.json").read_text())
+    assert report["sparse_3d/box"]["count"] == [1, 1, 1]
+    assert report["sparse_3d/box"]["overall"] < 1e-6
+    assert options.main([*given, "--reannotated", "--yaw", "aflw"]) == 0
+    report = json.loads((tmp_path / "e.json").read_text())
+    assert (
+        report["sparse_2d/box"]["count"] == [2, 0, 1] and "sparse_3d/box" not in report
+    )
+    box = np.sqrt(np.ptp(points[0, :2], axis=1).prod())
+    expected = np.hypot(2, 2) / box
+    assert report["sparse_2d/box"]["errors"]["a"] == pytest.approx(expected, rel=1e-4)
+    (stored / "c_kpt.txt").unlink()
+    assert options.main(given) == 2
+    assert "rows.json" in capfd.readouterr().err
+    (lists / "rows.json").write_text('{"a": 1}')
+    assert options.main(given) == 2
+    assert "lacks b" in capfd.readouterr().err
+    (lists / "rows.json").write_text('{"a": 0, "b": 1}')
+    assert options.main(given) == 0
+    assert options.main(["evaluate", "--lists", str(lists)]) == 2
+    assert options.main(["evaluate"]) == 2
+    np.save(lists / "AFLW2000-3D.pose.npy", np.zeros(2, np.float32))
+    capfd.readouterr()
+    assert options.main(given) == 2
+    assert "as the landmarks" in capfd.readouterr().err
+
+
+def test_the_published_lists(data_directory):
+    folder = data_directory / "aflw2000_lists"
+    if not folder.is_dir():
+        pytest.skip(f"no {folder}")
+    found = evaluation.read_lists(folder, ["image00050", "image04331"])
+    assert found["image00050"].points.landmarks.shape == (68, 3)
+    groups = np.load(folder / "AFLW2000-3D-new.pose.npy")
+    summary = nme.by_yaw(np.ones(len(groups)), groups)
+    assert summary.count == (1306, 462, 232)

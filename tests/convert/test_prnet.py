@@ -105,3 +105,83 @@ def test_wrong_checkpoints_end_with_a_sentence(network, tmp_path):
     refused({"resfcn256/Conv/weights": np.ones((4, 4, 3, 3), "f4")}, "even", InputError)
     with pytest.raises(InputError, match="no such checkpoint"):
         convert.load_checkpoint(tmp_path / "none")
+
+
+# --- Keras files ----------------------------------------------------------------------
+
+
+def write_keras(path, network, root="model_weights", **changes):
+    """As tf.keras saves a port: layers numbered in the order in which they are made."""
+    import h5py
+
+    counts = {}
+    names = {}
+    for name in network.variables_by_name():
+        layer, _, part = name.rpartition("/")
+        if part == "weights":
+            kind = "conv2d_transpose" if "Conv2d_transpose" in layer else "conv2d"
+        elif part == "beta":
+            kind = "batch_normalization"
+        else:
+            continue
+        number = counts.setdefault(kind, 7)
+        counts[kind] += 1
+        names[layer, kind] = f"{kind}_{number}"
+    with h5py.File(path, "w") as file:
+        for name, variable in network.variables_by_name().items():
+            layer, _, part = name.rpartition("/")
+            kind = "batch_normalization"
+            if part == "weights":
+                part = "kernel"
+                kind = "conv2d_transpose" if "Conv2d_tr" in layer else "conv2d"
+            own = names[layer, kind]
+            value = changes.get(f"{layer}/{part}", np.asarray(variable))
+            if value is not None:
+                file[f"{root}/{own}/{own}/{part}:0"] = value
+        file["optimizer_weights/Adam/iterations"] = np.float32(3)
+
+
+def test_keras_files(network, tmp_path):
+    path = tmp_path / "w.h5"
+    write_keras(path, network)
+    found = convert.load_keras(path)
+    assert found.config == CONFIG
+    for name, variable in network.variables_by_name().items():
+        np.testing.assert_array_equal(found.variables_by_name()[name], variable)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"resfcn256/Conv/kernel": np.ones((3, 3, 3, 2), "f4")}, "expected (4, 4, 3"),
+        ({"resfcn256/Conv/kernel": None}, "has 35 layers conv2d, expected 36"),
+        ({"resfcn256/Conv/BatchNorm/beta": None}, "holds gamma, moving_mean"),
+        (
+            {"resfcn256/Conv/kernel": np.full((4, 4, 3, 2), np.nan, "f4")},
+            "is not finite",
+        ),
+    ],
+)
+def test_keras_files_that_do_not_fit(network, tmp_path, changes, message):
+    write_keras(tmp_path / "w.h5", network, **changes)
+    with pytest.raises(FormatError) as error:
+        convert.load_keras(tmp_path / "w.h5", CONFIG)
+    assert message in str(error.value)
+
+
+def test_files_that_are_no_keras_files(network, tmp_path):
+    import h5py
+
+    (tmp_path / "w.h5").write_bytes(b"no")
+    with pytest.raises(FormatError, match="not a readable HDF5"):
+        convert.load_keras(tmp_path / "w.h5")
+    with h5py.File(tmp_path / "o.h5", "w") as file:
+        file["other/kernel:0"] = np.ones(3, "f4")
+    with pytest.raises(FormatError, match="found a layer 'other'"):
+        convert.load_keras(tmp_path / "o.h5")
+    with h5py.File(tmp_path / "e.h5", "w"):
+        pass
+    with pytest.raises(FormatError, match="lacks a first convolution"):
+        convert.load_keras(tmp_path / "e.h5")
+    with pytest.raises(InputError, match="no such"):
+        convert.load_keras(tmp_path / "none.h5")

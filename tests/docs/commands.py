@@ -18,6 +18,14 @@ _TINY_MANIFOLD = (
 )
 _DRAWN = "--model builtin:tiny --picture_size 48"
 
+_PRNET_SET = (
+    "--form records --size 160 --chart 128 --fields picture,landmarks,position_map"
+)
+_TINY_PRNET_SET = (
+    "--form records --model builtin:tiny --size 40 --chart 32 "
+    "--fields picture,landmarks,position_map --processes 1"
+)
+
 AS_PRINTED = {
     # Record sets.
     "tf-faces dataset create_from_pkl_img_norm datasets/mine maps/texture maps/shape "
@@ -327,6 +335,24 @@ FASTER = {
     "tf-faces train --model=coarse_fine --preset quick": (
         "tf-faces train --model=coarse_fine --preset smoke --dry_run"
     ),
+    # PRNet.
+    "tf-faces train --model=prnet --preset paper+factory+half_128+quick": (
+        "tf-faces train --model=prnet --preset smoke --dry_run"
+    ),
+    f"tf-faces photographs make prnet_faces/train {_PRNET_SET} --count 2700 --seed 1": (
+        f"tf-faces photographs make prnet_faces/train {_TINY_PRNET_SET} --count 8"
+    ),
+    f"tf-faces photographs make prnet_faces/held_out {_PRNET_SET} --count 200 "
+    "--seed 2": (
+        f"tf-faces photographs make prnet_faces/held_out {_TINY_PRNET_SET} --count 3 "
+        "--seed 2"
+    ),
+    "tf-faces train --config=configs/prnet_half_128.py": (
+        "tf-faces train --config=configs/prnet_half_128.py "
+        "--config.face_model=builtin:tiny --config.network.resolution=32 "
+        "--config.network.map_resolution=32 --config.network.width=2 "
+        "--config.train.total_kimg=0.016 --result_dir prnet_results"
+    ),
 }
 
 _INSTALLS = "installs software, which .ci/run does in a fresh environment"
@@ -357,6 +383,7 @@ NOT_RUN = {
         "runs in tests/apps/test_parface.py"
     ),
     "tf-faces export results/006-parface-landmarks_3d": "runs in tests/contract",
+    "tf-faces export results/006-prnet-paper": "runs in tests/contract",
     "tf-faces train --model=parface --preset "
     "self_supervised+builtin+narrow+random_features": "runs in tests/contract, smaller",
     "python tools/prnet.py COMMAND --help": _FORM,
@@ -416,6 +443,7 @@ NOT_RUN = {
     "http://localhost:8501/v1/models/tbgan:predict": _SERVER,
     "python benchmarks/tbgan.py": _MINUTES,
     "python benchmarks/face_manifold.py": _MINUTES,
+    "python benchmarks/prnet.py": _MINUTES,
     "tf-faces PROGRAM --help": _FORM,
     "tf-faces train --model=NAME --preset smoke": _FORM,
     "tf-faces dataset verify": _FORM,

@@ -231,6 +231,65 @@ def test_named_detectors(monkeypatch, tmp_path, image):
     ]
 
 
+def test_detectors_of_mediapipe(monkeypatch, tmp_path, image):
+    with pytest.raises(InputError, match="blaze_face"):
+        detectors.make_detector("mediapipe")
+    path = tmp_path / "blaze.tflite"
+    path.write_bytes(b"x")
+    monkeypatch.setitem(sys.modules, "mediapipe", None)
+    with pytest.raises(MissingDependencyError, match="pip install mediapipe"):
+        detectors.make_detector("mediapipe", path)
+    make = types.SimpleNamespace
+
+    def found(x, score):
+        box = make(origin_x=x, origin_y=2, width=30, height=40)
+        return make(bounding_box=box, categories=[make(score=score)])
+
+    class FaceDetector:
+        @staticmethod
+        def create_from_options(options):
+            assert options.base_options.model_asset_path == str(path)
+            faces = make(detections=[found(1, 0.2), found(9, 0.9)])
+            return make(detect=lambda given: faces)
+
+    fakes = {
+        "mediapipe": make(
+            Image=lambda image_format, data: data, ImageFormat=make(SRGB=1)
+        ),
+        "mediapipe.tasks.python": make(BaseOptions=lambda **given: make(**given)),
+        "mediapipe.tasks.python.vision": make(
+            FaceDetector=FaceDetector,
+            FaceDetectorOptions=lambda **given: make(**given),
+        ),
+    }
+    for name, fake in fakes.items():
+        monkeypatch.setitem(sys.modules, name, fake)
+    boxes = detectors.make_detector("mediapipe", path)(image)
+    assert boxes == [(9, 2, 39, 42), (1, 2, 31, 42)]
+
+
+def test_detectors_of_ones_own(monkeypatch, image):
+    fake = types.SimpleNamespace(
+        good=lambda picture: [np.array([1, 2, 30, 40])],
+        none=lambda picture: [],
+        bad=lambda picture: [(1, 2)],
+        number=3,
+    )
+    monkeypatch.setitem(sys.modules, "my_detectors", fake)
+    assert detectors.make_detector("my_detectors:good")(image) == [(1, 2, 30, 40)]
+    assert detectors.make_detector("my_detectors:none")(image) == []
+    with pytest.raises(InputError, match="expected boxes"):
+        detectors.make_detector("my_detectors:bad")(image)
+    for name, message in (
+        ("my_detectors:number", "is no function"),
+        ("my_detectors:missing", "was not found"),
+        ("no_such_module:f", "was not found"),
+        (":", "was not found"),
+    ):
+        with pytest.raises(InputError, match=message):
+            detectors.make_detector(name)
+
+
 # --- drawing and editing --------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ The released file is `256_256_resfcn256_weight` (`.index` and `.data-00000-of-00
 
 import dataclasses
 import pathlib
+import re
 
 import numpy as np
 import tensorflow as tf
@@ -128,3 +129,114 @@ def write_checkpoint(
         tensors=[tf.convert_to_tensor(value) for value in variables.values()],
     )
     return prefix
+
+
+# --- Keras files ----------------------------------------------------------------------
+
+# Layers as Keras numbers them in the order in which they are made.
+_FAMILIES = ("conv2d_transpose", "conv2d", "batch_normalization")
+_NORM_PARTS = ("beta", "gamma", "moving_mean", "moving_variance")
+_NUMBERED = re.compile(rf"({'|'.join(_FAMILIES)})(?:_(\d+))?")
+
+
+def _keras_arrays(path: files.PathLike) -> dict[str, dict[int, dict[str, np.ndarray]]]:
+    """{family: {number: {weight: array}}} of a file; nothing in it is executed."""
+    import h5py
+
+    found: dict[str, dict[int, dict[str, np.ndarray]]] = {x: {} for x in _FAMILIES}
+
+    def take(name, item):
+        if not isinstance(item, h5py.Dataset) or item.dtype.kind != "f":
+            return
+        parts = name.split("/")
+        if "optimizer_weights" in parts or len(parts) < 2:
+            return
+        match = _NUMBERED.fullmatch(parts[-2])
+        if match is None:
+            raise FormatError(
+                f"{path}: found a layer {parts[-2]!r}, expected Keras' own names "
+                "(conv2d, conv2d_transpose_3, batch_normalization_7, ...)."
+            )
+        if item.size * item.dtype.itemsize > item.file.id.get_filesize():
+            raise FormatError(f"{path}: {name} is larger than the file.")
+        layer = found[match[1]].setdefault(int(match[2] or 0), {})
+        layer[parts[-1].partition(":")[0]] = np.asarray(item, np.float32)
+
+    path = files.require_file(path, "Keras file of weights")
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems(take)
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        raise FormatError(f"{path}: not a readable HDF5 file ({error}).") from error
+    return found
+
+
+def load_keras(
+    path: files.PathLike, config: prnet.PositionMapConfig | None = None
+) -> prnet.PositionMapNetwork:
+    """Makes a network of a Keras 2 file of a port of the original's graph.
+
+    Such files (`model.save` or `save_weights` of tf.keras or tf-keras, `.h5`) number
+    their layers in the order in which they were made.  A port that follows the
+    original's program makes them in the order of its checkpoint, in each block the
+    shortcut first, and that is what is relied on; every shape is checked.  The file is
+    read as arrays: no model is rebuilt, no code of it is run.
+
+    Args:
+      path: the file.
+      config: of the network; None takes the original's with the file's width, RGB
+        levels divided by 255.
+
+    Raises:
+      InputError: if there is no such file.
+      FormatError: if it is damaged, or its layers are not the network's.
+    """
+    found = _keras_arrays(path)
+    if config is None:
+        first = found["conv2d"].get(min(found["conv2d"], default=0), {}).get("kernel")
+        if first is None or first.ndim != 4:
+            raise FormatError(f"{path}: lacks a first convolution of PRNet.")
+        config = prnet.PositionMapConfig(width=first.shape[3])
+    network = prnet.create(config)
+    names = network.variables_by_name()
+    wanted: dict[str, list[str]] = {family: [] for family in _FAMILIES}
+    for name in names:
+        layer, _, part = name.rpartition("/")
+        if part == "weights":
+            is_transposed = "Conv2d_transpose" in layer
+            wanted["conv2d_transpose" if is_transposed else "conv2d"].append(layer)
+        elif name.endswith("BatchNorm/beta"):
+            wanted["batch_normalization"].append(layer)
+    values = {}
+    for family, layers in wanted.items():
+        numbers = sorted(found[family])
+        if len(numbers) != len(layers):
+            raise FormatError(
+                f"{path}: has {len(numbers)} layers {family}, expected {len(layers)}."
+            )
+        for number, layer in zip(numbers, layers, strict=True):
+            stored = found[family][number]
+            if family == "batch_normalization":
+                wanted_parts = {part: f"{layer}/{part}" for part in _NORM_PARTS}
+            else:
+                wanted_parts = {"kernel": f"{layer}/weights"}
+            if set(stored) != set(wanted_parts):
+                raise FormatError(
+                    f"{path}: {family}_{number} holds {', '.join(sorted(stored))}, "
+                    f"expected {', '.join(sorted(wanted_parts))}."
+                )
+            for part, name in wanted_parts.items():
+                shape = tuple(names[name].shape)
+                if stored[part].shape != shape:
+                    raise FormatError(
+                        f"{path}: {part} of {family}_{number} has shape "
+                        f"{stored[part].shape}, expected {shape} for {name}."
+                    )
+                if not np.isfinite(stored[part]).all():
+                    raise FormatError(
+                        f"{path}: {part} of {family}_{number} is not finite."
+                    )
+                values[name] = stored[part]
+    for name, value in values.items():
+        names[name].assign(value)
+    return network

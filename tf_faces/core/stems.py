@@ -16,6 +16,7 @@ STEMS = (
     "face_manifold",
     "coarse_fine",
     "parface",
+    "prnet",
 )
 
 

@@ -223,6 +223,7 @@ class Summary:
     Attributes:
       count: faces of each group of absolute yaw.
       mean: mean error of each group, NaN where it is empty.
+      deviation: standard deviation within each group (of a population).
       balanced_mean: mean of the groups' means, the "Mean" of published tables.
       balanced_deviation: their standard deviation (of a population).
       overall: mean over all faces.
@@ -230,6 +231,7 @@ class Summary:
 
     count: tuple[int, ...]
     mean: tuple[float, ...]
+    deviation: tuple[float, ...]
     balanced_mean: float
     balanced_deviation: float
     overall: float
@@ -256,6 +258,9 @@ def by_yaw(errors, yaw_degrees, edges=YAW_EDGES) -> Summary:
     return Summary(
         count=tuple(len(part) for part in parts),
         mean=tuple(means),
+        deviation=tuple(
+            float(part.std()) if len(part) else float("nan") for part in parts
+        ),
         balanced_mean=float(np.mean(filled)),
         balanced_deviation=float(np.std(filled)),
         overall=float(errors.mean()),

@@ -1,12 +1,12 @@
-"""MP4 videos through the ffmpeg that the package imageio-ffmpeg carries."""
+"""Videos, in and out, through the ffmpeg that the package imageio-ffmpeg carries."""
 
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from tf_faces.core import files
-from tf_faces.core.errors import InputError, missing_dependency
+from tf_faces.core.errors import FormatError, InputError, missing_dependency
 
 
 def write_video(
@@ -67,6 +67,42 @@ def write_video(
         finally:
             writer.close()
     return path
+
+
+def read_video(
+    path: files.PathLike,
+) -> tuple[float, Iterator[np.ndarray]]:
+    """Frames a second of a video, and its frames, uint8 [H, W, 3] each, one by one.
+
+    Raises:
+      InputError: if there is no such file.
+      FormatError: if it is no video that ffmpeg can read.
+      MissingDependencyError: without imageio-ffmpeg.
+    """
+    try:
+        import imageio_ffmpeg
+    except ImportError as error:
+        raise missing_dependency("imageio-ffmpeg", "video", "Reading videos") from error
+    path = files.require_file(path, "video")
+    reader = imageio_ffmpeg.read_frames(str(path))
+    try:
+        described = next(reader)
+    except (OSError, RuntimeError, StopIteration) as error:
+        text = " ".join(str(error).split())[:120]
+        raise FormatError(f"{path}: not a video that can be read ({text}).") from error
+    width, height = described["size"]
+
+    def frames():
+        try:
+            for content in reader:
+                yield np.frombuffer(content, np.uint8).reshape(height, width, 3)
+        except RuntimeError as error:
+            text = " ".join(str(error).split())[:120]
+            raise FormatError(f"{path}: its frames end in damage ({text}).") from error
+        finally:
+            reader.close()
+
+    return float(described["fps"]), frames()
 
 
 def _even(frame: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ from tf_faces.pipelines import prnet as pipeline
 from tf_faces.pipelines.prnet import detectors
 
 RANDOM = "random"
+_KERAS_ENDS = (".h5", ".hdf5")
 _LANDMARK_SUFFIXES = (".mat", ".pts", ".npy")
 _WARNING = """\
 ************************************************************************
@@ -26,27 +27,41 @@ _WARNING = """\
 ************************************************************************"""
 
 
+def picture_height(path: pathlib.Path) -> int:
+    """Rows of a picture, turned as it is read."""
+    return pictures.read(path).shape[0]
+
+
 def load_network(options: argparse.Namespace) -> inference.FoldedNetwork:
     """The network of `--weights`; says where the weights come from."""
     if options.weights is None:
         raise InputError(
             "--weights: none given, expected PRNet's checkpoint "
-            f"({weights.RELEASED_NAME}) or {RANDOM!r} to try the program."
+            f"({weights.RELEASED_NAME}), a run of ours, a Keras file (.h5), or "
+            f"{RANDOM!r} to try the program."
         )
     if options.weights == RANDOM:
         print(_WARNING, file=sys.stderr, flush=True)
         return inference.fold(prnet.create(prnet.named(options.network), seed=0))
+    if options.weights.endswith(_KERAS_ENDS):
+        network = weights.load_keras(options.weights)
+        print(f"{options.weights}: a Keras file of PRNet's layers", flush=True)
+        return inference.fold(network)
     network, source = weights.load_checkpoint(options.weights)
     print(source.describe(), flush=True)
     return inference.fold(network)
 
 
 def make_reconstructor(options: argparse.Namespace) -> pipeline.Reconstructor:
-    """Network, layout and detector of the options."""
-    uv_layout = layout.load_layout(options.uv_data)
+    """Network, layout and detector of the options; a run brings its own layout."""
     detector = None
     if options.detector != "none":
         detector = detectors.make_detector(options.detector, options.detector_weights)
+    if options.weights is not None and pipeline.recognises(options.weights):
+        opened = pipeline.open_run(options.weights, detector=detector)
+        print(f"{options.weights}: a run, maps of {opened.layout.name}", flush=True)
+        return opened
+    uv_layout = layout.load_layout(options.uv_data)
     return pipeline.Reconstructor(load_network(options), uv_layout, detector)
 
 
@@ -149,9 +164,14 @@ def for_each(
             message = str(error)
             failed.append(message if str(path) in message else f"{path}: {message}")
     print(f"{done} pictures done.", flush=True)
-    if failed:
-        print(f"Error: {len(failed)} pictures failed:", file=sys.stderr)
-        for message in failed:
-            print(f"  {message}", file=sys.stderr, flush=True)
-        return InputError.exit_status
-    return 0
+    return report_failures(failed)
+
+
+def report_failures(failed: list[str], what: str = "pictures") -> int:
+    """Lists what was bad; returns the exit status, 0 if nothing was."""
+    if not failed:
+        return 0
+    print(f"Error: {len(failed)} {what} failed:", file=sys.stderr)
+    for message in failed:
+        print(f"  {message}", file=sys.stderr, flush=True)
+    return InputError.exit_status

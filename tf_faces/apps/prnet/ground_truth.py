@@ -1,91 +1,61 @@
-"""Commands about ground truth: making position maps, and measuring against them."""
+"""Commands about ground truth: making training pairs, and measuring against it."""
 
 import argparse
-import dataclasses
 import pathlib
 
 import numpy as np
 
 from tf_faces.apps.prnet import common
-from tf_faces.core import files, matlab_files, pictures, recipes, seeding
+from tf_faces.core import files, machine
+from tf_faces.core import progress as progress_bars
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.data.prnet import ground_truth, layout
+from tf_faces.data.prnet import generation, ground_truth, layout
 from tf_faces.metrics import normalized_mean_error as nme
-from tf_faces.morphable import io as morphable
+from tf_faces.pipelines.prnet import evaluation
+from tf_faces.viz import curves
 
-_LIST = "trainDataLabel.txt"
-# Options that the maps depend on.
-_RECIPE = ("input_dir", "model", "uv_chart", "resolution", "seed")
-_PREDICTION_ENDS = ("_kpt.txt", ".txt")
+# The cumulative curve ends here, in percent.
+_LARGEST = 10.0
 
 
-def _model(options):
-    model = morphable.load(options.model)
-    if options.uv_chart is None:
-        return model
-    found = matlab_files.load(options.uv_chart, ["UV"]).get("UV")
-    if found is None or found.shape != (len(model.mean), 2):
-        raise FormatError(
-            f"{options.uv_chart}: expected a variable UV of shape "
-            f"({len(model.mean)}, 2), a coordinate for each vertex of {model.name}."
-        )
-    return model.replace(texture_coordinates=found.astype(np.float64))
+def _recipe(options: argparse.Namespace) -> generation.Recipe:
+    angles = tuple(dict.fromkeys([0.0, *options.angles]))
+    return generation.Recipe(
+        options.model, options.uv_chart, options.resolution, options.seed, angles
+    )
 
 
 def generate_posmaps(options: argparse.Namespace) -> int:
     """Training pairs of a folder of fitted photographs; done ones are kept."""
-    model = _model(options)
-    drawer = ground_truth.MapDrawer(model, options.resolution)
-    root = pathlib.Path(options.input_dir)
-    samples = dict(ground_truth.list_samples(root))
+    recipe = _recipe(options)
+    # Mistakes are found before processes start.
+    ground_truth.MapDrawer(generation.load_model(recipe), recipe.resolution)
+    samples = generation.samples_of(options.input_dir)
     # Refuses the folder of the photographs too, which would be written over.
-    output = recipes.begin_or_go_on(
-        options.output_dir,
-        {
-            "format": "tf_faces position maps 1",
-            **{name: getattr(options, name) for name in _RECIPE},
-        },
-        "set of position maps",
-    )
-    done = {}
-
-    def work(path):
-        stem = output / path.relative_to(root).with_suffix("")
-        written = [stem.with_name(stem.name + end) for end in (".jpg", ".npy")]
-        if not written[1].is_file():
-            face = ground_truth.read_fitted_face(
-                samples[path], model.shape_count, model.expression_count
+    shards = None
+    if options.form == "records":
+        shards = generation.shard_count(recipe, len(samples), options.shards)
+    output = generation.begin(options.output_dir, options.input_dir, recipe, shards)
+    processes = machine.processors() if options.processes is None else options.processes
+    with progress_bars.bar(len(samples), "photograph", "Drawing") as bar:
+        if shards is None:
+            count, failed = generation.write_files(
+                recipe, samples, output, processes, bar.update
             )
-            # Draws of a sample depend on its name alone, so that a run that goes on
-            # makes what an uninterrupted one makes.
-            name = str(path.relative_to(root))
-            draws = seeding.numpy_generator(options.seed, name).random(3)
-            pair = drawer.pair(pictures.read(path), face, draws)
-            ground_truth.write_pair(stem, *pair)
-        done[path] = written
-
-    status = common.for_each(samples, work)
-    lines = [f"{picture} {map_}\n" for picture, map_ in done.values()]
-    files.write_text(output / _LIST, "".join(lines))
-    print(f"{output / _LIST}: {len(lines)} pairs.", flush=True)
-    return status
-
-
-def _prediction(folder, name):
-    for end in _PREDICTION_ENDS:
-        path = folder / f"{name}{end}"
-        if path.is_file():
-            try:
-                points = np.loadtxt(path, ndmin=2)
-            except ValueError as error:
-                raise FormatError(f"{path}: not a table of numbers.") from error
-            if points.shape != (layout.LANDMARKS, 3) or not np.isfinite(points).all():
-                raise FormatError(
-                    f"{path}: shape {points.shape}, expected 68 finite points x y z."
-                )
-            return points
-    ends = " or ".join(f"{name}{end}" for end in _PREDICTION_ENDS)
-    raise InputError(f"{folder}: holds no prediction {ends}.")
+        else:
+            count, failed = generation.write_records(
+                recipe,
+                samples,
+                output,
+                processes,
+                shards,
+                bar.update,
+            )
+    if options.form == "files":
+        print(f"{output / generation.LIST}: {count} pairs.", flush=True)
+    else:
+        print(f"{output}: pairs of {count} photographs written.", flush=True)
+    return common.report_failures(failed)
 
 
 def _require_names(paths) -> None:
@@ -100,60 +70,115 @@ def _require_names(paths) -> None:
             )
 
 
-def evaluate(options: argparse.Namespace) -> int:
-    """NME of 68 landmarks of AFLW2000-3D, of a network or of stored predictions."""
-    reconstructor = None
+def _predicted_names(folder: pathlib.Path) -> list[str]:
+    """The pictures that a folder has stored predictions of."""
+    ends = (*evaluation.LANDMARK_ENDS, evaluation.MAP_END)
+    names = set()
+    for path in folder.iterdir():
+        end = next((end for end in ends if path.name.endswith(end)), None)
+        if end is not None and not path.name.endswith(("_pose.txt", "_matrix.txt")):
+            if not path.name.endswith("_visibility.txt"):
+                names.add(path.name.removesuffix(end))
+    if not names:
+        raise InputError(f"{folder}: holds no prediction, such as NAME_kpt.txt.")
+    return sorted(names)
+
+
+def _drawer(options, uv_layout) -> evaluation.TrueVertices | None:
+    if options.model is None:
+        return None
+    recipe = generation.Recipe(options.model, options.uv_chart, uv_layout.resolution)
+    drawer = ground_truth.MapDrawer(generation.load_model(recipe), uv_layout.resolution)
+    return evaluation.TrueVertices(drawer, uv_layout)
+
+
+def _by_lists(options) -> tuple[dict, dict, int]:
+    """Stored predictions against 3DDFA's lists."""
+    if options.predictions is None:
+        raise InputError(
+            "--lists: found without --predictions; lists have no pictures to see."
+        )
+    folder = files.require_directory(options.predictions, "folder of predictions")
+    truths = evaluation.read_lists(
+        options.lists,
+        _predicted_names(folder),
+        reannotated=options.reannotated,
+        yaw=options.yaw,
+    )
+    predictions = {}
+
+    def work(path: pathlib.Path) -> None:
+        predictions[path.name] = evaluation.read_prediction(folder, path.name, None)
+
+    status = common.for_each([folder / name for name in truths], work)
+    return predictions, truths, status
+
+
+def _by_folder(options) -> tuple[dict, dict, int]:
+    """A network or stored predictions against the .mat files beside the pictures."""
+    if options.input_dir is None:
+        raise InputError("-i: not given, expected AFLW2000-3D's folder, or --lists.")
+    reconstructor, folder, uv_layout, true_vertices = None, None, None, None
     if options.predictions is None:
         reconstructor = common.make_reconstructor(options)
-    folder = None
-    if options.predictions is not None:
+        uv_layout = reconstructor.layout
+    else:
         folder = files.require_directory(options.predictions, "folder of predictions")
+        if options.model is not None:
+            uv_layout = layout.load_layout(options.uv_data)
+    if uv_layout is not None:
+        true_vertices = _drawer(options, uv_layout)
     samples = dict(ground_truth.list_samples(options.input_dir))
     _require_names(samples)
-    rows = {}
+    predictions, truths = {}, {}
 
-    def work(path):
-        face = ground_truth.read_fitted_face(samples[path])
+    def work(path: pathlib.Path) -> None:
+        lengths = () if true_vertices is None else true_vertices.coefficient_counts
+        face = ground_truth.read_fitted_face(samples[path], *lengths)
         if face.landmarks is None:
             raise FormatError(f"{samples[path]}: lacks the variable pt3d_68.")
+        vertices = None
+        if true_vertices is not None:
+            vertices = true_vertices.of(face, common.picture_height(path))
         if reconstructor is None:
-            points = _prediction(folder, path.stem)
+            found = evaluation.read_prediction(folder, path.stem, uv_layout)
         else:
-            (found,) = reconstructor.faces(path, landmarks=face.landmarks)
-            points = found.landmarks
-        rows[path.stem] = (points, face.landmarks, face.yaw)
+            (one,) = reconstructor.faces(path, landmarks=face.landmarks)
+            found = evaluation.Points(one.landmarks, one.vertices)
+        truths[path.stem] = evaluation.Truth(
+            evaluation.Points(face.landmarks, vertices), face.yaw
+        )
+        predictions[path.stem] = found
 
     status = common.for_each(samples, work)
-    if not rows:
+    if not predictions:
         raise InputError(f"{options.input_dir}: no sample could be measured.")
-    columns = zip(*rows.values(), strict=True)
-    predicted, true, yaw = (np.stack(column) for column in columns)
-    report = {}
-    for name, measure in (("sparse_2d", nme.sparse_2d), ("sparse_3d", nme.sparse_3d)):
-        for normalization in ("box", "outer_eyes"):
-            errors = measure(predicted, true, normalization)
-            summary = nme.by_yaw(errors, yaw)
-            report[f"{name}/{normalization}"] = {
-                **dataclasses.asdict(summary),
-                "area_under_curve": nme.area_under_curve(errors),
-                "errors": dict(zip(rows, errors.tolist(), strict=True)),
-            }
-            groups = "  ".join(f"{100 * mean:6.2f}" for mean in summary.mean)
-            print(
-                f"{name}, by {normalization:<11} NME % of yaw 0-30, 30-60, 60-90: "
-                f"{groups}; mean {100 * summary.balanced_mean:.2f} (deviation "
-                f"{100 * summary.balanced_deviation:.2f}), of all {len(errors)} faces "
-                f"{100 * summary.overall:.2f}"
-            )
+    return predictions, truths, status
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """Errors by AFLW2000-3D's protocol, of a network or of stored predictions."""
+    found = _by_folder(options) if options.lists is None else _by_lists(options)
+    predictions, truths, status = found
+    report = evaluation.evaluate(predictions, truths, not options.no_reconstruction)
+    for line in report.lines():
+        print(line)
     if options.output is not None:
-        files.write_json(options.output, _without_nan(report))
+        files.write_json(options.output, report.to_json())
+    if options.csv is not None:
+        files.write_text(options.csv, report.to_csv())
+    if options.plot is not None:
+        places = np.linspace(0, _LARGEST, 200)
+        curves.save(
+            options.plot,
+            places,
+            {
+                f"{name} ({100 * errors.mean():.2f})": 100
+                * nme.cumulative(errors, places / 100)
+                for name, errors in report.errors.items()
+                if name.endswith("/box")
+            },
+            x_label="normalised mean error, percent",
+            y_label="faces, percent",
+        )
     return status
-
-
-def _without_nan(value):
-    """JSON has no NaN: the mean of an empty group is null."""
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and value != value else value

@@ -33,10 +33,25 @@ _SWITCHES = (
 )
 
 
+def _angles(text: str) -> tuple[float, ...]:
+    """Degrees separated by commas."""
+    try:
+        found = tuple(float(part) for part in text.split(",") if part)
+    except ValueError:
+        found = (float("nan"),)
+    if not all(-360 <= angle <= 360 for angle in found):
+        raise argparse.ArgumentTypeError(
+            f"found {text!r}, expected degrees separated by commas"
+        )
+    return found
+
+
 def _add_network(parser):
     group = parser.add_argument_group("network and faces")
     group.add_argument(
-        "--weights", help="checkpoint of PRNet, or 'random' to try the program"
+        "--weights",
+        help="checkpoint of PRNet, a run folder of ours, a Keras file (.h5) of a port, "
+        "or 'random' to try the program",
     )
     group.add_argument(
         "--network",
@@ -50,11 +65,12 @@ def _add_network(parser):
     group.add_argument(
         "--detector",
         default="none",
-        choices=["none", "mtcnn", "dlib"],
+        metavar="{none,mtcnn,dlib,mediapipe,PACKAGE:FUNCTION}",
         help="finds faces where no .mat, .pts or .npy file with 68 points lies beside "
-        "a picture; without one the face is taken to fill the picture",
+        "a picture; without one the face fills the picture; PACKAGE:FUNCTION "
+        "takes a picture [H, W, 3] of bytes and returns boxes left, top, right, bottom",
     )
-    group.add_argument("--detector_weights", help="of dlib's detector")
+    group.add_argument("--detector_weights", help="of dlib's or MediaPipe's detector")
 
 
 def _folders(parser, output):
@@ -70,7 +86,7 @@ def _folders(parser, output):
     )
 
 
-def make_parser(prog: str | None = None) -> options_of.ArgumentParser:
+def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     """The parser of all commands."""
     parser = options_of.ArgumentParser(
         prog=prog,
@@ -143,6 +159,25 @@ def make_parser(prog: str | None = None) -> options_of.ArgumentParser:
     view.add_argument("-o", "--output", default="faces.html", help="the page")
     _add_network(view)
 
+    video = command("video", "landmarks or meshes over a video or a folder of frames")
+    video.add_argument(
+        "-i", "--input", required=True, help="video file, or folder of frames"
+    )
+    video.add_argument("-o", "--output", required=True, help="video, .mp4")
+    video.add_argument(
+        "--draw",
+        choices=["landmarks", "vertices", "pose", "depth"],
+        default="landmarks",
+        help="what is shown over the frames",
+    )
+    video.add_argument(
+        "--kpt_dir", help="also write landmarks here, FRAME_kpt.txt for each frame"
+    )
+    video.add_argument(
+        "--frames_per_second", type=float, help="of the output; default the input's"
+    )
+    _add_network(video)
+
     maps = command("generate-posmaps", "ground truth maps of 300W-LP or AFLW2000-3D")
     maps.add_argument("-i", "--input_dir", required=True, help="of .jpg and .mat files")
     maps.add_argument("-o", "--output_dir", required=True, help="folder of the pairs")
@@ -150,15 +185,55 @@ def make_parser(prog: str | None = None) -> options_of.ArgumentParser:
     maps.add_argument("--uv_chart", help="BFM_UV.mat, where the model has no chart")
     maps.add_argument("--resolution", type=options_of.count, default=256, help="sides")
     maps.add_argument("--seed", type=options_of.index, default=0, help="of the crops")
+    maps.add_argument(
+        "--angles",
+        type=_angles,
+        default=(),
+        help="also turned by these degrees, separated by commas, counter-clockwise: "
+        "--angles=-30,30; their names end in _angle_30",
+    )
+    maps.add_argument(
+        "--form",
+        choices=["files", "records"],
+        default="files",
+        help="files with trainDataLabel.txt, or TFRecord files with a manifest",
+    )
+    maps.add_argument("--shards", type=options_of.count, help="files of records")
+    maps.add_argument(
+        "--processes", type=options_of.count, help="that work; default one a core"
+    )
 
     measure = command("evaluate", "NME of AFLW2000-3D, by yaw")
+    measure.add_argument("-i", "--input_dir", help="AFLW2000-3D's folder")
     measure.add_argument(
-        "-i", "--input_dir", required=True, help="AFLW2000-3D's folder"
+        "--predictions",
+        help="measure NAME_kpt.txt or NAME.txt (and NAME_mesh.mat), or maps NAME.npy, "
+        "of this folder instead",
     )
     measure.add_argument(
-        "--predictions", help="measure NAME_kpt.txt or NAME.txt of this folder instead"
+        "--lists", help="folder of AFLW2000-3D's lists, in the place of its .mat files"
+    )
+    measure.add_argument(
+        "--reannotated", action="store_true", help="of the lists, the corrected points"
+    )
+    measure.add_argument(
+        "--yaw",
+        choices=["fitted", "aflw"],
+        default="fitted",
+        help="of the lists, by the fitted pose or by AFLW's labels",
+    )
+    measure.add_argument(
+        "--model", help="face model of the .mat files, for dense errors"
+    )
+    measure.add_argument("--uv_chart", help="BFM_UV.mat, where the model has no chart")
+    measure.add_argument(
+        "--no_reconstruction",
+        action="store_true",
+        help="leave out iterative closest points",
     )
     measure.add_argument("-o", "--output", help="JSON file of all errors")
+    measure.add_argument("--csv", help="table of all errors")
+    measure.add_argument("--plot", help="picture of the cumulative errors")
     _add_network(measure)
 
     check = command("check-weights", "what a checkpoint holds")
@@ -170,7 +245,7 @@ def make_parser(prog: str | None = None) -> options_of.ArgumentParser:
 
 
 def _run(arguments: list[str], prog: str | None) -> int | None:
-    options = make_parser(prog).parse_args(arguments)
+    options = _parser(prog).parse_args(arguments)
     # Here: --help needs no TensorFlow.
     from tf_faces.apps.prnet import ground_truth, programs
 
@@ -181,6 +256,7 @@ def _run(arguments: list[str], prog: str | None) -> int | None:
         "demo": programs.demo,
         "demo-texture": programs.demo_texture,
         "view": programs.view,
+        "video": programs.video,
         "check-weights": programs.check,
     }[options.command](options)
 

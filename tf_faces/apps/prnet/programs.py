@@ -8,8 +8,10 @@ import numpy as np
 from tf_faces.apps.prnet import common
 from tf_faces.core import files, pictures
 from tf_faces.core.errors import InputError
-from tf_faces.pipelines.prnet import results, texture_editing
-from tf_faces.viz import html_viewer
+from tf_faces.pipelines import prnet as pipeline
+from tf_faces.pipelines.prnet import drawing, results, texture_editing
+from tf_faces.viz import html_viewer, videos
+from tf_faces.viz import pictures as shown_pictures
 
 
 def run_basics(options: argparse.Namespace) -> int:
@@ -123,6 +125,88 @@ def view(options: argparse.Namespace) -> int:
         page = html_viewer.write_page(options.output, items, "Reconstructed faces")
         print(f"{page} written.", flush=True)
     return status
+
+
+def _drawn(face, image: np.ndarray, kind: str) -> np.ndarray:
+    if kind == "landmarks":
+        return drawing.plot_landmarks(image, face.landmarks)
+    if kind == "vertices":
+        return drawing.plot_vertices(image, face.vertices)
+    if kind == "pose":
+        return drawing.plot_pose_box(image, face.pose.camera_original, face.landmarks)
+    depth = face.depth()
+    shown = shown_pictures.depth_picture(depth)
+    return np.where(depth[..., None] != 0, shown, image)
+
+
+def video(options: argparse.Namespace) -> int:
+    """Draws faces over a video; where a face was, it is looked for next."""
+    source = pathlib.Path(options.input)
+    rate = 25.0
+    if source.is_dir():
+        listed = common.list_pictures(source)
+        frames = ((path.stem, path) for path in listed)
+    else:
+        rate, found = videos.read_video(source)
+        frames = ((f"{number:06d}", frame) for number, frame in enumerate(found))
+    rate = options.frames_per_second or rate
+    if not (np.isfinite(rate) and 0 < rate <= 1000):
+        raise InputError(f"--frames_per_second: found {rate}, expected 0 to 1000.")
+    reconstructor = common.make_reconstructor(options)
+    folder = None if options.kpt_dir is None else pathlib.Path(options.kpt_dir)
+    failed = []
+    count = 0
+
+    def shown():
+        nonlocal count
+        last = None
+        for name, frame in frames:
+            try:
+                image = pipeline.as_picture(frame)
+                faces = _tracked(reconstructor, image, last)
+            except InputError as error:
+                failed.append(f"{name}: {error}")
+                last = None
+                if not isinstance(frame, np.ndarray):
+                    continue  # A picture that cannot be read cannot be shown.
+                yield frame
+                continue
+            last = faces[0].landmarks
+            for number, face in enumerate(faces):
+                if folder is not None:
+                    end = "" if len(faces) == 1 else f"_face{number}"
+                    path = folder / f"{name}{end}_kpt.txt"
+                    results.write_text_table(path, face.landmarks)
+            count += 1
+            for face in faces:
+                image = _drawn(face, image, options.draw)
+            yield image
+
+    written = videos.write_video(options.output, shown(), frames_per_second=rate)
+    print(f"{written}: {count} frames with faces.", flush=True)
+    return common.report_failures(failed, "frames")
+
+
+def _tracked(reconstructor, image, last):
+    """The faces of a frame: by the detector, else where the face was, else anywhere."""
+    height, width = image.shape[:2]
+    if reconstructor.detector is not None:
+        return reconstructor.faces(image)
+    if last is not None and _is_plausible(last, height, width):
+        return reconstructor.faces(image, landmarks=last)
+    return reconstructor.faces(image, box=(0, width - 1, 0, height - 1))
+
+
+def _is_plausible(landmarks, height: int, width: int) -> bool:
+    """Whether landmarks are large enough and lie in the frame, so as to go on there."""
+    extent = np.ptp(landmarks[:, :2], axis=0)
+    middle = landmarks[:, :2].mean(axis=0)
+    return bool(
+        extent.min() > 16
+        and (extent < 2 * np.array([width, height])).all()
+        and (middle >= 0).all()
+        and (middle < [width, height]).all()
+    )
 
 
 def check(options: argparse.Namespace) -> None:

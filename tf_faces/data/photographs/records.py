@@ -188,22 +188,45 @@ def write_manifest(directory: pathlib.Path, shards: int) -> None:
     files.write_json(directory / MANIFEST, {"format": FORMAT, "shards": listed})
 
 
-def _described(directory: pathlib.Path) -> dict[str, Any]:
+def _described(
+    directory: pathlib.Path, formats: Sequence[str] = (FORMAT,)
+) -> dict[str, Any]:
     path = directory / "set.json"
     found = files.read_json(files.require_file(path, "description of a set"))
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
+    if not isinstance(found, dict) or found.get("format") not in formats:
         raise FormatError(f"{path}: describes no set of photograph records.")
     try:
         for value in found["fields"].values():
             np.dtype(value["type"])
             if not all(isinstance(x, int) and x >= 0 for x in value["shape"]):
                 raise ValueError(f"shape {value['shape']}")
-        numbers = [found[name] for name in ("count", "shards", "chart", "seed")]
+        names = ("count", "shards", "chart", "seed")
+        if found["format"] != FORMAT:
+            names = ("shards", "seed")
+        numbers = [found[name] for name in names]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise FormatError(f"{path}: a damaged description ({error}).") from error
     if not all(isinstance(x, int) and not isinstance(x, bool) for x in numbers):
         raise FormatError(f"{path}: found {numbers}, expected whole numbers.")
     return found
+
+
+def describe_stored(
+    directory: files.PathLike, formats: Sequence[str] = (FORMAT,)
+) -> tuple[dict[str, Any], list[pathlib.Path]]:
+    """The content of a set's set.json, and its files in order.
+
+    Args:
+      directory: of the set.
+      formats: that set.json may name.
+
+    Raises:
+      InputError: if there is no set.
+      FormatError: if a file is missing or of another size.
+    """
+    directory = files.require_directory(directory, "set of photographs")
+    described = _described(directory, formats)
+    return described, _checked_shards(directory, described["shards"])
 
 
 def open_records(directory: files.PathLike):
@@ -215,9 +238,7 @@ def open_records(directory: files.PathLike):
     """
     import tensorflow as tf
 
-    directory = files.require_directory(directory, "set of photographs")
-    described = _described(directory)
-    paths = _checked_shards(directory, described["shards"])
+    described, paths = describe_stored(directory)
     shapes = {name: tuple(x["shape"]) for name, x in described["fields"].items()}
     types = {name: tf.as_dtype(x["type"]) for name, x in described["fields"].items()}
     schema = {name: tf.io.FixedLenFeature((), tf.string) for name in shapes}

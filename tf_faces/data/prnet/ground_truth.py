@@ -119,6 +119,10 @@ class MapDrawer:
         """
         positions = cropping.positions_to_crop(vertices, crop.matrix)
         positions[:, 2] -= positions[:, 2].min()
+        return self.draw_moved(positions)
+
+    def draw_moved(self, positions: np.ndarray) -> np.ndarray:
+        """The map of vertices [V, 3] that are in the crop's pixels already."""
         drawn, _ = uv.bake_attributes(
             self._pixels,
             self.model.full_triangles,
@@ -176,23 +180,3 @@ def write_pair(
         with open(temporary, "wb") as stream:
             np.save(stream, position_map.astype(np.float32))
     return picture, path
-
-
-def weight_mask(uv_layout: layout.MapLayout, region: np.ndarray) -> np.ndarray:
-    """Weights of the training loss: landmarks 1, a region 1/4, face 3/16, elsewhere 0.
-
-    Args:
-      uv_layout: of the map.
-      region: bool [R, R], eyes, nose and mouth.
-
-    Reference:
-      Feng et al., ECCV 2018, section 3.2 (16 : 4 : 3 : 0).
-    """
-    if region.shape != uv_layout.mask.shape:
-        raise InputError(
-            f"the region has shape {region.shape}, expected {uv_layout.mask.shape}."
-        )
-    weights = np.where(region, 4.0, 3.0) * uv_layout.mask
-    columns, rows = uv_layout.landmarks.T
-    weights[rows, columns] = 16.0
-    return (weights / 16).astype(np.float32)

@@ -63,6 +63,26 @@ class MapLayout:
                 f"{self.vertex_count}, one for each pixel of the face."
             )
 
+    @classmethod
+    def from_mask(
+        cls, mask: np.ndarray, landmarks: np.ndarray, canonical: np.ndarray, name: str
+    ) -> "MapLayout":
+        """A layout with all triangles between pixels of a mask.
+
+        Args:
+          mask: bool [R, R].
+          landmarks: [68, 2], (column, row), rounded and moved into the mask.
+          canonical: [V, 3].
+          name: for messages.
+        """
+        return cls(
+            mask=mask,
+            landmarks=_moved_into(mask, np.rint(landmarks).astype(np.int64)),
+            triangles=uv.mask_triangles(mask),
+            canonical=canonical,
+            name=name,
+        )
+
     @property
     def resolution(self) -> int:
         """Side of the map."""
@@ -125,17 +145,21 @@ class MapLayout:
         if resolution == self.resolution:
             return self
         scale = (resolution - 1) / (self.resolution - 1)
-        source = np.rint(np.arange(resolution) / scale).astype(np.int64)
-        mask = self.mask[np.ix_(source, source)]
-        landmarks = np.rint(self.landmarks * scale).astype(np.int64)
-        canonical = self.to_map(self.canonical)[np.ix_(source, source)]
-        return MapLayout(
-            mask=mask,
-            landmarks=_moved_into(mask, landmarks),
-            triangles=uv.mask_triangles(mask),
-            canonical=canonical[mask],
-            name=f"{self.name} at {resolution} pixels",
+        mask = resized_map(self.mask, resolution)
+        canonical = resized_map(self.to_map(self.canonical), resolution)
+        return MapLayout.from_mask(
+            mask,
+            self.landmarks * scale,
+            canonical[mask],
+            f"{self.name} at {resolution} pixels",
         )
+
+
+def resized_map(values: np.ndarray, resolution: int) -> np.ndarray:
+    """A map [R, R, ...] of another size: the nearest pixels, as layouts are resized."""
+    scale = (resolution - 1) / (values.shape[0] - 1)
+    source = np.rint(np.arange(resolution) / scale).astype(np.int64)
+    return values[np.ix_(source, source)]
 
 
 def _moved_into(mask, landmarks):
@@ -238,11 +262,48 @@ def model_layout(model: MorphableModel, resolution: int = RESOLUTION) -> MapLayo
     baked, mask = uv.bake_attributes(
         pixels, model.full_triangles, neutral, resolution, resolution, rule="face3d"
     )
-    landmarks = np.rint(pixels[model.landmarks68, :2]).astype(np.int64)
-    return MapLayout(
-        mask=mask,
-        landmarks=_moved_into(mask, landmarks),
-        triangles=uv.mask_triangles(mask),
-        canonical=baked[mask],
-        name=model.name,
+    return MapLayout.from_mask(
+        mask, pixels[model.landmarks68, :2], baked[mask], model.name
     )
+
+
+def write_layout(path: files.PathLike, layout: MapLayout) -> None:
+    """Writes a layout as one .npz file, see `read_layout`."""
+    files.write_npz(
+        path,
+        mask=layout.mask,
+        landmarks=np.asarray(layout.landmarks, np.int64),
+        triangles=np.asarray(layout.triangles, np.int32),
+        canonical=np.asarray(layout.canonical, np.float64),
+    )
+
+
+def read_layout(path: files.PathLike) -> MapLayout:
+    """Reads the layout that a run left beside its snapshots.
+
+    Raises:
+      InputError: if there is no such file.
+      FormatError: if it is damaged.
+    """
+    found = files.load_npz(files.require_file(path, "layout of position maps"))
+    try:
+        mask, marks = found["mask"], found["landmarks"]
+        triangles, canonical = found["triangles"], found["canonical"]
+    except KeyError as error:
+        raise FormatError(f"{path}: lacks the array {error}.") from error
+    count = int(mask.sum()) if mask.dtype == bool else 0
+    sound = (
+        mask.ndim == 2
+        and mask.shape[0] == mask.shape[1]
+        and count > 0
+        and (marks.shape, marks.dtype.kind) == ((LANDMARKS, 2), "i")
+        and triangles.ndim == 2
+        and (triangles.shape[1], triangles.dtype.kind) == (3, "i")
+        and canonical.shape == (count, 3)
+        and canonical.dtype.kind == "f"
+        and bool(np.isfinite(canonical).all())
+        and (not len(triangles) or (triangles.min() >= 0 and triangles.max() < count))
+    )
+    if not sound:
+        raise FormatError(f"{path}: its arrays do not fit together, expected a layout.")
+    return MapLayout(mask, marks, triangles, canonical, str(path))

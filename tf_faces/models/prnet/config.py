@@ -32,6 +32,8 @@ class PositionMapConfig(NetworkConfiguration):
         `resolution`, 281.6 in the original.
       unbiased_variance: the moving variances collect the unbiased batch variance, as
         TensorFlow's fused batch norm does.
+      momentum: of the moving means and variances; 0.999 in the original, which needs
+        some thousands of steps.
     """
 
     resolution: int = 256
@@ -42,6 +44,7 @@ class PositionMapConfig(NetworkConfiguration):
     divisor: float = 255.0
     position_scale: float | None = None
     unbiased_variance: bool = True
+    momentum: float = 0.999
 
     def __post_init__(self) -> None:
         for name in ("resolution", "map_resolution", "width"):
@@ -77,6 +80,11 @@ class PositionMapConfig(NetworkConfiguration):
             if not (math.isfinite(value) and value > 0):
                 raise InputError(f"{name} must be positive and finite, found {value}.")
             object.__setattr__(self, name, float(value))
+        momentum = self.momentum
+        if isinstance(momentum, bool) or not isinstance(momentum, int | float):
+            raise InputError(f"momentum must be a number, found {momentum!r}.")
+        if not 0 <= momentum < 1:
+            raise InputError(f"momentum must lie in 0..1, below 1, found {momentum}.")
 
     @property
     def map_exponent(self) -> int:

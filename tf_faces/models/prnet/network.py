@@ -103,7 +103,10 @@ class _Unit(keras.layers.Layer):
         self.norm = None
         if normalized:
             self.norm = MovingBatchNormalization(
-                config.unbiased_variance, dtype=self.dtype_policy, name="norm"
+                config.unbiased_variance,
+                config.momentum,
+                dtype=self.dtype_policy,
+                name="norm",
             )
         self.activation = keras.activations.get(activation)
 
@@ -170,7 +173,10 @@ class _ResidualBlock(keras.layers.Layer):
             "Conv_2", channels, 3, kernel=1, normalized=False, activation=None
         )
         self.norm = MovingBatchNormalization(
-            config.unbiased_variance, dtype=self.dtype_policy, name="norm"
+            config.unbiased_variance,
+            config.momentum,
+            dtype=self.dtype_policy,
+            name="norm",
         )
         self.channels = channels
 

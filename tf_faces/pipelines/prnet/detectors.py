@@ -10,7 +10,7 @@ from tf_faces.core import files
 from tf_faces.core.errors import InputError, MissingDependencyError
 from tf_faces.pipelines.prnet.reconstruction import Detector
 
-DETECTORS = ("mtcnn", "dlib")
+DETECTORS = ("mtcnn", "dlib", "mediapipe")
 # The original looks for faces in the picture enlarged so many times by two.
 _DLIB_ENLARGED = 1
 
@@ -49,25 +49,88 @@ def _dlib(weights: pathlib.Path) -> Detector:
     return detect
 
 
+def _mediapipe(weights: pathlib.Path) -> Detector:
+    package = _package("mediapipe")
+    vision = _package("mediapipe.tasks.python.vision")
+    base = _package("mediapipe.tasks.python")
+    detector = vision.FaceDetector.create_from_options(
+        vision.FaceDetectorOptions(
+            base_options=base.BaseOptions(model_asset_path=str(weights))
+        )
+    )
+
+    def detect(image: np.ndarray):
+        given = package.Image(
+            image_format=package.ImageFormat.SRGB, data=np.ascontiguousarray(image)
+        )
+        found = sorted(
+            detector.detect(given).detections,
+            key=lambda face: -face.categories[0].score,
+        )
+        boxes = (face.bounding_box for face in found)
+        return [
+            (b.origin_x, b.origin_y, b.origin_x + b.width, b.origin_y + b.height)
+            for b in boxes
+        ]
+
+    return detect
+
+
+def _checked(detector, name: str) -> Detector:
+    """A detector of the user's own, whose answers are looked at."""
+
+    def detect(image: np.ndarray):
+        found = np.asarray(list(detector(image)), np.float64)
+        if found.size == 0:
+            return []
+        if found.ndim != 2 or found.shape[1] < 4 or not np.isfinite(found).all():
+            raise InputError(
+                f"the detector {name} returned {found.shape}, expected boxes [N, 4] "
+                "(left, top, right, bottom)."
+            )
+        return [tuple(box[:4].tolist()) for box in found]
+
+    return detect
+
+
+def _own(name: str) -> Detector:
+    module, _, function = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(
+            f"the detector {name} was not found ({error}), expected PACKAGE:FUNCTION."
+        ) from error
+    if not callable(found):
+        raise InputError(f"the detector {name} is no function.")
+    return _checked(found, name)
+
+
 def make_detector(name: str, weights: files.PathLike | None = None) -> Detector:
     """A detector by name.
 
     Args:
-      name: one of `DETECTORS`.
-      weights: of dlib's detector, `mmod_human_face_detector.dat`.
+      name: one of `DETECTORS`, or "package:function" of a function of one's own, which
+        takes uint8 [H, W, 3] and returns boxes (left, top, right, bottom), best first.
+      weights: of dlib's detector, `mmod_human_face_detector.dat`, or of MediaPipe's,
+        such as `blaze_face_short_range.tflite`.
 
     Raises:
-      InputError: if the name is unknown, or dlib's weights are missing.
+      InputError: if the name is unknown, or weights are missing.
       MissingDependencyError: if the package is absent.
     """
+    if ":" in name:
+        return _own(name)
     if name not in DETECTORS:
         raise InputError(
-            f"the detector must be one of {', '.join(DETECTORS)}, found {name!r}."
+            f"the detector must be one of {', '.join(DETECTORS)} or PACKAGE:FUNCTION, "
+            f"found {name!r}."
         )
     if name == "mtcnn":
         return _mtcnn()
     if weights is None:
-        raise InputError(
-            "the detector dlib needs its weights, mmod_human_face_detector.dat."
-        )
-    return _dlib(files.require_file(weights, "detector's weights"))
+        file = {"dlib": "mmod_human_face_detector.dat",
+                "mediapipe": "blaze_face_short_range.tflite"}[name]  # fmt: skip
+        raise InputError(f"the detector {name} needs its weights, {file}.")
+    path = files.require_file(weights, "detector's weights")
+    return _dlib(path) if name == "dlib" else _mediapipe(path)

@@ -1,0 +1,26 @@
+"""PRNet's part of the export program."""
+
+import argparse
+import pathlib
+
+EXAMPLES = """\
+  tf-faces export results/006-prnet-paper
+      crops to position map, vertices and landmarks, as exports/prnet/1
+"""
+
+
+def add_options(group) -> None:
+    """None of its own."""
+
+
+def export(
+    folder: pathlib.Path, output: str, options: argparse.Namespace
+) -> pathlib.Path:
+    """Writes the SavedModel and returns its folder."""
+    from tf_faces.export import prnet as writing
+    from tf_faces.pipelines import prnet
+
+    opened = prnet.open_run(folder)
+    return writing.export(
+        opened.network, opened.layout, output, warmup=not options.no_warmup
+    )

@@ -1,0 +1,202 @@
+"""PRNet's presets.
+
+| preset      | trains                                                               |
+|-------------|----------------------------------------------------------------------|
+| paper       | the paper's recipe on pairs of 300W-LP (`trainDataLabel.txt`)        |
+| prnet_train | PRNet-Train's: blue first, levels divided by 281.6, squared errors,  |
+|             | no changes while training                                            |
+| smoke       | a tiny network on drawn photographs, in seconds                      |
+
+| modifier | changes                                                                 |
+|----------|-------------------------------------------------------------------------|
+| factory  | photographs of the picture factory, drawn while training               |
+| records  | photographs of the factory from TFRecord files in `data_dir`            |
+| half_128 | half the channels, crops and maps of 128 pixels                         |
+| quick    | learning rate, batch and norms for some ten thousand pictures           |
+"""
+
+from typing import Any
+
+import ml_collections
+
+from tf_faces.core import configuration
+
+_PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "prnet_train": {
+        "network.color_order": "bgr",
+        "network.divisor": 281.6,
+        "loss.kind": "squared",
+        # weight_mask_final.jpg has levels to 255 and crosses at landmarks.
+        "loss.pattern": "cross",
+        "loss.scale": 255.0,
+        "data.drop_rest": True,
+        "data.augmentation.rotation": 0.0,
+        "data.augmentation.shift": 0.0,
+        "data.augmentation.scale_low": 1.0,
+        "data.augmentation.scale_high": 1.0,
+        "data.augmentation.color_low": 1.0,
+        "data.augmentation.color_high": 1.0,
+        "data.augmentation.occlusion": 0.0,
+        "train.learning_rate": 2e-4,
+    },
+    "smoke": {
+        "face_model": "builtin:tiny",
+        "network.resolution": 32,
+        "network.map_resolution": 32,
+        "network.width": 2,
+        "network.momentum": 0.9,
+        "data.source": "factory",
+        "data.validation_faces": 3,
+        "data.processes": 1,
+        "data.epoch_faces": 16,
+        "factory.size": 40,
+        "factory.supersampling": 1,
+        "train.epochs": 3,
+        "train.batch": 4,
+        "train.learning_rate": 1e-3,
+        "train.tick_kimg": 0.016,
+        "train.picture_ticks": 3,
+        "train.snapshot_ticks": 1,
+    },
+}
+
+_MODIFIERS: dict[str, dict[str, Any]] = {
+    "factory": {"data.source": "factory"},
+    "records": {"data.source": "records"},
+    "half_128": {
+        "network.resolution": 128,
+        "network.map_resolution": 128,
+        "network.width": 8,
+        "factory.size": 160,
+    },
+    "quick": {
+        "network.momentum": 0.98,
+        "train.batch": 8,
+        "train.learning_rate": 1e-3,
+        "train.learning_rate_schedule": "cosine",
+        "train.total_kimg": 30.0,
+        "train.tick_kimg": 2.0,
+        "train.picture_ticks": 2,
+        "train.snapshot_ticks": 1,
+        "data.validation_faces": 100,
+    },
+}
+
+
+def base_config() -> ml_collections.ConfigDict:
+    """Returns the paper's settings."""
+    return ml_collections.ConfigDict(
+        {
+            "model": "prnet",
+            "desc": "",
+            # Source "pairs": holds trainDataLabel.txt, perhaps validationDataLabel.txt.
+            # Source "records": holds the sets `train` and `held_out`.
+            "data_dir": "data/300W_LP",
+            "result_dir": "results",
+            "random_seed": 12345,
+            "num_gpus": 1,
+            "devices": "auto",
+            "deterministic": False,
+            "xla": False,
+            "precision": "float32",
+            # Follows from the epochs and the data.
+            "total_images": 0,
+            # Layout of the maps of pairs: PRNet's folder of UV data.
+            "uv_data": "Data/uv-data",
+            # Who is drawn, and whose chart lays the maps out, in the other sources.
+            "face_model": "ict",
+            "network": {
+                "resolution": 256,
+                "map_resolution": 256,
+                "width": 16,
+                "separable": False,
+                "color_order": "rgb",
+                "divisor": 255.0,
+                # 0: 1.1 times the resolution.
+                "position_scale": 0.0,
+                "unbiased_variance": True,
+                "momentum": 0.999,
+            },
+            "loss": {
+                # distance: the paper's; squared: PRNet-Train's.
+                "kind": "distance",
+                # Landmarks, eyes-nose-mouth, face, beyond.
+                "weights": [16.0, 4.0, 3.0, 0.0],
+                # Each landmark's pixel, or a cross of five.
+                "pattern": "pixel",
+                # A picture in the place of weights that are built.
+                "mask": "",
+                "scale": 1.0,
+                # slim's regulariser of the kernels; the original's graph has 0.0002,
+                # but no released script adds it to the loss.
+                "weight_decay": 0.0,
+            },
+            "data": {
+                # pairs, records or factory.
+                "source": "pairs",
+                "validation_faces": 200,
+                # Rounds of pairs end before a batch that would not be full.
+                "drop_rest": False,
+                # Of the factory; 0: one a core.
+                "processes": 0,
+                # What counts as an epoch where pictures never end.
+                "epoch_faces": 60000,
+                # The paper's; its text gives no chance of occlusion.
+                "augmentation": {
+                    "rotation": 45.0,
+                    "shift": 0.1,
+                    "scale_low": 0.9,
+                    "scale_high": 1.2,
+                    "color_low": 0.6,
+                    "color_high": 1.4,
+                    "occlusion": 0.3,
+                },
+            },
+            # Settings of the picture factory (data/photographs/settings.py).
+            "factory": {
+                "size": 320,
+                "supersampling": 2,
+                "yaw": 90.0,
+                "pitch": 30.0,
+                "roll": 30.0,
+                "face_low": 0.42,
+                "face_high": 0.62,
+                "occluders": 0.15,
+            },
+            "train": {
+                # Length in epochs; or, if above 0, in thousands of pictures.
+                "epochs": 50,
+                "total_kimg": 0.0,
+                "batch": 16,
+                "learning_rate": 1e-4,
+                # halving: by half every `halving_epochs`; cosine: falls to a fiftieth.
+                "learning_rate_schedule": "halving",
+                "halving_epochs": 5.0,
+                # Weights to start from: a checkpoint of PRNet, or none.
+                "initial_weights": "",
+                "tick_kimg": 10.0,
+                "picture_ticks": 1,
+                "snapshot_ticks": 1,
+                "keep_snapshots": 5,
+                "nonfinite_policy": "stop",
+                "restore_limit": 3,
+            },
+        }
+    )
+
+
+PRESETS = configuration.Presets(
+    "prnet",
+    base_config,
+    _PRESETS,
+    _MODIFIERS,
+    exclusive=(("factory", "records"),),
+    default="paper",
+    examples="""\
+  tf-faces train --model=prnet --preset paper+factory+half_128+quick
+      PRNet at half width and 128 pixels on photographs drawn while training
+""",
+)
+
+get_config = PRESETS.get_config

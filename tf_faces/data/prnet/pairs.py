@@ -1,0 +1,217 @@
+"""Pictures with their position maps, as training takes them: lists, records.
+
+    list      lines "picture map.npy", as `trainDataLabel.txt` of PRNet-Train has them;
+              the pictures are crops, the maps in their pixels
+    records   TFRecord files with a manifest, of the picture factory (`data.photographs
+              .records`) or of `generate-posmaps`
+
+Each is a sequence of `Pair`.
+"""
+
+import bisect
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from tf_faces.core import files, pictures
+from tf_faces.core.errors import FormatError, InputError
+from tf_faces.data.photographs import records
+from tf_faces.data.prnet import generation
+from tf_faces.data.prnet.layout import LANDMARKS, MapLayout, resized_map
+from tf_faces.data.record_sets.frames import RecordFile
+from tf_faces.geometry import cropping
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """A picture and where its face's points are.
+
+    Attributes:
+      picture: uint8 [H, W, 3].
+      position_map: float32 [M, M, 3] in the picture's pixels, y down; z begins at 0.
+      landmarks: float32 [68, 3] exactly, where they are known apart from the map.
+      is_crop: the picture is the crop already; else the face must be cut out.
+    """
+
+    picture: np.ndarray
+    position_map: np.ndarray
+    landmarks: np.ndarray | None
+    is_crop: bool
+
+    def marks(self, layout: MapLayout) -> np.ndarray:
+        """The landmarks [68, 3], those of the map where no others are known."""
+        if self.landmarks is not None:
+            return self.landmarks
+        return layout.at_landmarks(self.position_map)
+
+    def base(self, layout: MapLayout, resolution: int) -> np.ndarray:
+        """float64 [3, 3]: from the picture to the crop that the network sees.
+
+        Raises:
+          InputError: for a picture that is a crop, but not square.
+        """
+        if not self.is_crop:
+            marks = self.marks(layout)
+            return cropping.crop_from_points(marks, resolution).matrix
+        height, width = self.picture.shape[:2]
+        if height != width:
+            raise InputError(f"a crop of {width} x {height} pixels, expected a square.")
+        scale = (resolution - 1) / (width - 1)
+        return np.diag([scale, scale, 1.0])
+
+
+def from_photograph(fields, layout: MapLayout) -> Pair:
+    """A pair of what the factory drew: fields picture, position_map, landmarks.
+
+    Depth begins at the farthest point of the face, as in PRNet's maps.
+    """
+    positions = np.array(fields["position_map"], np.float32)
+    lowest = positions[..., 2][layout.mask].min()
+    positions[..., 2] -= lowest
+    marks = np.array(fields["landmarks"], np.float32)
+    marks[:, 2] -= lowest
+    return Pair(np.asarray(fields["picture"]), positions, marks, False)
+
+
+class PairList(Sequence):
+    """The pairs that a list names; names are relative to the list's folder or absolute.
+
+    Args:
+      path: the list.
+      resolution: of the maps that training wants; larger ones are thinned out.
+
+    Raises:
+      InputError: if there is no list, or it is empty.
+      FormatError: if a line is not a pair of names.
+    """
+
+    def __init__(self, path: files.PathLike, resolution: int):
+        self.path = files.require_file(path, "list of training pairs")
+        self._resolution = resolution
+        text = self.path.read_text("utf-8", errors="replace")
+        self._names = []
+        for number, line in enumerate(text.splitlines(), 1):
+            if not line.strip():
+                continue
+            names = line.split()
+            if len(names) != 2:
+                raise FormatError(
+                    f"{self.path}: line {number} has {len(names)} words, expected a "
+                    "picture and a map."
+                )
+            self._names.append(names)
+        if not self._names:
+            raise InputError(f"{self.path}: names no pair.")
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def _find(self, name: str) -> pathlib.Path:
+        """Beside the list, or where the original's working directory was."""
+        beside = self.path.parent / name
+        return beside if beside.is_file() else pathlib.Path(name)
+
+    def __getitem__(self, number: int) -> Pair:
+        picture, name = self._names[number]
+        path = self._find(name)
+        found = files.load_npy(files.require_file(path, "position map"))
+        side = found.shape[0] if found.ndim else 0
+        if found.dtype.kind != "f" or found.shape != (side, side, 3) or side < 2:
+            raise FormatError(
+                f"{path}: shape {found.shape} of {found.dtype}, expected a map "
+                "[R, R, 3] of floats."
+            )
+        if not np.isfinite(found).all():
+            raise FormatError(f"{path}: holds a number that is not finite.")
+        if side < self._resolution:
+            raise FormatError(
+                f"{path}: {side} x {side}, expected at least {self._resolution} for "
+                "the network's maps."
+            )
+        found = resized_map(found.astype(np.float32), self._resolution)
+        return Pair(pictures.read(self._find(picture)), found, None, True)
+
+
+_FORMATS = (records.FORMAT, generation.RECORDS_FORMAT)
+
+
+def holds_crops(directory: files.PathLike) -> bool:
+    """Whether a set of records is of `generate-posmaps`, not of the picture factory.
+
+    Raises:
+      InputError: if there is no set.
+      FormatError: if a file is missing or of another size.
+    """
+    described, _ = records.describe_stored(directory, _FORMATS)
+    return described["format"] == generation.RECORDS_FORMAT
+
+
+class PairRecords(Sequence):
+    """A set of records of the picture factory, by number.
+
+    Args:
+      directory: of the set.
+      layout: of its maps.
+
+    Raises:
+      InputError: if there is no set, or it lacks a field.
+      FormatError: if a file is missing, damaged or of another size.
+    """
+
+    def __init__(self, directory: files.PathLike, layout: MapLayout):
+        self.directory = files.require_directory(directory, "set of photographs")
+        self._layout = layout
+        described, paths = records.describe_stored(self.directory, _FORMATS)
+        self._is_crop = described["format"] == generation.RECORDS_FORMAT
+        self._fields = described["fields"]
+        size = layout.resolution
+        flags = f"--fields picture,landmarks,position_map --chart {size}"
+        if self._is_crop:
+            flags = f"--resolution {size}"
+        for name, shape in (
+            ("picture", None),
+            ("position_map", [size, size, 3]),
+            ("landmarks", [LANDMARKS, 3]),
+        ):
+            found = self._fields.get(name)
+            if found is None or (shape is not None and found["shape"] != shape):
+                raise InputError(
+                    f"{self.directory}: has no field {name}"
+                    + (f" of shape {shape}" if shape else "")
+                    + f"; make it with {flags}."
+                )
+        self._files = [RecordFile(path) for path in paths]
+        lengths = [len(file) for file in self._files]
+        self._ends = np.cumsum(lengths).tolist()
+        if not self._ends or self._ends[-1] == 0:
+            raise InputError(f"{self.directory}: holds no photograph.")
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def __getitem__(self, number: int) -> Pair:
+        import tensorflow as tf
+
+        file = bisect.bisect_right(self._ends, number)
+        row = number - (self._ends[file - 1] if file else 0)
+        where = self._files[file].where(row)
+        try:
+            example = tf.train.Example.FromString(self._files[file].payload(row))
+            features = example.features.feature
+            found = {
+                name: np.frombuffer(
+                    features[name].bytes_list.value[0], self._fields[name]["type"]
+                ).reshape(self._fields[name]["shape"])
+                for name in ("picture", "position_map", "landmarks")
+            }
+        except FormatError:
+            raise
+        except Exception as error:  # protobuf's errors have no common kind.
+            raise FormatError(f"{where}: no photograph ({error}).") from error
+        if self._is_crop:
+            return Pair(
+                found["picture"], found["position_map"], found["landmarks"], True
+            )
+        return from_photograph(found, self._layout)

@@ -1,0 +1,309 @@
+"""Training of the position map network on the house's loop."""
+
+import math
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import ml_collections
+import numpy as np
+import tensorflow as tf
+
+from tf_faces.convert import prnet as weights
+from tf_faces.core import pictures, runs, seeding
+from tf_faces.core.errors import InputError
+from tf_faces.data.prnet import layout as layouts
+from tf_faces.data.prnet import loss_weights
+from tf_faces.losses import position_maps
+from tf_faces.models import prnet
+from tf_faces.training import checkpoints, distribution, loop
+from tf_faces.training.prnet import measures, sheets, sources
+
+# What a resumed run may change without training anything else.
+FREE_ON_RESUME = (
+    "desc",
+    "result_dir",
+    "devices",
+    "data_dir",
+    "uv_data",
+    "data.processes",
+    "train.snapshot_ticks",
+    "train.picture_ticks",
+    "train.keep_snapshots",
+    "train.nonfinite_policy",
+    "train.restore_limit",
+)
+LOSSES = {
+    "distance": position_maps.weighted_distance,
+    "squared": position_maps.weighted_squared,
+}
+SCHEDULES = ("halving", "cosine")
+# The end of the cosine, as a part of its beginning.
+_LAST_RATE = 0.02
+# The group of a snapshot that holds the network, and the layout beside the snapshots.
+GROUP = "position_map_network"
+LAYOUT = "layout.npz"
+# Held-out faces on the sheet of predictions.
+_SHOWN = 6
+
+
+def network_config(config: ml_collections.ConfigDict) -> prnet.PositionMapConfig:
+    """The network's configuration of a run's."""
+    options = config.network.to_dict()
+    if not options["position_scale"]:
+        options["position_scale"] = None
+    return prnet.PositionMapConfig.from_dict(options)
+
+
+def loss_mask(
+    config: ml_collections.ConfigDict, layout: layouts.MapLayout
+) -> np.ndarray:
+    """Weights [M, M] of the loss: of a picture, or built for the layout.
+
+    Raises:
+      InputError: for a picture that is no mask, or impossible weights.
+    """
+    loss = config.loss
+    if loss.mask:
+        found = loss_weights.read(loss.mask, layout)
+    else:
+        found = loss_weights.build(layout, list(loss.weights), loss.pattern)
+    return found * np.float32(loss.scale)
+
+
+class PrnetSystem(loop.System):
+    """The network, its optimizer and its data.
+
+    Args:
+      config: resolved configuration.
+    """
+
+    def __init__(self, config: ml_collections.ConfigDict):
+        self.config = config
+        train = config.train
+        for name, known in (
+            ("loss.kind", tuple(LOSSES)),
+            ("train.learning_rate_schedule", SCHEDULES),
+        ):
+            group, field = name.split(".")
+            if config[group][field] not in known:
+                raise InputError(
+                    f"--config.{name}: found {config[group][field]!r}, expected one of "
+                    f"{', '.join(known)}."
+                )
+        for name in ("batch", "epochs"):
+            if train[name] < 1:
+                raise InputError(
+                    f"--config.train.{name}: found {train[name]}, expected at least 1."
+                )
+        seed = seeding.derive(int(config.random_seed), "weights")[0] % 1_000_000
+        options = network_config(config)
+        self.source = sources.make(config, options)
+        self.layout = self.source.layout
+        if train.initial_weights:
+            self.network, origin = weights.load_checkpoint(
+                train.initial_weights, options
+            )
+            print(origin.describe(), flush=True)
+        else:
+            self.network = prnet.create(options, seed)
+        self.mask = loss_mask(config, self.layout)
+        self._variables = self.network.variables_by_name()
+        self._trained = {
+            name: variable
+            for name, variable in self._variables.items()
+            if variable.trainable
+        }
+        # Keras counts optimizers otherwise, and a snapshot keeps the names.
+        self.optimizer = keras.optimizers.Adam(epsilon=1e-8, name="adam")
+        self.optimizer.build(list(self._trained.values()))
+        self._step = self._make_step()
+        self._predict = self._make_prediction()
+        self._validation: sources.Validation | None = None
+        self._latest: dict[str, float] = {}
+
+    @property
+    def total_images(self) -> int:
+        """The length of the training in pictures."""
+        train = self.config.train
+        if train.total_kimg > 0:
+            return round(1000 * train.total_kimg)
+        return int(train.epochs) * self.source.epoch_faces
+
+    # --- state -----------------------------------------------------------------------
+
+    def variables(self) -> dict[str, dict[str, Any]]:
+        """Network and optimizer."""
+        return {
+            GROUP: self._variables,
+            "adam": checkpoints.named_variables(self.optimizer),
+        }
+
+    # --- training --------------------------------------------------------------------
+
+    def learning_rate(self, images: int) -> float:
+        """The rate after so many pictures."""
+        train = self.config.train
+        rate = float(train.learning_rate)
+        if train.learning_rate_schedule == "cosine":
+            share = min(images / self.total_images, 1.0)
+            low = _LAST_RATE
+            return rate * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * share)))
+        epochs = images / self.source.epoch_faces
+        return rate * 0.5 ** math.floor(epochs / float(train.halving_epochs))
+
+    def iterate(self, progress: loop.Progress) -> loop.Iteration:
+        """One batch."""
+        batch = int(self.config.train.batch)
+        crops, maps = self.source.batch(progress.iterations, progress.restores, batch)
+        self.optimizer.learning_rate = self.learning_rate(progress.images)
+        values = self._step(tf.constant(crops), tf.constant(maps))
+        names = ("Loss/position_map", "Loss/total", "Train/gradient_norm")
+        return loop.Iteration(batch, [loop.Measurements(names, values, weight=batch)])
+
+    def _given(self, crops):
+        """Crops in 0..1, RGB, as the network takes them."""
+        options = self.network.config
+        if options.color_order == "bgr":
+            crops = tf.reverse(crops, [-1])
+        return crops * (255.0 / options.divisor)
+
+    def _make_step(self):
+        distance = LOSSES[self.config.loss.kind]
+        decay = float(self.config.loss.weight_decay)
+        mask = tf.constant(self.mask)
+        scale = self.network.config.position_scale
+        kernels = self.network.kernels()
+
+        @tf.function
+        def step(crops, maps):
+            with tf.GradientTape() as tape:
+                output = self.network(self._given(crops), training=True)
+                loss = tf.reduce_mean(distance(maps / scale, output, mask))
+                total = loss
+                if decay:
+                    total += position_maps.weight_decay(kernels, decay)
+            variables = list(self._trained.values())
+            gradients = tape.gradient(total, [v.value for v in variables])
+            self.optimizer.apply(gradients, variables)
+            return tf.stack([loss, total, tf.linalg.global_norm(gradients)])
+
+        return step
+
+    def _make_prediction(self):
+        @tf.function
+        def predict(crops):
+            output = self.network(self._given(crops), training=False)
+            return output * self.network.config.position_scale
+
+        return predict
+
+    # --- what the loop shows ---------------------------------------------------------
+
+    def tick_images(self, progress: loop.Progress) -> float:
+        """The configured length."""
+        del progress
+        return 1000.0 * self.config.train.tick_kimg
+
+    def validation(self) -> sources.Validation:
+        """The held-out faces, read or drawn once."""
+        if self._validation is None:
+            self._validation = self.source.validation()
+        return self._validation
+
+    def predict(self, crops: np.ndarray) -> np.ndarray:
+        """Maps [N, M, M, 3] in crop pixels of crops [N, R, R, 3] in 0..1."""
+        return measures.predict(lambda part: self._predict(tf.constant(part)), crops)
+
+    def status_fields(self, progress: loop.Progress) -> list[str]:
+        """Errors of the held-out faces in percent."""
+        del progress
+        data = self.validation()
+        self._latest = measures.measure(self.predict(data.crops), data, self.layout)
+        return [
+            f"NME 2D {self._latest['nme_2d']:<6.3g}%",
+            f"3D {self._latest['nme_3d']:<6.3g}%",
+            f"dense 2D {self._latest['dense_2d']:<6.3g}%",
+        ]
+
+    def tick_scalars(self, progress: loop.Progress) -> Mapping[str, float]:
+        """Errors of the held-out faces, learning rate."""
+        return {
+            **{f"Validation/{name}": value for name, value in self._latest.items()},
+            "Progress/learning_rate": self.learning_rate(progress.images),
+        }
+
+    def write_results(
+        self, run: runs.RunFolder, progress: loop.Progress
+    ) -> dict[str, pathlib.Path]:
+        """Predictions for held-out faces as a sheet; the layout, once."""
+        if not (run.path / LAYOUT).is_file():
+            layouts.write_layout(run.path / LAYOUT, self.layout)
+        data = self.validation()
+        maps = self.predict(data.crops[:_SHOWN])
+        path = run.path / f"predictions-{progress.images:09d}.png"
+        pictures.write(path, sheets.predictions(maps, data, self.layout))
+        return {"predictions": path}
+
+
+# --- what the training program asks for ---------------------------------------------
+
+
+def prepare_data(config: ml_collections.ConfigDict, dry_run: bool = False) -> bool:
+    """Nothing to prepare: `build` opens lists and sets, or draws; returns True."""
+    del config, dry_run
+    return True
+
+
+def build(config: ml_collections.ConfigDict) -> PrnetSystem:
+    """Opens the data and makes the network.
+
+    Raises:
+      InputError: for data or options that do not fit, or several devices.
+      FormatError: if files are damaged.
+    """
+    strategy = distribution.make_strategy(config.devices, 1, config.desc)
+    if strategy.num_replicas_in_sync > 1:
+        raise InputError(
+            f"--devices={config.devices}: PRNet is trained on one device, found "
+            f"{strategy.num_replicas_in_sync}."
+        )
+    if config.xla:
+        raise InputError("--xla: found true, expected false.")
+    seeding.seed_everything(config.random_seed)
+    system = PrnetSystem(config)
+    print(
+        f"{system.network.count_params():,} parameters, "
+        f"{system.network.multiply_adds() / 1e9:.2f} G multiply-adds. Data: "
+        f"{system.source.describe()}."
+    )
+    config.total_images = system.total_images
+    return system
+
+
+def loop_options(config: ml_collections.ConfigDict) -> loop.Options:
+    """Returns the loop's options of a resolved configuration (after `build`)."""
+    train = config.train
+    return loop.Options(
+        total_images=int(config.total_images),
+        picture_ticks=train.picture_ticks,
+        snapshot_ticks=train.snapshot_ticks,
+        keep_snapshots=train.keep_snapshots,
+        nonfinite_policy=train.nonfinite_policy,
+        restore_limit=train.restore_limit,
+        configuration=config.to_dict(),
+        free_configuration=FREE_ON_RESUME,
+    )
+
+
+def plan(config: ml_collections.ConfigDict, system: PrnetSystem) -> str:
+    """Returns what would be done, for --dry_run."""
+    train = config.train
+    return (
+        f"{config.desc}: {system.total_images} pictures, "
+        f"{system.source.epoch_faces} an epoch, batches of {train.batch}, Adam with "
+        f"learning rate {train.learning_rate:g} ({train.learning_rate_schedule}); "
+        f"{system.source.describe()}; the loss weighs "
+        f"{int((system.mask > 0).sum())} points of a map"
+    )
