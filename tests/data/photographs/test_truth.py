@@ -212,10 +212,26 @@ def test_coarse_parameters_repeat_the_others(no_data):
     np.testing.assert_array_equal(found["coarse_parameters"], expected)
 
 
+@pytest.mark.parametrize(("model", "length"), [("ict", 259), ("makehuman", 0)])
+def test_coarse_parameters_hold_every_coefficient(open_heads, model, length):
+    one = draw(model, expression=1.0)
+    found = photographs.fields(
+        one, ("coarse_parameters", "pose", "shape", "expression")
+    )
+    numbers, shape = found["coarse_parameters"], found["shape"]
+    start = 7 + max(199, len(shape))
+    assert len(numbers) == start + max(29, len(found["expression"]))
+    assert not length or len(numbers) == length
+    np.testing.assert_array_equal(numbers[:7], found["pose"])
+    np.testing.assert_array_equal(numbers[7:][: len(shape)], shape)
+    assert not numbers[7 + len(shape) : start].any()
+    found_there = numbers[start:][: len(found["expression"])]
+    np.testing.assert_array_equal(found_there, found["expression"])
+    assert found_there.any()
+
+
 def test_fields_that_cannot_be_had_are_refused(open_heads):
     one = draw("ict")
-    with pytest.raises(InputError, match="expression coefficients; the face model"):
-        photographs.fields(one, ("coarse_parameters",))
     with pytest.raises(InputError, match="needs a chart"):
         photographs.fields(one, ("position_map",))
     with pytest.raises(InputError, match="field must be one of .*'colour'"):

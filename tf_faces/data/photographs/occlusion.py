@@ -46,16 +46,18 @@ class DepthMap:
 
     def __init__(self, direction, vertices, triangles, size: int = SHADOW_SIZE):
         frame = frame_towards(direction)
-        placed = vertices @ frame.T
-        low = placed[:, :2].min(axis=0)
-        extent = float((placed[:, :2].max(axis=0) - low).max())
+        placed = np.asarray(vertices, np.float32) @ frame.T
+        # Column by column: many times as fast as along the first axis.
+        columns = placed[:, 0], placed[:, 1]
+        low = [column.min() for column in columns]
+        extent = float(max(columns[axis].max() - low[axis] for axis in range(2)))
         scale = (size - 3) / max(extent, 1e-6)
         self.scale = scale
         self._matrix = frame * np.array([[scale], [scale], [1]], np.float32)
         self._shift = np.array([1 - low[0] * scale, 1 - low[1] * scale, 0], np.float32)
-        drawn = render_depth.rasterize(
-            self.project(vertices)[None], triangles, size, size
-        )
+        placed *= np.float32([scale, scale, 1])
+        placed += self._shift
+        drawn = render_depth.rasterize(placed[None], triangles, size, size)
         empty = drawn.triangle_id.numpy()[0] < 0
         self.depth = np.where(empty, np.float32(-np.inf), drawn.depth.numpy()[0])
 

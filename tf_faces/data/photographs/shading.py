@@ -75,7 +75,7 @@ class Posed:
 def pose(head: Head, face: Face) -> Posed:
     """Computes a face's geometry."""
     neutral, vertices = head.skin(face.shape, face.expression)
-    geometry = head.geometry(neutral, vertices, face.gaze)
+    geometry = head.geometry(neutral, vertices, face.gaze, face.shoulders)
     return Posed(neutral, vertices, geometry, head.normals(geometry))
 
 
@@ -144,25 +144,65 @@ def shade(
         head, face, light, values, triangle.take(pixel), pixel, size, gloss, use_skins,
         is_averaged=factor > 1,
     )  # fmt: skip
-    color = np.zeros((size * size, 3), np.float32)
-    color[pixel] = solid
     through = np.ones(size * size, np.float32)
-    layered = np.zeros((size * size, 3), np.float32)
-    cover = np.zeros((size * size, len(WORN)), np.float32)
+    sums = _Sums(view.size, factor)
     if worn:
         depth = np.where(triangle < 0, -np.inf, drawn.depth.numpy().reshape(-1))
         _add_layers(
-            worn, view, factor, light, shadow, depth.reshape(size, size),
-            layered, through, cover,
-        )  # fmt: skip
-    layered += color * through[:, None]
+            worn, view, factor, light, shadow, depth.reshape(size, size), through, sums
+        )
+    sums.add_color(pixel, solid, through.take(pixel))
     coverage = 1 - through
     coverage[pixel] = 1
     return Shaded(
-        reduced(layered.reshape(size, size, 3), factor),
+        np.stack(sums.color, axis=-1),
         reduced(coverage.reshape(size, size), factor),
-        reduced(cover.reshape(size, size, -1), factor),
+        np.stack(sums.cover, axis=-1),
     )
+
+
+@functools.lru_cache(maxsize=4)
+def _blocks(size: int, factor: int) -> np.ndarray:
+    """The pixel of a picture that each pixel of a finer one lies in, int32 [R * R]."""
+    fine = np.arange(size * factor) // factor
+    return (fine[:, None] * size + fine).reshape(-1).astype(np.int32)
+
+
+class _Sums:
+    """A picture that is added up from pixels of a finer one.
+
+    Args:
+      size, factor: the finer one has size * factor pixels a side.
+
+    Attributes:
+      color: three float32 [S, S].
+      cover: float32 [S, S] for each of `WORN`.
+    """
+
+    def __init__(self, size: int, factor: int):
+        self._size, self._share = size, 1 / factor**2
+        self._blocks = _blocks(size, factor)
+        self.color = [np.zeros((size, size), np.float32) for _ in range(3)]
+        self.cover = [np.zeros((size, size), np.float32) for _ in WORN]
+
+    def _summed(self, block, values):
+        size = self._size
+        found = np.bincount(block, values, size * size)
+        return (found * self._share).astype(np.float32).reshape(size, size)
+
+    def add_color(self, pixel, colors, shares) -> None:
+        """Adds colours [P, 3] times shares [P] at pixels [P] of the finer picture."""
+        block = self._blocks.take(pixel)
+        for channel, total in enumerate(self.color):
+            total += self._summed(block, colors[:, channel] * shares)
+
+    def add_cover(self, pixel, kind, shares) -> None:
+        """Adds shares [P] of things of `kind` [P] at pixels [P]."""
+        block = self._blocks.take(pixel)
+        for number, total in enumerate(self.cover):
+            chosen = np.flatnonzero(kind == number)
+            if len(chosen):
+                total += self._summed(block.take(chosen), shares.take(chosen))
 
 
 def solid_maps(
@@ -286,6 +326,8 @@ def _roughen(face, values, chosen, albedo) -> None:
     """Adds stubble and freckles to the skin's colours."""
     if face.stubble == 0 and face.freckles == 0:
         return
+    strength = values[:, _BEARD] + values[:, _FRECKLED]
+    chosen = chosen[strength.take(chosen) > 1e-3]
     places = values[chosen, _UV] * np.float32(_GRAIN * _GRAIN_TILES)
     places = places.astype(np.int32) + np.int32(face.freckle_seed % 4096)
     places %= _GRAIN
@@ -304,7 +346,8 @@ def _collar(head, face, posed) -> np.ndarray:
     chin = posed.neutral[head.landmarks68[8]]
     points = posed.geometry.take(head.drawn.source, axis=0)
     across = np.abs(points[:, 0] - chin[0])
-    collar = chin[1] - face.neckline - 0.35 * np.maximum(7 - across, 0) - points[:, 1]
+    open_by = np.float32(face.opening) * np.maximum(7 - across, 0)
+    collar = chin[1] - face.neckline - open_by - points[:, 1]
     # Behind, cloth begins higher.
     collar += 0.3 * np.maximum(chin[2] - 4 - points[:, 2], 0)
     return np.where(head.is_neck, collar, np.float32(-1))
@@ -315,10 +358,16 @@ def _tints(head: Head, face: Face) -> np.ndarray:
     masks = head.masks
     tints = np.ones((len(head.drawn.source), 3), np.float32)
     tints[head.is_skin] = face.tone
-    red = face.redness * (masks["cheeks"] + masks["nose"]).clip(0, 1)[:, None]
-    tints *= 1 - red * np.float32([-0.08, 0.22, 0.18])
-    tints *= 1 + face.lips * masks["lips"][:, None] * (face.lip_color - 1)
-    tints *= 1 + face.lids * masks["lids"][:, None] * (face.lid_color - 1)
+    changes = (
+        (face.redness, "red", np.float32([0.08, -0.22, -0.18])),
+        (face.lips, "lips", face.lip_color - 1),
+        (face.lids, "lids", face.lid_color - 1),
+    )
+    for strength, name, change in changes:
+        if strength > 0:
+            chosen = head.marked(name)
+            mask = masks[name].take(chosen)[:, None]
+            tints[chosen] *= 1 + np.float32(strength) * mask * change
     return tints
 
 
@@ -338,13 +387,17 @@ def _skin_textures(head: Head, face: Face, size: int):
 
 def _albedo(head, face, values, triangle, label, size, use_skins, is_averaged=False):
     """Linear colours [P, 3]; `label` says what each pixel is."""
-    albedo = values[:, _COLOR].copy()
+    # Colour by colour: rows of three are slow.
+    colors = np.ascontiguousarray(values[:, _COLOR].T)
+    albedo = colors.T
     material = head.drawn.material.take(triangle)
 
     def multiply(chosen, texture):
         if len(chosen):
             look = texture.nearest if is_averaged else texture.sample
-            albedo[chosen] *= look(values[chosen, _UV])[:, :3]
+            found = look(values[chosen, _UV])
+            for channel in range(3):
+                colors[channel, chosen] *= found[:, channel]
 
     if use_skins and head.skins:
         for number, texture in enumerate(_skin_textures(head, face, size)):
@@ -388,7 +441,7 @@ def _shade_solid(
     mirrored = None
     if gloss > 0:
         mirrored = _mirrored(face, light, values, (nx, ny, nz), cosine, lit, label)
-    color = np.empty((len(pixel), 3), np.float32)
+    color = np.empty((3, len(pixel)), np.float32).T
     for channel in range(3):
         wrap = _SKIN_WRAP[channel]
         received = np.maximum(cosine + wrap, 0)
@@ -448,10 +501,8 @@ def _mirrored(face, light, values, normal, cosine, lit, label):
 # --- layers ---------------------------------------------------------------------------
 
 
-def _add_layers(
-    worn, view, factor, light, shadow, limit, color, through, cover
-) -> None:
-    """Blends what is worn into `color`, `through` and `cover`, [R * R, ...] each."""
+def _add_layers(worn, view, factor, light, shadow, limit, through, sums) -> None:
+    """Blends what is worn into `sums`; what passes it stays in `through`, [R * R]."""
     points, attributes, triangles, owners = [], [], [], []
     start = 0
     for number, one in enumerate(worn):
@@ -481,15 +532,15 @@ def _add_layers(
         if len(chosen):
             numbers = found.triangle_id[chosen] - first_triangle[number]
             rgba[chosen] = _layer_colors(one, found.attributes[chosen], numbers)
-    kind = np.array([WORN.index(one.worn.kind) for one in worn])[owner]
+    kind = np.array([WORN.index(one.worn.kind) for one in worn]).take(owner)
+    shares = np.ascontiguousarray(rgba[:, 3])
     for begin, end in zip(found.starts[:-1], found.starts[1:], strict=True):
         pixel = found.pixel[begin:end]
-        alpha = rgba[begin:end, 3]
-        passing = through[pixel]
-        part = passing * alpha
-        color[pixel] += rgba[begin:end, :3] * part[:, None]
-        through[pixel] = passing - part
-        cover[pixel, kind[begin:end]] += part
+        passing = through.take(pixel)
+        shares[begin:end] *= passing
+        through[pixel] = passing - shares[begin:end]
+    sums.add_color(found.pixel, rgba, shares)
+    sums.add_cover(found.pixel, kind, shares)
 
 
 def _layer_attributes(one, camera, light, shadow) -> np.ndarray:
@@ -539,8 +590,10 @@ def _layer_colors(one, values, triangle) -> np.ndarray:
     mean = ((np.maximum(part.mean_color, 6) / 255) ** 2.2).astype(np.float32)
     tint = np.minimum(worn.color / mean, 40)
     # The texture's own variation, about the colour that is wanted.
-    found[:, :3] = np.minimum(found[:, :3] * tint, 0.9)
-    found[:, :3] *= values[:, 2:5]
-    if worn.kind == "hair":
-        found[:, :3] += values[:, 5:8] * (0.3 + worn.color)
+    for channel in range(3):
+        color = np.minimum(found[:, channel] * tint[channel], np.float32(0.9))
+        color *= values[:, 2 + channel]
+        if worn.kind == "hair":
+            color += values[:, 5 + channel] * (np.float32(0.3) + worn.color[channel])
+        found[:, channel] = color
     return found

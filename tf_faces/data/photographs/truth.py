@@ -23,7 +23,7 @@ from tf_faces.data.photographs.factory import Photograph
 from tf_faces.data.photographs.heads import LABEL, NECK_REGION, Head
 from tf_faces.ops import render_depth
 
-# CoarseNet's labels: pose, identity, expression.
+# Least lengths in CoarseNet's labels: pose, identity, expression.
 COARSE_SHAPE, COARSE_EXPRESSION = 199, 29
 # Centimetres by which a landmark may lie behind the surface and still count as visible.
 VISIBLE_WITHIN = 0.35
@@ -90,13 +90,15 @@ class Truth:
     def coarse_parameters(self):
         """float32 [235]: pose, 199 identity and 29 expression coefficients.
 
-        Zeros where the model has fewer; refused where it has more (see `check`).
+        Zeros where the model has fewer modes; as many as it has where it has more
+        (ICT's 53 expressions make 259), for networks of its counts.
         """
-        result = np.zeros(7 + COARSE_SHAPE + COARSE_EXPRESSION, np.float32)
         shape, expression = self.shape(), self.expression()
+        start = 7 + max(COARSE_SHAPE, len(shape))
+        result = np.zeros(start + max(COARSE_EXPRESSION, len(expression)), np.float32)
         result[:7] = self.pose()
         result[7 : 7 + len(shape)] = shape
-        result[7 + COARSE_SHAPE :][: len(expression)] = expression[:COARSE_EXPRESSION]
+        result[start : start + len(expression)] = expression
         return result
 
     # --- points -----------------------------------------------------------------------
@@ -262,15 +264,6 @@ def check(head: Head, names: Sequence[str], chart: Chart | None) -> None:
             )
     if "position_map" in names and chart is None:
         raise InputError("position_map needs a chart, and none was given.")
-    model = head.model
-    if "coarse_parameters" in names and (
-        model.shape_count > COARSE_SHAPE or model.expression_count > COARSE_EXPRESSION
-    ):
-        raise InputError(
-            f"coarse_parameters holds {COARSE_SHAPE} identity and {COARSE_EXPRESSION} "
-            f"expression coefficients; the face model {model.name!r} has "
-            f"{model.shape_count} and {model.expression_count}."
-        )
 
 
 def fields(
