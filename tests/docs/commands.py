@@ -256,10 +256,12 @@ FASTER = {
         "tf-faces train --config={repository}/configs/face_manifold_ict.py "
         "--config.data.model=builtin:tiny --dry_run"
     ),
-    "tf-faces face-manifold create-synthetic --size 200 --layout 300w-lp --look plain "
-    "--trained_models manifold/000-face_manifold-both-builtin --output labelled": (
-        "tf-faces face-manifold create-synthetic --size 3 --layout 300w-lp --look plain "
-        "--trained_models manifold/000-face_manifold-both-builtin --output labelled "
+    "tf-faces face-manifold create-synthetic --size 200 --layout 300w-lp "
+    "--look plain --trained_models manifold/000-face_manifold-both-builtin "
+    "--output labelled": (
+        "tf-faces face-manifold create-synthetic --size 3 --layout 300w-lp "
+        "--look plain --trained_models manifold/000-face_manifold-both-builtin "
+        "--output labelled "
         f"{_DRAWN}"
     ),
     "tf-faces face-manifold evaluate "

@@ -269,10 +269,10 @@ def _shadow_map(head, view, light, camera, worn):
     )
 
 
-def _lit(shadow, points: np.ndarray, bias: float) -> np.ndarray:
+def _lit(shadow, points: np.ndarray, bias: float, softer: float = 1.0) -> np.ndarray:
     if shadow is None:
         return np.ones(len(points), np.float32)
-    radius = _SHADOW_SOFTNESS * shadow.scale
+    radius = softer * _SHADOW_SOFTNESS * shadow.scale
     return shadow.softly_lit(shadow.project(points), bias, radius)
 
 
@@ -551,7 +551,8 @@ def _layer_attributes(one, camera, light, shadow) -> np.ndarray:
     else:
         outwards = camera - middle
     outwards = outwards / np.linalg.norm(outwards, axis=1, keepdims=True)
-    lit = _lit(shadow, camera, _HAIR_SHADOW_BIAS)
+    # Sheets of hair would shade each other in blotches; real hair lets light through.
+    lit = _lit(shadow, camera, _HAIR_SHADOW_BIAS, 2.0) * np.float32(0.8) + 0.2
     cosine = outwards @ light.direction
     soft = np.maximum(cosine + np.float32(0.3), 0) / np.float32(1.69) * lit
     received = 0.75 * light.ambient(outwards) + soft[:, None] * light.irradiance
@@ -574,7 +575,8 @@ def _layer_colors(one, values, triangle) -> np.ndarray:
     """Linear colour and alpha [F, 4] of a part's fragments."""
     worn, part = one.worn, one.part
     largest = 256 if worn.kind in ("eyebrows", "eyelashes", "glasses") else 512
-    texture = textures.read(part.textures[0], largest)
+    look = textures.read if worn.kind == "glasses" else textures.read_variation
+    texture = look(part.textures[0], largest)
     # Layers are averaged over pixels and blended: the nearest texel is enough.
     found = texture.nearest(values[:, :2])
     if worn.kind == "glasses":
@@ -587,11 +589,8 @@ def _layer_colors(one, values, triangle) -> np.ndarray:
         mirrored = 0.05 if worn.lens > 0 else 0.7
         found[lens, :3] = np.float32(mirrored) * values[lens, 2:5]
         return found
-    mean = ((np.maximum(part.mean_color, 6) / 255) ** 2.2).astype(np.float32)
-    tint = np.minimum(worn.color / mean, 40)
-    # The texture's own variation, about the colour that is wanted.
     for channel in range(3):
-        color = np.minimum(found[:, channel] * tint[channel], np.float32(0.9))
+        color = np.minimum(found[:, channel] * worn.color[channel], np.float32(0.9))
         color *= values[:, 2 + channel]
         if worn.kind == "hair":
             color += values[:, 5 + channel] * (np.float32(0.3) + worn.color[channel])
