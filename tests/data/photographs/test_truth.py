@@ -5,7 +5,7 @@ import pytest
 
 from tf_faces.core.errors import InputError
 from tf_faces.data import photographs
-from tf_faces.data.photographs import heads, shading
+from tf_faces.data.photographs import heads, worn
 from tf_faces.geometry import cameras, uv
 from tf_faces.morphable import raw_form
 
@@ -269,4 +269,4 @@ def test_albedo_and_labels_are_of_the_drawn_head(open_heads):
     skin = found["labels"] == heads.LABEL["skin"]
     assert (found["albedo"][skin].min(axis=-1) > 0).all()
     assert (found["albedo"][found["labels"] == 0] == 0).all()
-    assert shading.WORN == ("hair", "glasses", "eyebrows", "eyelashes")
+    assert worn.WORN == ("hair", "glasses", "eyebrows", "eyelashes")

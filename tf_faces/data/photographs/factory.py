@@ -35,7 +35,7 @@ class Photograph:
       view: from where.
       light: in the camera's frame, exposed: linear light before the camera's curve.
       posed: the geometry.
-      worn: float32 [S, S, 4], shares of a pixel that `shading.WORN` covers.
+      worn: float32 [S, S, 4], shares of a pixel that `worn.WORN` covers.
       occluded: float32 [S, S], share behind an occluder.
       sensor: the camera's faults.
     """

@@ -13,21 +13,15 @@ import numpy as np
 import scipy.ndimage
 
 from tf_faces.data.photographs import heads, occlusion, textures
+from tf_faces.data.photographs import worn as worn_parts
 from tf_faces.data.photographs.faces import Face
 from tf_faces.data.photographs.heads import LABEL, Head
 from tf_faces.data.photographs.surroundings import Light
 from tf_faces.data.photographs.views import View
 from tf_faces.ops import render_depth
-from tf_faces.ops.render_depth import layers as render_layers
 
-WORN = ("hair", "glasses", "eyebrows", "eyelashes")
-_LAYERS = 5
 # By how much light wraps around skin, by channel: red goes deepest.
 _SKIN_WRAP = np.float32([0.28, 0.12, 0.08])
-# Centimetres: bias of shadows on solid things and hair, softness of their edges.
-_SHADOW_BIAS, _HAIR_SHADOW_BIAS, _SHADOW_SOFTNESS = 0.45, 1.4, 0.55
-# Centimetres by which parts that lie on the skin are brought forward.
-_FORWARD = {"eyebrows": 0.15, "eyelashes": 0.12, "hair": 0.03, "glasses": 0.0}
 # Side of the tiles of stubble and freckles, and how often they repeat over a chart.
 _GRAIN, _GRAIN_TILES = 256, 3
 _MOUTH_DEPTH = 3.5  # Centimetres behind the lips at which it is dark.
@@ -48,7 +42,7 @@ class Shaded:
     Attributes:
       color: float32 [S, S, 3], linear, times coverage.
       coverage: float32 [S, S], by the head and what it wears.
-      worn: float32 [S, S, 4], by what lies before the skin, as `WORN` names it.
+      worn: float32 [S, S, 4], by what lies before the skin, as `worn.WORN` names it.
     """
 
     color: np.ndarray
@@ -79,21 +73,6 @@ def pose(head: Head, face: Face) -> Posed:
     return Posed(neutral, vertices, geometry, head.normals(geometry))
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Worn:
-    """A part in its place.
-
-    Attributes:
-      worn: what it is.
-      part: its file.
-      points: [w, 3] drawn vertices, in the model's frame.
-    """
-
-    worn: object
-    part: object
-    points: np.ndarray
-
-
 def shade(
     head: Head,
     face: Face,
@@ -118,7 +97,7 @@ def shade(
       use_skins: take the colour from pictures of skin where there are some.
     """
     size = view.size * factor
-    worn = _put_on(head, face, posed)
+    worn = worn_parts.put_on(head, face, posed.neutral, posed.vertices)
     hair = next((x.worn.number for x in worn if x.worn.kind == "hair"), None)
     ambient_share = head.ambient(hair)
     camera = view.in_camera_frame(posed.geometry)
@@ -126,7 +105,7 @@ def shade(
     shadow = None
     if shadows:
         shadow = _shadow_map(head, view, light, camera, worn)
-    lit = _lit(shadow, camera, _SHADOW_BIAS)
+    lit = occlusion.lit(shadow, camera, occlusion.SKIN_BIAS)
     attributes = _attributes(head, face, posed, light, turned, ambient_share, lit)
     placed = view.project(posed.geometry, factor)
     # One mesh as a batch: taking parts of tensors is slow.
@@ -145,10 +124,10 @@ def shade(
         is_averaged=factor > 1,
     )  # fmt: skip
     through = np.ones(size * size, np.float32)
-    sums = _Sums(view.size, factor)
+    sums = worn_parts.Sums(view.size, factor)
     if worn:
         depth = np.where(triangle < 0, -np.inf, drawn.depth.numpy().reshape(-1))
-        _add_layers(
+        worn_parts.add_layers(
             worn, view, factor, light, shadow, depth.reshape(size, size), through, sums
         )
     sums.add_color(pixel, solid, through.take(pixel))
@@ -159,50 +138,6 @@ def shade(
         reduced(coverage.reshape(size, size), factor),
         np.stack(sums.cover, axis=-1),
     )
-
-
-@functools.lru_cache(maxsize=4)
-def _blocks(size: int, factor: int) -> np.ndarray:
-    """The pixel of a picture that each pixel of a finer one lies in, int32 [R * R]."""
-    fine = np.arange(size * factor) // factor
-    return (fine[:, None] * size + fine).reshape(-1).astype(np.int32)
-
-
-class _Sums:
-    """A picture that is added up from pixels of a finer one.
-
-    Args:
-      size, factor: the finer one has size * factor pixels a side.
-
-    Attributes:
-      color: three float32 [S, S].
-      cover: float32 [S, S] for each of `WORN`.
-    """
-
-    def __init__(self, size: int, factor: int):
-        self._size, self._share = size, 1 / factor**2
-        self._blocks = _blocks(size, factor)
-        self.color = [np.zeros((size, size), np.float32) for _ in range(3)]
-        self.cover = [np.zeros((size, size), np.float32) for _ in WORN]
-
-    def _summed(self, block, values):
-        size = self._size
-        found = np.bincount(block, values, size * size)
-        return (found * self._share).astype(np.float32).reshape(size, size)
-
-    def add_color(self, pixel, colors, shares) -> None:
-        """Adds colours [P, 3] times shares [P] at pixels [P] of the finer picture."""
-        block = self._blocks.take(pixel)
-        for channel, total in enumerate(self.color):
-            total += self._summed(block, colors[:, channel] * shares)
-
-    def add_cover(self, pixel, kind, shares) -> None:
-        """Adds shares [P] of things of `kind` [P] at pixels [P]."""
-        block = self._blocks.take(pixel)
-        for number, total in enumerate(self.cover):
-            chosen = np.flatnonzero(kind == number)
-            if len(chosen):
-                total += self._summed(block.take(chosen), shares.take(chosen))
 
 
 def solid_maps(
@@ -246,16 +181,7 @@ def reduced(picture: np.ndarray, factor: int) -> np.ndarray:
     return result
 
 
-# --- parts ----------------------------------------------------------------------------
-
-
-def _put_on(head: Head, face: Face, posed: Posed) -> list[_Worn]:
-    found = []
-    for worn in face.worn:
-        part = head.parts[worn.kind][worn.number]
-        placed = part.place(posed.neutral, posed.vertices)
-        found.append(_Worn(worn, part, placed[part.source].astype(np.float32)))
-    return found
+# --- shadows --------------------------------------------------------------------------
 
 
 def _shadow_map(head, view, light, camera, worn):
@@ -267,13 +193,6 @@ def _shadow_map(head, view, light, camera, worn):
     return occlusion.DepthMap(
         light.direction, np.concatenate(pieces), np.concatenate(faces)
     )
-
-
-def _lit(shadow, points: np.ndarray, bias: float, softer: float = 1.0) -> np.ndarray:
-    if shadow is None:
-        return np.ones(len(points), np.float32)
-    radius = softer * _SHADOW_SOFTNESS * shadow.scale
-    return shadow.softly_lit(shadow.project(points), bias, radius)
 
 
 # --- solid things ---------------------------------------------------------------------
@@ -496,103 +415,3 @@ def _mirrored(face, light, values, normal, cosine, lit, label):
     lobe[cloth] = 0
     grazing[cloth] = 0
     return lobe, grazing
-
-
-# --- layers ---------------------------------------------------------------------------
-
-
-def _add_layers(worn, view, factor, light, shadow, limit, through, sums) -> None:
-    """Blends what is worn into `sums`; what passes it stays in `through`, [R * R]."""
-    points, attributes, triangles, owners = [], [], [], []
-    start = 0
-    for number, one in enumerate(worn):
-        camera = view.in_camera_frame(one.points)
-        placed = view.project(one.points, factor)
-        forward = _FORWARD[one.worn.kind] * view.pose[6] * factor
-        placed[:, 2] += np.float32(forward)
-        points.append(placed)
-        attributes.append(_layer_attributes(one, camera, light, shadow))
-        triangles.append(one.part.triangles + start)
-        owners.append(np.full(len(one.part.triangles), number))
-        start += len(placed)
-    found = render_layers.rasterize_layers(
-        np.concatenate(points),
-        np.concatenate(triangles),
-        np.concatenate(attributes),
-        limit,
-        _LAYERS,
-    )
-    if not len(found.pixel):
-        return
-    owner = np.concatenate(owners).take(found.triangle_id)
-    first_triangle = np.cumsum([0, *(len(one.part.triangles) for one in worn)])
-    rgba = np.empty((len(found.pixel), 4), np.float32)
-    for number, one in enumerate(worn):
-        chosen = np.flatnonzero(owner == number)
-        if len(chosen):
-            numbers = found.triangle_id[chosen] - first_triangle[number]
-            rgba[chosen] = _layer_colors(one, found.attributes[chosen], numbers)
-    kind = np.array([WORN.index(one.worn.kind) for one in worn]).take(owner)
-    shares = np.ascontiguousarray(rgba[:, 3])
-    for begin, end in zip(found.starts[:-1], found.starts[1:], strict=True):
-        pixel = found.pixel[begin:end]
-        passing = through.take(pixel)
-        shares[begin:end] *= passing
-        through[pixel] = passing - shares[begin:end]
-    sums.add_color(found.pixel, rgba, shares)
-    sums.add_cover(found.pixel, kind, shares)
-
-
-def _layer_attributes(one, camera, light, shadow) -> np.ndarray:
-    """uv [2], light [3] and highlight [3] at the vertices of a part."""
-    middle = np.float32([0, 0.0, -6])
-    if one.worn.kind == "hair":
-        outwards = camera - camera.mean(axis=0)
-    else:
-        outwards = camera - middle
-    outwards = outwards / np.linalg.norm(outwards, axis=1, keepdims=True)
-    # Sheets of hair would shade each other in blotches; real hair lets light through.
-    lit = _lit(shadow, camera, _HAIR_SHADOW_BIAS, 2.0) * np.float32(0.8) + 0.2
-    cosine = outwards @ light.direction
-    soft = np.maximum(cosine + np.float32(0.3), 0) / np.float32(1.69) * lit
-    received = 0.75 * light.ambient(outwards) + soft[:, None] * light.irradiance
-    shine = np.zeros_like(received)
-    if one.worn.kind == "hair":
-        # Strands run down along the head: what is mirrored makes a ring around it.
-        strand = np.float32([0, -1, 0]) + outwards * outwards[:, 1:2]
-        strand /= np.maximum(np.linalg.norm(strand, axis=1, keepdims=True), 1e-3)
-        half = light.direction + np.float32([0, 0, 1])
-        half = half / max(float(np.linalg.norm(half)), 1e-3)
-        along = strand @ half
-        ring = np.maximum(1 - along * along, 0) ** 20
-        ring *= np.clip(cosine + 0.2, 0, 1) * lit * np.float32(0.07)
-        shine = ring[:, None] * light.irradiance
-    coordinates = one.part.coordinates
-    return np.concatenate([coordinates, received / np.float32(np.pi), shine], axis=1)
-
-
-def _layer_colors(one, values, triangle) -> np.ndarray:
-    """Linear colour and alpha [F, 4] of a part's fragments."""
-    worn, part = one.worn, one.part
-    largest = 256 if worn.kind in ("eyebrows", "eyelashes", "glasses") else 512
-    look = textures.read if worn.kind == "glasses" else textures.read_variation
-    texture = look(part.textures[0], largest)
-    # Layers are averaged over pixels and blended: the nearest texel is enough.
-    found = texture.nearest(values[:, :2])
-    if worn.kind == "glasses":
-        names = np.array(part.layer_names)[part.layer[triangle]]
-        lens = names == "lens"
-        found[:, :3] *= worn.color / np.float32(0.5)
-        found[:, 3] = np.where(lens, max(worn.lens, 0.04), 1)
-        found[:, :3] *= values[:, 2:5]
-        # What clear glass mirrors, or the dark of sunglasses and a little of that.
-        mirrored = 0.05 if worn.lens > 0 else 0.7
-        found[lens, :3] = np.float32(mirrored) * values[lens, 2:5]
-        return found
-    for channel in range(3):
-        color = np.minimum(found[:, channel] * worn.color[channel], np.float32(0.9))
-        color *= values[:, 2 + channel]
-        if worn.kind == "hair":
-            color += values[:, 5 + channel] * (np.float32(0.3) + worn.color[channel])
-        found[:, channel] = color
-    return found

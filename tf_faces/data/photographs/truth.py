@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tf_faces.core.errors import InputError
-from tf_faces.data.photographs import shading, views
+from tf_faces.data.photographs import shading, views, worn
 from tf_faces.data.photographs.charts import Chart
 from tf_faces.data.photographs.factory import Photograph
 from tf_faces.data.photographs.heads import LABEL, NECK_REGION, Head
@@ -197,11 +197,11 @@ class Truth:
     def labels(self):
         """uint8 [S, S]: numbers of `heads.LABELS`."""
         labels = self._solid[0].copy()
-        worn = self.photograph.worn
+        shares = self.photograph.worn
         for kind, name in zip(
-            shading.WORN, ("hair", "glasses", "brow", "lashes"), strict=True
+            worn.WORN, ("hair", "glasses", "brow", "lashes"), strict=True
         ):
-            covered = worn[..., shading.WORN.index(kind)] > _HIDDEN
+            covered = shares[..., worn.WORN.index(kind)] > _HIDDEN
             labels[covered] = LABEL[name]
         labels[self.photograph.occluded > _HIDDEN] = LABEL["occluder"]
         return labels
