@@ -51,6 +51,7 @@ _BATCH = 32
 # The factory as it is, but with faces that fill the network's square.
 _BASE = settings.Settings(size=128, face_low=0.60, face_high=0.68, shift=0.02)
 _PLAIN = "plain"
+_PLAIN_SIZE = 160  # Faces are as large as the factory's, with the head around them.
 _MIXED = "factory and portraits"
 # The share of a batch that real portraits have in the mixed run.
 _PORTRAITS_SHARE = 0.25
@@ -159,9 +160,7 @@ def draw_plain(folder: pathlib.Path, count: int, processes: int):
             np.stack([one.expression for one in found]),
             np.zeros((count, head.model.texture_count)),
         ),
-        posed_faces.PictureOptions(
-            size=_BASE.size, scale_low=0.0010, scale_high=0.0013, maps=False
-        ),
+        posed_faces.PictureOptions(size=_PLAIN_SIZE, maps=False),
         workers=processes,
         progress=False,
     )
@@ -406,7 +405,7 @@ def main() -> None:
     parser.add_argument("--runs", default=",".join(RUNS))
     parser.add_argument("--count", type=int, default=2500, help="pictures of a set")
     parser.add_argument("--fitted", type=int, default=400, help="portraits")
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=machine.processors())
     options = parser.parse_args()

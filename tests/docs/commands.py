@@ -418,6 +418,10 @@ NOT_RUN = {
     "http://localhost:8501/v1/models/tbgan:predict": _SERVER,
     "python benchmarks/tbgan.py": _MINUTES,
     "python benchmarks/face_manifold.py": _MINUTES,
+    "python benchmarks/photographs.py --count 20000 --sizes 128": _MINUTES,
+    "python benchmarks/photographs_value.py --data photographs_dev "
+    "--portraits portraits --out value": "trains networks for minutes; its parts run "
+    "in tests/benchmarks/test_photographs_value.py",
     "tf-faces PROGRAM --help": _FORM,
     "tf-faces train --model=NAME --preset smoke": _FORM,
     "tf-faces dataset verify": _FORM,

@@ -133,6 +133,7 @@ class Truth:
         inside = (0 <= column) & (column < size) & (0 <= row) & (row < size)
         column, row = column.clip(0, size - 1), row.clip(0, size - 1)
         drawn = self._surface
+        column, row = _on_surface(points, column, row, drawn.triangle_id >= 0)
         front = np.where(drawn.triangle_id < 0, -np.inf, drawn.depth)[row, column]
         reach = VISIBLE_WITHIN * self.photograph.view.pose[6]
         seen = points[:, 2] >= front - reach
@@ -218,6 +219,23 @@ class Truth:
         if self.chart is None:
             raise InputError("position_map needs a chart, and none was given.")
         return self.chart.map(self._all_vertices)
+
+
+def _on_surface(points, column, row, surface):
+    """The pixels of points [n, 2 or 3], or of the surface beside those off it.
+
+    A point of the outline may round to a pixel that the surface does not cover; what
+    hides it is what hides the surface next to it.
+    """
+    near = np.stack(np.meshgrid([-1, 0, 1], [-1, 0, 1]), -1).reshape(-1, 2)
+    columns = (column[:, None] + near[:, 0]).clip(0, surface.shape[1] - 1)
+    rows = (row[:, None] + near[:, 1]).clip(0, surface.shape[0] - 1)
+    distance = np.hypot(columns - points[:, :1], rows - points[:, 1:2])
+    covered = surface[rows, columns]
+    best = np.where(covered, distance, np.inf).argmin(axis=1)
+    own = surface[row, column] | ~covered.any(axis=1)
+    chosen = np.arange(len(points)), best
+    return np.where(own, column, columns[chosen]), np.where(own, row, rows[chosen])
 
 
 FIELDS: tuple[str, ...] = tuple(
