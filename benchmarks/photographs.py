@@ -3,42 +3,50 @@
     python benchmarks/photographs.py --count 200
     python benchmarks/photographs.py --count 20000 --sizes 128
 
-For each size: photographs a second of processor time in one process, photographs a
-second of wall time through the pipeline with as many processes as there are cores, and
-the growth of memory from the first half of the photographs to the second.
+For each size: photographs a second of processor time in one process of one thread,
+photographs a second of wall time through the pipeline with as many processes as there
+are cores, and the resident memory after each tenth of the photographs.
 """
 
 import argparse
 import os
 import pathlib
-import resource
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+for _name in ("OMP", "OPENBLAS", "MKL"):
+    os.environ.setdefault(f"{_name}_NUM_THREADS", "1")
+for _name in ("INTRAOP", "INTEROP"):
+    os.environ.setdefault(f"TF_NUM_{_name}_THREADS", "1")
 
 from tf_faces.core import machine  # noqa: E402
-from tf_faces.data.photographs import factory, streams  # noqa: E402
+from tf_faces.data.photographs import factory, streams, surroundings  # noqa: E402
 from tf_faces.data.photographs.settings import Settings  # noqa: E402
 
-_WARM = 60  # Photographs until skins, hair and places have been read.
+_WARM = 60  # Photographs until skins and hair have been read.
 
 
-def _megabytes() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def _megabytes() -> int:
+    """Resident memory of this process now."""
+    pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") >> 20
 
 
-def alone(settings: Settings, count: int) -> tuple[float, float]:
-    """Photographs a second of processor time, and megabytes that the memory grew."""
+def alone(settings: Settings, count: int) -> tuple[float, list[int]]:
+    """Photographs a second of processor time, and megabytes at every tenth."""
     machine.keep_freed_memory()
+    for place in factory.places():
+        for focus in range(len(surroundings.FOCUS_DEGREES)):
+            place.background(focus)
     for index in range(min(_WARM, count)):
         factory.draw(settings, 0, index)
-    start = time.process_time()
+    start, memory = time.process_time(), []
     for index in range(count):
         factory.draw(settings, 1, index)
-        if index == count // 2:
-            middle = _megabytes()
-    return count / (time.process_time() - start), _megabytes() - middle
+        if (index + 1) * 10 // count > len(memory):
+            memory.append(_megabytes())
+    return count / (time.process_time() - start), memory
 
 
 def beside(settings: Settings, count: int, processes: int) -> float:
@@ -59,16 +67,17 @@ def main() -> None:
     parser.add_argument("--sizes", default="128,256")
     parser.add_argument("--model", default="ict")
     parser.add_argument("--processes", type=int, default=machine.processors())
+    parser.add_argument("--alone", action="store_true", help="without the pipeline")
     options = parser.parse_args()
     print(f"{machine.processors()} cores, load {os.getloadavg()[0]:.1f}")
     for size in map(int, options.sizes.split(",")):
         settings = Settings(model=options.model, size=size, hair=1.0)
-        rate, growth = alone(settings, options.count)
-        wall = beside(settings, options.count, options.processes)
-        print(
-            f"{size} pixels: {rate:.1f} a second of one core, {wall:.1f} a second by "
-            f"{options.processes} processes beside, memory grew by {growth:.1f} MB"
-        )
+        rate, memory = alone(settings, options.count)
+        print(f"{size} pixels: {rate:.1f} a second of one core; MB at every tenth:")
+        print(*memory, flush=True)
+        if not options.alone:
+            wall = beside(settings, options.count, options.processes)
+            print(f"  {wall:.1f} a second by {options.processes} processes beside")
 
 
 if __name__ == "__main__":

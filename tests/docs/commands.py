@@ -265,9 +265,11 @@ FASTER = {
         "--config.data.model=builtin:tiny --dry_run"
     ),
     "tf-faces face-manifold create-synthetic --size 200 --layout 300w-lp "
-    "--trained_models manifold/000-face_manifold-both-builtin --output labelled": (
+    "--look plain --trained_models manifold/000-face_manifold-both-builtin "
+    "--output labelled": (
         "tf-faces face-manifold create-synthetic --size 3 --layout 300w-lp "
-        "--trained_models manifold/000-face_manifold-both-builtin --output labelled "
+        "--look plain --trained_models manifold/000-face_manifold-both-builtin "
+        "--output labelled "
         f"{_DRAWN}"
     ),
     "tf-faces face-manifold evaluate "
@@ -444,6 +446,10 @@ NOT_RUN = {
     "python benchmarks/tbgan.py": _MINUTES,
     "python benchmarks/face_manifold.py": _MINUTES,
     "python benchmarks/prnet.py": _MINUTES,
+    "python benchmarks/photographs.py --count 20000 --sizes 128": _MINUTES,
+    "python benchmarks/photographs_value.py --data photographs_dev "
+    "--portraits portraits --out value": "trains networks for minutes; its parts run "
+    "in tests/benchmarks/test_photographs_value.py",
     "tf-faces PROGRAM --help": _FORM,
     "tf-faces train --model=NAME --preset smoke": _FORM,
     "tf-faces dataset verify": _FORM,

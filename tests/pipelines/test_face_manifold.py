@@ -378,6 +378,37 @@ def test_ground_truth_is_exact(tmp_path, model, faces):
     np.testing.assert_allclose(again.faces.expression, faces.expression)
 
 
+@pytest.mark.parametrize("look", ["photograph", "plain"])
+def test_both_looks_show_the_given_faces(tmp_path, model, faces, look):
+    folder = tmp_path / "set"
+    assert _write_set(folder, faces, look=look, yaw=20.0) == 6
+    assert _write_set(folder, faces, look=look, yaw=20.0) == 0
+    for row in (0, 5):
+        path = folder / "synthetic" / f"synthetic_{row + 1:06d}.mat"
+        stored = scipy.io.loadmat(path)
+        np.testing.assert_allclose(stored["Shape_Para"][:, 0], faces.shape[row])
+        np.testing.assert_allclose(stored["Exp_Para"][:, 0], faces.expression[row])
+        vertices = model.vertices(faces.shape[row], faces.expression[row])
+        placed = cameras.project_pose(vertices, stored["Pose_Para"][0], np.float32(64))
+        points = np.asarray(placed)[model.landmarks68]
+        np.testing.assert_allclose(stored["pt2d"].T, points[:, :2], atol=1e-2)
+        with Image.open(path.with_suffix(".jpg")) as picture:
+            border = np.array(picture)[:4]
+        assert (border.mean() > 20) == (look == "photograph")
+        assert (folder / "depth" / f"{path.stem}.png").is_file()
+    with pytest.raises(InputError, match="other options"):
+        _write_set(
+            folder, faces, yaw=20.0, look={"plain": "photograph"}.get(look, "plain")
+        )
+
+
+def test_photographs_cannot_turn_as_far_as_plain_heads(tmp_path, faces):
+    with pytest.raises(InputError, match="yaw must lie in 0..90"):
+        _write_set(tmp_path / "set", faces, look="photograph", yaw=120.0)
+    with pytest.raises(InputError, match="look must be one of plain, photograph"):
+        _write_set(tmp_path / "set", faces, look="painting")
+
+
 @pytest.mark.parametrize("size", [64, 256, 2048])
 def test_depth_pictures_hold_any_depth_of_a_face(size):
     depth = np.linspace(-size, 0.999 * size, size * 8).reshape(8, size)

@@ -12,6 +12,9 @@ ty, tz in pixels with y up, scale), Shape_Para and Exp_Para (raw), Tex_Para (raw
 Illum_Para, Color_Para, roi, pt2d [2, 68] (x, y in pixels, pixel centres at integers),
 and besides pt3d_68 [3, 68] (with depth) and visible68 [1, 68].
 
+Pictures are photographs of the factory (`tf_faces.data.photographs`) or plain: bald
+heads, evenly lit, on black.
+
 A set is written by several processes and can be interrupted: a face is complete when
 its files are there, the `.mat` is written last; making the set again goes on with the
 others.
@@ -35,6 +38,8 @@ from tf_faces.core import progress as progress_bars
 from tf_faces.core import workers as worker_processes
 from tf_faces.core.errors import InputError
 from tf_faces.data import coefficient_tables, posed_faces
+from tf_faces.data.photographs import heads, sets
+from tf_faces.data.photographs.settings import Settings
 from tf_faces.data.posed_faces import PictureOptions
 from tf_faces.morphable import io as morphable_io
 from tf_faces.morphable import raw_form
@@ -42,13 +47,63 @@ from tf_faces.morphable.coefficients import FaceCoefficients
 from tf_faces.morphable.model import MorphableModel
 from tf_faces.viz import painter as pictures
 
-_FORMAT = "tf_faces face_manifold picture set 2"
+_FORMAT = "tf_faces face_manifold picture set 3"
 _FACES_A_TASK = 32
+# Of a face: the longer side of its landmarks' box.
+_FACE_MICROMETRES = 145000.0
 # Bytes of a face's name: file systems take 255, with what is added while writing.
 _LONGEST_NAME = 200
 
 
 # --- writing --------------------------------------------------------------------------
+
+
+def photograph_settings(model: str, options: PictureOptions) -> Settings:
+    """How the factory draws a set; weak perspective, which Pose_Para tells exactly.
+
+    Raises:
+      InputError: if the factory cannot turn or place faces so.
+    """
+    low, high = (
+        scale / 256 * _FACE_MICROMETRES
+        for scale in (options.scale_low, options.scale_high)
+    )
+    return Settings(
+        model=str(model),
+        size=options.size,
+        yaw=options.yaw,
+        pitch=options.pitch,
+        roll=options.roll,
+        pose_law="uniform",
+        camera="weak",
+        shift=options.shift,
+        face_low=low,
+        face_high=high,
+    )
+
+
+def _filled(coefficients: np.ndarray, count: int) -> np.ndarray:
+    """Coefficients with zeros for the modes that a face does not tell."""
+    return np.pad(coefficients, (0, count - len(coefficients)))
+
+
+def _write_photographs(folder, settings, faces, numbers, options) -> None:
+    model = heads.load(settings.model).model
+    for number in numbers:
+        contents = sets.contents(
+            settings,
+            options.seed,
+            int(number),
+            options.maps,
+            given=(
+                _filled(faces.shape[number], model.shape_count),
+                _filled(faces.expression[number], model.expression_count),
+            ),
+            folder="synthetic",
+            name=faces.names[number],
+        )
+        for file_name, content in contents.items():
+            files.write_bytes(folder / file_name, content, durable=False)
 
 
 def _write_faces(folder, painter, faces, numbers, options, implementation) -> None:
@@ -88,10 +143,19 @@ def _write_faces(folder, painter, faces, numbers, options, implementation) -> No
 def _drawing(
     folder: pathlib.Path, model: str | MorphableModel, options, implementation: str
 ):
+    faces = coefficient_tables.read(folder / "coefficients.npz")
+    if options.look == "photograph":
+        settings = photograph_settings(model, options)
+
+        def photograph(numbers: np.ndarray) -> int:
+            _write_photographs(folder, settings, faces, numbers, options)
+            return len(numbers)
+
+        yield photograph
+        return
     if not isinstance(model, MorphableModel):
         model = _visible_model(model)
     painter = pictures.Painter(model, with_mouth=True)
-    faces = coefficient_tables.read(folder / "coefficients.npz")
 
     def draw(numbers: np.ndarray) -> int:
         _write_faces(folder, painter, faces, numbers, options, implementation)
@@ -235,6 +299,8 @@ def write_set(
             names=[f"synthetic_{row + 1:0{digits}d}" for row in range(len(faces))]
         )
     _require_file_names(faces.names or ())
+    if options.look == "photograph":
+        photograph_settings(model, options)
     loaded = _visible_model(model)
     pictures.require_fitting(loaded, faces)
     _prepare(directory, model, faces, options, origin)
@@ -245,7 +311,9 @@ def write_set(
     ]
     workers = min(machine.processors() if workers is None else workers, len(tasks) or 1)
     # A worker process loads the model by its name: it may be too large to be sent.
-    source = loaded if workers == 1 else model
+    source: str | MorphableModel = model
+    if options.look == "plain" and workers == 1:
+        source = loaded
     done = len(faces) - len(numbers)
     with progress_bars.bar(
         len(faces), "face", "Drawing", done=done, shown=progress

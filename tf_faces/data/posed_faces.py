@@ -19,6 +19,7 @@ from tf_faces.viz import painter as pictures
 # the mid-value.  0 means nothing is there.
 DEPTH_STEPS = 64 * 256
 DEPTH_ZERO = 32768
+LOOKS = ("plain", "photograph")
 # Pixels by which a landmark may lie behind the surface and still count as visible.
 VISIBLE_WITHIN = 2.5
 
@@ -36,6 +37,8 @@ class PictureOptions:
       quality: of the JPEG files.
       seed: of poses and lights.
       maps: also write depth and mask.
+      look: "plain", lamps on bare heads before black, or "photograph", by the factory
+        of `tf_faces.data.photographs` (turns the lamps with its surroundings).
     """
 
     size: int = 256
@@ -49,6 +52,7 @@ class PictureOptions:
     quality: int = 90
     seed: int = 0
     maps: bool = True
+    look: str = "plain"
 
     def __post_init__(self) -> None:
         if not 16 <= self.size <= 8192:
@@ -57,6 +61,10 @@ class PictureOptions:
             raise InputError(
                 "scale_low and scale_high must rise from above 0. Received: "
                 f"{self.scale_low}, {self.scale_high}"
+            )
+        if self.look not in LOOKS:
+            raise InputError(
+                f"look must be one of {', '.join(LOOKS)}. Received: {self.look!r}"
             )
         for name in ("yaw", "pitch", "roll", "light"):
             if not 0 <= getattr(self, name) <= 180:

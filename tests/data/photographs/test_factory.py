@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from tf_faces.core.errors import InputError
-from tf_faces.data import photographs
+from tf_faces.data import coefficient_tables, photographs
 from tf_faces.data.photographs import faces, heads
+from tf_faces.morphable.coefficients import FaceCoefficients
 
 TINY = photographs.Settings(model="builtin:tiny", size=48)
 
@@ -113,6 +114,55 @@ def test_switches_leave_the_other_draws_alone(open_heads):
         np.testing.assert_array_equal(one.face.shape, other.face.shape)
         np.testing.assert_array_equal(one.view.pose, other.view.pose)
         np.testing.assert_array_equal(one.face.expression, other.face.expression)
+
+
+def test_identities_come_from_a_table(no_data, tmp_path):
+    head = heads.load("builtin:tiny")
+    rng = np.random.default_rng(0)
+    table = FaceCoefficients(
+        head.model.sample_shape(rng, 3), head.model.sample_expression(rng, 3)
+    )
+    coefficient_tables.write(tmp_path / "faces.npz", table)
+    settings = TINY.replace(identities=str(tmp_path / "faces.npz"))
+    shown = set()
+    for index in range(12):
+        one = photographs.draw(settings, 0, index)
+        same = np.abs(table.shape - one.face.shape).max(axis=1) < 1e-6 * 1e5
+        assert same.sum() == 1
+        shown.add(int(same.argmax()))
+        other = photographs.draw(TINY, 0, index)
+        np.testing.assert_array_equal(one.face.expression, other.face.expression)
+        np.testing.assert_array_equal(one.face.tone, other.face.tone)
+    assert shown == {0, 1, 2}
+    short = FaceCoefficients(table.shape[:, :2], table.expression)
+    coefficient_tables.write(tmp_path / "short.npz", short)
+    with pytest.raises(InputError, match="short.npz: found 3 faces of 2 identity"):
+        photographs.draw(TINY.replace(identities=str(tmp_path / "short.npz")), 0, 0)
+    with pytest.raises(InputError, match="none.npz"):
+        photographs.draw(TINY.replace(identities=str(tmp_path / "none.npz")), 0, 0)
+
+
+def test_given_coefficients_are_kept(no_data):
+    drawn = photographs.draw(TINY, 0, 1).face
+    given = drawn.shape * 0.5, drawn.expression * 0.25
+    one = photographs.draw(TINY, 0, 2, given)
+    found = photographs.fields(one, ("shape", "expression"))
+    np.testing.assert_allclose(found["shape"], given[0], rtol=1e-6)
+    np.testing.assert_allclose(found["expression"], given[1], rtol=1e-6)
+    np.testing.assert_array_equal(
+        one.view.pose[:3], photographs.draw(TINY, 0, 2).view.pose[:3]
+    )
+
+
+def test_shoulders_and_collars_differ(open_heads):
+    settings = photographs.Settings(model="ict", size=32)
+    widths, openings = [], []
+    for index in range(8):
+        one = photographs.draw(settings, 0, index)
+        below = one.posed.geometry[one.head.landmarks68[8] :]
+        widths.append(np.ptp(below[-len(one.head._border) :, 0]))
+        openings.append(one.face.opening)
+    assert np.ptp(widths) > 2 and np.ptp(openings) > 0.2
 
 
 def test_one_side_is_weaker(open_heads):

@@ -1,6 +1,7 @@
 """Sets on disk: folders in 300W-LP's layout and TFRecord files."""
 
 import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -155,12 +156,23 @@ def test_bad_records_are_refused(tmp_path):
         records.write_records(tmp_path / "set", TINY, 5, ("color",))
 
 
-def test_beam_writes_the_same_files(tmp_path):
+@pytest.mark.parametrize("processes", [1, 2])
+def test_beam_writes_the_same_files(tmp_path, monkeypatch, processes):
     pytest.importorskip("apache_beam")
+    monkeypatch.setenv("PYTHONPATH", str(pathlib.Path(__file__).parents[3]))
     make_records(tmp_path / "set")
-    beam.write_records(tmp_path / "beam", TINY, 5, FIELDS, seed=4, shards=2)
-    for path in sorted((tmp_path / "set").iterdir()):
-        assert (tmp_path / "beam" / path.name).read_bytes() == path.read_bytes()
+    options = ["--runner=DirectRunner", f"--direct_num_workers={processes}"]
+    if processes > 1:
+        options.append("--direct_running_mode=multi_processing")
+    beam.write_records(
+        tmp_path / "beam", TINY, 5, FIELDS, seed=4, shards=2, options=options
+    )
+    names = sorted(path.name for path in (tmp_path / "set").iterdir())
+    assert sorted(path.name for path in (tmp_path / "beam").iterdir()) == names
+    for name in names:
+        made = (tmp_path / "beam" / name).read_bytes()
+        assert made == (tmp_path / "set" / name).read_bytes(), name
+    assert records.verify_records(tmp_path / "beam") == 5
 
 
 def test_the_work_of_beam_is_the_local_one(tmp_path):

@@ -278,6 +278,7 @@ def _create_picture_set(options: argparse.Namespace) -> None:
             roll=options.roll,
             light=options.light,
             seed=options.seed,
+            look=options.look,
         ),
         origin=origin,
         workers=options.workers,

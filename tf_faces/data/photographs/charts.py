@@ -53,8 +53,15 @@ def lay_out(
     model: MorphableModel,
     resolution: int = 256,
     coordinates: np.ndarray | None = None,
+    *,
+    landmarks_on_pixels: bool | None = None,
 ) -> Chart:
     """The chart of a model.
+
+    Between its pixels a map runs straight where a face is bent, so a map read at a
+    landmark's coordinates misses it by a part of a pixel (less in finer maps).  A chart
+    that has its landmarks on pixels holds them exactly: those 68 vertices are moved by
+    up to half a pixel, in the chart alone.
 
     Args:
       model: any.
@@ -62,6 +69,8 @@ def lay_out(
       coordinates: [n, 2] (u, v), v up, one for each vertex; those outside of 0..1 and
         NaN are left out.  None takes the model's own chart, or one made for it; of
         charts of several tiles (ICT) the first.
+      landmarks_on_pixels: move landmarks to pixel centres (where two share a pixel,
+        one); None does so for the model's own chart, not for given coordinates.
 
     Raises:
       InputError: if the coordinates do not fit the model, or the chart is empty.
@@ -69,6 +78,8 @@ def lay_out(
     if resolution < 2:
         raise InputError(f"resolution must be at least 2. Received: {resolution}")
     corners = None
+    if landmarks_on_pixels is None:
+        landmarks_on_pixels = coordinates is None
     triangles = model.triangles
     if coordinates is None:
         model = unwrapping.with_chart(model)
@@ -94,21 +105,46 @@ def lay_out(
     if not len(triangles):
         raise InputError(f"{model.name!r}: its chart lies outside of 0..1.")
     flat = uv.process_chart_face3d(np.nan_to_num(coordinates), resolution, resolution)
+    numbers = np.full(68, -1)
+    if model.landmarks68 is not None:
+        place = np.full(model.vertex_count, -1)
+        place[triangles.reshape(-1)] = corners.reshape(-1)
+        numbers = place[model.landmarks68]
+    moved = np.zeros(0, int)
+    if landmarks_on_pixels:
+        moved = _to_pixels(flat, numbers, resolution)
     drawn = render_depth_reference.rasterize_numpy(
         flat, corners, resolution, resolution
     )
     triangle = drawn.triangle_id.reshape(-1)
     found = triangle >= 0
     vertices = np.where(found[:, None], triangles[triangle], 0)
+    weights = drawn.barycentrics.reshape(-1, 3).astype(np.float32)
     landmarks = np.full((68, 2), np.nan, np.float32)
-    if model.landmarks68 is not None:
-        place = np.full(model.vertex_count, -1)
-        place[triangles.reshape(-1)] = corners.reshape(-1)
-        numbers = place[model.landmarks68]
-        landmarks[numbers >= 0] = flat[numbers[numbers >= 0], :2]
-    return Chart(
-        vertices.astype(np.int32),
-        drawn.barycentrics.reshape(-1, 3).astype(np.float32),
-        resolution,
-        landmarks,
-    )
+    landmarks[numbers >= 0] = flat[numbers[numbers >= 0], :2]
+    if len(moved):
+        # Whatever triangle was drawn there: the landmark itself.
+        column, row = landmarks[moved].astype(int).T
+        pixels = row * resolution + column
+        vertices[pixels] = model.landmarks68[moved, None]
+        weights[pixels] = (1, 0, 0)
+    return Chart(vertices.astype(np.int32), weights, resolution, landmarks)
+
+
+def _to_pixels(flat: np.ndarray, numbers: np.ndarray, resolution: int) -> np.ndarray:
+    """Moves landmarks in `flat` to the nearest pixel centres; returns which ones.
+
+    Args:
+      flat: [k, 3], chart vertices in pixels; changed.
+      numbers: [68], the landmarks' chart vertices, -1 for none.
+      resolution: of the map.
+    """
+    known = np.flatnonzero(numbers >= 0)
+    places = flat[numbers[known], :2]
+    pixels = np.clip(np.rint(places), 0, resolution - 1)
+    # Of several in one pixel the nearest.
+    order = np.argsort(np.linalg.norm(places - pixels, axis=1), kind="stable")
+    _, first = np.unique(pixels[order], axis=0, return_index=True)
+    kept = np.sort(order[first])
+    flat[numbers[known[kept]], :2] = pixels[kept]
+    return known[kept]

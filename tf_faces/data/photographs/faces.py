@@ -10,6 +10,8 @@ import re
 
 import numpy as np
 
+from tf_faces.core.errors import InputError
+from tf_faces.data import coefficient_tables
 from tf_faces.data.photographs.heads import Head
 from tf_faces.data.photographs.settings import Settings
 from tf_faces.morphable import expressions
@@ -64,6 +66,8 @@ class Face:
       iris: number of the iris picture.
       cloth: [2, 3] linear colours.
       neckline: centimetres below the chin at which cloth begins.
+      opening: centimetres that it rises for each one aside of the middle.
+      shoulders: [2] factors of their width and of how far they fall.
       worn: parts.
     """
 
@@ -88,6 +92,8 @@ class Face:
     iris: int
     cloth: np.ndarray
     neckline: float
+    opening: float
+    shoulders: np.ndarray
     worn: tuple[Worn, ...]
 
 
@@ -167,7 +173,7 @@ def draw_expression(
         if name in weights:
             weights[name] = max(value, 0.0)
     low, high = model.expression_range or (-np.inf, np.inf)
-    values = np.array([np.clip(weights[name], low, high) for name in names])
+    values = np.clip(np.array([weights[name] for name in names]), low, high)
     return values, np.tile(gaze, (2, 1))
 
 
@@ -194,8 +200,41 @@ def _by_the_models_law(head, settings, rng):
     return np.asarray(drawn * settings.expression_strength, np.float64)
 
 
-def draw(head: Head, settings: Settings, rng: np.random.Generator) -> Face:
-    """Draws a face; the order of draws never depends on the settings' switches."""
+@functools.lru_cache(maxsize=4)
+def read_identities(path: str, model: MorphableModel) -> np.ndarray:
+    """Identities [N, ks] of a table of faces.
+
+    Raises:
+      InputError: if there is none, or of another model.
+      FormatError: if it is damaged.
+    """
+    table = coefficient_tables.read(path)
+    if not len(table) or table.shape.shape[1] != model.shape_count:
+        raise InputError(
+            f"{path}: found {len(table)} faces of {table.shape.shape[1]} identity "
+            f"coefficients, expected some of the {model.shape_count} of {model.name!r}."
+        )
+    table.require_finite(f"the faces of {path}")
+    return np.asarray(table.shape, np.float32)
+
+
+def draw(
+    head: Head,
+    settings: Settings,
+    rng: np.random.Generator,
+    given: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Face:
+    """Draws a face; the order of draws never depends on the settings' switches.
+
+    Args:
+      head: of whom.
+      settings: how.
+      rng: the generator.
+      given: identity [ks] and expression [ke] coefficients that are kept as they are.
+
+    Raises:
+      InputError: if the table of identities is missing or of another model.
+    """
     shape = head.model.sample_shape(rng, 1)[0] * np.float32(settings.identity)
     expression, gaze = draw_expression(head, settings, rng)
     skins = rng.integers(max(len(head.skins), 1), size=2)
@@ -213,6 +252,15 @@ def draw(head: Head, settings: Settings, rng: np.random.Generator) -> Face:
     cloth, second = (linear(_muted(rng)) for _ in range(2))
     if rng.random() < 0.8:  # Most clothes have no stripes.
         second = cloth
+    freckle_seed, bumps = int(rng.integers(1 << 30)), float(rng.gamma(2, 0.4))
+    iris, neckline = int(rng.integers(1 << 30)), rng.uniform(1.5, 7)
+    worn = _draw_worn(head, settings, rng, hair_color)
+    cut, row = rng.uniform(0, 1, 3), int(rng.integers(1 << 40))
+    if settings.identities:
+        table = read_identities(settings.identities, head.model)
+        shape = table[row % len(table)] * np.float32(settings.identity)
+    if given is not None:
+        shape, expression = given
     return Face(
         shape=shape,
         expression=expression,
@@ -230,12 +278,14 @@ def draw(head: Head, settings: Settings, rng: np.random.Generator) -> Face:
         lip_color=lips.astype(np.float32),
         lid_color=lids.astype(np.float32),
         stubble_color=(hair_color * 0.7).astype(np.float32),
-        freckle_seed=int(rng.integers(1 << 30)),
-        bumps=float(rng.gamma(2, 0.4)),
-        iris=int(rng.integers(1 << 30)),
+        freckle_seed=freckle_seed,
+        bumps=bumps,
+        iris=iris,
         cloth=np.stack([cloth, second]).astype(np.float32),
-        neckline=float(rng.uniform(1.5, 7)),
-        worn=_draw_worn(head, settings, rng, hair_color),
+        neckline=float(neckline),
+        opening=float(0.9 * cut[0]),
+        shoulders=np.float32([0.8 + 0.6 * cut[1], 0.75 + 0.5 * cut[2]]),
+        worn=worn,
     )
 
 

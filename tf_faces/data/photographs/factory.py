@@ -35,7 +35,7 @@ class Photograph:
       view: from where.
       light: in the camera's frame, exposed: linear light before the camera's curve.
       posed: the geometry.
-      worn: float32 [S, S, 4], shares of a pixel that `shading.WORN` covers.
+      worn: float32 [S, S, 4], shares of a pixel that `worn.WORN` covers.
       occluded: float32 [S, S], share behind an occluder.
       sensor: the camera's faults.
     """
@@ -126,13 +126,20 @@ def _exposure(place, light, level: float, stops: float) -> float:
     return float(np.exp(by_place + _FACE_WEIGHT * (by_face - by_place) + stops))
 
 
-def draw(settings: Settings, seed: int, index: int) -> Photograph:
+def draw(
+    settings: Settings,
+    seed: int,
+    index: int,
+    given: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Photograph:
     """Photograph `index` of `seed`: the same bits in every process.
 
     Args:
       settings: how photographs are drawn.
       seed: of the set.
       index: from 0.
+      given: identity [ks] and expression [ke] coefficients of the face; None draws
+        them.
 
     Raises:
       InputError: if the model or its data cannot be had.
@@ -142,7 +149,7 @@ def draw(settings: Settings, seed: int, index: int) -> Photograph:
     def generator(stream: str) -> np.random.Generator:
         return seeding.numpy_generator(seed, f"photograph {stream}", index)
 
-    face = faces.draw(head, settings, generator("face"))
+    face = faces.draw(head, settings, generator("face"), given)
     posed = shading.pose(head, face)
     view = views.draw(settings, posed.vertices, head.landmarks68, generator("view"))
     rng = generator("place")

@@ -320,6 +320,10 @@ class Head:
         behind = self.numbers[np.where(on_model, self.drawn.source, 0)]
         for name, values in masks.items():
             self.masks[name] = np.where(on_model, values[behind], 0).astype(np.float32)
+        self.masks["red"] = (self.masks["cheeks"] + self.masks["nose"]).clip(0, 1)
+        self._marked = {
+            name: np.flatnonzero(values > 1e-4) for name, values in self.masks.items()
+        }
         inside = np.zeros(len(self.drawn.source), bool)
         mouth = np.isin(self.drawn.label, (LABEL["mouth"], LABEL["teeth"]))
         inside[np.unique(self.drawn.triangles[mouth])] = True
@@ -329,6 +333,10 @@ class Head:
         self.is_neck[self.drawn.source >= self._neck_start] = True
         self.is_neck |= _of_triangles(self.drawn, LABEL["neck"])
         self.is_skin = self.is_neck | _of_triangles(self.drawn, LABEL["skin"])
+
+    def marked(self, name: str) -> np.ndarray:
+        """Numbers of the drawn vertices that a mask holds."""
+        return self._marked[name]
 
     # --- normals ----------------------------------------------------------------------
 
@@ -355,9 +363,9 @@ class Head:
 
     @functools.cached_property
     def casting(self) -> np.ndarray:
-        """int [t, 3] into the geometry: what casts shadows, all but mouth and eyes."""
+        """int32 [t, 3], geometry that casts shadows: all but mouth and eyes."""
         inner = np.isin(self.drawn.label, [LABEL[x] for x in ("mouth", "teeth", "eye")])
-        return self.drawn.source[self.drawn.triangles[~inner]]
+        return self.drawn.source[self.drawn.triangles[~inner]].astype(np.int32)
 
     def normals(self, geometry: np.ndarray) -> np.ndarray:
         """Unit outward normals [v, 3] of the geometry's vertices; 0 where unused."""
@@ -383,13 +391,16 @@ class Head:
         delta = (weights @ self._expression[active]).reshape(-1, 3)
         return neutral, neutral + delta
 
-    def geometry(self, neutral, vertices, gaze: np.ndarray) -> np.ndarray:
+    def geometry(
+        self, neutral, vertices, gaze: np.ndarray, shoulders=(1.0, 1.0)
+    ) -> np.ndarray:
         """All vertices of a head, cm: skin, eyes, shoulders.
 
         Args:
           neutral, vertices: from `skin`.
           gaze: [2, 2], degrees that the left and the right eye turn to the subject's
             left and up.
+          shoulders: factors of their width and of how far they fall.
         """
         pieces = [vertices]
         if self.eyes is not None:
@@ -400,7 +411,7 @@ class Head:
         if self.bust is not None:
             pieces.append(self.bust.place(neutral, vertices).astype(np.float32))
         if len(self._border):
-            pieces.append(self._shoulders(vertices))
+            pieces.append(self._shoulders(vertices, *shoulders))
         return np.concatenate(pieces)
 
     def _turned_eyes(self, eyes, gaze):
@@ -420,15 +431,16 @@ class Head:
     def _resting_eyes(self):
         return self.eyes.place(self._mean, self._mean)
 
-    def _shoulders(self, vertices):
+    def _shoulders(self, vertices, width, fall):
         border = vertices[self._border]
         middle = border.mean(axis=0)
         outwards = border - middle
         outwards[:, 1] = 0
         outwards /= np.maximum(np.linalg.norm(outwards, axis=1), 1e-6)[:, None]
         outwards[:, 0] *= _SHOULDER_WIDTH
+        fallen = np.float32([0, fall, 0])
         rings = [
-            border + outwards * np.float32(out) - np.float32((0, down, 0))
+            border + outwards * np.float32(out * width) - np.float32(down) * fallen
             for out, down in _SHOULDER_RINGS
         ]
         return np.concatenate(rings).astype(np.float32)

@@ -122,7 +122,7 @@ def _strands(x, y, points, span, rng):
         start = top + rng.normal(0, 0.3, 2) * span
         bend = rng.normal(0, 0.25, 2) * span
         length = rng.uniform(0.4, 1.2) * (points[8] - points[27]) * 1.5
-        share = np.linspace(0, 1, 24)[:, None]
+        share = np.linspace(0, 1, 13)[:, None]
         line = start + share * length + share**2 * bend
         width = rng.uniform(0.4, 1.1) * max(span / 70, 0.6)
         for first, second in zip(line[:-1], line[1:], strict=True):

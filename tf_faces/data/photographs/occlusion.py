@@ -10,6 +10,8 @@ _SIZE = 128
 # Centimetres by which a point may lie behind the nearest surface and still see light.
 _BIAS = 0.35
 SHADOW_SIZE = 192
+# Centimetres: bias of shadows on solid things and hair, softness of their edges.
+SKIN_BIAS, HAIR_BIAS, _SOFTNESS = 0.45, 1.4, 0.55
 
 
 def sphere_directions(count: int) -> np.ndarray:
@@ -46,16 +48,18 @@ class DepthMap:
 
     def __init__(self, direction, vertices, triangles, size: int = SHADOW_SIZE):
         frame = frame_towards(direction)
-        placed = vertices @ frame.T
-        low = placed[:, :2].min(axis=0)
-        extent = float((placed[:, :2].max(axis=0) - low).max())
+        placed = np.asarray(vertices, np.float32) @ frame.T
+        # Column by column: many times as fast as along the first axis.
+        columns = placed[:, 0], placed[:, 1]
+        low = [column.min() for column in columns]
+        extent = float(max(columns[axis].max() - low[axis] for axis in range(2)))
         scale = (size - 3) / max(extent, 1e-6)
         self.scale = scale
         self._matrix = frame * np.array([[scale], [scale], [1]], np.float32)
         self._shift = np.array([1 - low[0] * scale, 1 - low[1] * scale, 0], np.float32)
-        drawn = render_depth.rasterize(
-            self.project(vertices)[None], triangles, size, size
-        )
+        placed *= np.float32([scale, scale, 1])
+        placed += self._shift
+        drawn = render_depth.rasterize(placed[None], triangles, size, size)
         empty = drawn.triangle_id.numpy()[0] < 0
         self.depth = np.where(empty, np.float32(-np.inf), drawn.depth.numpy()[0])
 
@@ -110,6 +114,23 @@ class DepthMap:
             row = np.clip(row, 0, size - 1).astype(np.int32)
             total += flat.take(row * size + column) <= reach
         return total / np.float32(len(offsets))
+
+
+def lit(
+    shadow: DepthMap | None, points: np.ndarray, bias: float, softer: float = 1.0
+) -> np.ndarray:
+    """Share [n] in 0..1 of a light that reaches points [n, 3]; all of it without map.
+
+    Args:
+      shadow: what the light sees.
+      points: centimetres, in the map's frame.
+      bias: `SKIN_BIAS` or `HAIR_BIAS`.
+      softer: factor of the shadows' softness.
+    """
+    if shadow is None:
+        return np.ones(len(points), np.float32)
+    radius = softer * _SOFTNESS * shadow.scale
+    return shadow.softly_lit(shadow.project(points), bias, radius)
 
 
 def ambient(

@@ -38,7 +38,6 @@ class Part:
       layer: int32 [t], which layer a triangle is of.
       layer_names: of the layers, or empty.
       textures: files.
-      mean_color: float32 [3], sRGB in 0..255; grey for parts that do not tell.
       eye: int [n], 0 left, 1 right, for eyes; else None.
       eye_centers: float32 [2, 3], for eyes; else None.
     """
@@ -56,7 +55,6 @@ class Part:
     layer: np.ndarray
     layer_names: tuple[str, ...]
     textures: tuple[pathlib.Path, ...]
-    mean_color: np.ndarray
     eye: np.ndarray | None = None
     eye_centers: np.ndarray | None = None
 
@@ -169,7 +167,6 @@ def load(path: pathlib.Path, head: str) -> Part:
         layer,
         tuple(map(str, optional.get("layer_names", ()))),
         tuple(path.parent / pathlib.Path(str(x)).name for x in found["textures"]),
-        optional.get("mean_color", np.full(3, 128)).astype(np.float32),
         optional.get("vertex_eye"),
         optional.get(f"{prefix}_eye_center"),
     )

@@ -75,14 +75,30 @@ def labels(found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     }
 
 
-def contents(settings: Settings, seed: int, index: int, maps: bool = True):
-    """The files of one photograph: {path inside the set: bytes}, the `.mat` last."""
+def contents(
+    settings: Settings,
+    seed: int,
+    index: int,
+    maps: bool = True,
+    *,
+    given: tuple[np.ndarray, np.ndarray] | None = None,
+    folder: str = FOLDER,
+    name: str | None = None,
+) -> dict[str, bytes]:
+    """The files of one photograph: {path inside the set: bytes}, the `.mat` last.
+
+    Args:
+      settings, seed, index, given: see `factory.draw`.
+      maps: also depth and mask.
+      folder: of picture and `.mat`.
+      name: of the files, without suffix; None for that of the index.
+    """
     import scipy.io
 
-    found = truth.fields(factory.draw(settings, seed, index), _FIELDS)
-    name = name_of(index)
+    found = truth.fields(factory.draw(settings, seed, index, given), _FIELDS)
+    name = name_of(index) if name is None else name
     result = {
-        f"{FOLDER}/{name}.jpg": picture_files.encode(
+        f"{folder}/{name}.jpg": picture_files.encode(
             found["picture"], "JPEG", quality=_QUALITY
         )
     }
@@ -96,7 +112,7 @@ def contents(settings: Settings, seed: int, index: int, maps: bool = True):
     scipy.io.savemat(stream, labels(found))
     # Its first 116 bytes tell the time of writing.
     matlab = b"MATLAB 5.0 MAT-file, written by tf_faces".ljust(116)
-    result[f"{FOLDER}/{name}.mat"] = matlab + stream.getvalue()[116:]
+    result[f"{folder}/{name}.mat"] = matlab + stream.getvalue()[116:]
     return result
 
 
@@ -114,6 +130,9 @@ def _writing(directory: pathlib.Path, settings: Settings, seed: int, maps: bool)
 
 def recipe(settings: Settings, seed: int, **more: Any) -> dict[str, Any]:
     """What a set was made from, as JSON values."""
+    if settings.identities:
+        table = files.require_file(settings.identities, "table of faces")
+        more["identities_sha256"] = files.sha256(table)
     return {
         "format": FORMAT,
         "settings": dataclasses.asdict(settings),

@@ -21,6 +21,8 @@ class Settings:
       size: pixels of a side.
       supersampling: 1 to 4; the head is drawn so many times finer and averaged.
       identity: factor of the identity law's deviations.
+      identities: file of a table of faces (as the Face Manifold programs write) whose
+        identities are drawn instead of the model's law; empty for none.
       expression: chance that a face has an expression at all.
       expression_strength: factor of its blend shapes.
       asymmetry: chance that one side of the face moves less than the other.
@@ -53,6 +55,7 @@ class Settings:
     size: int = 128
     supersampling: int = 2
     identity: float = 1.0
+    identities: str = ""
     expression: float = 0.85
     expression_strength: float = 1.0
     asymmetry: float = 0.3

@@ -13,21 +13,15 @@ import numpy as np
 import scipy.ndimage
 
 from tf_faces.data.photographs import heads, occlusion, textures
+from tf_faces.data.photographs import worn as worn_parts
 from tf_faces.data.photographs.faces import Face
 from tf_faces.data.photographs.heads import LABEL, Head
 from tf_faces.data.photographs.surroundings import Light
 from tf_faces.data.photographs.views import View
 from tf_faces.ops import render_depth
-from tf_faces.ops.render_depth import layers as render_layers
 
-WORN = ("hair", "glasses", "eyebrows", "eyelashes")
-_LAYERS = 5
 # By how much light wraps around skin, by channel: red goes deepest.
 _SKIN_WRAP = np.float32([0.28, 0.12, 0.08])
-# Centimetres: bias of shadows on solid things and hair, softness of their edges.
-_SHADOW_BIAS, _HAIR_SHADOW_BIAS, _SHADOW_SOFTNESS = 0.45, 1.4, 0.55
-# Centimetres by which parts that lie on the skin are brought forward.
-_FORWARD = {"eyebrows": 0.15, "eyelashes": 0.12, "hair": 0.03, "glasses": 0.0}
 # Side of the tiles of stubble and freckles, and how often they repeat over a chart.
 _GRAIN, _GRAIN_TILES = 256, 3
 _MOUTH_DEPTH = 3.5  # Centimetres behind the lips at which it is dark.
@@ -48,7 +42,7 @@ class Shaded:
     Attributes:
       color: float32 [S, S, 3], linear, times coverage.
       coverage: float32 [S, S], by the head and what it wears.
-      worn: float32 [S, S, 4], by what lies before the skin, as `WORN` names it.
+      worn: float32 [S, S, 4], by what lies before the skin, as `worn.WORN` names it.
     """
 
     color: np.ndarray
@@ -75,23 +69,8 @@ class Posed:
 def pose(head: Head, face: Face) -> Posed:
     """Computes a face's geometry."""
     neutral, vertices = head.skin(face.shape, face.expression)
-    geometry = head.geometry(neutral, vertices, face.gaze)
+    geometry = head.geometry(neutral, vertices, face.gaze, face.shoulders)
     return Posed(neutral, vertices, geometry, head.normals(geometry))
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Worn:
-    """A part in its place.
-
-    Attributes:
-      worn: what it is.
-      part: its file.
-      points: [w, 3] drawn vertices, in the model's frame.
-    """
-
-    worn: object
-    part: object
-    points: np.ndarray
 
 
 def shade(
@@ -118,7 +97,7 @@ def shade(
       use_skins: take the colour from pictures of skin where there are some.
     """
     size = view.size * factor
-    worn = _put_on(head, face, posed)
+    worn = worn_parts.put_on(head, face, posed.neutral, posed.vertices)
     hair = next((x.worn.number for x in worn if x.worn.kind == "hair"), None)
     ambient_share = head.ambient(hair)
     camera = view.in_camera_frame(posed.geometry)
@@ -126,7 +105,7 @@ def shade(
     shadow = None
     if shadows:
         shadow = _shadow_map(head, view, light, camera, worn)
-    lit = _lit(shadow, camera, _SHADOW_BIAS)
+    lit = occlusion.lit(shadow, camera, occlusion.SKIN_BIAS)
     attributes = _attributes(head, face, posed, light, turned, ambient_share, lit)
     placed = view.project(posed.geometry, factor)
     # One mesh as a batch: taking parts of tensors is slow.
@@ -144,24 +123,20 @@ def shade(
         head, face, light, values, triangle.take(pixel), pixel, size, gloss, use_skins,
         is_averaged=factor > 1,
     )  # fmt: skip
-    color = np.zeros((size * size, 3), np.float32)
-    color[pixel] = solid
     through = np.ones(size * size, np.float32)
-    layered = np.zeros((size * size, 3), np.float32)
-    cover = np.zeros((size * size, len(WORN)), np.float32)
+    sums = worn_parts.Sums(view.size, factor)
     if worn:
         depth = np.where(triangle < 0, -np.inf, drawn.depth.numpy().reshape(-1))
-        _add_layers(
-            worn, view, factor, light, shadow, depth.reshape(size, size),
-            layered, through, cover,
-        )  # fmt: skip
-    layered += color * through[:, None]
+        worn_parts.add_layers(
+            worn, view, factor, light, shadow, depth.reshape(size, size), through, sums
+        )
+    sums.add_color(pixel, solid, through.take(pixel))
     coverage = 1 - through
     coverage[pixel] = 1
     return Shaded(
-        reduced(layered.reshape(size, size, 3), factor),
+        np.stack(sums.color, axis=-1),
         reduced(coverage.reshape(size, size), factor),
-        reduced(cover.reshape(size, size, -1), factor),
+        np.stack(sums.cover, axis=-1),
     )
 
 
@@ -206,16 +181,7 @@ def reduced(picture: np.ndarray, factor: int) -> np.ndarray:
     return result
 
 
-# --- parts ----------------------------------------------------------------------------
-
-
-def _put_on(head: Head, face: Face, posed: Posed) -> list[_Worn]:
-    found = []
-    for worn in face.worn:
-        part = head.parts[worn.kind][worn.number]
-        placed = part.place(posed.neutral, posed.vertices)
-        found.append(_Worn(worn, part, placed[part.source].astype(np.float32)))
-    return found
+# --- shadows --------------------------------------------------------------------------
 
 
 def _shadow_map(head, view, light, camera, worn):
@@ -227,13 +193,6 @@ def _shadow_map(head, view, light, camera, worn):
     return occlusion.DepthMap(
         light.direction, np.concatenate(pieces), np.concatenate(faces)
     )
-
-
-def _lit(shadow, points: np.ndarray, bias: float) -> np.ndarray:
-    if shadow is None:
-        return np.ones(len(points), np.float32)
-    radius = _SHADOW_SOFTNESS * shadow.scale
-    return shadow.softly_lit(shadow.project(points), bias, radius)
 
 
 # --- solid things ---------------------------------------------------------------------
@@ -286,6 +245,8 @@ def _roughen(face, values, chosen, albedo) -> None:
     """Adds stubble and freckles to the skin's colours."""
     if face.stubble == 0 and face.freckles == 0:
         return
+    strength = values[:, _BEARD] + values[:, _FRECKLED]
+    chosen = chosen[strength.take(chosen) > 1e-3]
     places = values[chosen, _UV] * np.float32(_GRAIN * _GRAIN_TILES)
     places = places.astype(np.int32) + np.int32(face.freckle_seed % 4096)
     places %= _GRAIN
@@ -304,7 +265,8 @@ def _collar(head, face, posed) -> np.ndarray:
     chin = posed.neutral[head.landmarks68[8]]
     points = posed.geometry.take(head.drawn.source, axis=0)
     across = np.abs(points[:, 0] - chin[0])
-    collar = chin[1] - face.neckline - 0.35 * np.maximum(7 - across, 0) - points[:, 1]
+    open_by = np.float32(face.opening) * np.maximum(7 - across, 0)
+    collar = chin[1] - face.neckline - open_by - points[:, 1]
     # Behind, cloth begins higher.
     collar += 0.3 * np.maximum(chin[2] - 4 - points[:, 2], 0)
     return np.where(head.is_neck, collar, np.float32(-1))
@@ -315,10 +277,16 @@ def _tints(head: Head, face: Face) -> np.ndarray:
     masks = head.masks
     tints = np.ones((len(head.drawn.source), 3), np.float32)
     tints[head.is_skin] = face.tone
-    red = face.redness * (masks["cheeks"] + masks["nose"]).clip(0, 1)[:, None]
-    tints *= 1 - red * np.float32([-0.08, 0.22, 0.18])
-    tints *= 1 + face.lips * masks["lips"][:, None] * (face.lip_color - 1)
-    tints *= 1 + face.lids * masks["lids"][:, None] * (face.lid_color - 1)
+    changes = (
+        (face.redness, "red", np.float32([0.08, -0.22, -0.18])),
+        (face.lips, "lips", face.lip_color - 1),
+        (face.lids, "lids", face.lid_color - 1),
+    )
+    for strength, name, change in changes:
+        if strength > 0:
+            chosen = head.marked(name)
+            mask = masks[name].take(chosen)[:, None]
+            tints[chosen] *= 1 + np.float32(strength) * mask * change
     return tints
 
 
@@ -338,13 +306,17 @@ def _skin_textures(head: Head, face: Face, size: int):
 
 def _albedo(head, face, values, triangle, label, size, use_skins, is_averaged=False):
     """Linear colours [P, 3]; `label` says what each pixel is."""
-    albedo = values[:, _COLOR].copy()
+    # Colour by colour: rows of three are slow.
+    colors = np.ascontiguousarray(values[:, _COLOR].T)
+    albedo = colors.T
     material = head.drawn.material.take(triangle)
 
     def multiply(chosen, texture):
         if len(chosen):
             look = texture.nearest if is_averaged else texture.sample
-            albedo[chosen] *= look(values[chosen, _UV])[:, :3]
+            found = look(values[chosen, _UV])
+            for channel in range(3):
+                colors[channel, chosen] *= found[:, channel]
 
     if use_skins and head.skins:
         for number, texture in enumerate(_skin_textures(head, face, size)):
@@ -388,7 +360,7 @@ def _shade_solid(
     mirrored = None
     if gloss > 0:
         mirrored = _mirrored(face, light, values, (nx, ny, nz), cosine, lit, label)
-    color = np.empty((len(pixel), 3), np.float32)
+    color = np.empty((3, len(pixel)), np.float32).T
     for channel in range(3):
         wrap = _SKIN_WRAP[channel]
         received = np.maximum(cosine + wrap, 0)
@@ -443,104 +415,3 @@ def _mirrored(face, light, values, normal, cosine, lit, label):
     lobe[cloth] = 0
     grazing[cloth] = 0
     return lobe, grazing
-
-
-# --- layers ---------------------------------------------------------------------------
-
-
-def _add_layers(
-    worn, view, factor, light, shadow, limit, color, through, cover
-) -> None:
-    """Blends what is worn into `color`, `through` and `cover`, [R * R, ...] each."""
-    points, attributes, triangles, owners = [], [], [], []
-    start = 0
-    for number, one in enumerate(worn):
-        camera = view.in_camera_frame(one.points)
-        placed = view.project(one.points, factor)
-        forward = _FORWARD[one.worn.kind] * view.pose[6] * factor
-        placed[:, 2] += np.float32(forward)
-        points.append(placed)
-        attributes.append(_layer_attributes(one, camera, light, shadow))
-        triangles.append(one.part.triangles + start)
-        owners.append(np.full(len(one.part.triangles), number))
-        start += len(placed)
-    found = render_layers.rasterize_layers(
-        np.concatenate(points),
-        np.concatenate(triangles),
-        np.concatenate(attributes),
-        limit,
-        _LAYERS,
-    )
-    if not len(found.pixel):
-        return
-    owner = np.concatenate(owners).take(found.triangle_id)
-    first_triangle = np.cumsum([0, *(len(one.part.triangles) for one in worn)])
-    rgba = np.empty((len(found.pixel), 4), np.float32)
-    for number, one in enumerate(worn):
-        chosen = np.flatnonzero(owner == number)
-        if len(chosen):
-            numbers = found.triangle_id[chosen] - first_triangle[number]
-            rgba[chosen] = _layer_colors(one, found.attributes[chosen], numbers)
-    kind = np.array([WORN.index(one.worn.kind) for one in worn])[owner]
-    for begin, end in zip(found.starts[:-1], found.starts[1:], strict=True):
-        pixel = found.pixel[begin:end]
-        alpha = rgba[begin:end, 3]
-        passing = through[pixel]
-        part = passing * alpha
-        color[pixel] += rgba[begin:end, :3] * part[:, None]
-        through[pixel] = passing - part
-        cover[pixel, kind[begin:end]] += part
-
-
-def _layer_attributes(one, camera, light, shadow) -> np.ndarray:
-    """uv [2], light [3] and highlight [3] at the vertices of a part."""
-    middle = np.float32([0, 0.0, -6])
-    if one.worn.kind == "hair":
-        outwards = camera - camera.mean(axis=0)
-    else:
-        outwards = camera - middle
-    outwards = outwards / np.linalg.norm(outwards, axis=1, keepdims=True)
-    lit = _lit(shadow, camera, _HAIR_SHADOW_BIAS)
-    cosine = outwards @ light.direction
-    soft = np.maximum(cosine + np.float32(0.3), 0) / np.float32(1.69) * lit
-    received = 0.75 * light.ambient(outwards) + soft[:, None] * light.irradiance
-    shine = np.zeros_like(received)
-    if one.worn.kind == "hair":
-        # Strands run down along the head: what is mirrored makes a ring around it.
-        strand = np.float32([0, -1, 0]) + outwards * outwards[:, 1:2]
-        strand /= np.maximum(np.linalg.norm(strand, axis=1, keepdims=True), 1e-3)
-        half = light.direction + np.float32([0, 0, 1])
-        half = half / max(float(np.linalg.norm(half)), 1e-3)
-        along = strand @ half
-        ring = np.maximum(1 - along * along, 0) ** 20
-        ring *= np.clip(cosine + 0.2, 0, 1) * lit * np.float32(0.07)
-        shine = ring[:, None] * light.irradiance
-    coordinates = one.part.coordinates
-    return np.concatenate([coordinates, received / np.float32(np.pi), shine], axis=1)
-
-
-def _layer_colors(one, values, triangle) -> np.ndarray:
-    """Linear colour and alpha [F, 4] of a part's fragments."""
-    worn, part = one.worn, one.part
-    largest = 256 if worn.kind in ("eyebrows", "eyelashes", "glasses") else 512
-    texture = textures.read(part.textures[0], largest)
-    # Layers are averaged over pixels and blended: the nearest texel is enough.
-    found = texture.nearest(values[:, :2])
-    if worn.kind == "glasses":
-        names = np.array(part.layer_names)[part.layer[triangle]]
-        lens = names == "lens"
-        found[:, :3] *= worn.color / np.float32(0.5)
-        found[:, 3] = np.where(lens, max(worn.lens, 0.04), 1)
-        found[:, :3] *= values[:, 2:5]
-        # What clear glass mirrors, or the dark of sunglasses and a little of that.
-        mirrored = 0.05 if worn.lens > 0 else 0.7
-        found[lens, :3] = np.float32(mirrored) * values[lens, 2:5]
-        return found
-    mean = ((np.maximum(part.mean_color, 6) / 255) ** 2.2).astype(np.float32)
-    tint = np.minimum(worn.color / mean, 40)
-    # The texture's own variation, about the colour that is wanted.
-    found[:, :3] = np.minimum(found[:, :3] * tint, 0.9)
-    found[:, :3] *= values[:, 2:5]
-    if worn.kind == "hair":
-        found[:, :3] += values[:, 5:8] * (0.3 + worn.color)
-    return found

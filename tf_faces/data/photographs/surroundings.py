@@ -45,17 +45,18 @@ def harmonics(directions: np.ndarray) -> np.ndarray:
     Order: 1, y, z, x, xy, yz, 3z^2 - 1, xz, x^2 - y^2.
     """
     x, y, z = (directions[..., axis] for axis in range(3))
-    result = np.empty((*directions.shape[:-1], 9), directions.dtype)
-    result[..., 0] = 0.28209479
-    result[..., 1] = 0.48860251 * y
-    result[..., 2] = 0.48860251 * z
-    result[..., 3] = 0.48860251 * x
-    result[..., 4] = 1.09254843 * x * y
-    result[..., 5] = 1.09254843 * y * z
-    result[..., 6] = 0.31539157 * (3 * z * z - 1)
-    result[..., 7] = 1.09254843 * x * z
-    result[..., 8] = 0.54627422 * (x * x - y * y)
-    return result
+    # One row a harmonic while they are computed: columns are slow to write.
+    result = np.empty((9, *directions.shape[:-1]), directions.dtype)
+    result[0] = 0.28209479
+    result[1] = 0.48860251 * y
+    result[2] = 0.48860251 * z
+    result[3] = 0.48860251 * x
+    result[4] = 1.09254843 * x * y
+    result[5] = 1.09254843 * y * z
+    result[6] = 0.31539157 * (3 * z * z - 1)
+    result[7] = 1.09254843 * x * z
+    result[8] = 0.54627422 * (x * x - y * y)
+    return np.moveaxis(result, 0, -1)
 
 
 def directions_of(height: int, width: int) -> np.ndarray:

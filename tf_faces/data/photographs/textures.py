@@ -116,3 +116,23 @@ def read(path: pathlib.Path, largest: int | None = None) -> Texture:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise FormatError(f"{path}: not a readable picture ({error}).") from error
     return of_levels(levels, largest)
+
+
+@functools.lru_cache(maxsize=64)
+def read_variation(path: pathlib.Path, largest: int | None = None) -> Texture:
+    """A picture of hair without its colour: how bright it is about its mean, and alpha.
+
+    Colours are left out because dark hair made fair would show their faults.
+
+    Raises:
+      InputError, FormatError: as `read` does.
+    """
+    texture = read(path, largest)
+    level = texture.texels[:, :3] @ np.float32([0.2126, 0.7152, 0.0722])
+    alpha = texture.texels[:, 3]
+    level = level / max(float(level @ alpha / max(alpha.sum(), 1e-6)), 1e-4)
+    # The darker a picture, the more its levels differ in proportion.
+    varied = np.clip(level, 0, 4) ** np.float32(0.6)
+    texels = np.repeat(varied[:, None], 4, axis=1)
+    texels[:, 3] = alpha
+    return Texture(texels, texture.height, texture.width)

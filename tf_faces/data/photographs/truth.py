@@ -17,13 +17,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tf_faces.core.errors import InputError
-from tf_faces.data.photographs import shading, views
+from tf_faces.data.photographs import shading, views, worn
 from tf_faces.data.photographs.charts import Chart
 from tf_faces.data.photographs.factory import Photograph
 from tf_faces.data.photographs.heads import LABEL, NECK_REGION, Head
 from tf_faces.ops import render_depth
 
-# CoarseNet's labels: pose, identity, expression.
+# Least lengths in CoarseNet's labels: pose, identity, expression.
 COARSE_SHAPE, COARSE_EXPRESSION = 199, 29
 # Centimetres by which a landmark may lie behind the surface and still count as visible.
 VISIBLE_WITHIN = 0.35
@@ -90,13 +90,15 @@ class Truth:
     def coarse_parameters(self):
         """float32 [235]: pose, 199 identity and 29 expression coefficients.
 
-        Zeros where the model has fewer; refused where it has more (see `check`).
+        Zeros where the model has fewer modes; as many as it has where it has more
+        (ICT's 53 expressions make 259), for networks of its counts.
         """
-        result = np.zeros(7 + COARSE_SHAPE + COARSE_EXPRESSION, np.float32)
         shape, expression = self.shape(), self.expression()
+        start = 7 + max(COARSE_SHAPE, len(shape))
+        result = np.zeros(start + max(COARSE_EXPRESSION, len(expression)), np.float32)
         result[:7] = self.pose()
         result[7 : 7 + len(shape)] = shape
-        result[7 + COARSE_SHAPE :][: len(expression)] = expression[:COARSE_EXPRESSION]
+        result[start : start + len(expression)] = expression
         return result
 
     # --- points -----------------------------------------------------------------------
@@ -131,6 +133,7 @@ class Truth:
         inside = (0 <= column) & (column < size) & (0 <= row) & (row < size)
         column, row = column.clip(0, size - 1), row.clip(0, size - 1)
         drawn = self._surface
+        column, row = _on_surface(points, column, row, drawn.triangle_id >= 0)
         front = np.where(drawn.triangle_id < 0, -np.inf, drawn.depth)[row, column]
         reach = VISIBLE_WITHIN * self.photograph.view.pose[6]
         seen = points[:, 2] >= front - reach
@@ -195,11 +198,11 @@ class Truth:
     def labels(self):
         """uint8 [S, S]: numbers of `heads.LABELS`."""
         labels = self._solid[0].copy()
-        worn = self.photograph.worn
+        shares = self.photograph.worn
         for kind, name in zip(
-            shading.WORN, ("hair", "glasses", "brow", "lashes"), strict=True
+            worn.WORN, ("hair", "glasses", "brow", "lashes"), strict=True
         ):
-            covered = worn[..., shading.WORN.index(kind)] > _HIDDEN
+            covered = shares[..., worn.WORN.index(kind)] > _HIDDEN
             labels[covered] = LABEL[name]
         labels[self.photograph.occluded > _HIDDEN] = LABEL["occluder"]
         return labels
@@ -216,6 +219,23 @@ class Truth:
         if self.chart is None:
             raise InputError("position_map needs a chart, and none was given.")
         return self.chart.map(self._all_vertices)
+
+
+def _on_surface(points, column, row, surface):
+    """The pixels of points [n, 2 or 3], or of the surface beside those off it.
+
+    A point of the outline may round to a pixel that the surface does not cover; what
+    hides it is what hides the surface next to it.
+    """
+    near = np.stack(np.meshgrid([-1, 0, 1], [-1, 0, 1]), -1).reshape(-1, 2)
+    columns = (column[:, None] + near[:, 0]).clip(0, surface.shape[1] - 1)
+    rows = (row[:, None] + near[:, 1]).clip(0, surface.shape[0] - 1)
+    distance = np.hypot(columns - points[:, :1], rows - points[:, 1:2])
+    covered = surface[rows, columns]
+    best = np.where(covered, distance, np.inf).argmin(axis=1)
+    own = surface[row, column] | ~covered.any(axis=1)
+    chosen = np.arange(len(points)), best
+    return np.where(own, column, columns[chosen]), np.where(own, row, rows[chosen])
 
 
 FIELDS: tuple[str, ...] = tuple(
@@ -262,15 +282,6 @@ def check(head: Head, names: Sequence[str], chart: Chart | None) -> None:
             )
     if "position_map" in names and chart is None:
         raise InputError("position_map needs a chart, and none was given.")
-    model = head.model
-    if "coarse_parameters" in names and (
-        model.shape_count > COARSE_SHAPE or model.expression_count > COARSE_EXPRESSION
-    ):
-        raise InputError(
-            f"coarse_parameters holds {COARSE_SHAPE} identity and {COARSE_EXPRESSION} "
-            f"expression coefficients; the face model {model.name!r} has "
-            f"{model.shape_count} and {model.expression_count}."
-        )
 
 
 def fields(

@@ -26,6 +26,12 @@ _WEAK_SHARE = 0.3
 _NEAREST = 22.0  # Centimetres from the camera to the head's centre at least.
 
 
+@functools.lru_cache(maxsize=16)
+def _rotation(pitch: float, yaw: float, roll: float) -> np.ndarray:
+    # A view is refined in some steps, none of which turns it.
+    return np.asarray(cameras.pose_rotation(np.array([pitch, yaw, roll, 0, 0, 0, 1.0])))
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class View:
     """A camera that looks at a head.
@@ -45,7 +51,7 @@ class View:
     @functools.cached_property
     def rotation(self) -> np.ndarray:
         """float64 [3, 3]."""
-        return np.asarray(cameras.pose_rotation(self.pose))
+        return _rotation(*self.pose[:3].tolist())
 
     @property
     def is_perspective(self) -> bool:

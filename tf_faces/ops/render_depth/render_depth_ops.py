@@ -112,7 +112,11 @@ def rasterize(
         )
     drawn = vertices if rank == 3 else vertices[tf.newaxis]
     if attributes is None:
-        values = tf.zeros(tf.concat([tf.shape(drawn)[:2], [0]], 0), drawn.dtype)
+        if drawn.shape[:2].is_fully_defined():
+            shape = [*drawn.shape[:2], 0]
+        else:
+            shape = tf.concat([tf.shape(drawn)[:2], [0]], 0)
+        values = tf.zeros(shape, drawn.dtype)
     else:
         values = tf.cast(attributes, vertices.dtype)
         values = values if rank == 3 else values[tf.newaxis]
@@ -124,7 +128,10 @@ def rasterize(
             drawn, triangles, values, height, width, chosen, cull
         )
     else:
-        size = tf.stack([tf.cast(height, tf.int32), tf.cast(width, tf.int32)])
+        if isinstance(height, int) and isinstance(width, int):
+            size = tf.constant([height, width], tf.int32)
+        else:
+            size = tf.stack([tf.cast(height, tf.int32), tf.cast(width, tf.int32)])
         result = library.tf_faces_render_depth(
             vertices=drawn,
             triangles=triangles,
