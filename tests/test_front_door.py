@@ -25,6 +25,16 @@ def test_importing_the_package_is_light():
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
+def test_help_is_light():
+    program = (
+        "import sys; from tf_faces.apps import main\n"
+        "for name in main.programs(): assert main.main([name, '--help']) == 0\n"
+        "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules"
+    )
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True)
+    assert finished.returncode == 0, finished.stderr
+
+
 def test_load_face_model():
     model = tf_faces.load_face_model("builtin:tiny")
     assert model.mesh().vertices.shape == (model.vertex_count, 3)

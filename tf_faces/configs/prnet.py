@@ -21,6 +21,18 @@ import ml_collections
 
 from tf_faces.core import configuration
 
+# The networks that have names: keywords of `models.prnet.PositionMapConfig`.
+NETWORKS: dict[str, dict[str, Any]] = {
+    "resfcn256": {},
+    "half": {"width": 8},
+    "quarter": {"width": 4},
+    "full_128": {"resolution": 128, "map_resolution": 128},
+    "half_128": {"resolution": 128, "map_resolution": 128, "width": 8},
+    "quarter_128": {"resolution": 128, "map_resolution": 128, "width": 4},
+    "mobile": {"separable": True},
+    "mobile_128": {"resolution": 128, "map_resolution": 128, "separable": True},
+}
+
 _PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
     "prnet_train": {

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 
 from tf_faces.core import machine
 
-_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+_LEVEL, _USUAL = "TF_CPP_MIN_LOG_LEVEL", "2"
 _PATIENCE = 5.0  # Seconds.
 _FILTER = pathlib.Path(__file__).with_name("tensorflow_log_filter.py")
 
@@ -32,7 +32,7 @@ def on_first_import() -> None:
     The environment variable TF_CPP_MIN_LOG_LEVEL decides what is silent: by default 2,
     which leaves TensorFlow's errors; 0 leaves everything.
     """
-    level = os.environ.setdefault(_LEVEL, "2")
+    level = os.environ.setdefault(_LEVEL, _USUAL)
     wanted = level.isdigit() and int(level) > 0
     waiting = any(isinstance(finder, _Finder) for finder in sys.meta_path)
     if wanted and not waiting and "tensorflow" not in sys.modules:
@@ -84,7 +84,9 @@ def _filtered_errors(*options: str) -> Iterator[None]:
     except OSError:  # Closed: there is nothing to keep clean.
         yield
         return
-    command = [sys.executable, "-I", "-S", str(_FILTER), os.environ[_LEVEL], *options]
+    # A program may have changed its environment since.
+    level = os.environ.get(_LEVEL, _USUAL)
+    command = [sys.executable, "-I", "-S", str(_FILTER), level, *options]
     try:
         # In a session of its own, so that Ctrl-C does not end the filter first.
         passing = subprocess.Popen(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from tf_faces.apps import arguments as options_of
 from tf_faces.apps import entry
-from tf_faces.models.prnet.config import NETWORKS
+from tf_faces.configs.prnet import NETWORKS
 
 _EXAMPLES = """\
 examples:

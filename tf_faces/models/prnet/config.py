@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+from tf_faces.configs.prnet import NETWORKS
 from tf_faces.core.errors import InputError
 from tf_faces.models.configuration import NetworkConfiguration
 
@@ -90,19 +91,6 @@ class PositionMapConfig(NetworkConfiguration):
     def map_exponent(self) -> int:
         """log2 of map_resolution / resolution."""
         return round(math.log2(self.map_resolution / self.resolution))
-
-
-# The networks that have names: keywords of `PositionMapConfig`.
-NETWORKS = {
-    "resfcn256": {},
-    "half": {"width": 8},
-    "quarter": {"width": 4},
-    "full_128": {"resolution": 128, "map_resolution": 128},
-    "half_128": {"resolution": 128, "map_resolution": 128, "width": 8},
-    "quarter_128": {"resolution": 128, "map_resolution": 128, "width": 4},
-    "mobile": {"separable": True},
-    "mobile_128": {"resolution": 128, "map_resolution": 128, "separable": True},
-}
 
 
 def named(name: str, **changes) -> PositionMapConfig:
