@@ -115,3 +115,14 @@ def test_wrong_use_is_one_sentence(run_folder, tmp_path, capsys, arguments, mess
 def test_help_has_examples(program, capsys):
     assert program.main(["--help"]) == 0
     assert "examples:" in capsys.readouterr().out
+
+
+def test_a_file_in_the_place_of_results(tmp_path, capsys):
+    from tf_faces.apps import train
+
+    (tmp_path / "file").write_text("mine")
+    arguments = ["--preset", "smoke", f"--result_dir={tmp_path / 'file'}"]
+    assert train.main(arguments) == 2
+    assert "found a file, expected a folder for results" in capsys.readouterr().err
+    assert export.main(["newest", f"--output={tmp_path / 'file/sub'}"]) == 2
+    assert "found a file, expected a folder for results" in capsys.readouterr().err

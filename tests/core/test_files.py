@@ -192,3 +192,26 @@ def test_interrupted_folder_leaves_nothing(tmp_path):
     with pytest.raises(InputError, match="exists already"):
         with files.atomic_directory(path):
             pass
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_json_in_any_unicode(tmp_path, encoding):
+    (tmp_path / "a.json").write_bytes('{"é": [1]}'.encode(encoding))
+    assert files.read_json(tmp_path / "a.json") == {"é": [1]}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\x89PNG\r\n\x1a\n" + bytes(30), "found a document or picture"),
+        (b"\x93NUMPY" + b"\xff" * 9, "found a single NumPy array"),
+        (b'{"a": "\xe9"}', "it is no text"),
+        (b"[" * 100_000, "not a JSON file"),
+        (b"{'a': 1}", "not a JSON file"),
+        (b"", "not a JSON file"),
+    ],
+)
+def test_what_is_no_json(tmp_path, content, words):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(FormatError, match=words):
+        files.read_json(tmp_path / "a.json")

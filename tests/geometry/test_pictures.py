@@ -338,3 +338,18 @@ def test_too_few_landmarks():
         landmarks.pupil_distance(np.zeros((5, 2)))
     with pytest.raises(InputError, match="permutation must have shape"):
         landmarks.mirror(np.zeros((5, 2)), 10, np.arange(4))
+
+
+@pytest.mark.parametrize(
+    ("center", "is_seen"),
+    [((50, 40), True), ((-9, 40), True), ((-10, 40), False), ((50, 90.5), False),
+     ((110, 40), False), ((109.5, 89.5), True), ((50, -10), False)],
+)  # fmt: skip
+def test_squares_outside_of_the_picture_are_refused(center, is_seen):
+    crop = cropping.SquareCrop(center, 20, 8)
+    image = np.ones((80, 100, 3))
+    if is_seen:
+        assert crop.cut(image).shape == (8, 8, 3)
+    else:
+        with pytest.raises(InputError, match="outside of the 100 x 80 picture"):
+            crop.cut(image)

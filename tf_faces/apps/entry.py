@@ -38,6 +38,13 @@ Program = Callable[[list[str]], int | None]
 
 INTERRUPTED = 130
 
+# Names that are taken by something else.
+_IN_THE_WAY = (
+    (FileExistsError, "is there already, expected a free name"),
+    (NotADirectoryError, "found a file in the place of a folder"),
+    (IsADirectoryError, "found a folder, expected a file"),
+)
+
 
 def run(program: Program, arguments: Sequence[str] | None = None) -> int:
     """Calls `program` and returns its exit status; never raises an `Exception`.
@@ -66,7 +73,7 @@ def run(program: Program, arguments: Sequence[str] | None = None) -> int:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
         return 1
     except OSError as error:
-        return _report(_describe_os_error(error), 1)
+        return _report(*_describe_os_error(error))
     except MemoryError:
         return _report("Out of memory.", 1)
     except Exception as error:  # A mistake of ours: still one sentence.
@@ -77,11 +84,16 @@ def run(program: Program, arguments: Sequence[str] | None = None) -> int:
         )
 
 
-def _describe_os_error(error: OSError) -> str:
+def _describe_os_error(error: OSError) -> tuple[str, int]:
+    """Sentence and exit status: names that are in the way are wrong input."""
     where = f"{error.filename}: " if error.filename else ""
     if error.errno == errno.ENOSPC:
-        return f"{where}no space left on the disk; nothing half-written was kept."
-    return f"{where}{error.strerror or error}."
+        return f"{where}no space left on the disk; nothing half-written was kept.", 1
+    if where:
+        for kind, told in _IN_THE_WAY:
+            if isinstance(error, kind):
+                return f"{where}{told}.", 2
+    return f"{where}{error.strerror or error}.", 1
 
 
 def _report(message: str, status: int) -> int:

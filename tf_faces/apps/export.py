@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from tf_faces.apps import arguments as options_of
 from tf_faces.apps import entry
-from tf_faces.core import stems
+from tf_faces.core import folders, stems
 from tf_faces.core.errors import InputError
 
 _EPILOG = """\
@@ -59,6 +59,7 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
 
 def _main(arguments: list[str], prog: str | None = None) -> int:
     options = _parser(prog).parse_args(arguments)
+    folders.place_for_results(options.output or "exports")
     from tf_faces.pipelines import opening
 
     models = stems.with_stage("apps", "export")

@@ -13,7 +13,7 @@ import ml_collections
 
 from tf_faces.apps import arguments as options_of
 from tf_faces.apps import entry
-from tf_faces.core import configuration, machine, runs, stems
+from tf_faces.core import configuration, folders, machine, runs, stems
 from tf_faces.core.errors import InputError, Terminated
 
 _EXAMPLES = """\
@@ -227,6 +227,7 @@ def _resolve(
             config[field] = value
     configuration.override(config, overrides)
     # Mistakes are found before TensorFlow starts.
+    folders.place_for_results(config.result_dir)
     configuration.check(config)
     machine.parse_devices(config.devices)
     config.precision = machine.resolve_precision(config.precision, config.xla)

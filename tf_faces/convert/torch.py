@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from tf_faces.core import files, pickles
-from tf_faces.core.errors import FormatError, InputError
+from tf_faces.core import file_kinds, files, pickles
+from tf_faces.core.errors import FormatError, InputError, in_words
 from tf_faces.core.pickles import writing as pickle_writing
 from tf_faces.core.pickles.writing import Build, Call, Global, Persistent
 
@@ -198,7 +198,9 @@ def _split_pickles(content: bytes, path: pathlib.Path) -> tuple[list[bytes], int
             for _ in pickletools.genops(stream):
                 pass  # Leaves the stream behind the pickle's last instruction.
         except Exception as error:  # Damaged bytes fail in every imaginable way.
-            raise FormatError(f"{path}: not a PyTorch checkpoint ({error}).") from error
+            raise file_kinds.unreadable(
+                path, "a PyTorch checkpoint", content=content
+            ) from error
         pieces.append(content[start : stream.tell()])
     return pieces, stream.tell()
 
@@ -306,7 +308,7 @@ def read_checkpoint(path: files.PathLike, maximum_bytes: int = 8 << 30) -> Any:
         if isinstance(error, InputError):
             raise
         raise FormatError(
-            f"{path}: a damaged checkpoint ({type(error).__name__}: {error})."
+            f"{path}: a damaged checkpoint ({in_words(error)})."
         ) from error
 
 

@@ -36,6 +36,17 @@ class Terminated(TfFacesError):
     exit_status = 143
 
 
+def in_words(error: Exception) -> str:
+    """What is wrong with content that made `error`, without a library's own terms.
+
+    For values that a file should hold: KeyError is an entry that is absent, anything
+    else one of another kind.
+    """
+    if isinstance(error, KeyError) and error.args:
+        return f"it lacks {error.args[0]!r}"
+    return "an entry is of another kind than expected"
+
+
 def missing_dependency(
     package: str, extra: str, purpose: str
 ) -> MissingDependencyError:

@@ -146,7 +146,9 @@ def read_json(path: PathLike) -> Any:
     """
     path = require_file(path)
     try:
-        return json.loads(path.read_text("utf-8-sig"))
+        return json.loads(path.read_bytes())  # UTF-8, UTF-16 or UTF-32.
+    except UnicodeDecodeError as error:
+        raise file_kinds.unreadable(path, "a JSON file", "it is no text") from error
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{path}: not a JSON file ({error}).") from error
 

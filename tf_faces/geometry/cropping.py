@@ -61,13 +61,38 @@ class SquareCrop:
         return similarity.estimate_similarity(self.source_points, target)
 
     def cut(self, image: np.ndarray) -> np.ndarray:
-        """Resamples the picture [H, W, C]; bilinear, 0 outside; float64."""
+        """Resamples the picture [H, W, C]; bilinear, 0 outside; float64.
+
+        Raises:
+          InputError: if the square lies outside of the picture.
+        """
+        (x, y), half = self.center, self.size / 2
+        require_overlap((x - half, y - half, x + half, y + half), image.shape)
         shape = (self.resolution, self.resolution)
         return warping.crop_with_matrix(image, self.matrix, shape)
 
     def to_image(self, positions: np.ndarray) -> np.ndarray:
         """Positions [..., 3] (or [..., 2]) of the crop in the picture's frame."""
         return positions_to_image(positions, self.matrix)
+
+
+def require_overlap(box: Sequence[float], shape: Sequence[int]) -> None:
+    """Checks that a rectangle shows something of a picture.
+
+    Args:
+      box: (left, top, right, bottom) in pixels.
+      shape: of the picture, [H, W, ...].
+
+    Raises:
+      InputError: if it lies outside.
+    """
+    left, top, right, bottom = (float(value) for value in box)
+    height, width = shape[:2]
+    if right <= 0 or bottom <= 0 or left >= width or top >= height:
+        raise InputError(
+            f"the face's square from ({left:g}, {top:g}) to ({right:g}, {bottom:g}) "
+            f"lies outside of the {width} x {height} picture."
+        )
 
 
 def positions_to_image(positions: np.ndarray, matrix: np.ndarray) -> np.ndarray:

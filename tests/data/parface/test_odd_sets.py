@@ -369,3 +369,13 @@ def test_a_crop_without_pixels_names_its_picture(tmp_path):
     (face,) = opened("celeba", tmp_path)
     with pytest.raises(InputError, match="a.png: a crop must have pixels"):
         prepare(face, Preparation(64), 68)
+
+
+def test_a_crop_beside_its_picture_is_refused(tmp_path):
+    from tf_faces.data.parface.samples import Preparation, prepare
+
+    put(tmp_path / "csv/celeba_annotations.csv", HEAD + "a.png,500,5,540,45\n")
+    put(tmp_path / "a.png")
+    (face,) = opened("celeba", tmp_path)
+    with pytest.raises(InputError, match="a.png: .* outside of the 60 x 60 picture"):
+        prepare(face, Preparation(64), 68)

@@ -60,7 +60,7 @@ def parse_label(text: str, source: str, count: int) -> np.ndarray:
     try:
         values = np.array([float(word) for word in text.split()], np.float64)
     except ValueError as error:
-        raise FormatError(f"{source}: is no list of numbers ({error}).") from error
+        raise FormatError(f"{source}: is no list of numbers.") from error
     if len(values) != count:
         raise FormatError(
             f"{source}: found {len(values)} numbers, expected {count} parameters."

@@ -240,7 +240,11 @@ def true_samples(
         side = TRUE_CROP * max(box[1] - box[0], box[3] - box[2])
         middle = ((box[0] + box[1]) / 2, (box[2] + box[3]) / 2)
         crop = cropping.SquareCrop(middle, side, size)
-        cut = np.clip(np.rint(crop.cut(picture)), 0, 255).astype(np.uint8)
+        try:
+            cut = np.clip(np.rint(crop.cut(picture)), 0, 255).astype(np.uint8)
+        except InputError:
+            counts.leave_out("face outside")
+            continue
         placed = crop_pose(pose, crop, picture.shape[0])
         name = path.relative_to(folder).with_suffix("").as_posix()
         if "/" not in name:

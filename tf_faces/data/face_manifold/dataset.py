@@ -17,9 +17,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from tf_faces.core import files, folders, seeding
+from tf_faces.core import file_kinds, files, folders, seeding
 from tf_faces.core import progress as progress_bars
-from tf_faces.core.errors import FormatError, InputError
+from tf_faces.core.errors import FormatError, InputError, in_words
 from tf_faces.data.face_manifold import samplers
 
 FORMATS = ("shards", "npy")
@@ -410,9 +410,7 @@ def _read_manifest(directory: pathlib.Path) -> _Manifest:
             files=listed,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise FormatError(
-            f"{path}: a damaged manifest ({type(error).__name__}: {error})."
-        ) from error
+        raise FormatError(f"{path}: a damaged manifest ({in_words(error)}).") from error
 
 
 def _map_npy(path: pathlib.Path) -> np.ndarray:
@@ -420,7 +418,9 @@ def _map_npy(path: pathlib.Path) -> np.ndarray:
     try:
         values = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
-        raise FormatError(f"{path}: not a readable .npy file ({error}).") from error
+        raise file_kinds.unreadable(
+            path, "a readable .npy file", own=("a single NumPy array",)
+        ) from error
     if values.ndim != 2 or values.dtype.kind != "f":
         raise FormatError(
             f"{path}: found shape {list(values.shape)} of {values.dtype}, expected "

@@ -13,6 +13,7 @@ import numpy as np
 
 from tf_faces.core.errors import InputError
 from tf_faces.data.parface import landmark_sets, resampling
+from tf_faces.geometry import cropping
 
 _SMALLEST = 10
 _NOT_BLACK = 20
@@ -140,7 +141,15 @@ class FaceCrop:
         return points
 
     def image(self, picture: np.ndarray) -> np.ndarray:
-        """Cuts uint8 [H, W, 3]: [output, output, 3], black outside of the picture."""
+        """Cuts uint8 [H, W, 3]: [output, output, 3], black outside of the picture.
+
+        Raises:
+          InputError: if all of it lies outside.
+        """
+        if not self.angle:
+            cropping.require_overlap(
+                (*self.top_left, *self.bottom_right), picture.shape
+            )
         cut = _turn_and_cut(picture, self) if self.angle else _cut(picture, self)
         return resampling.resize(cut, self.output, self.output)
 

@@ -109,13 +109,14 @@ def prepare(
     picture = face.read()
     try:
         crop = crop_of(face, preparation, picture)
+        cut = crop.image(picture)
     except InputError as error:
         raise InputError(f"{face.name}: {error}") from error
     side, size = crop.output, preparation.size
     change = augmentation.Change()
     if preparation.daug is not None and uniform is not None:
         change = augmentation.draw(preparation.daug, side, uniform)
-    image = augmentation.apply_to_image(crop.image(picture), change, size)
+    image = augmentation.apply_to_image(cut, change, size)
 
     def moved(points, columns):
         if points is None:

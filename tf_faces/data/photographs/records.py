@@ -20,7 +20,7 @@ import numpy as np
 
 from tf_faces.core import files, machine, workers
 from tf_faces.core import progress as progress_bars
-from tf_faces.core.errors import FormatError, InputError
+from tf_faces.core.errors import FormatError, InputError, in_words
 from tf_faces.data.photographs import factory, heads, sets, truth
 from tf_faces.data.photographs.charts import Chart, lay_out
 from tf_faces.data.photographs.settings import Settings
@@ -205,7 +205,9 @@ def _described(
             names = ("shards", "seed")
         numbers = [found[name] for name in names]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise FormatError(f"{path}: a damaged description ({error}).") from error
+        raise FormatError(
+            f"{path}: a damaged description ({in_words(error)})."
+        ) from error
     if not all(isinstance(x, int) and not isinstance(x, bool) for x in numbers):
         raise FormatError(f"{path}: found {numbers}, expected whole numbers.")
     return found
@@ -265,7 +267,7 @@ def _checked_shards(directory: pathlib.Path, shards: int) -> list[pathlib.Path]:
         entries = [(directory / name, listed[name]["bytes"]) for name in names]
     except (KeyError, TypeError) as error:
         raise FormatError(
-            f"{directory / MANIFEST}: a damaged manifest ({error})."
+            f"{directory / MANIFEST}: a damaged manifest ({in_words(error)})."
         ) from error
     for path, size in entries:
         if not path.is_file():

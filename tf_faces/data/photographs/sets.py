@@ -24,7 +24,7 @@ import numpy as np
 from tf_faces.core import files, folders, machine, recipes, workers
 from tf_faces.core import pictures as picture_files
 from tf_faces.core import progress as progress_bars
-from tf_faces.core.errors import FormatError, InputError
+from tf_faces.core.errors import FormatError, InputError, in_words
 from tf_faces.data import posed_faces
 from tf_faces.data.photographs import factory, heads, truth
 from tf_faces.data.photographs.settings import Settings
@@ -238,10 +238,20 @@ def stored_settings(found: Mapping[str, Any], where: str) -> Settings:
     Raises:
       FormatError: if they are not of this version.
     """
+    values = found.get("settings")
+    known = {field.name for field in dataclasses.fields(Settings)}
+    if not isinstance(values, dict) or not known.issuperset(values):
+        strange = sorted(set(values) - known) if isinstance(values, dict) else []
+        raise FormatError(
+            f"{where}: damaged settings ("
+            + (f"unknown: {', '.join(strange)}" if strange else "they are missing")
+            + ")."
+        )
     try:
-        return Settings(**found["settings"])
-    except (TypeError, KeyError) as error:
-        raise FormatError(f"{where}: damaged settings ({error}).") from error
+        return Settings(**values)
+    except (InputError, TypeError) as error:
+        told = error if isinstance(error, InputError) else in_words(error)
+        raise FormatError(f"{where}: damaged settings ({told}).") from error
 
 
 def verify_folder(directory: files.PathLike, redrawn: int = 2) -> int:

@@ -10,7 +10,7 @@ import pathlib
 
 import numpy as np
 
-from tf_faces.core import files
+from tf_faces.core import file_kinds, files
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.geometry import uv
 from tf_faces.morphable.model import MorphableModel
@@ -176,9 +176,11 @@ def _whole_numbers(path: pathlib.Path, what: str) -> np.ndarray:
             f"{path}: {path.stat().st_size} bytes, expected a list of pixels."
         )
     try:
-        values = np.loadtxt(path, dtype=np.float64, ndmin=2)
+        values = np.loadtxt(path, dtype=np.float64, ndmin=2, encoding="utf-8-sig")
     except ValueError as error:
-        raise FormatError(f"{path}: not a table of numbers ({error}).") from error
+        raise file_kinds.unreadable(
+            path, "a table of numbers", "it holds something else"
+        ) from error
     if not (np.isfinite(values).all() and (values == np.floor(values)).all()):
         raise FormatError(f"{path}: holds numbers that are not whole.")
     if values.size and np.abs(values).max() >= RESOLUTION**2:

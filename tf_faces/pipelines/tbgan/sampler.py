@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from tf_faces.core import files, runs
-from tf_faces.core.errors import FormatError, InputError
+from tf_faces.core.errors import FormatError, InputError, in_words
 from tf_faces.geometry.mesh import Mesh
 from tf_faces.morphable.uv_dictionary import UvDictionary
 from tf_faces.pipelines.tbgan import maps as tbgan_maps
@@ -232,7 +232,7 @@ class TbganPipeline:
             }
         except (KeyError, TypeError, ValueError) as error:
             raise FormatError(
-                f"{path}: its model_card.json describes no TBGAN ({error})."
+                f"{path}: its model_card.json describes no TBGAN ({in_words(error)})."
             ) from error
         loaded = tf.saved_model.load(str(path))
         signature = loaded.signatures["serving_default"]

@@ -5,7 +5,7 @@ import pathlib
 from absl import logging
 
 from tf_faces.core import files
-from tf_faces.core.errors import FormatError, InputError
+from tf_faces.core.errors import FormatError, InputError, in_words
 from tf_faces.morphable import uv_dictionary as uv_dictionaries
 from tf_faces.morphable.uv_dictionary import UvDictionary
 from tf_faces.pipelines.tbgan import maps
@@ -28,7 +28,9 @@ def load_generator(snapshot):
         options["label_size"] = rows - bare.latent_size
         generator = tbgan.Generator(tbgan.GeneratorConfig.from_dict(options))
     except (KeyError, ValueError, TypeError) as error:
-        raise FormatError(f"{snapshot.path}: holds no TBGAN ({error}).") from error
+        raise FormatError(
+            f"{snapshot.path}: holds no TBGAN ({in_words(error)})."
+        ) from error
     checkpoints.assign_arrays(
         generator.variables_by_name(), arrays, str(snapshot.path / "Gs.npz")
     )

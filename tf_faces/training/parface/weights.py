@@ -14,7 +14,7 @@ import numpy as np
 from tf_faces.convert import parface as convert
 from tf_faces.convert import torch
 from tf_faces.core import files
-from tf_faces.core.errors import FormatError, InputError
+from tf_faces.core.errors import FormatError, InputError, in_words
 from tf_faces.models.parface.networks import ParFaceNetworks
 
 FOLDER = "session"
@@ -79,7 +79,9 @@ def past_of(path: pathlib.Path) -> Past:
             float(values.get("total_time", 0.0)),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise FormatError(f"{meta}: no description of a snapshot ({error}).") from error
+        raise FormatError(
+            f"{meta}: no description of a snapshot ({in_words(error)})."
+        ) from error
 
 
 def restore(networks: ParFaceNetworks, source: str) -> Past:
