@@ -172,6 +172,7 @@ def test_sources_by_the_rule_of_the_house(tmp_path, capsys):
     noise(tmp_path, "faces/a.jpg").rename(tmp_path / "faces/a.JPG")
     noise(tmp_path, "faces/b.png")
     noise(tmp_path, "faces/alone.jpg")
+    noise(tmp_path, "faces/masks/a.png")
     pose = np.array([[0.1, 0.2, 0.0, 40.0, 40.0, 0.0, 2e-4]])
     known = {"Pose_Para": pose, "Shape_Para": np.zeros(3), "Exp_Para": np.zeros(2)}
     for name in ("a.mat", "b.MAT", "._a.mat"):

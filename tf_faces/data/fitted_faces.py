@@ -124,10 +124,13 @@ def list_pairs(
             f"{directory}: holds no picture with a .mat file beside it, expected the "
             "layout of 300W-LP or AFLW2000-3D."
         )
-    if len(fitted) < len(images):
+    # Folders of masks and depth beside those of the photographs have none at all.
+    places = {path.parent for path in mat_files}
+    among = sum(path.parent in places for path in images)
+    if len(fitted) < among:
         print(
-            f"{directory}: {len(images) - len(fitted)} of {len(images)} pictures have "
-            "no .mat file beside them and are passed by.",
+            f"{directory}: {among - len(fitted)} of {among} pictures have no .mat file "
+            "beside them and are passed by.",
             file=sys.stderr,
         )
     return [(path, parameters[key]) for key, path in fitted.items()]
