@@ -68,3 +68,18 @@ def test_scripts_of_an_uninstalled_clone(tmp_path):
             text=True,
         )
         assert finished.returncode == 0, finished.stderr
+
+
+def test_no_program_brings_tensorflow_along():
+    lines = [
+        "import importlib, sys",
+        "from tf_faces.apps import main",
+        "for module, _ in main.programs().values():",
+        "    importlib.import_module(module)",
+        "    found = [name for name in sys.modules if name.startswith('tensorflow')]",
+        "    assert not found, (module, found[:3])",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True
+    )
+    assert done.returncode == 0 and not done.stderr, done.stderr

@@ -279,6 +279,13 @@ WRONG = {
         stage=landmarks crop_source=lm_groundtruth ocular_norm=eyes
         perceptual_features=vgg16 builtin_test_faces=0 train.snapshot_epochs=0
     """,
+    "prnet": """
+        loss.kind=l1 loss.pattern=dot loss.scale=0 loss.weights=[1.0,-1.0,0.0,0.0]
+        loss.weight_decay=-1 data.source=folder data.epoch_faces=0 data.processes=-1
+        data.augmentation.occlusion=2 data.augmentation.shift=-1 train.batch=0
+        train.epochs=0 train.learning_rate=0 train.learning_rate_schedule=step
+        train.halving_epochs=0 train.tick_kimg=0 train.total_kimg=-1
+    """,
 }
 
 

@@ -4,7 +4,7 @@ import ml_collections
 import pytest
 
 from tf_faces.core import configuration
-from tf_faces.core.errors import InputError
+from tf_faces.core.errors import FormatError, InputError
 
 
 def base():
@@ -186,7 +186,7 @@ def test_recipes_name_their_runs_and_differences():
             "--model: found 'none'",
         ),
         (
-            "from tf_faces.core.errors import InputError\n"
+            "from tf_faces.core.errors import FormatError, InputError\n"
             "def get_config(): raise InputError('as it is')",
             "^as it is$",
         ),
@@ -211,3 +211,18 @@ def test_a_recipe_is_locked(tmp_path):
     assert configuration.read_recipe(path).is_locked
     with pytest.raises(InputError, match="recipe .--config"):
         configuration.read_recipe(tmp_path / "absent.py")
+
+
+def test_stored_configurations_that_lack_something():
+    whole = configuration.load("parface", "smoke").to_dict()
+    presets = configuration.presets("parface")
+    configuration.require_complete(presets.from_json(whole), "config.json")
+    for lacking, name in (
+        ({}, "activation"),
+        ({key: value for key, value in whole.items() if key != "lr"}, "lr"),
+        (whole | {"train": {"restore_limit": 3}}, "train.snapshot_epochs"),
+        (whole | {"train": 5}, "train.snapshot_epochs"),
+    ):
+        config = presets.from_json(lacking)
+        with pytest.raises(FormatError, match=f"config.json: lacks '{name}'"):
+            configuration.require_complete(config, "config.json")

@@ -262,7 +262,9 @@ def _stored(
         raise InputError(
             f"--model: found {options.model}, but {run.path} trains {stem}."
         )
-    return configuration.presets(stem).from_json(stored)
+    config = configuration.presets(stem).from_json(stored)
+    configuration.require_complete(config, run.path / "config.json")
+    return config
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from typing import Any
 
 import ml_collections
 
-from tf_faces.core import configuration
+from tf_faces.core import configuration, rules
 
 # The networks that have names: keywords of `models.prnet.PositionMapConfig`.
 NETWORKS: dict[str, dict[str, Any]] = {
@@ -198,12 +198,34 @@ def base_config() -> ml_collections.ConfigDict:
     )
 
 
+_AT_LEAST_0 = (
+    *("loss.weight_decay", "data.processes", "train.total_kimg"),
+    *(f"data.augmentation.{name}" for name in ("rotation", "shift", "scale_low")),
+    *(f"data.augmentation.{name}" for name in ("color_low", "color_high")),
+)
+_AT_LEAST_1 = ("data.validation_faces", "data.epoch_faces", "train.epochs")
+_RULES: dict[str, rules.Rule] = {
+    **dict.fromkeys(_AT_LEAST_0, rules.at_least(0)),
+    **dict.fromkeys((*_AT_LEAST_1, "train.batch"), rules.at_least(1)),
+    "loss.kind": rules.one_of("distance", "squared"),
+    "loss.weights": rules.each(rules.at_least(0)),
+    "loss.pattern": rules.one_of("pixel", "cross"),
+    "loss.scale": rules.above(0),
+    "data.source": rules.one_of("pairs", "records", "factory"),
+    "data.augmentation.occlusion": rules.within(0, 1),
+    "train.learning_rate": rules.above(0),
+    "train.learning_rate_schedule": rules.one_of("halving", "cosine"),
+    "train.halving_epochs": rules.above(0),
+    "train.tick_kimg": rules.above(0),
+}
+
 PRESETS = configuration.Presets(
     "prnet",
     base_config,
     _PRESETS,
     _MODIFIERS,
     exclusive=(("factory", "records"),),
+    rules=_RULES,
     default="paper",
     examples="""\
   tf-faces train --model=prnet --preset paper+factory+half_128+quick

@@ -23,14 +23,14 @@ import dataclasses
 import difflib
 import pathlib
 import runpy
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import ml_collections
 
 from tf_faces.core import files, stems
 from tf_faces.core import rules as value_rules
-from tf_faces.core.errors import InputError
+from tf_faces.core.errors import FormatError, InputError
 
 Changes = Mapping[str, Any]
 
@@ -156,6 +156,39 @@ def check(config: ml_collections.ConfigDict) -> None:
     value_rules.check(
         config, {**value_rules.ALL_SYSTEMS, **presets(config.model).rules}
     )
+
+
+def require_complete(config: ml_collections.ConfigDict, where: object) -> None:
+    """Checks that a stored configuration has every field that its system has.
+
+    Args:
+      config: of `Presets.from_json`.
+      where: it was stored, for messages.
+
+    Raises:
+      FormatError: naming the first that is absent.
+    """
+    system = presets(config.model)
+    for name in _names(system.base(), system.tables):
+        node: Any = config
+        for part in name.split("."):
+            if not isinstance(node, ml_collections.ConfigDict) or part not in node:
+                raise FormatError(
+                    f"{where}: lacks {name!r}, expected the configuration of a run of "
+                    f"{config.model} by this version."
+                )
+            node = node[part]
+
+
+def _names(
+    node: ml_collections.ConfigDict, tables: frozenset[str], above: str = ""
+) -> Iterator[str]:
+    """Dotted names of all fields."""
+    for key, value in node.items():
+        name = f"{above}{key}"
+        yield name
+        if isinstance(value, ml_collections.ConfigDict) and name not in tables:
+            yield from _names(value, tables, f"{name}.")
 
 
 def finalize(config: ml_collections.ConfigDict) -> None:
