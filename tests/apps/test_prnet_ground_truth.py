@@ -347,6 +347,7 @@ def test_lists(tmp_path, capfd):
     for row, name in enumerate(("a", "b", "c")):
         np.savetxt(stored / f"{name}_kpt.txt", points[row].T)
         np.savetxt(stored / f"{name}_pose.txt", np.ones(3))
+    (stored / "._a_kpt.txt").write_bytes(b"a note of another system")
     arguments = ["evaluate", "--lists", lists, "--predictions", stored]
     arguments += ["-o", tmp_path / "e.json"]
     given = [*map(str, arguments)]

@@ -121,3 +121,16 @@ def test_wrong_files_are_sentences(model, tmp_path):
         file["dense/kernel:0"] = np.ones(2, "f4")
     with pytest.raises(FormatError, match="no layer"):
         coarse_fine.load(one, tmp_path / "other.h5")
+
+
+def test_weights_are_there_before_networks_are_made(tmp_path):
+    (tmp_path / "VGG.H5").write_bytes(b"<!DOCTYPE html><title>Log in</title>")
+    coarse_fine.require(tmp_path / "VGG.H5")
+    with pytest.raises(FormatError, match="found a web page .* HDF5 file"):
+        coarse_fine.load(None, tmp_path / "VGG.H5")
+    # A snapshot's name is no file of its own.
+    (tmp_path / "model.ckpt-1000.index").write_bytes(b"index")
+    coarse_fine.require(tmp_path / "model.ckpt-1000")
+    for name in ("model.ckpt-2000", "none.h5"):
+        with pytest.raises(InputError, match=name):
+            coarse_fine.require(tmp_path / name)

@@ -175,6 +175,9 @@ def test_files_that_are_no_keras_files(network, tmp_path):
     (tmp_path / "w.h5").write_bytes(b"no")
     with pytest.raises(FormatError, match="not a readable HDF5"):
         convert.load_keras(tmp_path / "w.h5")
+    (tmp_path / "w.h5").write_bytes(b"<!DOCTYPE html><title>Log in</title>")
+    with pytest.raises(FormatError, match="found a web page .* HDF5 file"):
+        convert.load_keras(tmp_path / "w.h5")
     with h5py.File(tmp_path / "o.h5", "w") as file:
         file["other/kernel:0"] = np.ones(3, "f4")
     with pytest.raises(FormatError, match="found a layer 'other'"):

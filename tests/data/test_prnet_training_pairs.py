@@ -290,6 +290,7 @@ def test_lists(tmp_path):
     np.save(tmp_path / "a.npy", positions.astype(np.float16))
     path = tmp_path / "trainDataLabel.txt"
     path.write_text("a.png a.npy\n\n" + f"{tmp_path}/a.png {tmp_path}/a.npy\n")
+    path.write_text("\ufeff" + path.read_text("utf-8"), "utf-8")  # As Windows writes.
     read = pairs.PairList(path, 32)
     assert len(read) == 2
     for pair in read:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from tf_faces.convert import tf1
-from tf_faces.core import files
+from tf_faces.core import file_kinds, files
 from tf_faces.core.errors import FormatError
 from tf_faces.models.coarse_fine.network import CoarseFine
 
@@ -211,8 +211,12 @@ def _read_h5(path) -> dict[str, np.ndarray]:
     try:
         with h5py.File(path, "r") as file:
             file.visititems(take)
+    except FormatError:
+        raise
     except (OSError, RuntimeError, KeyError, ValueError) as error:
-        raise FormatError(f"{path}: not a readable HDF5 file ({error}).") from error
+        raise file_kinds.unreadable(
+            path, "a readable HDF5 file", own=("an HDF5 file",)
+        ) from error
     return found
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_faces.convert import tf1
-from tf_faces.core import files
+from tf_faces.core import file_kinds, files
 from tf_faces.core.errors import FormatError
 from tf_faces.models import prnet
 
@@ -166,8 +166,12 @@ def _keras_arrays(path: files.PathLike) -> dict[str, dict[int, dict[str, np.ndar
     try:
         with h5py.File(path, "r") as file:
             file.visititems(take)
+    except FormatError:
+        raise
     except (OSError, RuntimeError, KeyError, ValueError) as error:
-        raise FormatError(f"{path}: not a readable HDF5 file ({error}).") from error
+        raise file_kinds.unreadable(
+            path, "a readable HDF5 file", own=("an HDF5 file",)
+        ) from error
     return found
 
 

@@ -43,7 +43,7 @@ def load_network(options: argparse.Namespace) -> inference.FoldedNetwork:
     if options.weights == RANDOM:
         print(_WARNING, file=sys.stderr, flush=True)
         return inference.fold(prnet.create(prnet.named(options.network), seed=0))
-    if options.weights.endswith(_KERAS_ENDS):
+    if options.weights.lower().endswith(_KERAS_ENDS):
         network = weights.load_keras(options.weights)
         print(f"{options.weights}: a Keras file of PRNet's layers", flush=True)
         return inference.fold(network)

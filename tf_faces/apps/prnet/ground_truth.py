@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 
 from tf_faces.apps.prnet import common
-from tf_faces.core import files, machine
+from tf_faces.core import files, folders, machine
 from tf_faces.core import progress as progress_bars
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data.prnet import generation, ground_truth, layout
@@ -75,6 +75,8 @@ def _predicted_names(folder: pathlib.Path) -> list[str]:
     ends = (*evaluation.LANDMARK_ENDS, evaluation.MAP_END)
     names = set()
     for path in folder.iterdir():
+        if folders.is_hidden(path.name):
+            continue
         end = next((end for end in ends if path.name.endswith(end)), None)
         if end is not None and not path.name.endswith(("_pose.txt", "_matrix.txt")):
             if not path.name.endswith("_visibility.txt"):

@@ -90,7 +90,7 @@ class PairList(Sequence):
     def __init__(self, path: files.PathLike, resolution: int):
         self.path = files.require_file(path, "list of training pairs")
         self._resolution = resolution
-        text = self.path.read_text("utf-8", errors="replace")
+        text = self.path.read_text("utf-8-sig", errors="replace")
         self._names = []
         for number, line in enumerate(text.splitlines(), 1):
             if not line.strip():
