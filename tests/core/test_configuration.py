@@ -220,8 +220,8 @@ def test_stored_configurations_that_lack_something():
     for lacking, name in (
         ({}, "activation"),
         ({key: value for key, value in whole.items() if key != "lr"}, "lr"),
-        (whole | {"train": {"restore_limit": 3}}, "train.snapshot_epochs"),
-        (whole | {"train": 5}, "train.snapshot_epochs"),
+        (whole | {"train": {"restore_limit": 3}}, "train.keep_snapshots"),
+        (whole | {"train": 5}, "train.keep_snapshots"),
     ):
         config = presets.from_json(lacking)
         with pytest.raises(FormatError, match=f"config.json: lacks '{name}'"):
