@@ -132,8 +132,11 @@ def test_missing_and_foreign_files(tmp_path):
     with pytest.raises(InputError, match="without a file 'checkpoint'"):
         tf1.read_variables(tmp_path)
     (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
-    with pytest.raises(FormatError, match="not a readable TensorFlow checkpoint"):
+    with pytest.raises(FormatError, match="picture, expected a readable TensorFlow ch"):
         tf1.read_variables(tmp_path / "picture.png")
+    (tmp_path / "notes").write_text("no checkpoint")
+    with pytest.raises(FormatError, match="not a readable TensorFlow checkpoint"):
+        tf1.read_variables(tmp_path / "notes")
     (tmp_path / "checkpoint").write_text("no message of any kind {{{")
     with pytest.raises(InputError):
         tf1.find_checkpoint(tmp_path)

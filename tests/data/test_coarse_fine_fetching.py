@@ -115,6 +115,7 @@ def test_too_large_is_not_taken(server, tmp_path):
         ("file:///etc/passwd a.jpg", FormatError, "http"),
         ("http://h/a ../a.jpg", FormatError, "below the output folder"),
         ("http://h/a /a.jpg", FormatError, "below the output folder"),
+        ("http://h/a .", FormatError, "below the output folder"),
         ("http://h/a a.jpg 123", FormatError, "64 hexadecimal"),
         ("http://h/a", FormatError, "1 words"),
     ],

@@ -129,3 +129,20 @@ def test_points_of_menpo(tmp_path):
     (tmp_path / "a.LJSON").write_text("\ufeff" + json.dumps(content))
     with pytest.raises(FormatError, match="expected 68 points"):
         landmark_files.read_landmarks(tmp_path / "a.LJSON")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda text: text.replace("68", "67"), "says n_points: +67, but holds 68"),
+        (lambda text: text + text, "several lists of points"),
+    ],
+)
+def test_points_that_contradict_their_head(tmp_path, change, sentence):
+    lines = "\n".join(f"{number} {number + 1}" for number in range(68))
+    text = f"version: 1\nn_points:  68\n{{\n{lines}\n}}\n"
+    (tmp_path / "a.pts").write_text(text)
+    assert landmark_files.read_landmarks(tmp_path / "a.pts")[0].tolist() == [-1, 0]
+    (tmp_path / "a.pts").write_text(change(text))
+    with pytest.raises(FormatError, match=sentence):
+        landmark_files.read_landmarks(tmp_path / "a.pts")

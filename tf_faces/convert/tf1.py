@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tf_faces.core import files
+from tf_faces.core import file_kinds, files
 from tf_faces.core.errors import FormatError, InputError
 
 MAXIMUM_BYTES = 8 << 30
@@ -108,6 +108,10 @@ def _open(prefix):
     try:
         return tf.train.load_checkpoint(str(prefix))
     except _READER_ERRORS as error:
+        if not _index_of(prefix).is_file():
+            raise file_kinds.unreadable(
+                prefix, "a readable TensorFlow checkpoint"
+            ) from error
         raise FormatError(
             f"{prefix}: not a readable TensorFlow checkpoint ({_first_line(error)})."
         ) from error

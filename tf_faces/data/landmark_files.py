@@ -24,6 +24,7 @@ from tf_faces.core.errors import FormatError
 
 _COUNT = 68
 _SEPARATORS = str.maketrans(dict.fromkeys(",;[]()", " "))
+_COUNT_LINE = re.compile(r"n_points:\s*(\d{1,9})", re.IGNORECASE | re.ASCII)
 _NUMBER = re.compile(
     r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(nan|inf(inity)?)",
     re.IGNORECASE | re.ASCII,
@@ -44,8 +45,13 @@ def _from_text(path: pathlib.Path, has_braces: bool) -> np.ndarray:
     content = files.require_file(path).read_bytes()
     is_wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     text = content.decode("utf-16" if is_wide else "utf-8-sig", errors="replace")
+    said = None
     if has_braces:
-        text = text.partition("{")[2].partition("}")[0]
+        head, _, rest = text.partition("{")
+        said = _COUNT_LINE.search(head)
+        text, _, rest = rest.partition("}")
+        if "{" in rest:
+            raise FormatError(f"{path}: holds several lists of points, expected one.")
     lines = [line.translate(_SEPARATORS).split() for line in text.splitlines()]
     lines = [words for words in lines if words and not words[0].startswith("#")]
     if lines and not any(map(_NUMBER.fullmatch, lines[0])):
@@ -66,6 +72,10 @@ def _from_text(path: pathlib.Path, has_braces: bool) -> np.ndarray:
             f"{lengths[-1]} numbers, expected as many in each)."
         )
     points = np.array([[float(word) for word in words] for words in lines], np.float64)
+    if said is not None and int(said[1]) != len(points):
+        raise FormatError(
+            f"{path}: says {said[0].strip()}, but holds {len(points)} points."
+        )
     if points.ndim == 2 and points.shape[1] in (3, 4):
         counted = points[:, 0] - np.arange(len(points))
         if (counted == counted[0]).all() and counted[0] in (0, 1):

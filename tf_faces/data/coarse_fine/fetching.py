@@ -68,7 +68,8 @@ def parse_manifest(text: str, source: str) -> list[Entry]:
                 "of http or https."
             )
         pure = pathlib.PurePosixPath(path)
-        if pure.is_absolute() or ".." in pure.parts or "\\" in path:
+        is_outside = pure.is_absolute() or ".." in pure.parts or "\\" in path
+        if is_outside or not pure.name:  # "." is the folder itself.
             raise FormatError(
                 f"{source}: line {number} has the path {path!r}, expected one below "
                 "the output folder."

@@ -57,7 +57,7 @@ def find(source: str) -> pathlib.Path:
     if found:
         return found[-1]
     raise InputError(
-        f"resume: {source} holds no weights of ParFace, expected an .npz, a folder "
+        f"{source}: holds no weights of ParFace, expected an .npz, a folder "
         f"RUN/{FOLDER}/00050, or a snapshot with {convert.ORIGINAL_NAME}."
     )
 
