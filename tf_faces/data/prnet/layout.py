@@ -12,7 +12,7 @@ import numpy as np
 
 from tf_faces.core import file_kinds, files
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.geometry import uv
+from tf_faces.geometry import uv, visibility
 from tf_faces.morphable.model import MorphableModel
 
 RESOLUTION = 256
@@ -109,6 +109,13 @@ class MapLayout:
         """int [68]: the vertex of each landmark."""
         columns, rows = self.landmarks.T
         return np.searchsorted(self.indices, rows * self.resolution + columns)
+
+    @functools.cached_property
+    def drawn_triangles(self) -> np.ndarray:
+        """int [R, R]: the triangle that each pixel shows by PRNet's rule, or -1."""
+        return visibility.drawn_triangles_prnet(
+            self.triangles, self.pixels, self.resolution
+        )
 
     def at_vertices(self, values: np.ndarray) -> np.ndarray:
         """Values [R, R, C] of a map at the vertices, [V, C].

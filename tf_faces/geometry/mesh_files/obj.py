@@ -16,6 +16,7 @@ name the neighbouring file, unless the style's `absolute_paths` is set.
 """
 
 import dataclasses
+import itertools
 import pathlib
 
 import numpy as np
@@ -289,18 +290,21 @@ def _shown_path(path: pathlib.Path, style: ObjStyle) -> str:
 def _vertex_lines(vertices, colors, style: ObjStyle) -> str:
     number = style.number_format
     line = f"v {number} {number} {number}"
-    values = np.asarray(vertices).tolist()
-    if colors is not None:
-        # An integer colour is written as an integer, whatever the number format.
-        is_integer = np.asarray(colors).dtype.kind in "iu"
-        entry = "%d" if is_integer else number
-        blank = " " if style.blank_before_color else ""
-        line += f"{blank}{entry} {entry} {entry}"
-        values = [
-            [*vertex, *color]
-            for vertex, color in zip(values, np.asarray(colors).tolist(), strict=True)
-        ]
-    flat = tuple(number for row in values for number in row)
+    vertices = np.asarray(vertices)
+    if colors is None:
+        return (line + "\n") * len(vertices) % tuple(vertices.ravel().tolist())
+    # An integer colour is written as an integer, whatever the number format.
+    is_integer = np.asarray(colors).dtype.kind in "iu"
+    entry = "%d" if is_integer else number
+    blank = " " if style.blank_before_color else ""
+    line += f"{blank}{entry} {entry} {entry}"
+    values = [
+        [*vertex, *color]
+        for vertex, color in zip(
+            vertices.tolist(), np.asarray(colors).tolist(), strict=True
+        )
+    ]
+    flat = tuple(itertools.chain.from_iterable(values))
     return (line + "\n") * len(values) % flat
 
 

@@ -199,11 +199,13 @@ class Face:
 
     def visible_map(self, vertices: np.ndarray | None = None) -> np.ndarray:
         """bool [R, R]: the part of the map that the picture shows, shrunk a little."""
+        seen = self.visible if vertices is None else self.visible_vertices(vertices)
         return visibility.visibility_map_prnet(
-            self.visible_vertices(vertices),
+            seen,
             self.triangles,
             self.layout.pixels,
             self.layout.resolution,
+            self.layout.drawn_triangles,
         )
 
     def mesh(
