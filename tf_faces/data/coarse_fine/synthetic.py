@@ -122,7 +122,11 @@ class SyntheticFaces:
         parameters = np.stack([self._parameters(rng) for rng in generators])
         model, options, size = self.model, self.options, self.options.size
         end = 7 + options.shape_count
-        faces = model.vertices(parameters[:, 7:end], parameters[:, end:])
+        # One by one: a product of all rounds by their number.
+        faces = np.concatenate(
+            [model.vertices(row[np.newaxis, 7:end], row[np.newaxis, end:])
+             for row in parameters]
+        )  # fmt: skip
         vertices = cameras.project_pose(faces, parameters[:, :7], size)
         vertices = np.asarray(vertices, np.float32)
         # The image frame is a mirror image: outward normals as wound "cw" there.
