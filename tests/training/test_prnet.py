@@ -49,7 +49,7 @@ def trained(drawn, tmp_path_factory):
         **{
             "data.source": "records",
             "data_dir": str(drawn),
-            "train.total_kimg": 0.32,
+            "train.total_kimg": 0.96,
             "train.learning_rate": 1e-2,
             "train.learning_rate_schedule": "cosine",
             "train.tick_kimg": 0.16,
