@@ -404,7 +404,7 @@ def main() -> None:
     parser.add_argument("--portraits", type=pathlib.Path)
     parser.add_argument("--runs", default=",".join(RUNS))
     parser.add_argument("--count", type=int, default=2500, help="pictures of a set")
-    parser.add_argument("--fitted", type=int, default=400, help="portraits")
+    parser.add_argument("--fitted", type=int, default=300, help="portraits")
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=machine.processors())
