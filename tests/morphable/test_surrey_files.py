@@ -50,14 +50,71 @@ class morphablemodel:
         return [_Blendshape()]
 """
 
+# Keeps models as eos does, in files of its own form.
+_KEEPING_STAND_IN = """
+import pickle
+import numpy as np
 
-def stand_in(tmp_path, monkeypatch, triangles="[[0, 1, 2], [1, 3, 2]]", read="pass"):
+class PcaModel:
+    def __init__(self, mean=(), basis=(), variances=(), triangles=()):
+        self.mean, self.basis, self.variances = mean, basis, variances
+        self.triangles = triangles
+    def get_mean(self):
+        return self.mean
+    def get_triangle_list(self):
+        return self.triangles
+    def get_orthonormal_pca_basis(self):
+        assert np.allclose(self.basis.T @ self.basis, np.eye(len(self.basis.T)),
+                           atol=1e-4)
+        return self.basis
+    def get_eigenvalues(self):
+        return self.variances
+
+class Blendshape:
+    def __init__(self, name, deformation):
+        self.name, self.deformation = name, deformation
+
+class MorphableModel:
+    def __init__(self, shapes, *others):
+        *expressions, colours, landmarks, coordinates, corners = others
+        assert isinstance(colours, PcaModel) and len(expressions) < 2
+        faces = (expressions or [None])[0]
+        self.stored = shapes, faces, landmarks, coordinates, corners
+    def get_shape_model(self):
+        return self.stored[0]
+    def get_expression_model(self):
+        return self.stored[1]
+    def get_landmark_definitions(self):
+        return self.stored[2]
+    def get_texture_coordinates(self):
+        return self.stored[3]
+    def get_texture_triangle_indices(self):
+        return self.stored[4]
+
+class morphablemodel:
+    PcaModel, Blendshape, MorphableModel = PcaModel, Blendshape, MorphableModel
+    @staticmethod
+    def save_model(model, path):
+        with open(path, "wb") as stream:
+            pickle.dump(model, stream)
+    @staticmethod
+    def load_model(path):
+        with open(path, "rb") as stream:
+            return pickle.load(stream)
+"""
+
+
+def install(text, tmp_path, monkeypatch):
     folder = tmp_path / "packages"
     folder.mkdir()
-    text = _STAND_IN.replace("TRIANGLES", triangles).replace("READ", read)
     (folder / "eos.py").write_text(text)
     monkeypatch.delitem(sys.modules, "eos", raising=False)
     monkeypatch.syspath_prepend(folder)
+
+
+def stand_in(tmp_path, monkeypatch, triangles="[[0, 1, 2], [1, 3, 2]]", read="pass"):
+    text = _STAND_IN.replace("TRIANGLES", triangles).replace("READ", read)
+    install(text, tmp_path, monkeypatch)
     path = tmp_path / "sfm_shape_3448.bin"
     path.write_bytes(b"")
     return path
@@ -116,7 +173,7 @@ def test_landmark_list(tmp_path):
         surrey.read_landmark_mapping(path)
 
 
-# --- with eos itself ---------------------------------------------------------------
+# --- there and back, with a stand-in and with eos itself ----------------------------
 
 
 @pytest.fixture(scope="module")
@@ -124,9 +181,14 @@ def model():
     return builtin.build("tiny").truncate(shape=6, expression=4)
 
 
-@pytest.fixture
-def eos():
-    return pytest.importorskip("eos")
+@pytest.fixture(params=["eos", "stand-in"])
+def eos(request, tmp_path_factory, monkeypatch):
+    if request.param == "stand-in":
+        install(_KEEPING_STAND_IN, tmp_path_factory.mktemp("eos"), monkeypatch)
+        yield
+        sys.modules.pop("eos", None)
+    else:
+        yield pytest.importorskip("eos")
 
 
 @pytest.mark.parametrize("is_named", [True, False])
