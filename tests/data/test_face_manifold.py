@@ -60,6 +60,13 @@ def test_mat_files_in_order_of_their_names(tmp_path):
     assert part.faces.names == ("b/2", "c")
 
 
+def test_endless_mat_files_are_not_read(tmp_path):
+    with open(tmp_path / "face.mat", "wb") as stream:
+        stream.truncate((16 << 20) + 1)  # Sparse.
+    with pytest.raises(FormatError, match="16777217 bytes, .*at most 16777216"):
+        fitted_faces.read_mat_file(tmp_path / "face.mat")
+
+
 def test_an_expression_of_zeros_is_stored_as_bytes(tmp_path):
     _save(tmp_path / "zero.mat", Exp_Para=np.zeros((29, 1), np.uint8))
     _, expression = fitted_faces.read_mat_file(tmp_path / "zero.mat")

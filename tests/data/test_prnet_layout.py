@@ -131,3 +131,11 @@ def test_models_without_what_a_layout_needs():
 def test_maps_of_another_size_are_refused(model_layout):
     with pytest.raises(InputError, match=r"must have shape \[64, 64"):
         model_layout.at_vertices(np.zeros((32, 32, 3)))
+
+
+def test_endless_texts_are_not_read(tmp_path):
+    write(tmp_path)
+    with open(tmp_path / "face_ind.txt", "r+b") as stream:
+        stream.truncate((16 << 20) + 1)  # Sparse.
+    with pytest.raises(FormatError, match="16777217 bytes, expected a list of pixels"):
+        layout.load_layout(tmp_path)

@@ -1,7 +1,11 @@
 """Data sets, mixtures and samples of ParFace without files of the original."""
 
+import io
+import tarfile
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from tf_faces.core import pictures
 from tf_faces.core.errors import FormatError, InputError
@@ -118,3 +122,62 @@ def test_wrong_sets(tmp_path):
     (tmp_path / "all.tar").write_bytes(b"no tar at all")
     with pytest.raises(FormatError, match="not a tar file"):
         tars.read(tmp_path / "all.tar")
+
+
+def write_tar(path, **members):
+    with tarfile.open(path, "w") as archive:
+        for name, content in members.items():
+            entry = tarfile.TarInfo(name.replace("__", "."))
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+
+
+def test_samples_of_a_tar_file(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (7, 9, 3), np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "PNG")
+    path = tmp_path / "faces.tar"
+    write_tar(
+        path,
+        a__face_image__png=stream.getvalue(),
+        a__bbox__txt=b"1, 2, 3, 4",
+        a__lmk2d__txt=b"5 6\n7 8",
+        b__bbox__txt=b"1 2 3 4.5",
+    )
+    samples = tars.read(path)
+    assert list(samples) == ["a", "b"]
+    np.testing.assert_array_equal(samples["a"].numbers["bbox"], [1, 2, 3, 4])
+    np.testing.assert_array_equal(samples["a"].numbers["lmk2d"], [[5, 6], [7, 8]])
+    assert samples["a"].numbers["bbox"].dtype == np.float32
+    np.testing.assert_array_equal(tars.picture(samples, "a", path).read(), picture)
+    for key in ("b", "c"):
+        with pytest.raises(InputError, match=f"no picture of the sample '{key}'"):
+            tars.picture(samples, key, path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("a__bbox__txt", b"1 2 3", "holds 3 numbers"),
+        ("a__bbox__txt", b"1 2 3 nan", "holds 4 numbers"),
+        ("a__lmk2d__txt", b"1 2 3", "holds 3 numbers"),
+        ("a__lmk2d__txt", b"", "holds 0 numbers"),
+        ("a__lmk2d__txt", b"1 x", "not numbers"),
+        ("a__sound__wav", b"", "expected <sample>.<element>.<extension>"),
+        ("bbox__txt", b"1 2 3 4", "expected <sample>.<element>.<extension>"),
+    ],
+)
+def test_wrong_members_of_a_tar_file(tmp_path, name, content, sentence):
+    write_tar(tmp_path / "faces.tar", **{name: content})
+    with pytest.raises(FormatError, match=sentence):
+        tars.read(tmp_path / "faces.tar")
+
+
+def test_endless_members_are_not_read(tmp_path):
+    entry = tarfile.TarInfo("a.rgb.png")
+    entry.size = (1 << 28) + 1
+    with open(tmp_path / "faces.tar", "wb") as stream:
+        stream.write(entry.tobuf())
+        stream.truncate(entry.size + 2048)  # Sparse.
+    with pytest.raises(FormatError, match="'a.rgb.png' has 268435457 bytes"):
+        tars.read(tmp_path / "faces.tar")
