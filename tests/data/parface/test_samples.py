@@ -47,6 +47,19 @@ def test_level_zero_only_flips():
         augmentation.draw(8, 182, lambda low, high: low)
 
 
+def test_boxes_grow_on_each_side_by_parts_of_their_size():
+    parts = {"left": 0.5, "top": 0.25, "right": 0.1, "bottom": 0.75}
+    grown = crops.extend_box((10, 20, 50, 100), **parts)
+    np.testing.assert_array_equal(grown, [-10, 0, 54, 160])
+    assert grown.dtype.kind == "i"
+    np.testing.assert_array_equal(crops.extend_box((50, 100, 10, 20), **parts), grown)
+    np.testing.assert_array_equal(crops.extend_box((0.6, -0.6, 9.9, 9.9)), [0, 0, 9, 9])
+    np.testing.assert_allclose(crops.scale_box((0, 0, 10, 20), 2.0), [-5, -10, 15, 30])
+    np.testing.assert_allclose(
+        crops.scale_box((0, 0, 10, 20), 0.5, 2.0), [2.5, -10, 7.5, 30]
+    )
+
+
 @pytest.mark.parametrize("landmarks", [5, 19])
 def test_no_crop_by_landmarks_without_a_chin(landmarks):
     face = _faces(1, landmarks).faces[0]
