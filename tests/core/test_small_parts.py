@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tf_faces.core import shapes, stems, units
+from tf_faces.core import errors, shapes, stems, units
 from tf_faces.core.errors import InputError
 
 
@@ -71,3 +71,16 @@ def test_units():
     for pair in (("inch", "mm"), ("mm", "inch")):
         with pytest.raises(InputError, match="unit must be one of .* Received: 'inch'"):
             units.factor(*pair)
+
+
+def test_kinds_of_errors():
+    statuses = {
+        errors.TfFacesError: 1, errors.InputError: 2, errors.FormatError: 2,
+        errors.ForbiddenPickleError: 2, errors.MissingDependencyError: 1,
+    }  # fmt: skip
+    for kind, status in statuses.items():
+        assert kind("said").exit_status == status
+        assert issubclass(kind, errors.TfFacesError)
+    # What callers who do not know our kinds catch.
+    assert issubclass(errors.InputError, ValueError)
+    assert issubclass(errors.MissingDependencyError, ImportError)

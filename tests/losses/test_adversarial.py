@@ -22,6 +22,9 @@ def test_gradient_norm_and_its_derivative_at_zero():
     with tf.GradientTape() as tape:
         norms = adversarial.gradient_norms(gradients, scale=0.5)
     np.testing.assert_allclose(norms, [0.0, 0.5 * np.sqrt(12)], rtol=1e-6)
+    np.testing.assert_allclose(
+        adversarial.gradient_norms(gradients), [0.0, np.sqrt(12)], rtol=1e-6
+    )
     derivative = tape.gradient(norms, gradients).numpy()
     assert not derivative[0].any()
     np.testing.assert_allclose(derivative[1], 0.5 / np.sqrt(12), rtol=1e-6)
@@ -45,3 +48,43 @@ def test_generator_loss_without_labels_is_the_negative_score():
     empty = np.zeros((2, 0), np.float32)
     found = adversarial.generator_wgan_acgan(scores, empty, empty)["loss"]
     np.testing.assert_array_equal(found, [-1.0, 2.0])
+
+
+def test_label_terms_weigh_one_unless_told():
+    rng = np.random.default_rng(1)
+    scores = np.zeros((3, 1), np.float32)
+    real, fake = rng.standard_normal((2, 3, 4)).astype(np.float32)
+    labels = rng.dirichlet(np.ones(4), 3).astype(np.float32)
+
+    def entropy(logits):
+        shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        return -(labels * np.log(shares)).sum(axis=1)
+
+    ones = np.ones(3, np.float32)
+    for options, weight in (({}, 1), ({"cond_weight": 0.5}, 0.5)):
+        found = adversarial.generator_wgan_acgan(scores, fake, labels, **options)
+        np.testing.assert_allclose(found["loss"], weight * entropy(fake), rtol=1e-5)
+        terms = adversarial.discriminator_wgan_gp_acgan(
+            scores, real, scores, fake, scores, ones, labels, **options
+        )
+        expected = weight * (entropy(real) + entropy(fake))
+        np.testing.assert_allclose(terms["loss"], expected, rtol=1e-5)
+    np.testing.assert_allclose(terms["Loss/label_penalty_reals"], entropy(real), 1e-5)
+    np.testing.assert_allclose(terms["Loss/label_penalty_fakes"], entropy(fake), 1e-5)
+
+
+def test_penalties_have_the_originals_weights():
+    zeros, empty = np.zeros((2, 1), np.float32), np.zeros((2, 0), np.float32)
+    norms = np.array([3.0, 1.0], np.float32)
+    terms = adversarial.discriminator_wgan_gp_acgan(
+        np.full((2, 1), 2, np.float32), empty, zeros, empty, zeros, norms, empty
+    )
+    # Ten times the squared distance from one; a thousandth of the squared score.
+    np.testing.assert_allclose(terms["loss"], [40 - 2 + 0.004, -2 + 0.004], rtol=1e-6)
+    gradients = np.zeros((2, 1, 1, 3), np.float32)
+    gradients[0, 0, 0] = [2, 2, 1]
+    found = adversarial.softplus_gradient_penalty(gradients)
+    np.testing.assert_allclose(found, [10 * 2**2, 10], rtol=1e-4)
+    np.testing.assert_allclose(
+        adversarial.softplus_gradient_penalty(gradients, 2.0), found / 5, rtol=1e-6
+    )

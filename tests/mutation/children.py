@@ -22,7 +22,7 @@ import pytest
 _ALWAYS = ("numpy", "scipy", "tensorflow", "keras", "PIL.Image", "h5py", "hypothesis")
 
 # Bytes of addresses; TensorFlow asks for several times what it uses.
-_ADDRESSES = 8 << 30
+_ADDRESSES = 20 << 30
 
 
 def warm_up(modules: Sequence[str]) -> None:
@@ -163,8 +163,9 @@ def _run_here(root, scratch, paths, tests, processor_limit, make_plugin, after,
         used = time.process_time()
         limit = int(used + processor_limit) + 1
         resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
-        # A mistake in a size must not take the machine's memory.
-        resource.setrlimit(resource.RLIMIT_AS, (_ADDRESSES, _ADDRESSES))
+    # A mistake in a size must not take the machine's memory.  Also where there is no
+    # mistake, so that tests that need more are left out.
+    resource.setrlimit(resource.RLIMIT_AS, (_ADDRESSES, _ADDRESSES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.chdir(root)
     here = str(pathlib.Path(__file__).resolve().parents[2])
