@@ -1,4 +1,6 @@
-"""Latents and labels that are drawn for TBGAN's networks."""
+"""What is drawn for TBGAN's networks, and the trusted part of its maps."""
+
+import dataclasses
 
 import numpy as np
 import pytest
@@ -41,3 +43,35 @@ def test_networks_without_labels_get_none():
         make_generator(label_size=0), dictionary=tbgan_maps.grid_dictionary(32)
     )
     assert plain.random_labels(3).shape == (3, 0)
+
+
+def test_the_borders_of_maps_are_not_trusted():
+    grid = tbgan_maps.grid_dictionary(32)
+    clean = tbgan_maps.clean_chart(grid)
+    rows, columns = clean.nearest
+    inside = slice(2, 30)  # A sixteenth of 32 along each border.
+    own = np.indices((32, 32))
+    np.testing.assert_array_equal(clean.nearest[:, inside, inside],
+                                  own[:, inside, inside])  # fmt: skip
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (2, 29, 2, 29)
+    np.testing.assert_array_equal(clean.nearest[:, 0, 0], [2, 2])
+    np.testing.assert_array_equal(clean.nearest[:, 31, 15], [29, 15])
+    maps = np.random.default_rng(0).random((32, 32, 2)).astype(np.float32)
+    filled = clean.fill(maps)
+    np.testing.assert_array_equal(filled[inside, inside], maps[inside, inside])
+    np.testing.assert_array_equal(filled[0, 10], maps[2, 10])
+    # Triangles all of whose corners lie beyond are cut off.
+    kept = clean.dictionary.trilist
+    assert 2 * 27**2 < len(kept) < len(grid.trilist)
+
+
+def test_vertices_just_beyond_the_map_count_as_its_edge():
+    grid = tbgan_maps.grid_dictionary(32)
+    moved = grid.tcoords_pixel_scaled.astype(float)
+    moved[moved == 31] = 31.6
+    moved[moved == 0] = -0.6
+    beyond = dataclasses.replace(grid, tcoords_pixel_scaled=moved)
+    np.testing.assert_array_equal(
+        tbgan_maps.clean_chart(beyond).dictionary.trilist,
+        tbgan_maps.clean_chart(grid).dictionary.trilist,
+    )
