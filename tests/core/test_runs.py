@@ -1,6 +1,8 @@
 """Run folders: numbers, locking, records, logs."""
 
+import fcntl
 import json
+import os
 import subprocess
 import sys
 
@@ -21,6 +23,27 @@ def test_numbers_go_on_from_the_largest(tmp_path):
 def test_large_numbers_keep_their_digits(tmp_path):
     (tmp_path / "1234-x").mkdir()
     assert runs.RunFolder.create(tmp_path, "y").path.name == "1235-y"
+
+
+def test_no_other_process_chooses_a_number_meanwhile(tmp_path, monkeypatch):
+    looked, numbers = [], runs._numbers
+
+    def look(folder):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            with pytest.raises(BlockingIOError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            os.close(descriptor)
+        looked.append(folder)
+        return numbers(folder)
+
+    monkeypatch.setattr(runs, "_numbers", look)
+    assert runs.RunFolder.create(tmp_path, "a").path.name == "000-a"
+    assert looked == [tmp_path]
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # Free again.
+    os.close(descriptor)
 
 
 def test_locating(tmp_path):
