@@ -77,6 +77,7 @@ def test_kinds_of_errors():
     statuses = {
         errors.TfFacesError: 1, errors.InputError: 2, errors.FormatError: 2,
         errors.ForbiddenPickleError: 2, errors.MissingDependencyError: 1,
+        errors.Terminated: 143,
     }  # fmt: skip
     for kind, status in statuses.items():
         assert kind("said").exit_status == status
@@ -84,3 +85,9 @@ def test_kinds_of_errors():
     # What callers who do not know our kinds catch.
     assert issubclass(errors.InputError, ValueError)
     assert issubclass(errors.MissingDependencyError, ImportError)
+    said = errors.missing_dependency("plyfile", "meshes", "Reading PLY")
+    assert isinstance(said, errors.MissingDependencyError)
+    assert str(said) == (
+        "Reading PLY needs the package 'plyfile', which is not installed: "
+        "pip install 'tf_faces[meshes]'."
+    )
