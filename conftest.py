@@ -3,11 +3,20 @@
 import os
 import pathlib
 
+import hypothesis
 import pytest
 
 from tf_faces.core import quiet_tensorflow
 
 quiet_tensorflow.on_first_import()
+
+# A busy machine is no failure.
+hypothesis.settings.register_profile(
+    "untimed",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("untimed")
 
 ROOT = pathlib.Path(__file__).resolve().parent
 

@@ -151,6 +151,9 @@ def test_denoise_refuses_wrong_faces():
     denoiser = denoisers.Denoiser(config.DenoiserConfig("expression", 29))
     with pytest.raises(InputError, match=r"expression .*\[N, 29\].*\(2, 199\)"):
         denoiser.denoise(np.zeros((2, 199)))
+    for shape in ((29,), (2, 30), (1, 2, 29), ()):
+        with pytest.raises(InputError, match=r"must have shape \[N, 29\]. Received"):
+            denoiser.denoise(np.zeros(shape))
     faces = np.zeros((3, 29))
     faces[1, 4] = np.nan
     with pytest.raises(InputError, match="face 1"):

@@ -8,6 +8,7 @@ import pytest
 from tests.pipelines.test_tbgan import make_generator
 from tf_faces.pipelines import tbgan
 from tf_faces.pipelines.tbgan import maps as tbgan_maps
+from tf_faces.pipelines.tbgan import surface
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def test_networks_without_labels_get_none():
 
 def test_the_borders_of_maps_are_not_trusted():
     grid = tbgan_maps.grid_dictionary(32)
-    clean = tbgan_maps.clean_chart(grid)
+    clean = surface.clean_chart(grid)
     rows, columns = clean.nearest
     inside = slice(2, 30)  # A sixteenth of 32 along each border.
     own = np.indices((32, 32))
@@ -72,6 +73,6 @@ def test_vertices_just_beyond_the_map_count_as_its_edge():
     moved[moved == 0] = -0.6
     beyond = dataclasses.replace(grid, tcoords_pixel_scaled=moved)
     np.testing.assert_array_equal(
-        tbgan_maps.clean_chart(beyond).dictionary.trilist,
-        tbgan_maps.clean_chart(grid).dictionary.trilist,
+        surface.clean_chart(beyond).dictionary.trilist,
+        surface.clean_chart(grid).dictionary.trilist,
     )
