@@ -102,7 +102,9 @@ ROOMS = {
         imports=_SCIENCE,
     ),
     "convert": Room(
-        ("convert/*.py",), ("convert", "golden/face_manifold/test_networks.py")
+        ("convert/*.py",),
+        ("convert", "golden/face_manifold/test_networks.py",
+         "golden/coarse_fine/test_checkpoints.py", "golden/parface/test_networks.py"),
     ),
     "training": Room(
         ("training/**/*.py",),
