@@ -69,6 +69,20 @@ def test_folded_norms_change_nothing(changes):
     np.testing.assert_allclose(folded(crops).numpy(), expected, atol=2e-6)
 
 
+def test_folded_networks_are_modules_and_keep_their_weights():
+    made = disturbed(small())
+    folded = inference.fold(made)
+    assert folded.name == "folded_position_map_network"
+    with folded.name_scope:
+        pass
+    crops = np.random.default_rng(1).random((1, 64, 64, 3)).astype(np.float32)
+    before = folded(crops).numpy()
+    for variable in made.variables_by_name().values():
+        variable.assign(variable * 1.5)
+    np.testing.assert_array_equal(folded(crops), before)
+    assert np.abs(inference.fold(made)(crops) - before).max() > 1e-3
+
+
 def test_prediction_scales_turns_colours_and_works_in_pieces():
     config = small(color_order="bgr", divisor=281.6)
     made = disturbed(config)
