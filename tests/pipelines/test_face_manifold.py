@@ -294,14 +294,6 @@ def test_files_of_faces(tmp_path, model, faces, form):
         np.testing.assert_allclose(
             np.ptp(mesh.to_unit("mm").vertices, 0), np.ptp(expected, 0), rtol=1e-5
         )
-        # Colours beyond black and white are written as these.
-        texture = 40 * np.sign(np.random.default_rng(0).normal(size=two.texture.shape))
-        glaring = face_files.FaceFiles(
-            tmp_path / "glaring", ["a", "b"], dataclasses.replace(two, texture=texture)
-        )
-        paths = face_files.write_faces([glaring], model, form)
-        colors = mesh_files.read_mesh(paths[0]).vertex_colors
-        np.testing.assert_allclose([colors.min(), colors.max()], [0, 1], atol=1e-6)
     with pytest.raises(InputError, match="form must be"):
         face_files.write_faces([named], model, "stl")
 
