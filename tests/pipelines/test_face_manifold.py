@@ -1,7 +1,5 @@
 """Denoising, control, measures and pictures of faces by their coefficients."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import scipy.io
