@@ -48,6 +48,19 @@ def numbered(variables, rename=lambda name: name):
     }
 
 
+def test_names_that_are_passed_over_with_resnet():
+    """Stored under the ResNet's name, but of another layer than ours."""
+    for layer, is_taken in (("conv_in", False), ("conv_out", False), ("conv1", True)):
+        ours = [f"CoarseNet_iter_iter{number}/{layer}/weights" for number in (0, 1)]
+        stored = [f"{coarse_fine.RESNET}/{layer}/weights"]
+        found = coarse_fine.candidates(ours, stored, coarse_fine.RESNET)
+        assert found == ({stored[0]: ours} if is_taken else {})
+        stored = [f"{coarse_fine.VGG}/{layer}/weights"]
+        assert coarse_fine.candidates(ours, stored, coarse_fine.VGG) == {
+            stored[0]: ours
+        }
+
+
 def test_a_snapshot_of_the_original(model, tmp_path):
     one = network(model)
     values = numbered(one.variables_by_name())

@@ -199,6 +199,50 @@ def test_warmup_requests_are_replayable(tmp_path):
     assert b"latents" in first and b"labels" in first
 
 
+def fields_of(content):
+    """A message's (number, content) pairs; all fields here are delimited by length."""
+    found, place = [], 0
+
+    def number():
+        nonlocal place
+        value, shift = 0, 0
+        while True:
+            byte = content[place]
+            place += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    while place < len(content):
+        key = number()
+        assert key & 7 == 2
+        length = number()
+        found.append((key >> 3, content[place : place + length]))
+        assert len(found[-1][1]) == length
+        place += length
+    return found
+
+
+def test_warmup_request_field_by_field():
+    """The numbers of the published .proto files, with lengths of one and two bytes."""
+    values = {"latents": np.arange(600, dtype=np.float32).reshape(2, 300),
+              "labels": np.zeros((2, 1), np.float32)}  # fmt: skip
+    content = warmup.prediction_log("faces", "generate", values)
+    ((six, log),) = fields_of(content)
+    ((one, request),) = fields_of(log)
+    assert (six, one) == (6, 1)
+    (first, specification), *inputs = fields_of(request)
+    assert first == 1
+    assert fields_of(specification) == [(1, b"faces"), (3, b"generate")]
+    assert [number for number, _ in inputs] == [2, 2]
+    for (name, value), (_, entry) in zip(values.items(), inputs, strict=True):
+        (key, stored_name), (second, tensor) = fields_of(entry)
+        assert (key, stored_name, second) == (1, name.encode(), 2)
+        parsed = tf.make_ndarray(tf.compat.v1.TensorProto.FromString(tensor))
+        np.testing.assert_array_equal(parsed, value)
+
+
 def test_warmup_request_in_serving_protos(tmp_path):
     logs = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
     value = np.arange(6, dtype=np.float32).reshape(2, 3)

@@ -61,23 +61,29 @@ def test_generated_images_fade_from_level_to_level(generator):
     assert fine.shape == (3, 16, 16, 9)
     # A coarser level is shown at the full size.
     blocks = coarse.reshape(3, 8, 2, 8, 2, 9)
-    np.testing.assert_array_equal(blocks, blocks[:, :, :1, :, :1])
+    first = blocks[:, :, :1, :, :1]
+    np.testing.assert_array_equal(blocks, np.broadcast_to(first, blocks.shape))
     between = np.asarray(generator(latents, labels, 0.25))
     np.testing.assert_allclose(between, 0.75 * fine + 0.25 * coarse, atol=1e-4)
     assert np.abs(fine - generator(latents, 2 * labels, 0)).max() > 1e-4
 
 
-@pytest.mark.parametrize("level", [0, 0.5, 1, 2])
-def test_used_layers_are_those_that_are_evaluated(judge, generator, images, level):
-    for network in (judge, generator):
-        seen = {}
-        if network is judge:
-            network(images, level_of_detail=level, activations=seen)
-        else:
-            latents = np.ones((2, network.config.latents), np.float32)
-            network(latents, np.zeros((2, 2), np.float32), level, activations=seen)
-        used = network.used_layers(level)
-        assert used <= set(seen)
-        names = network.used_names(level)
-        assert {name.rsplit("/", 1)[0] for name in names} == used
-        assert used == set(network._layer_of) & set(seen)
+@pytest.mark.parametrize(
+    ("level", "outputs"), [(0, (0,)), (0.5, (0, 1)), (1, (1,)), (2, (2,))]
+)
+def test_used_layers_are_those_that_are_evaluated(
+    judge, generator, images, level, outputs
+):
+    seen = {}
+    judge(images, level_of_detail=level, activations=seen)
+    used = judge.used_layers(level)
+    assert used == set(judge._layer_of) & set(seen)
+    assert {name.rsplit("/", 1)[0] for name in judge.used_names(level)} == used
+    seen = {}
+    latents = np.ones((2, generator.config.latents), np.float32)
+    generator(latents, np.zeros((2, 2), np.float32), level, activations=seen)
+    used = generator.used_layers(level)
+    images_from = {name for name in used if name.startswith("ToRGB")}
+    assert {int(name[9]) for name in images_from} == set(outputs)
+    assert used - images_from == set(generator._layer_of) & set(seen)
+    assert {name.rsplit("/", 1)[0] for name in generator.used_names(level)} == used

@@ -58,6 +58,18 @@ def test_each_stage_trains_its_own(drawn):
         assert np.isfinite(largest) and largest > 0
 
 
+def test_pictures_without_labels_have_the_other_terms(drawn):
+    one = made()
+    image = tf.constant(drawn.images)
+    found = one.reconstruct(image, "joint")
+    alone = one.terms(found, image, None, "joint")
+    assert list(alone) == ["shading", "fidelity", "smoothness"]
+    every = one.terms(found, image, tf.constant(drawn.parameters), "joint")
+    assert list(every) == ["pose", "geometry", *alone]
+    for name, value in alone.items():
+        np.testing.assert_allclose(every[name], value, rtol=1e-5)
+
+
 def test_shading_reaches_the_fine_net(drawn):
     """What the original never had: a gradient of the shading term alone."""
     one = made()

@@ -61,6 +61,16 @@ def test_optimizers_are_reset_at_every_phase(data, setting, expected):
     assert [reset.count for reset in resets] == [expected, expected]
 
 
+def test_every_phase_has_one_compiled_step(data):
+    """Compiling takes minutes at full size: a phase must not do it twice."""
+    system = make_system(data)
+    first = system._step(1, False, 8, True)
+    assert system._step(1, False, 8, True) is first
+    keys = ((0, False, 8, True), (1, True, 8, True), (1, False, 4, True),
+            (1, False, 8, False))  # fmt: skip
+    assert len({id(first), *(id(system._step(*key)) for key in keys)}) == 5
+
+
 def test_schedule_values_hold_for_a_whole_iteration(data):
     system = make_system(data, "train.D_repeats=2", "train.minibatch_repeats=3")
     done = system.iterate(loop.Progress(images=56))
