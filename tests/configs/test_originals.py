@@ -242,6 +242,10 @@ OTHERS = {
         "loss.weights.pose": 1.0, "loss.weights.geometry": 1.0,
         "loss.weights.shading": 1.0, "loss.weights.fidelity": 1e-3,
         "loss.weights.smoothness": 2e-3, "loss.shading": "per_picture",
+        # Ours, as the paper tells none: most pictures go to the coarse stage.
+        "train.coarse_kimg": 400.0, "train.fine_kimg": 100.0,
+        "train.joint_kimg": 50.0, "train.batch": 16, "train.learning_rate": 1e-3,
+        "train.learning_rate_schedule": "cosine", "train.clip_norm": 5.0,
     },
     ("coarse_fine", "resnet50"): {"network.trunk": "resnet50",
                                   "network.widths": (64, 128, 256, 512)},

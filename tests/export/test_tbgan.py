@@ -239,7 +239,7 @@ def test_warmup_request_field_by_field():
     for (name, value), (_, entry) in zip(values.items(), inputs, strict=True):
         (key, stored_name), (second, tensor) = fields_of(entry)
         assert (key, stored_name, second) == (1, name.encode(), 2)
-        parsed = tf.make_ndarray(tf.compat.v1.TensorProto.FromString(tensor))
+        parsed = tf.make_ndarray(type(tf.make_tensor_proto(0)).FromString(tensor))
         np.testing.assert_array_equal(parsed, value)
 
 

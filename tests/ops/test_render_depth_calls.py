@@ -33,6 +33,9 @@ def test_types_of_vertices(given, taken):
         assert found.dtype == taken, name
         np.testing.assert_allclose(found, getattr(expected, name), atol=1e-5)
     np.testing.assert_array_equal(drawn.triangle_id, expected.triangle_id)
+    twin = render_depth.rasterize_numpy(VERTICES.astype(given), [[0, 1, 2]], 6, 7)
+    assert twin.depth.dtype == taken and twin.normals.dtype == taken
+    np.testing.assert_allclose(twin.depth, expected.depth, atol=1e-5)
 
 
 @pytest.mark.parametrize("implementation", ["op", "reference"])
@@ -102,6 +105,10 @@ def test_normals_turn_to_the_viewer():
     expected = [[0.6, 0, 0.8], [-0.6, 0, 0.8], [0, 0, 0], [0, -1, 0]]
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert found.dtype == np.float32
+    # Up to a squared length of 1e-6, that included, there is no direction.
+    least = np.float32([[1e-05, 0, 0.00099995]])
+    assert (least * least).sum() == np.float32(1e-6)
+    np.testing.assert_allclose(pictures.unit_normals_to_viewer(least), least, 1e-5)
     np.testing.assert_array_equal(
         pictures.normal_picture(np.float32(expected)[None]),
         [[[204, 128, 230], [51, 128, 230], [0, 0, 0], [128, 0, 128]]],

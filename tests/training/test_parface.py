@@ -124,6 +124,32 @@ def test_options_that_contradict(changes, sentence):
         stages.Stage(config, networks)
 
 
+@pytest.mark.parametrize(
+    ("changes", "rates", "betas"),
+    [
+        ({"beta1": 0.25, "lr": 4e-4},
+         {"Q": 4e-4, "P": 4e-4, "D": 2e-4, "D_z": 4e-4}, (0.25, 0.999)),
+        ({"stage": "landmarks_2d", "beta1": 0.25, "lr_heatmaps": 3e-4,
+          "train_encoder": False}, {"LMH": 3e-4}, (0.9, 0.999)),
+    ],
+)  # fmt: skip
+def test_optimizers_of_the_stages(changes, rates, betas):
+    """The discriminator of pictures at half the rate; heads by the usual averages."""
+    config = _config(**changes)
+    networks = ParFaceNetworks(training.network_configuration(config))
+    stage = stages.Stage(config, networks)
+    found = {
+        prefix: float(one.learning_rate.numpy())
+        for prefix, one in stage.optimizers.items()
+    }
+    assert found == pytest.approx(rates)
+    for one in stage.optimizers.values():
+        assert (float(one.beta1), float(one.beta2)) == pytest.approx(betas)
+    stage.scale_learning_rates(0.5)
+    for prefix, one in stage.optimizers.items():
+        assert float(one.learning_rate.numpy()) == pytest.approx(rates[prefix] / 2)
+
+
 def test_batches_are_the_same_from_anywhere(mixture):
     from tf_faces.data.parface.samples import Preparation
 

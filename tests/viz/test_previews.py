@@ -99,6 +99,21 @@ def test_yaw_turns_to_the_viewers_right():
     assert widths[0] < widths[1]
 
 
+@pytest.mark.parametrize("appearance", ["shaded", "normals", "depth"])
+def test_a_turned_view_is_the_view_of_a_turned_mesh(appearance):
+    """The light stands with the viewer, and normals are the viewer's."""
+    vertices = np.array([[-0.5, -0.4, 0], [0.6, -0.2, 0], [0, 0.7, 0.1], [0.1, 0, 1]])
+    triangles = [[0, 1, 3], [1, 2, 3], [2, 0, 3]]
+    options = {"size": 48, "appearance": appearance, "supersampling": 2,
+               "frame": previews.Frame(np.zeros(3), 1.2)}  # fmt: skip
+    found = previews.render(Mesh(vertices, triangles), 50, 25, **options)
+    turned = vertices @ previews.rotation(50, 25).T
+    expected = previews.render(Mesh(turned, triangles), **options)
+    assert np.abs(found.astype(int) - expected).max() <= 2
+    plain = previews.render(Mesh(vertices, triangles), **options)
+    assert np.abs(plain.astype(int) - expected).max() > 40
+
+
 def test_supersampling_smooths_the_outline():
     def partly(picture):
         return ((picture > 0) & (picture < picture.max() * 0.7)).any(axis=-1).sum()

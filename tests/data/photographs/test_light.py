@@ -1,10 +1,12 @@
 """Light of surroundings: harmonics, their turning, spheres lit by panoramas."""
 
+import types
+
 import numpy as np
 import pytest
 
 from tf_faces.data import photographs
-from tf_faces.data.photographs import occlusion, surroundings
+from tf_faces.data.photographs import occlusion, surroundings, worn
 from tf_faces.geometry import lighting, rotations
 
 
@@ -128,3 +130,26 @@ def test_a_floor_sees_less_sky_below_the_ball():
     # Some forty directions are looked in.
     assert abs(found[-2] - (1 - (5 / 8) ** 2)) < 0.1
     assert found[-1] > 0.88
+
+
+def test_light_from_the_side_shines_as_high_as_low_on_hair():
+    """The ring of hair lies between light and camera, so here in the middle."""
+    angle, height = np.meshgrid(np.linspace(0, 6.2, 24), np.linspace(-0.9, 0.9, 21))
+    wide = np.sqrt(1 - height**2)
+    ball = np.stack([wide * np.sin(angle), height, wide * np.cos(angle)], axis=-1)
+    sideways = np.float32([0.8, 0, 0.6])
+    light = surroundings.Light(
+        np.zeros((9, 3), np.float32), sideways, np.ones(3, np.float32)
+    )
+    hair = types.SimpleNamespace(
+        worn=types.SimpleNamespace(kind="hair"),
+        part=types.SimpleNamespace(coordinates=np.zeros((ball.size // 3, 2))),
+    )
+    points = ball.reshape(-1, 3).astype(np.float32)
+    found = worn._layer_attributes(hair, points, light, None)[:, 5:].reshape(21, 24, 3)
+    np.testing.assert_allclose(found, found[::-1], atol=1e-5)
+    assert found.min() >= 0 and 0.03 < found.max() <= 0.0841
+    # Brighter on the light's side, and nothing where it does not reach.
+    brightest = np.unravel_index(found[..., 0].argmax(), (21, 24))
+    assert ball[brightest] @ sideways > 0.8
+    assert not found[(ball @ sideways) < -0.21].any()
