@@ -37,21 +37,28 @@ def test_reconstruction_of_colour_pictures():
     assert len(module.values) == len(network.variables_by_name())
 
 
-@pytest.fixture(scope="module", params=[True, False])
-def networks(request):
+@pytest.fixture(scope="module")
+def networks():
     config = ParFaceConfig(
-        input_size=128, num_landmarks=3, latent_size=5, width=2, latent_width=4,
-        normalized=request.param,
-    )  # fmt: skip
+        input_size=128, num_landmarks=3, latent_size=5, width=2, latent_width=4
+    )
     return ParFaceNetworks(config, seed=1)
 
 
-def test_landmarks_and_reconstructions_of_crops(networks):
-    functions = parface.ParFaceFunctions(networks)
-    signatures = functions.signatures()
+@pytest.fixture(scope="module")
+def functions(networks):
+    return parface.ParFaceFunctions(networks)
+
+
+@pytest.fixture(scope="module")
+def signatures(functions):
+    return functions.signatures()
+
+
+def test_landmarks_and_reconstructions_of_crops(networks, functions, signatures):
     images = RNG.integers(0, 256, (2, 128, 128, 3), np.uint8)
     given = images / np.float32(255)
-    means = CHANNEL_MEANS if networks.config.normalized else 0 * CHANNEL_MEANS
+    means = CHANNEL_MEANS
     expected = networks.detect(given - means)
     found = signatures["serving_default"](tf.constant(images))
     assert set(found) == {"landmarks", "landmarks_3d", "scores", "latents"}
@@ -70,9 +77,8 @@ def test_landmarks_and_reconstructions_of_crops(networks):
     assert card["networks"] == networks.config.to_dict()
 
 
-def test_files_keep_their_own_pixels(networks):
-    """A file twice as wide and half as high has its landmarks where they lie in it."""
-    signatures = parface.ParFaceFunctions(networks).signatures()
+def test_files_keep_their_own_pixels(signatures):
+    """A file twice as wide has its landmarks where they lie in it."""
     picture = RNG.integers(0, 256, (128, 128, 3), np.uint8)
     square, wide = io.BytesIO(), io.BytesIO()
     Image.fromarray(picture).save(square, "PNG")

@@ -75,6 +75,15 @@ def test_results_on_disk(reconstructor, photograph, face, tmp_path):
     points = np.loadtxt(tmp_path / "landmarks.txt")
     np.testing.assert_allclose(points, reconstructor.landmarks(face), atol=1e-3)
     assert pictures.read(tmp_path / "overlay.png").shape == photograph.shape
+    assert (tmp_path / "viewer.html") in written
+    fewer = results.write_face(
+        tmp_path / "fewer", reconstructor, face, photograph,
+        mesh_suffixes=(".ply",), page=False,
+    )  # fmt: skip
+    names = {path.name for path in fewer}
+    assert names == {path.name for path in (tmp_path / "fewer").iterdir()}
+    assert {"coarse.ply", "detailed.ply", "normals.png", "sheet.png"} < names
+    assert not {"viewer.html", "coarse.obj", "coarse.glb"} & names
 
 
 def test_detail_moves_visible_vertices_alone(reconstructor, face):
