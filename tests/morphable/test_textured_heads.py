@@ -5,7 +5,7 @@ import pytest
 
 from tf_faces.core.errors import InputError
 from tf_faces.geometry import topology
-from tf_faces.morphable import builtin, expressions, io, textured_heads
+from tf_faces.morphable import builtin, expressions, io, painting, textured_heads
 from tf_faces.morphable.formats import makehuman
 
 
@@ -100,3 +100,27 @@ def test_other_faces_stay_as_they_are(skin):
     assert textured_heads.with_closed_neck(face, mesh) is mesh
     with pytest.raises(InputError, match="not the MakeHuman head"):
         textured_heads.textured_mesh(face, skin)
+
+
+def test_masks_lie_where_their_parts_are():
+    model = builtin.build("tiny").to_unit("mm")
+    vertices = model.neutral
+    masks = painting.face_masks(vertices, model.landmarks68)
+    assert set(masks) == {"lips", "brows", "cheeks"}
+    points = vertices[model.landmarks68]
+
+    def at(name, place):
+        return masks[name][np.linalg.norm(vertices - place, axis=1).argmin()]
+
+    middles = [(points[[36, 48]].mean(axis=0)), (points[[45, 54]].mean(axis=0))]
+    for middle in middles:
+        assert 0.25 < at("cheeks", middle) <= 0.36
+        assert at("lips", middle) < 0.05 and at("brows", middle) < 0.05
+    assert at("lips", points[[51, 62]].mean(axis=0)) > 0.9
+    for brow in (points[17:22], points[22:27]):
+        assert at("brows", brow.mean(axis=0)) > 0.8
+    for place in points[[8, 30, 0, 16]]:  # Chin, nose and ears.
+        assert at("lips", place) < 0.1 and at("brows", place) < 0.1
+        assert at("cheeks", place) < 0.15
+    for mask in masks.values():
+        assert mask.dtype == np.float32 and 0 <= mask.min() < mask.max() <= 1
