@@ -318,3 +318,29 @@ def test_reference_needs_standard_ops_only(tmp_path):
         vertices, np.int32([[0, 1, 2], [0, 2, 3]]), 16, 17
     )
     np.testing.assert_array_equal(np.load(tmp_path / "ids.npy"), expected.triangle_id)
+
+
+@pytest.mark.parametrize("with_gpu", [False, True])
+def test_a_library_is_installed_with_its_stamp(tmp_path, monkeypatch, with_gpu):
+    def compile_library(target, scratch):
+        assert scratch == tmp_path / "scratch"
+        target.write_text("library")
+        return with_gpu
+
+    monkeypatch.setattr(build, "compile_library", compile_library)
+    library = tmp_path / build.LIBRARY_NAME
+    stamp = library.with_suffix(".key")
+    for _ in range(2):  # Into an empty folder, and over a former one.
+        build.install_library(tmp_path, tmp_path / "scratch")
+        assert library.read_text() == "library"
+        wanted = build._key(build._WITH_GPU) if with_gpu else build._key()
+        assert stamp.read_text() == wanted
+
+    def fail(target, scratch):
+        raise build.BuildError("no")
+
+    monkeypatch.setattr(build, "compile_library", fail)
+    with pytest.raises(build.BuildError):
+        build.install_library(tmp_path, tmp_path / "scratch")
+    # A stale library is not left for a run to find.
+    assert not library.exists() and not stamp.exists()
