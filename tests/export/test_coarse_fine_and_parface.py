@@ -18,7 +18,7 @@ RNG = np.random.default_rng(0)
 
 
 def test_reconstruction_of_colour_pictures():
-    network = tiny_coarse_fine.network(implementation="reference")
+    network = tiny_coarse_fine.network()
     module = coarse_fine.ReconstructionModule(Reconstructor(network, grey_mean=100.0))
     pictures = RNG.uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
     found = module.serve(pictures)

@@ -86,6 +86,20 @@ def test_field_of_view():
     assert near[0, 2] > near[1, 2]  # Larger is nearer.
 
 
+@pytest.mark.parametrize(("near", "far"), [(0.1, 1000.0), (2.0, 5.0)])
+def test_the_frustum_becomes_the_cube(near, far):
+    tangent = np.tan(np.radians(20.0))
+    corners = np.array(
+        [[x * 1.5 * tangent * z, y * tangent * z, -z]
+         for z in (near, far) for x, y in ((1, 1), (-1, 1), (1, -1))]
+    )  # fmt: skip
+    found = cameras.perspective_project_face3d(
+        corners, 40.0, aspect=1.5, near=near, far=far, faithful=False
+    )
+    expected = [[x, y, z] for z in (1, -1) for x, y in ((1, 1), (-1, 1), (1, -1))]
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+
+
 def test_image_centre():
     image = cameras.to_image_face3d(np.zeros((1, 3)), 100, 200)
     np.testing.assert_array_equal(image, [[100.0, 49.0, 0.0]])

@@ -10,7 +10,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from tf_faces.morphable.builtin import face
+from tf_faces.morphable.builtin import face, shape
 
 STORED = pathlib.Path(__file__).with_name("built_in_numbers.json")
 
@@ -20,6 +20,28 @@ def numbers_of(array):
     values = np.asarray(array, np.float64).ravel()
     weights = np.random.default_rng(values.size).uniform(-1, 1, (2, values.size))
     return [values.size, float(np.abs(values).sum()), *(weights @ values).tolist()]
+
+
+def shape_of(size):
+    """Landmarks, and numbers of the vertices and the chart: quickly made."""
+    grid = shape.make_grid(size)
+    return {
+        "landmarks68": shape.make_landmarks(grid).tolist(),
+        "vertices": numbers_of(grid.vertices),
+        "texture_coordinates": numbers_of(shape.make_texture_coordinates(grid)),
+    }
+
+
+@pytest.mark.parametrize("size", face.SIZES)
+def test_shapes_of_a_revision(size):
+    stored = json.loads(STORED.read_text())["shapes"][size]
+    found = shape_of(size)
+    said = f"raise _REVISION, and store in shapes: {json.dumps({size: found})}"
+    assert found["landmarks68"] == stored["landmarks68"], said
+    for name in ("vertices", "texture_coordinates"):
+        expected = stored[name]
+        close = pytest.approx(expected, rel=0, abs=3e-7 * expected[1])
+        assert found[name] == close, said
 
 
 @pytest.mark.parametrize("size", ["tiny"])
