@@ -83,6 +83,9 @@ COARSE_FINE = {
     "train.learning_rate": 1e-5,
     "train.learning_rate_schedule": "constant",
     "train.clip_norm": 0.0,
+    # A snapshot every 1000 steps, of which five are kept.
+    "train.tick_kimg": 1.0,
+    "train.snapshot_ticks": 4,
     "train.keep_snapshots": 5,
 }
 FACE_MANIFOLD = {

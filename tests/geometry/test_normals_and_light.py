@@ -185,6 +185,18 @@ def test_harmonics_are_orthonormal_and_fitted(seed):
         np.testing.assert_allclose(found, light, atol=1e-6)
 
 
+def test_harmonics_of_pictures_of_normals():
+    normals = np.random.default_rng(0).standard_normal((2, 3, 4, 3))
+    found = lighting.spherical_harmonics_first_order(normals)
+    assert found.shape == (2, 3, 4, 4)
+    np.testing.assert_array_equal(found[..., :3], normals)
+    np.testing.assert_array_equal(found[..., 3], 1)
+    for basis in (lighting.spherical_harmonics, lighting.spherical_harmonics_face3d):
+        whole = basis(normals)
+        assert whole.shape == (2, 3, 4, 9)
+        np.testing.assert_array_equal(whole[1, 2], basis(normals[1, 2]))
+
+
 def test_harmonics_are_orthonormal_on_the_sphere():
     # Gauss-Legendre in z and equal steps around integrate these products exactly.
     z, weights = np.polynomial.legendre.leggauss(12)
