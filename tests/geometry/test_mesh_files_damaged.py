@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import struct
 import warnings
 
 import hypothesis
@@ -228,3 +229,26 @@ def test_changed_trees(folder, data):
     path = folder / "tree.glb"
     path.write_bytes(glb_building.packed(tree, [(b"BIN\0", binary)]))
     read_or_refuse(path)
+
+
+@pytest.mark.parametrize(
+    "rest", [b"", b"\0\0\0\0", b"\0\0\0\0SOME", b"\4\0\0\0SOME1234"]
+)
+def test_glb_files_without_binary_chunk(tmp_path, rest):
+    """Nothing, or chunks of other kinds, may follow what is described."""
+    tree = {
+        "asset": {"version": "2.0"},
+        "buffers": [{"byteLength": 36}],
+        "bufferViews": [{"buffer": 0, "byteLength": 36}],
+        "accessors": [{"bufferView": 0, "componentType": 5126, "count": 3,
+                       "type": "VEC3"}],
+        "meshes": [{"primitives": [{"attributes": {"POSITION": 0}}]}],
+        "nodes": [{"mesh": 0}], "scenes": [{"nodes": [0]}], "scene": 0,
+    }  # fmt: skip
+    described = json.dumps(tree).encode()
+    described += b" " * (-len(described) % 4)
+    chunk = struct.pack("<II", len(described), 0x4E4F534A) + described + rest
+    path = tmp_path / "face.glb"
+    path.write_bytes(struct.pack("<4sII", b"glTF", 2, 12 + len(chunk)) + chunk)
+    with pytest.raises(FormatError, match="face.glb"):
+        mesh_files.read_mesh(path)
