@@ -9,7 +9,7 @@ from PIL import Image
 
 from tf_faces.core import pictures
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.data.parface import augmentation, crops, heatmaps, sets, tars
+from tf_faces.data.parface import augmentation, builtin, crops, heatmaps, sets, tars
 from tf_faces.data.parface.samples import Mixture, Preparation, prepare
 
 
@@ -135,6 +135,28 @@ def test_wrong_sets(tmp_path):
     (tmp_path / "all.tar").write_bytes(b"no tar at all")
     with pytest.raises(FormatError, match="not a tar file"):
         tars.read(tmp_path / "all.tar")
+
+
+def test_rendered_faces_are_functions_of_their_numbers():
+    many = builtin.draw(34, seed=2, size=32, model="builtin:tiny")
+    one = builtin.draw(1, seed=2, size=32, model="builtin:tiny")
+    assert [face.name for face in many.faces[:2]] == ["builtin00000", "builtin00001"]
+    assert len(many.faces) == 34 and many.faces[33].name == "builtin00033"
+    alone, among = one.faces[0], many.faces[0]
+    assert np.abs(alone.picture.astype(int) - among.picture).mean() < 0.1
+    np.testing.assert_allclose(alone.landmarks, among.landmarks, atol=1e-4)
+    for face in (many.faces[0], many.faces[33]):
+        assert face.picture.shape == (32, 32, 3) and face.picture.dtype == np.uint8
+        points = face.landmarks_3d
+        np.testing.assert_array_equal(points[:, :2], face.landmarks)
+        left, top, right, bottom = face.box
+        height = np.ptp(points[:, 1])
+        assert (
+            abs(left - points[:, 0].min()) < 2 and abs(right - points[:, 0].max()) < 2
+        )
+        assert 0 < points[:, 1].min() - top < 0.05 * height + 2
+        assert 0 < bottom - points[:, 1].max() < 0.1 * height + 2
+    assert (many.faces[0].picture != many.faces[33].picture).any()
 
 
 def write_tar(path, **members):

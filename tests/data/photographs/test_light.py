@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tf_faces.data import photographs
-from tf_faces.data.photographs import occlusion, surroundings, worn
+from tf_faces.data.photographs import heads, occlusion, surroundings, worn
 from tf_faces.geometry import lighting, rotations
 
 
@@ -153,3 +153,9 @@ def test_light_from_the_side_shines_as_high_as_low_on_hair():
     brightest = np.unravel_index(found[..., 0].argmax(), (21, 24))
     assert ball[brightest] @ sideways > 0.8
     assert not found[(ball @ sideways) < -0.21].any()
+
+
+def test_vertices_without_triangles_have_no_normal(no_data):
+    head = heads.load("builtin:tiny")
+    flat = np.zeros((head.vertex_count, 3), np.float32)
+    np.testing.assert_array_equal(head.normals(flat), 0)
