@@ -12,7 +12,7 @@ KERNEL = np.random.default_rng(2).normal(0, 1, (12, 12, 3, 5)).astype(np.float32
 CLASSES = np.random.default_rng(3).normal(0, 1, (5, 4)).astype(np.float32)
 
 
-def graph(features_op="relu", weights=CLASSES, before=None):
+def graph(features_op="relu", weights=CLASSES, before=None, turned=False):
     """A frozen graph that has the Inception network's names and three layers."""
     with tf.Graph().as_default() as made:
         content = tf.compat.v1.placeholder(tf.string, [], name="DecodeJpeg/contents")
@@ -28,7 +28,7 @@ def graph(features_op="relu", weights=CLASSES, before=None):
         with tf.name_scope("softmax"), tf.name_scope("logits"):
             rows = tf.reshape(features, [-1, 5])
             kept = tf.constant(weights, name="weights")
-            logits = tf.matmul(rows, kept, name="MatMul")
+            logits = tf.matmul(rows, kept, transpose_b=turned, name="MatMul")
         tf.nn.softmax(logits + 100.0, name="softmax_of_logits")
     return made.as_graph_def()
 
@@ -75,6 +75,9 @@ def test_damaged_graphs(tmp_path):
     next(n for n in wrong.node if n.name == "pool_3").input[0] = "nothing"
     with pytest.raises(FormatError, match="damaged graph"):
         networks.open_features(networks.INCEPTION, write(path, wrong))
+    turned = write(path, graph(weights=CLASSES.T, turned=True))
+    with pytest.raises(FormatError, match=r"shape \[4, 5\], expected \[5, classes\]"):
+        networks.open_features(networks.INCEPTION, turned)
 
 
 def test_names_and_files():

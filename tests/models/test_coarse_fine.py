@@ -91,6 +91,13 @@ def test_moving_averages_are_kept_and_used():
     before = mean.numpy().copy()
     network.coarse_passes(images, training=True)
     assert np.abs(np.asarray(mean) - before).max() > 0
+    scope = "FineNet/conv1_1/conv1_1_1/BatchNorm"
+    mean = network.fine.variables_by_name()[f"{scope}/moving_mean"]
+    before = mean.numpy().copy()
+    network.reconstruct(images)
+    np.testing.assert_array_equal(mean, before)
+    network.reconstruct(images, training=True)
+    assert np.abs(np.asarray(mean) - before).max() > 0
 
 
 def test_batch_statistics_depend_on_the_batch():

@@ -111,6 +111,11 @@ def test_levels_of_detail_are_parted(value, floor, fraction):
     assert np.float32(rounded.floor) + np.float32(rounded.fraction) == np.float32(2.1)
 
 
+def test_only_the_originals_groups():
+    with pytest.raises(InputError, match="group must be one of shape, expression"):
+        DenoiserConfig.original("texture")
+
+
 def test_counts_that_follow():
     shared = CoarseFineConfig(iterations=3, share_weights=True)
     apart = CoarseFineConfig(iterations=3, share_weights=False)
