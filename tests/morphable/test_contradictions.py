@@ -1,5 +1,7 @@
 """Files whose parts are sound but contradict each other, and the face's segments."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -49,6 +51,22 @@ def test_identity_modes_of_flame(tmp_path, given, identity):
     np.savez(tmp_path / "flame.npz", **flame_arrays())
     model = flame.load_flame(tmp_path / "flame.npz", given)
     assert (model.shape_count, model.expression_count) == (identity, 400 - identity)
+
+
+def test_fields_that_contradict_each_other_name_their_file(tiny):
+    fields = {
+        field.name: getattr(tiny, field.name)
+        for field in dataclasses.fields(tiny)
+        if field.init
+    }
+    assert arrays.make_model("face.npz", **fields).vertex_count == tiny.vertex_count
+    for wrong in (
+        {"triangles": tiny.triangles + 7},
+        {"landmarks68": tiny.landmarks68[:-1]},
+        {"shape_basis": tiny.shape_basis[:9]},
+    ):
+        with pytest.raises(FormatError, match="^face.npz: "):
+            arrays.make_model("face.npz", **{**fields, **wrong})
 
 
 def test_further_arrays_are_of_the_same_mesh_only(tmp_path):
