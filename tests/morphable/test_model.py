@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tf_faces.core.errors import InputError
-from tf_faces.morphable import builtin, reduction
+from tf_faces.morphable import builtin, raw_form, reduction
 from tf_faces.morphable.model import UNITS, MorphableModel
 
 
@@ -304,3 +304,15 @@ def test_vertex_numbers_are_not_bent(numbers):
     """2**32 is 0 in 32 bits, and 1.5 is 1: neither is what was meant."""
     with pytest.raises(InputError, match="triangles"):
         MorphableModel(mean=np.zeros((9, 3)), triangles=np.array(numbers))
+
+
+def test_orthonormal_columns_are_kept_in_raw_form():
+    model = builtin.build("tiny").truncate(shape=12).replace(coefficient_kind="unit")
+    found = raw_form.coefficient_model(model)
+    assert found.coefficient_kind == "raw" and found.unit == "um"
+    np.testing.assert_array_equal(found.shape_basis, model.shape_basis)
+    basis = model.shape_basis.copy()
+    basis[..., 1] += basis[..., 0]
+    skewed = raw_form.coefficient_model(model.replace(shape_basis=basis))
+    columns = skewed.shape_basis.reshape(-1, 12).astype(np.float64)
+    np.testing.assert_allclose(columns.T @ columns, np.eye(12), atol=1e-3)
