@@ -350,7 +350,7 @@ FASTER = {
         "--seed 2"
     ),
     "tf-faces train --config=configs/prnet_half_128.py": (
-        "tf-faces train --config=configs/prnet_half_128.py "
+        "tf-faces train --config={repository}/configs/prnet_half_128.py "
         "--config.face_model=builtin:tiny --config.network.resolution=32 "
         "--config.network.map_resolution=32 --config.network.width=2 "
         "--config.train.total_kimg=0.016 --result_dir prnet_results"

@@ -204,6 +204,6 @@ def test_options_of_another_system_are_refused(tmp_path, capsys):
     (run / "config.json").write_text("[]")
     assert program.main([str(run)]) == 2
     assert "config.json: found list" in capsys.readouterr().err
-    (run / "config.json").write_text('{"model": "prnet"}')
+    (run / "config.json").write_text('{"model": "stylegan"}')
     assert program.main([str(run)]) == 2
-    assert "'prnet'" in capsys.readouterr().err
+    assert "'stylegan'" in capsys.readouterr().err
