@@ -29,6 +29,8 @@ DIRECTIONS = 128
 SCALE = 1e3
 
 _REACH = PATCH // 2
+# Projections held at once.
+_LARGEST_PRODUCT = 1 << 24
 _KERNEL = np.array([1, 4, 6, 4, 1], np.float32) / 16
 
 
@@ -152,13 +154,6 @@ def directions(
     return drawn.astype(np.float32)
 
 
-def _sorted_projections(descriptors: np.ndarray, axes: np.ndarray) -> np.ndarray:
-    """[len(axes), N]: each direction's projections lie together, so sorting is fast."""
-    found = axes @ descriptors.T
-    found.sort(axis=1)
-    return found
-
-
 def distance(
     first: np.ndarray,
     second: np.ndarray,
@@ -180,17 +175,24 @@ def distance(
         )
     drawn = [directions(first.shape[1], random, count) for _ in range(repeats)]
     axes = np.ascontiguousarray(np.concatenate(drawn, axis=1).T)
-    parts = [axes[start : start + 32] for start in range(0, len(axes), 32)]
-
-    def work(part):
-        difference = _sorted_projections(first, part)
-        difference -= _sorted_projections(second, part)
-        np.abs(difference, out=difference)
-        return difference.sum(dtype=np.float64)
-
+    total = 0.0
+    together = max(_LARGEST_PRODUCT // len(first), 1)
     with concurrent.futures.ThreadPoolExecutor(machine.processors()) as pool:
-        total = sum(pool.map(work, parts))
+        for start in range(0, len(axes), together):
+            part = axes[start : start + together]
+            # Each direction's projections lie together, so that sorting is fast.
+            # Products have threads of their own.
+            projected = [part @ rows.T for rows in (first, second)]
+            total += sum(pool.map(_sorted_difference, *projected))
     return float(total / (len(axes) * len(first)))
+
+
+def _sorted_difference(first: np.ndarray, second: np.ndarray) -> float:
+    """Sum of the distances of two lists of numbers, in order; sorts them in place."""
+    first.sort()
+    second.sort()
+    first -= second
+    return float(np.abs(first, out=first).sum(dtype=np.float64))
 
 
 # --- the metric ---------------------------------------------------------------------
