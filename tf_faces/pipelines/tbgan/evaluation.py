@@ -25,8 +25,9 @@ from tf_faces.convert.feature_networks import FeatureNetwork
 from tf_faces.core import files, progress
 from tf_faces.core.errors import InputError
 from tf_faces.data import images as image_files
-from tf_faces.metrics import feature_statistics, multiscale_similarity
+from tf_faces.metrics import multiscale_similarity
 from tf_faces.metrics import sliced_wasserstein as sliced
+from tf_faces.pipelines.tbgan.feature_measures import FeatureMetric, FeatureStore
 from tf_faces.pipelines.tbgan.sampler import TbganPipeline
 
 METRICS = ("swd", "msssim", "fid", "is", "kid", "pr")
@@ -51,84 +52,6 @@ class Metric(Protocol):
         """Values of what was fed."""
 
 
-class FeatureMetric:
-    """Measures that need the features of a network, which runs once for all of them.
-
-    Attributes:
-      network: the network.
-      measures: some of "fid", "is", "kid", "pr".
-    """
-
-    def __init__(self, network: FeatureNetwork, measures: Sequence[str], seed: int):
-        """`seed` draws the subsets of the kernel distance."""
-        if "is" in measures and network.probabilities is None:
-            raise InputError(
-                f"--metrics: 'is' needs classes, which {network.name} lacks."
-            )
-        self.network, self.measures = network, tuple(measures)
-        self._seed = seed
-        self._fed: list[np.ndarray] = []
-        self._reference: np.ndarray | None = None
-        self._moments: feature_statistics.Gaussian | None = None
-
-    def names(self) -> list[str]:
-        """Names of the values."""
-        named = {
-            "fid": ["FID"],
-            "is": ["IS_mean", "IS_std"],
-            "kid": ["KIDx1e3"],
-            "pr": ["Precision", "Recall"],
-        }
-        return [
-            self.network.measure(name)
-            for measure in self.measures
-            for name in named[measure]
-        ]
-
-    def feed(self, images: np.ndarray) -> None:
-        """Takes pictures uint8 [N, H, W, 3]."""
-        self.feed_features(self.network.features(images))
-
-    def feed_features(self, features: np.ndarray) -> None:
-        """Takes features [N, D] that the network made at another time."""
-        self._fed.append(features)
-
-    def end_reference(self) -> list[float]:
-        """Makes what was fed the reference."""
-        found = np.concatenate(self._fed)
-        self._reference = found
-        self._moments = feature_statistics.Gaussian.of(found)
-        return self.end()
-
-    def end(self) -> list[float]:
-        """Values of what was fed since the last end."""
-        if self._reference is None or self._moments is None:
-            raise ValueError("the reference must be fed first.")
-        found = np.concatenate(self._fed)
-        self._fed.clear()
-        values: list[float] = []
-        for measure in self.measures:
-            if measure == "fid":
-                moments = feature_statistics.Gaussian.of(found)
-                values.append(
-                    feature_statistics.frechet_distance(self._moments, moments)
-                )
-            elif measure == "is":
-                rows = self.network.probabilities(found)
-                values.extend(feature_statistics.inception_score(rows))
-            elif measure == "kid":
-                random = np.random.default_rng(self._seed)
-                mean, _ = feature_statistics.kernel_distance(
-                    self._reference, found, random
-                )
-                values.append(1e3 * mean)
-            else:
-                values.extend(
-                    feature_statistics.precision_and_recall(self._reference, found)
-                )
-        return values
-
-
 # --- modalities ---------------------------------------------------------------------
 
 
@@ -151,8 +74,13 @@ class _Meter:
     channels: slice
     metric: Metric
 
+    def shown(self, images: np.ndarray) -> np.ndarray:
+        """What the metric sees of pictures [N, H, W, C]."""
+        return _as_color(images[..., self.channels])
+
     def feed(self, images: np.ndarray) -> None:
-        self.metric.feed(_as_color(images[..., self.channels]))
+        """Takes pictures uint8 [N, H, W, C]."""
+        self.metric.feed(self.shown(images))
 
     def names(self) -> list[str]:
         """Names of the values, with the modality behind them."""
@@ -318,7 +246,7 @@ def evaluate(
     for number in range(passes):
         start = time.monotonic()
         batches = reals.batches(images, minibatch, random)
-        store = _FeatureStore(reals, images, minibatch, seed, number) if cache else None
+        store = FeatureStore(reals, images, minibatch, seed, number) if cache else None
         labels = _feed_reals(meters, batches, images, store)
         title = "Reals" if number == 0 else f"Reals{number + 1}"
         yield _row(title, None, start, meters, reference=number == 0)
@@ -401,7 +329,9 @@ def _feed_reals(meters, batches, images: int, store) -> np.ndarray:
         for pictures, rows in batches:
             for meter in meters:
                 if store is not None and isinstance(meter.metric, FeatureMetric):
-                    store.feed(meter, pictures, done)
+                    store.feed(
+                        meter.metric, meter.modality, meter.shown(pictures), done
+                    )
                 else:
                     meter.feed(pictures)
             labels.append(rows)
@@ -410,51 +340,6 @@ def _feed_reals(meters, batches, images: int, store) -> np.ndarray:
     if store is not None:
         store.keep()
     return np.concatenate(labels)
-
-
-class _FeatureStore:
-    """Features of one pass over the reals, kept in the user's cache by digest."""
-
-    def __init__(self, reals: Reals, images, minibatch, seed, number):
-        self._key = (reals.digest, images, minibatch, seed, number)
-        self._loaded: dict[str, np.ndarray] = {}
-        self._made: dict[str, list[np.ndarray]] = {}
-        self._opened: set[str] = set()
-
-    def _path(self, name: str):
-        return files.cache_directory() / "statistics" / f"{name}.npy"
-
-    def _name(self, meter: _Meter) -> str:
-        digest, *rest = self._key
-        if callable(digest):
-            # Reading a set through takes a while, so only where it is needed.
-            self._key = (digest(), *rest)
-        parts = [*self._key, meter.modality, meter.metric.network.digest]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-    def feed(self, meter: _Meter, pictures: np.ndarray, start: int) -> None:
-        """Feeds a meter with kept features, or makes them."""
-        name = self._name(meter)
-        if name not in self._opened:
-            self._opened.add(name)
-            if self._path(name).is_file():
-                self._loaded[name] = files.load_npy(self._path(name))
-        if name in self._loaded:
-            rows = self._loaded[name][start : start + len(pictures)]
-        else:
-            rows = meter.metric.network.features(
-                _as_color(pictures[..., meter.channels])
-            )
-            self._made.setdefault(name, []).append(rows)
-        meter.metric.feed_features(rows)
-
-    def keep(self) -> None:
-        """Writes what was made."""
-        for name, rows in self._made.items():
-            path = self._path(name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with files.atomic_path(path) as temporary, open(temporary, "wb") as stream:
-                np.save(stream, np.concatenate(rows))
 
 
 def _row(title, images, start, meters, reference: bool) -> Row:

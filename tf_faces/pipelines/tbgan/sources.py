@@ -86,15 +86,10 @@ def find_dictionary(
         return None
     data = pathlib.Path(snapshot.configuration.get("data_dir") or ".")
     name = snapshot.configuration.get("dataset", {}).get("tfrecord_dir") or ""
-    # A relative data folder is relative to where training was started, which is the
-    # present folder or one above the run.
     run = snapshot.path.absolute().parent.parent
-    roots = (
-        [pathlib.Path(), *run.parents] if not data.is_absolute() else [pathlib.Path()]
-    )
     places = [run / "uv_dictionary.npz"] + [
         root / data / folder / "uv_dictionary.npz"
-        for root in roots
+        for root in _roots(data, run)
         for folder in (name, f"{name}_uv_set")
     ]
     for place in places:
@@ -105,6 +100,17 @@ def find_dictionary(
         *places[1:3],
     )
     return None
+
+
+def _roots(data: pathlib.Path, run: pathlib.Path) -> list[pathlib.Path]:
+    """Folders that a run's data folder may be relative to.
+
+    It is relative to where training was started, which is the present folder or one
+    above the run.
+    """
+    if data.is_absolute():
+        return [pathlib.Path()]
+    return [pathlib.Path(), *run.absolute().parents]
 
 
 def find_records(run: files.PathLike, given: files.PathLike | None) -> pathlib.Path:
@@ -127,14 +133,7 @@ def find_records(run: files.PathLike, given: files.PathLike | None) -> pathlib.P
             f"{run}: its configuration names no record set, expected --data FOLDER."
         )
     data = pathlib.Path(config.get("data_dir") or ".")
-    # A relative data folder is relative to where training was started, which is the
-    # present folder or one above the run.
-    roots = (
-        [pathlib.Path()]
-        if data.is_absolute()
-        else [pathlib.Path(), *run.absolute().parents]
-    )
-    for root in roots:
+    for root in _roots(data, run):
         if (root / data / name).is_dir():
             return root / data / name
     raise InputError(
