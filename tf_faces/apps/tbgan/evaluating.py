@@ -5,6 +5,7 @@ import json
 import pathlib
 from collections.abc import Sequence
 
+from tf_faces.apps.tbgan import sources as apps_sources
 from tf_faces.core import files
 from tf_faces.core.errors import InputError
 
@@ -78,14 +79,10 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _run_folder(options: argparse.Namespace) -> pathlib.Path:
-    from tf_faces.apps.export import report_choice
-    from tf_faces.pipelines import opening
-
-    found = opening.find(options.run, options.result_dir, ["tbgan"])
-    report_choice(options.run, found)
-    if not (found.path / "config.json").is_file():
-        raise InputError(f"{found.path}: lacks config.json, expected a run folder.")
-    return found.path
+    folder = apps_sources.find(options.run, options.result_dir)
+    if not (folder / "config.json").is_file():
+        raise InputError(f"{folder}: lacks config.json, expected a run folder.")
+    return folder
 
 
 def _snapshots(folder: pathlib.Path, every: int):

@@ -10,7 +10,7 @@ import numpy as np
 
 from tf_faces.apps import arguments as options_of
 from tf_faces.apps import entry
-from tf_faces.apps.export import report_choice
+from tf_faces.apps.tbgan import sources
 from tf_faces.core import files, folders
 from tf_faces.core.errors import InputError
 from tf_faces.geometry import mesh_files
@@ -102,7 +102,9 @@ def _main(arguments: list[str], prog: str | None = None) -> int:
             known = ", ".join(suffix[1:] for suffix in mesh_files.SUFFIXES)
             raise InputError(f"--formats: found {name!r}, expected some of {known}.")
     folders.require_free_folder(options.output, overwrite=options.overwrite)
-    pipeline = _open(options)
+    pipeline, _ = sources.open_pipeline(
+        options.source, options.result_dir, options.snapshot, options.uv_dictionary
+    )
     write_gallery(
         pipeline,
         options.output,
@@ -119,17 +121,6 @@ def _main(arguments: list[str], prog: str | None = None) -> int:
         clean_rim=False if options.whole_chart else None,
     )
     return 0
-
-
-def _open(options: argparse.Namespace):
-    """The pipeline of the source: an export, a snapshot, or a run of TBGAN."""
-    from tf_faces.pipelines import opening, tbgan
-
-    found = opening.find(options.source, options.result_dir, ["tbgan"])
-    report_choice(options.source, found)
-    return tbgan.open_run(
-        found.path, snapshot=options.snapshot, dictionary=options.uv_dictionary
-    )
 
 
 def write_gallery(

@@ -2,6 +2,7 @@
 
 import argparse
 
+from tf_faces.apps.tbgan import sources
 from tf_faces.core.errors import InputError
 
 
@@ -21,21 +22,18 @@ def import_snapshot(options: argparse.Namespace) -> None:
 
 def write_weights(options: argparse.Namespace) -> None:
     """Writes one network's weights as .npz."""
-    from tf_faces.apps.export import report_choice
     from tf_faces.convert import tbgan as weights
-    from tf_faces.pipelines import opening
     from tf_faces.training import checkpoints
 
-    found = opening.find(options.run, options.result_dir, ["tbgan"])
-    report_choice(options.run, found)
-    folder = found.path / "snapshots"
+    run = sources.find(options.run, options.result_dir)
+    folder = run / "snapshots"
     snapshot = (
         checkpoints.load_newest(folder)
         if options.snapshot is None
         else checkpoints.load(folder / f"snapshot-{options.snapshot:09d}")
     )
     if snapshot is None:
-        raise InputError(f"{found.path}: holds no snapshot yet.")
+        raise InputError(f"{run}: holds no snapshot yet.")
     arrays = snapshot.arrays(options.network)
     weights.write_arrays(options.output, arrays)
     total = sum(array.size for array in arrays.values())

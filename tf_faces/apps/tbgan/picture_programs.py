@@ -5,21 +5,16 @@ import pathlib
 
 import numpy as np
 
+from tf_faces.apps.tbgan import sources
 from tf_faces.core import folders, pictures, progress
 from tf_faces.core.errors import InputError
 
 
 def open_source(options: argparse.Namespace, dictionary: str | None = None):
     """The pipeline that the options name, and its folder."""
-    from tf_faces.apps.export import report_choice
-    from tf_faces.pipelines import opening, tbgan
-
-    found = opening.find(options.run, options.result_dir, ["tbgan"])
-    report_choice(options.run, found)
-    pipeline = tbgan.open_run(
-        found.path, snapshot=options.snapshot, dictionary=dictionary
+    return sources.open_pipeline(
+        options.run, options.result_dir, options.snapshot, dictionary
     )
-    return pipeline, found.path
 
 
 def _new_folder(options: argparse.Namespace) -> pathlib.Path:
