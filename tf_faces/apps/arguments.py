@@ -102,6 +102,17 @@ class DefaultsFormatter(argparse.ArgumentDefaultsHelpFormatter):
         return super()._get_help_string(action)
 
 
+def add_command(
+    commands: Any, name: str, text: str, function: Any
+) -> argparse.ArgumentParser:
+    """Adds a command with defaults in its help; `options.function` is `function`."""
+    parser = commands.add_parser(
+        name, help=text, description=text, formatter_class=DefaultsFormatter
+    )
+    parser.set_defaults(function=function)
+    return parser
+
+
 def add_switch(parser: argparse.ArgumentParser, name: str, text: str) -> None:
     """Adds `--name` and `--noname`; `--name=false` works too; None if not given."""
     parser.add_argument(

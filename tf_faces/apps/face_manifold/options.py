@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tf_faces.apps import entry
 from tf_faces.apps.arguments import (
     ArgumentParser,
-    DefaultsFormatter,
+    add_command,
     boolean,
     count,
     not_negative,
@@ -110,22 +110,11 @@ def _parser(prog: str | None = None) -> ArgumentParser:
     return parser
 
 
-def _command(commands, name: str, text: str, function) -> argparse.ArgumentParser:
-    parser = commands.add_parser(
-        name,
-        help=text,
-        description=text,
-        formatter_class=DefaultsFormatter,
-    )
-    parser.set_defaults(function=function)
-    return parser
-
-
 # --- commands -------------------------------------------------------------------------
 
 
 def _add_generate_dataset(commands) -> None:
-    parser = _command(
+    parser = add_command(
         commands,
         "generate-dataset",
         "corrupted copies of faces, for training",
@@ -158,7 +147,7 @@ def _add_generate_dataset(commands) -> None:
 
 
 def _add_test(commands) -> None:
-    parser = _command(
+    parser = add_command(
         commands,
         "test",
         "corrupts real faces, denoises them, and draws all three",
@@ -196,7 +185,7 @@ def _add_test(commands) -> None:
 
 
 def _add_denoise(commands) -> None:
-    parser = _command(
+    parser = add_command(
         commands,
         "denoise",
         "denoises a table of faces",
@@ -226,7 +215,7 @@ def _add_denoise(commands) -> None:
 
 
 def _add_create_synthetic(commands) -> None:
-    parser = _command(
+    parser = add_command(
         commands,
         "create-synthetic",
         "random faces, brought to the manifold",
@@ -287,7 +276,7 @@ def _add_create_synthetic(commands) -> None:
 
 
 def _add_scatter(commands) -> None:
-    parser = _command(
+    parser = add_command(
         commands,
         "scatter",
         "normal, uniform, real and generated faces on a plane, and their traces",
@@ -326,7 +315,7 @@ def _add_scatter(commands) -> None:
 
 
 def _add_complete(commands) -> None:
-    parser = _command(
+    parser = add_command(
         commands,
         "complete",
         "fixes some coefficients and lets the network find the others",
@@ -355,7 +344,7 @@ def _add_complete(commands) -> None:
 
 
 def _add_interpolate(commands) -> None:
-    parser = _command(
+    parser = add_command(
         commands,
         "interpolate",
         "walks from one face to another along the manifold",
@@ -382,7 +371,7 @@ def _add_interpolate(commands) -> None:
 
 
 def _add_evaluate(commands) -> None:
-    parser = _command(
+    parser = add_command(
         commands,
         "evaluate",
         "diversity and plausibility of generated faces in one table",
@@ -410,7 +399,7 @@ def _add_evaluate(commands) -> None:
 
 
 def _add_convert(commands) -> None:
-    parser = _command(
+    parser = add_command(
         commands,
         "convert",
         "weights (.pkl, .pt, .npz) or tables (.pkl, .npz, .parquet) to another form",

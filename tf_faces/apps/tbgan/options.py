@@ -65,26 +65,17 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     return parser
 
 
-def _command(commands, name: str, text: str, module: str, function: str):
-    parser = commands.add_parser(
-        name, help=text, description=text, formatter_class=options_of.DefaultsFormatter
-    )
-    parser.set_defaults(function=(module, function))
-    return parser
-
-
 def _add_run(parser, what: str = "run (folder, number, or newest)") -> None:
     parser.add_argument("run", help=what)
     parser.add_argument("--result_dir", default="results", help="where runs lie")
 
 
 def _add_evaluate(commands) -> None:
-    parser = _command(
+    parser = options_of.add_command(
         commands,
         "evaluate",
         "measures the real maps, then every snapshot of a run, the newest first",
-        "evaluating",
-        "run",
+        ("evaluating", "run"),
     )
     _add_run(parser)
     add = parser.add_argument
@@ -114,12 +105,11 @@ def _add_evaluate(commands) -> None:
 
 
 def _add_import(commands) -> None:
-    parser = _command(
+    parser = options_of.add_command(
         commands,
         "import",
         "makes a run of a network-snapshot-*.pkl of TBGAN or the Progressive GAN",
-        "old_snapshots",
-        "import_snapshot",
+        ("old_snapshots", "import_snapshot"),
     )
     add = parser.add_argument
     add("snapshot", help="the pickle; nothing in it is executed")
@@ -132,12 +122,11 @@ def _add_import(commands) -> None:
 
 
 def _add_weights(commands) -> None:
-    parser = _command(
+    parser = options_of.add_command(
         commands,
         "weights",
         "writes the weights of one network by the original's names",
-        "old_snapshots",
-        "write_weights",
+        ("old_snapshots", "write_weights"),
     )
     _add_run(parser)
     add = parser.add_argument
@@ -228,13 +217,12 @@ def _add_appearance(parser) -> None:
 
 
 def _add_fake_images(commands) -> None:
-    parser = _command(
+    parser = options_of.add_command(
         commands,
         "fake-images",
         "writes generated textures as PNG, shapes and normals as pickled arrays; or "
         "grids of pictures",
-        "picture_programs",
-        "fake_images",
+        ("picture_programs", "fake_images"),
     )
     _add_source(parser)
     _add_appearance(parser)
@@ -252,13 +240,12 @@ def _add_fake_images(commands) -> None:
 
 
 def _add_interpolation_images(commands) -> None:
-    parser = _command(
+    parser = options_of.add_command(
         commands,
         "interpolation-images",
         "the original's test.py: a walk through faces and expressions, a textured mesh "
         "for each frame",
-        "picture_programs",
-        "interpolation_images",
+        ("picture_programs", "interpolation_images"),
     )
     _add_source(parser)
     _add_output(parser, "interpolation")
@@ -286,12 +273,11 @@ def _add_interpolation_images(commands) -> None:
 
 
 def _add_interpolation_video(commands) -> None:
-    parser = _command(
+    parser = options_of.add_command(
         commands,
         "interpolation-video",
         "faces that drift through the latents and come back, as MP4",
-        "picture_programs",
-        "interpolation_video",
+        ("picture_programs", "interpolation_video"),
     )
     _add_source(parser)
     _add_appearance(parser)
@@ -303,12 +289,11 @@ def _add_interpolation_video(commands) -> None:
 
 
 def _add_dimension_video(commands) -> None:
-    parser = _command(
+    parser = options_of.add_command(
         commands,
         "dimension-video",
         "one component of the latents from -4 to 4, as MP4",
-        "picture_programs",
-        "dimension_video",
+        ("picture_programs", "dimension_video"),
     )
     _add_source(parser)
     _add_appearance(parser)
@@ -318,12 +303,11 @@ def _add_dimension_video(commands) -> None:
 
 
 def _add_training_video(commands) -> None:
-    parser = _command(
+    parser = options_of.add_command(
         commands,
         "training-video",
         "the sheets of fakes as training went on, as MP4",
-        "picture_programs",
-        "training_video",
+        ("picture_programs", "training_video"),
     )
     _add_run(parser)
     _add_video(parser, 20.0)
@@ -339,12 +323,11 @@ def _add_training_video(commands) -> None:
 
 
 def _add_project(commands) -> None:
-    parser = _command(
+    parser = options_of.add_command(
         commands,
         "project",
         "finds the latents of real maps: the original's fit_real_images",
-        "projecting",
-        "project",
+        ("projecting", "project"),
     )
     _add_source(parser)
     _add_output(parser, "projected")
@@ -362,12 +345,11 @@ def _add_project(commands) -> None:
 
 
 def _add_nearest(commands) -> None:
-    parser = _command(
+    parser = options_of.add_command(
         commands,
         "nearest",
         "the training maps most like each fake, beside it: invented or remembered?",
-        "projecting",
-        "nearest",
+        ("projecting", "nearest"),
     )
     _add_source(parser)
     _add_output(parser, "nearest")
