@@ -231,6 +231,42 @@ def test_changed_trees(folder, data):
     read_or_refuse(path)
 
 
+@pytest.mark.parametrize("value", [2e-313, -5e-324, 1e-200, 1e200, -1.7e308])
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("scale", 3), ("rotation", 4), ("translation", 3), ("matrix", 16)],
+)
+@pytest.mark.parametrize("count", [1, "all"])
+def test_transforms_at_the_ends_of_float64(folder, value, name, size, count):
+    tree, binary = glb.unpack((folder / "good.glb").read_bytes(), "good")
+    for node in tree["nodes"]:
+        changed = np.eye(4).ravel().tolist()[:size]
+        filled = size if count == "all" else 1
+        changed[:filled] = [value] * filled
+        node[name] = changed
+    path = folder / "ends.glb"
+    path.write_bytes(glb_building.packed(tree, [(b"BIN\0", binary)]))
+    read_or_refuse(path)
+
+
+@pytest.mark.parametrize(
+    "scale", [[2e-20, 1, 1], [-2e-20, 1, 1], [1e-12, -1e-12, -1e-12], [-1e9] * 3]
+)
+def test_only_the_sign_of_a_scale_turns_triangles_round(tmp_path, scale):
+    made = rich_glb()
+    made.tree["nodes"][-1].pop("matrix")
+    made.tree["nodes"][-1]["scale"] = [1, 1, 1]
+    made.tree["nodes"][0]["scale"] = [1, 1, 1]
+    path = tmp_path / "turned.glb"
+    made.save(path)
+    expected = mesh_files.read_mesh(path).triangles
+    made.tree["nodes"][-1]["scale"] = made.tree["nodes"][0]["scale"] = scale
+    made.save(path)
+    read = mesh_files.read_mesh(path).triangles
+    mirrored = np.sign(np.prod(np.sign(scale))) < 0
+    np.testing.assert_array_equal(read, expected[:, ::-1] if mirrored else expected)
+
+
 @pytest.mark.parametrize(
     "rest", [b"", b"\0\0\0\0", b"\0\0\0\0SOME", b"\4\0\0\0SOME1234"]
 )

@@ -115,6 +115,9 @@ def test_inverse():
     np.testing.assert_allclose(back, points, atol=1e-9)
     with pytest.raises(InputError, match="cannot be inverted"):
         similarity.invert(np.zeros((2, 3)))
+    # Not singular for LAPACK, but its inverse is infinite.
+    with pytest.raises(InputError, match="cannot be inverted"):
+        similarity.invert(np.diag([1e-313, 1e-313, 1]))
 
 
 def test_frontalisation_removes_the_pose_and_rigidly_keeps_the_shape():

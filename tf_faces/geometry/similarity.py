@@ -99,13 +99,17 @@ def invert(matrix: np.ndarray) -> np.ndarray:
       [D + 1, D + 1].
 
     Raises:
-      InputError: if the map is singular.
+      InputError: if the map is singular, or its inverse is beyond float64.
     """
     matrix = homogeneous(matrix)
     try:
-        return np.linalg.inv(matrix)
+        with np.errstate(all="ignore"):
+            inverse = np.linalg.inv(matrix)
     except np.linalg.LinAlgError as error:
         raise InputError(f"the map {matrix.tolist()} cannot be inverted.") from error
+    if not np.isfinite(inverse).all():
+        raise InputError(f"the map {matrix.tolist()} cannot be inverted.")
+    return inverse
 
 
 def estimate_similarity(source: Array, target: Array, with_scale: bool = True) -> Array:

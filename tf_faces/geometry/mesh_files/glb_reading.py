@@ -186,7 +186,7 @@ class _Reader(Accessors):
             matrices = self._skin_matrices(node["skin"], attributes, count)
         else:
             matrices = matrix[None, :3]
-        if np.linalg.det(matrices[..., :3].mean(axis=0)) < 0:
+        if _mirrors(matrices):
             triangles = triangles[:, ::-1]
         colors = coordinates = None
         if "COLOR_0" in attributes:
@@ -428,6 +428,19 @@ def _turned(matrices: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     if len(matrices) == 1:
         return vectors @ matrices[0, :, :3].T
     return np.einsum("vij,vj->vi", matrices[..., :3], vectors)
+
+
+def _mirrors(matrices: np.ndarray) -> bool:
+    """Whether the mean of maps [N, 3, 4] turns a right hand into a left one.
+
+    Lengths of axes do not decide it; each is taken out first, that products of very
+    long or very short ones stay within float64 (LAPACK's det divides by them).
+    """
+    largest = max(np.abs(matrices).max(), np.finfo(np.float64).tiny)
+    axes = (matrices[..., :3] / largest).mean(axis=0).T
+    lengths = np.abs(axes).max(axis=1, keepdims=True)
+    axes = np.divide(axes, lengths, out=np.zeros_like(axes), where=lengths > 0)
+    return bool(np.dot(np.cross(axes[0], axes[1]), axes[2]) < 0)
 
 
 def _node_matrix(node: dict[str, Any]) -> np.ndarray:
