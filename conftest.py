@@ -10,13 +10,19 @@ from tf_faces.core import quiet_tensorflow
 
 quiet_tensorflow.on_first_import()
 
-# A busy machine is no failure.
+# A busy machine is no failure, and the same code gets the same verdict each time; to
+# search for new examples: pytest --hypothesis-profile=search.
 hypothesis.settings.register_profile(
-    "untimed",
+    "same",
     deadline=None,
+    derandomize=True,
+    database=None,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
-hypothesis.settings.load_profile("untimed")
+hypothesis.settings.register_profile(
+    "search", hypothesis.settings.get_profile("same"), derandomize=False
+)
+hypothesis.settings.load_profile("same")
 
 ROOT = pathlib.Path(__file__).resolve().parent
 

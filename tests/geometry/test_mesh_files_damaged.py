@@ -1,5 +1,6 @@
 """Damaged files of every kind end in one sentence or in a mesh that holds together."""
 
+import copy
 import json
 import pathlib
 import struct
@@ -225,7 +226,8 @@ def test_changed_trees(folder, data):
         if isinstance(parent, dict) and data.draw(st.booleans()):
             del parent[place[-1]]
         else:
-            parent[place[-1]] = data.draw(VALUES)
+            # A copy: the strategy hands out the same lists again.
+            parent[place[-1]] = copy.deepcopy(data.draw(VALUES))
     path = folder / "tree.glb"
     path.write_bytes(glb_building.packed(tree, [(b"BIN\0", binary)]))
     read_or_refuse(path)

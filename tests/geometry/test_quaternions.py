@@ -93,6 +93,9 @@ def test_tensors_agree_with_arrays(first, second, point):
     ):
         if name == "from_axis_angle" and not np.linalg.norm(first[:3]):
             continue
+        if name == "interpolate_spherically" and abs(np.dot(first, second)) < 1e-12:
+            # Both ways round are equally short.
+            continue
         function = getattr(quaternions, name)
         np.testing.assert_allclose(
             function(*tensors).numpy(), function(*values), atol=1e-9, err_msg=name
