@@ -1,14 +1,13 @@
 """The losses and their gradients, and the gradients of a whole training step."""
 
-import os
 import pathlib
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.golden import processes
 from tests.golden.coarse_fine import networks
 from tf_faces.losses import shading
 from tf_faces.models.coarse_fine import CoarseFine, CoarseFineConfig, FaceRenderer
@@ -184,14 +183,7 @@ def test_training_step(recording):
     Where TensorFlow takes oneDNN's convolutions, which it does by itself on newer
     processors, is settled when it is imported; which units switch over hangs on it.
     """
-    finished = subprocess.run(
-        [sys.executable, "-m", __name__, os.path.abspath(recording)],
-        env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "1"},
-        cwd=pathlib.Path(__file__).parents[3],
-        capture_output=True,
-        text=True,
-    )
-    assert finished.returncode == 0, finished.stderr[-4000:]
+    processes.run(__name__, recording, TF_ENABLE_ONEDNN_OPTS="1")
 
 
 def require_training_step(recording, arrays):

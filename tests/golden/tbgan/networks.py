@@ -1,15 +1,13 @@
 """Networks of the TBGAN recordings: configuration and weights drawn by name."""
 
 import json
-import os
 import pathlib
-import subprocess
 import sys
 import tempfile
 
 import numpy as np
 
-from tests.golden import drawing
+from tests.golden import drawing, processes
 from tf_faces.models import tbgan
 
 
@@ -124,12 +122,7 @@ def outputs_as_recorded(recording) -> dict[str, np.ndarray]:
     """
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "outputs.npz")
-        subprocess.run(
-            [sys.executable, "-m", __name__, os.path.abspath(recording), str(path)],
-            env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"},
-            cwd=pathlib.Path(__file__).parents[3],
-            check=True,
-        )
+        processes.run(__name__, recording, path, TF_ENABLE_ONEDNN_OPTS="0")
         with np.load(path) as arrays:
             return dict(arrays)
 

@@ -1,12 +1,14 @@
 """Meshes, OBJ/MTL files and interpolation latents of TBGAN's util_scripts.py."""
 
 import json
+import pathlib
 import re
+import sys
 
 import numpy as np
 import pytest
 
-from tests.golden import drawing
+from tests.golden import drawing, processes
 from tests.golden.tbgan import networks as tbgan_networks
 from tf_faces.core import pickles
 from tf_faces.data import images
@@ -15,6 +17,8 @@ from tf_faces.models import tbgan as networks
 from tf_faces.morphable import uv_dictionary
 from tf_faces.pipelines import tbgan
 from tf_faces.pipelines.tbgan import maps as tbgan_maps
+
+LATENTS_ROW = r"latents_row(\d+)"
 
 
 def chart(folder):
@@ -130,36 +134,44 @@ def recorded_generator(folder):
     return generator
 
 
+def save_fake_images(recording, path) -> None:
+    """Writes `latents` [N, S] up to the recorded row and its `maps` [H, W, C]."""
+    with np.load(recording) as stored:
+        number = int(only(LATENTS_ROW, stored.files)[1])
+        seed, lod = int(stored["random_seed"]), float(stored["lod"])
+    generator = recorded_generator(pathlib.Path(recording).parent)
+    random = np.random.RandomState(seed)
+    latents = random.randn(number + 1, generator.config.latent_size).astype(np.float32)
+    labels = np.zeros((1, generator.config.label_size), np.float32)
+    (maps,) = np.asarray(generator(latents[[number]], labels, lod))
+    np.savez(path, latents=latents, maps=maps)
+
+
 @pytest.mark.golden("tbgan", "util/fake_images.npz")
-def test_fake_images(recording):
+def test_fake_images(recording, tmp_path):
     """generate_fake_images: no labels, one random stream over all images."""
     with np.load(recording) as stored:
         expected = dict(stored)
-    pattern = r"latents_row(\d+)"
-    latents_key = only(pattern, expected).string
-    number = int(re.fullmatch(pattern, latents_key)[1])
+    found = only(LATENTS_ROW, expected)
+    latents_key, number = found.string, int(found[1])
     assert set(expected) == {
         *("shp_sub", "nor_sub", "tex_sub", "shp_dtype", "random_seed", "lod"),
         latents_key,
     }
-    generator = recorded_generator(recording.parent)
-    random = np.random.RandomState(int(expected["random_seed"]))
-    latents = random.randn(number + 1, generator.config.latent_size)[[number]]
-    latents = latents.astype(np.float32)
-    np.testing.assert_array_equal(latents[0], expected[latents_key])
-    labels = np.zeros((1, generator.config.label_size), np.float32)
-    (maps,) = np.asarray(generator(latents, labels, float(expected["lod"])))
+    drawing.beside(recording.parent, "interpolation.npz")
+    made = tmp_path / "made.npz"
+    # One pixel with a small norm is more than a thousandth of the recorded part of a
+    # map, so all processors must sum alike: by the instructions that each has.
+    processes.run(__name__, recording, made, ONEDNN_MAX_CPU_ISA="SSE41")
+    with np.load(made) as stored:
+        latents, maps = stored["latents"], stored["maps"]
+    np.testing.assert_array_equal(latents[number], expected[latents_key])
     texture, shape, normals = images.split_modalities(maps)
-    differences = []
     for key, found in (("shp_sub", shape), ("nor_sub", normals)):
         assert str(found.dtype) == str(expected["shp_dtype"])
         step = found.shape[0] // expected[key].shape[-1]
-        found = np.moveaxis(found[::step, ::step], -1, 0)
-        differences.append(np.abs(found - expected[key]))
-    # Of both maps together: one pixel with a small norm is more than a thousandth of
-    # the recorded part of one.
-    difference = np.concatenate(differences)
-    assert difference.max() < 3e-4 and np.quantile(difference, 0.999) < 6e-5
+        difference = np.abs(np.moveaxis(found[::step, ::step], -1, 0) - expected[key])
+        assert difference.max() < 3e-4 and np.quantile(difference, 0.999) < 6e-5
     picture = images.to_uint8(texture, (-1, 1))
     step = len(picture) // len(expected["tex_sub"])
     difference = picture[::step, ::step].astype(int) - expected["tex_sub"]
@@ -264,3 +276,7 @@ def test_the_pickle_is_read_without_running_it(golden_directory):
     path = drawing.beside(golden_directory / "tbgan" / "util", "512_UV_dict.pkl")
     with pytest.raises(pickles.ForbiddenPickleError):
         pickles.load_pickle(path)
+
+
+if __name__ == "__main__":
+    save_fake_images(*sys.argv[1:])
