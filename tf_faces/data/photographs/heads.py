@@ -14,7 +14,7 @@ import scipy.sparse
 
 from tf_faces.core.errors import InputError
 from tf_faces.data.photographs import occlusion, parts, surroundings
-from tf_faces.geometry import uv
+from tf_faces.geometry import topology, uv
 from tf_faces.morphable import io, painting, raw_form
 from tf_faces.morphable.model import MorphableModel
 
@@ -516,7 +516,8 @@ def _lowest_border(triangles, vertices, landmarks68) -> np.ndarray | None:
 
     None if the lowest border does not lie well below the chin.
     """
-    loops = border_loops(triangles)
+    # As the triangles beside them run, for cloth that goes on from them.
+    loops = [ring[::-1] for ring in topology.boundary_rings(triangles)]
     chin = vertices[landmarks68[8], 1]
     span = np.ptp(vertices[landmarks68, 0])
     low = [
@@ -524,25 +525,6 @@ def _lowest_border(triangles, vertices, landmarks68) -> np.ndarray | None:
         if len(loop) > 12 and vertices[loop, 1].mean() < chin - 0.3 * span
     ]  # fmt: skip
     return max(low, key=len) if low else None
-
-
-def border_loops(triangles: np.ndarray) -> list[np.ndarray]:
-    """Closed lines of edges that belong to one triangle alone, each in its order."""
-    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]],
-                            triangles[:, [2, 0]]]).astype(np.int64)  # fmt: skip
-    size = int(triangles.max()) + 1
-    forward = edges[:, 0] * size + edges[:, 1]
-    alone = edges[~np.isin(forward, edges[:, 1] * size + edges[:, 0])]
-    following = dict(alone.tolist())
-    loops = []
-    while following:
-        start, here = following.popitem()
-        loop = [start]
-        while here in following:
-            loop.append(here)
-            here = following.pop(here)
-        loops.append(np.array(loop))
-    return loops
 
 
 def _skins(kind: str, folder: pathlib.Path | None, model: MorphableModel):
