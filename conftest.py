@@ -6,9 +6,9 @@ import pathlib
 import hypothesis
 import pytest
 
-from tf_faces.core import quiet_tensorflow
+from tf_faces.core import tensorflow_start
 
-quiet_tensorflow.on_first_import()
+tensorflow_start.prepare()
 
 # A busy machine is no failure, and the same code gets the same verdict each time; to
 # search for new examples: pytest --hypothesis-profile=search.

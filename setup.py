@@ -35,10 +35,10 @@ class BuildOp(build_ext):
             return
         sys.path.insert(0, str(ROOT))
         try:
-            from tf_faces.core import quiet_tensorflow
+            from tf_faces.core import tensorflow_start
             from tf_faces.ops.render_depth import build
 
-            quiet_tensorflow.on_first_import()
+            tensorflow_start.prepare()
             source = ROOT / PACKAGE.replace(".", "/")
             package = source if self.inplace else self._built_package()
             package.mkdir(parents=True, exist_ok=True)

@@ -248,9 +248,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     sys.path.insert(0, str(ROOT))
-    from tf_faces.core import quiet_tensorflow
+    from tf_faces.core import tensorflow_start
 
-    quiet_tensorflow.on_first_import()
+    tensorflow_start.prepare()
     if arguments.part == "speed":
         import tensorflow as tf
 

@@ -31,7 +31,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 
-from tf_faces.core import quiet_tensorflow
+from tf_faces.core import tensorflow_start
 from tf_faces.core.errors import TfFacesError
 
 Program = Callable[[list[str]], int | None]
@@ -57,7 +57,7 @@ def run(program: Program, arguments: Sequence[str] | None = None) -> int:
       The exit status of the table above.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    quiet_tensorflow.on_first_import()
+    tensorflow_start.prepare()
     try:
         return program(arguments) or 0
     except SystemExit as stop:  # argparse ends --help this way.

@@ -1,6 +1,6 @@
 """Copies standard input to standard output without TensorFlow's remarks.
 
-A program of its own, started by `quiet_tensorflow` with an interpreter that starts in
+A program of its own, started by `tensorflow_start` with an interpreter that starts in
 no time; so it imports nothing of the package.
 
     python -I -S tensorflow_log_filter.py LEVEL [without_gpu]

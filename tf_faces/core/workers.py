@@ -34,7 +34,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tf_faces.core import machine, quiet_tensorflow
+from tf_faces.core import machine, tensorflow_start
 from tf_faces.core.errors import InputError, TfFacesError
 
 # Makes the function that does tasks; the block ends with the process's work.
@@ -318,7 +318,7 @@ def _settle() -> None:
     import threadpoolctl
 
     machine.keep_freed_memory()
-    quiet_tensorflow.on_first_import()
+    tensorflow_start.prepare()
     # A forked process has libraries that read the variables long ago.
     os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
     threadpoolctl.threadpool_limits(1)

@@ -23,7 +23,9 @@ def _fold(norm):
 
 
 def _constant(array):
-    return tf.constant(np.asarray(array, np.float32))
+    # Becomes a constant of the graph that is traced: a tensor made here would be an
+    # argument of it, which oneDNN brings into its own order at every call.
+    return np.asarray(array, np.float32)
 
 
 def _convolution(kernel, stride=1):

@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
-from tf_faces.core import quiet_tensorflow, tensorflow_log_filter
+from tf_faces.core import tensorflow_log_filter, tensorflow_start
 
+ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LINE = b"0000 00:00:1795896891.593179    9873 port.cc:153] oneDNN is on.\n"
 NO_DRIVER = b"E0000 00:00:1795.4 21 cuda_platform.cc:52] failed call to cuInit: 303\n"
@@ -46,8 +47,8 @@ def run(program, folder=ROOT, **environment):
 
 
 IMPORT = """
-from tf_faces.core import quiet_tensorflow
-quiet_tensorflow.on_first_import()
+from tf_faces.core import tensorflow_start
+tensorflow_start.prepare()
 import tensorflow as tf
 print(int(tf.constant(1) + 1), tf.config.list_physical_devices("CPU") != [])
 """
@@ -56,6 +57,15 @@ print(int(tf.constant(1) + 1), tf.config.list_physical_devices("CPU") != [])
 def test_the_real_one_is_imported_and_run_in_silence():
     done = run(IMPORT)
     assert (done.returncode, done.stdout, done.stderr) == (0, "2 True\n", "")
+
+
+@pytest.mark.parametrize(("given", "used"), [({}, True), ({ONEDNN: "0"}, False)])
+def test_one_dnn_is_on_unless_it_is_turned_off(given, used):
+    program = f"import os\nos.environ.pop({ONEDNN!r}, None)\n"
+    program += f"os.environ.update({given!r})\n"
+    program += IMPORT + "from tensorflow.python.util import _pywrap_util_port as port\n"
+    done = run(program + "print(port.IsMklEnabled())\n")
+    assert done.stdout.splitlines()[-1] == str(used), done.stderr
 
 
 def test_a_program_is_silent():
@@ -109,7 +119,7 @@ def test_mere_imports_of_the_package_leave_tensorflow_as_it_is():
     program = (
         "import sys; before = list(sys.meta_path)\n"
         "from tf_faces.apps import entry\n"
-        "from tf_faces.core import quiet_tensorflow\n"
+        "from tf_faces.core import tensorflow_start\n"
         "from tf_faces.ops import render_depth\n"
         "import os\n"
         "assert sys.meta_path == before\n"
@@ -142,9 +152,9 @@ def pretended(tmp_path):
 SHOWN = (b"E" + LINE).decode() + "to standard error\n"
 PRETENDED_IMPORT = """
 import importlib.util, os, sys
-from tf_faces.core import quiet_tensorflow
-quiet_tensorflow.on_first_import()
-quiet_tensorflow.on_first_import()
+from tf_faces.core import tensorflow_start
+tensorflow_start.prepare()
+tensorflow_start.prepare()
 assert importlib.util.find_spec("tensorflow") is not None  # As libraries look for it.
 import tensorflow
 print("imported")
@@ -201,7 +211,7 @@ def test_a_crash_is_shown(pretended):
 
 def test_processes_started_meanwhile_do_not_hold_the_import_up(pretended):
     """They keep the filter's input open, so that it cannot end before them."""
-    program = "from tf_faces.core import quiet_tensorflow as quiet\n"
+    program = "from tf_faces.core import tensorflow_start as quiet\n"
     program += "quiet._PATIENCE = 0.1\n" + PRETENDED_IMPORT
     then = "import subprocess; subprocess.Popen(['sleep', '20'], stdout=2)\n" + CONFIG
     process = subprocess.Popen(
@@ -227,5 +237,5 @@ def test_it_comes_too_late_where_tensorflow_is_imported():
     import tensorflow  # noqa: F401
 
     before = list(sys.meta_path)
-    quiet_tensorflow.on_first_import()
+    tensorflow_start.prepare()
     assert sys.meta_path == before
