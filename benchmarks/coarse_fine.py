@@ -90,6 +90,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--repeats", type=int, default=2)
     options = parser.parse_args()
+    from tf_faces.core import tensorflow_start
+
+    tensorflow_start.prepare()
     for name in _ONE_THREAD:
         os.environ.setdefault(name, "1")
     measure(options.preset, options.face_model, options.batch, options.repeats)

@@ -168,10 +168,10 @@ def main(argv=None) -> None:
     parser.add_argument("--faces", type=int, default=4000)
     parser.add_argument("--no_commands", dest="commands", action="store_false")
     arguments = parser.parse_args(argv)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
-    from tf_faces.core import machine
+    from tf_faces.core import machine, tensorflow_start
 
+    tensorflow_start.prepare()
     machine.keep_freed_memory(shared_by_threads=True)
     print(f"{machine.processors()} processors")
     measure_networks()

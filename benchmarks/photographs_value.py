@@ -29,7 +29,14 @@ import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from tf_faces.core import files, machine, matlab_files, seeding, workers  # noqa: E402
+from tf_faces.core import (  # noqa: E402
+    files,
+    machine,
+    matlab_files,
+    seeding,
+    tensorflow_start,
+    workers,
+)
 from tf_faces.core import pictures as picture_files  # noqa: E402
 from tf_faces.data import picture_sets, posed_faces  # noqa: E402
 from tf_faces.data.photographs import (  # noqa: E402
@@ -412,6 +419,7 @@ def main() -> None:
     unknown = set(options.runs.split(",")) - set(RUNS)
     if unknown:
         parser.error(f"--runs: found {sorted(unknown)}, expected some of {RUNS}")
+    tensorflow_start.prepare()
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / "results.json"
     results = files.read_json(path) if path.is_file() else []

@@ -6,7 +6,9 @@ Processor seconds, every ratio of two numbers of the same run:
 
     networks   each named network with folded norms: one crop, and of a batch of eight
     plain      the full network against the plain transcription of the original's graph:
-               transposed convolutions as such, batch norms as four operations
+               transposed convolutions as such, batch norms as four operations; with
+               oneDNN for both, and without for the transcription, as TensorFlow 1's
+               wheels ran it
     outputs    all of a face's outputs together (vertices, colours, landmarks, pose,
                visibility, depth, texture of 256 x 256, OBJ with texture) on PRNet's own
                mesh of 43,867 vertices, against one forward pass of the full network
@@ -16,6 +18,7 @@ Processor seconds, every ratio of two numbers of the same run:
 import argparse
 import os
 import pathlib
+import subprocess
 import sys
 import tempfile
 import time
@@ -112,6 +115,15 @@ def plain_graph(network):
     return run
 
 
+def plain_seconds() -> float:
+    """Seconds of the plain transcription in this process."""
+    from tf_faces.models import prnet
+
+    network = prnet.create(seed=0)
+    plain, crop = plain_graph(network), _crops(network.config, 1)
+    return seconds(lambda: plain(crop).numpy(), 5)
+
+
 def measure_plain() -> None:
     """The full network against its plain transcription."""
     import numpy as np
@@ -125,9 +137,19 @@ def measure_plain() -> None:
     difference = np.abs(folded(crop).numpy() - plain(crop).numpy()).max()
     ours = seconds(lambda: folded(crop).numpy(), 5)
     theirs = seconds(lambda: plain(crop).numpy(), 5)
+    # Whether there is oneDNN is settled when TensorFlow is imported.
+    done = subprocess.run(
+        [sys.executable, __file__, "--only", "plain seconds"],
+        env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    before = float(done.stdout.split()[-1])
     print(
-        f"full network: {ours:.3f} s, plain transcription {theirs:.3f} s, ratio "
-        f"{ours / theirs:.2f} (wanted {PLAIN_RATIO}); largest difference "
+        f"full network: {ours:.3f} s; plain transcription as TensorFlow 1 ran it "
+        f"{before:.3f} s, ratio {ours / before:.2f} (wanted {PLAIN_RATIO}); with oneDNN "
+        f"{theirs:.3f} s, ratio {ours / theirs:.2f}; largest difference "
         f"{difference:.1e}",
         flush=True,
     )
@@ -207,12 +229,17 @@ def main() -> None:
     parser.add_argument("--uv_data", default="Data/uv-data", help="PRNet's UV data")
     parser.add_argument("--only", default=",".join(_PARTS), help="parts, by commas")
     options = parser.parse_args()
+    from tf_faces.core import tensorflow_start
+
+    tensorflow_start.prepare()
     for name in _ONE_THREAD:
         os.environ[name] = "1"
     print(f"load {os.getloadavg()[0]:.1f}")
     chosen = options.only.split(",")
     if "networks" in chosen:
         measure_networks()
+    if "plain seconds" in chosen:
+        print(plain_seconds())
     if "plain" in chosen:
         measure_plain()
     if "outputs" in chosen:

@@ -300,6 +300,9 @@ def main(argv=None) -> None:
     parser.add_argument("--tool_resolution", type=int, default=64)
     parser.add_argument("--tool_rounds", type=int, default=3)
     arguments = parser.parse_args(argv)
+    from tf_faces.core import tensorflow_start
+
+    tensorflow_start.prepare()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     print(machine_line())
     if arguments.tool:
