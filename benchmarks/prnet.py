@@ -148,8 +148,8 @@ def measure_plain() -> None:
     before = float(done.stdout.split()[-1])
     print(
         f"full network: {ours:.3f} s; plain transcription as TensorFlow 1 ran it "
-        f"{before:.3f} s, ratio {ours / before:.2f} (wanted {PLAIN_RATIO}); with oneDNN "
-        f"{theirs:.3f} s, ratio {ours / theirs:.2f}; largest difference "
+        f"{before:.3f} s, ratio {ours / before:.2f} (wanted {PLAIN_RATIO}); with "
+        f"oneDNN {theirs:.3f} s, ratio {ours / theirs:.2f}; largest difference "
         f"{difference:.1e}",
         flush=True,
     )
