@@ -384,3 +384,31 @@ def _seconds(function, *arguments) -> float:
     started = time.process_time()
     function(*arguments)
     return time.process_time() - started
+
+
+def test_faces_that_share_triangles_are_written_as_if_alone(tmp_path, monkeypatch):
+    """Lines of triangles and charts are kept from one file to the next."""
+    draw = np.random.default_rng(0)
+    vertices, chart = draw.random((2, 5, 3)), draw.random((5, 2))
+    corners = np.array([[0, 1, 2], [2, 3, 4]])
+    texture = np.zeros((2, 2, 3), np.uint8)
+
+    def text(points, triangles, coordinates, style=obj.PLAIN):
+        path = obj.write_obj_arrays(
+            tmp_path / "a.obj", points, triangles, style=style,
+            texture=texture, texture_coordinates=coordinates,
+        )[-1]  # fmt: skip
+        return path.read_text()
+
+    cases = [
+        (vertices[0], corners, chart),
+        (vertices[1], corners, chart),
+        (vertices[1], corners[:, ::-1], chart),
+        (vertices[1], corners, chart + 1),
+        (vertices[1], corners.astype(np.int32), chart.astype(np.float32)),
+        (vertices[1], corners, chart, obj.TBGAN),
+    ]
+    found = [text(*case) for case in cases]
+    assert len(set(found)) == len(found)
+    monkeypatch.setattr(obj, "_REMEMBERED_BYTES", -1)
+    assert [text(*case) for case in cases] == found

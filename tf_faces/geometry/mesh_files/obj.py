@@ -16,6 +16,7 @@ name the neighbouring file, unless the style's `absolute_paths` is set.
 """
 
 import dataclasses
+import functools
 import itertools
 import pathlib
 
@@ -29,6 +30,8 @@ from tf_faces.geometry.mesh_files import neighbours, polygons
 # Larger files are refused before they are read into memory.
 MAXIMUM_BYTES = 4 << 30
 MAXIMUM_TEXTURE_PIXELS = 1 << 27
+# The text of larger arrays is not kept for the next file.
+_REMEMBERED_BYTES = 8 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -318,8 +321,7 @@ def _texture_lines(texture_coordinates, style: ObjStyle) -> str:
         coordinates = coordinates.reshape(-1)[starts + np.arange(2)]
     if style.flipped_v:
         coordinates = np.stack([coordinates[:, 0], 1 - coordinates[:, 1]], axis=1)
-    line = f"vt {style.number_format} {style.number_format}\n"
-    return line * count % tuple(coordinates.ravel().tolist())
+    return _lines(f"vt {style.number_format} {style.number_format}\n", coordinates)
 
 
 def _triangle_lines(triangles, texture_triangles, style: ObjStyle) -> str:
@@ -330,7 +332,20 @@ def _triangle_lines(triangles, texture_triangles, style: ObjStyle) -> str:
     if style.reversed_triangles:
         corners = corners[:, ::-1]
     line = "f %d %d %d\n" if texture_triangles is None else "f %d/%d %d/%d %d/%d\n"
-    return line * len(corners) % tuple(corners.ravel().tolist())
+    return _lines(line, corners)
+
+
+def _lines(line: str, rows: np.ndarray) -> str:
+    """A line a row; remembered, since faces of a model share triangles and charts."""
+    make = _remembered_lines
+    if rows.nbytes > _REMEMBERED_BYTES:
+        make = make.__wrapped__
+    return make(line, rows.dtype.str, len(rows), rows.tobytes())
+
+
+@functools.lru_cache(maxsize=4)
+def _remembered_lines(line: str, dtype: str, count: int, content: bytes) -> str:
+    return line * count % tuple(np.frombuffer(content, dtype).tolist())
 
 
 def read_texture(source) -> np.ndarray:
