@@ -76,7 +76,7 @@ def test_a_folder_of_portraits_becomes_a_set(tmp_path):
         one = photographs.draw(settings, 0, index)
         pictures.write(tmp_path / f"pictures/{index}.png", one.picture)
         marks.append(photographs.fields(one, ("landmarks",))["landmarks"])
-    np.savez(tmp_path / "labels.npz", names=["0.png", "1.png"], landmarks68=marks)
+    np.savez(tmp_path / "labels.npz", names=["pictures/0.png", "1.png"], landmarks68=marks)
     arguments = (tmp_path / "pictures", tmp_path / "labels.npz", tmp_path / "set")
     options = {"model": "builtin:tiny", "resolution": 32, "overlays": True}
     residuals = portraits.fit_folder(*arguments, **options)
@@ -89,6 +89,20 @@ def test_a_folder_of_portraits_becomes_a_set(tmp_path):
     assert pictures.read(tmp_path / "set/overlays/0.jpg").shape == (64, 64, 3)
     # What is there is kept.
     np.testing.assert_allclose(portraits.fit_folder(*arguments, **options), residuals)
+
+
+def test_the_open_portraits_are_fitted(open_heads, tmp_path):
+    """As their README names them, in the folder beside the labels."""
+    folder = open_heads / "portraits"
+    if not folder.is_dir():
+        pytest.skip(f"no portraits at {folder}")
+    residuals = portraits.fit_folder(
+        folder / "portraits", folder / "labels.npz", tmp_path / "set", count=2,
+        resolution=16,
+    )  # fmt: skip
+    assert len(residuals) == 2 and residuals.max() < 2
+    names = {path.name for path in (tmp_path / "set/photographs").iterdir()}
+    assert names == {f"0000{index}.{end}" for index in (0, 1) for end in ("jpg", "mat")}
 
 
 def _labels(path, **changes):

@@ -16,6 +16,7 @@ square root of the points' box: trust a fit as far as it is small.
 
 import dataclasses
 import io
+import os
 import pathlib
 
 import numpy as np
@@ -158,7 +159,7 @@ def _light(model, placed, picture, normals) -> tuple[np.ndarray, dict]:
     }
 
 
-def _points(path: pathlib.Path, kind: str):
+def _points(path: pathlib.Path, kind: str, pictures: pathlib.Path):
     """Names, points [N, k, 2] in pixel centres, and places on the model, or None."""
     found = files.load_npz(path)
     if "names" not in found:
@@ -168,8 +169,7 @@ def _points(path: pathlib.Path, kind: str):
             f"{path}: names has shape {list(found['names'].shape)} of "
             f"{found['names'].dtype}, expected a list of texts."
         )
-    names = [str(name) for name in found["names"]]
-    _require_names(path, names)
+    names = _names(path, [str(name) for name in found["names"]], pictures)
     if "landmarks478" in found:
         marks = _require_points(path, found, "landmarks478", names, registration.POINTS)
         return names, marks[:, : registration.POINTS] - 0.5, registration.table(kind)
@@ -180,19 +180,26 @@ def _points(path: pathlib.Path, kind: str):
     )
 
 
-def _require_names(path: pathlib.Path, names: list[str]) -> None:
-    """Checks that portraits have names of files, and their results as well.
+def _names(path: pathlib.Path, names: list[str], pictures: pathlib.Path) -> list[str]:
+    """Names of portraits in their folder, which may be told as well.
 
     Raises:
-      FormatError: naming the one that has not.
+      FormatError: naming one that is no file's there, or whose results would have the
+        names of another's.
     """
+    within = pathlib.Path(os.path.abspath(pictures)).parts[1:]
     first: dict[str, str] = {}
+    found = []
     for name in names:
+        *folder, last = pathlib.Path(name).parts or [""]
+        if folder and tuple(folder) == within[-len(folder) :]:
+            name = last
         if not name or "\0" in name or pathlib.Path(name).name != name:
             raise FormatError(
                 f"{path}: found the name {name!r}, expected that of a file in the "
                 "folder of pictures."
             )
+        found.append(name)
         stem = folders.one_form(pathlib.Path(name).stem)
         other = first.setdefault(stem, name)
         if other is not name:
@@ -200,6 +207,7 @@ def _require_names(path: pathlib.Path, names: list[str]) -> None:
                 f"{path}: found the names {other!r} and {name!r}, expected names that "
                 "differ before their suffixes: each portrait gets files of its name."
             )
+    return found
 
 
 def _require_points(
@@ -250,7 +258,8 @@ def fit_folder(
 
     Args:
       pictures: folder of square pictures.
-      labels: .npz, see the module's text.
+      labels: .npz, see the module's text; names of files in that folder, or with the
+        folder before them.
       directory: of the set.
       model: name or file of the face model; MediaPipe's points need ICT or MakeHuman.
       count: how many, from the first; None for all.
@@ -269,7 +278,7 @@ def fit_folder(
     pictures, labels = files.require_directory(pictures), pathlib.Path(labels)
     head = heads.load(model)
     raw = head.model
-    names, points, table = _points(files.require_file(labels), head.kind)
+    names, points, table = _points(files.require_file(labels), head.kind, pictures)
     places, weights = table or (
         np.repeat(raw.landmarks68[:, None], 3, axis=1),
         np.tile(np.float32([1, 0, 0]), (68, 1)),
