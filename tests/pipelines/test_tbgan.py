@@ -218,6 +218,20 @@ def test_planes_are_kept_by_smoothing_and_rims_stay_where_they_are():
     )
 
 
+def test_wide_smoothing_takes_its_slopes_from_derivatives(monkeypatch):
+    """And comes out as with the sums that they stand for, at rims and in corners."""
+    draw = np.random.default_rng(5)
+    row, column = np.mgrid[:60, :60]
+    trusted = (np.hypot(row - 31, column - 28) < 24) & (np.abs(row - column) > 1)
+    values = draw.standard_normal((60, 60, 2)) + (row - 30)[..., None] / 10
+    for sigma in (2.0, 3.5):
+        found = surface.fitted_planes(values, trusted, sigma)[trusted]
+        monkeypatch.setattr(surface, "_LEAST_FOR_DERIVATIVES", np.inf)
+        expected = surface.fitted_planes(values, trusted, sigma)[trusted]
+        monkeypatch.undo()
+        assert 0 < np.abs(found - expected).max() < 0.02 * np.ptp(expected)
+
+
 def test_filled_colours_are_soft_beyond_the_trusted_pixels():
     chart = surface.clean_chart(neutral_pipeline()[0].dictionary)
     stripes = np.zeros((32, 32, 3), np.float32)

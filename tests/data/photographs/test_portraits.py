@@ -76,7 +76,9 @@ def test_a_folder_of_portraits_becomes_a_set(tmp_path):
         one = photographs.draw(settings, 0, index)
         pictures.write(tmp_path / f"pictures/{index}.png", one.picture)
         marks.append(photographs.fields(one, ("landmarks",))["landmarks"])
-    np.savez(tmp_path / "labels.npz", names=["pictures/0.png", "1.png"], landmarks68=marks)
+    np.savez(
+        tmp_path / "labels.npz", names=["pictures/0.png", "1.png"], landmarks68=marks
+    )
     arguments = (tmp_path / "pictures", tmp_path / "labels.npz", tmp_path / "set")
     options = {"model": "builtin:tiny", "resolution": 32, "overlays": True}
     residuals = portraits.fit_folder(*arguments, **options)

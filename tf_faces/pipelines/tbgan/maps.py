@@ -126,8 +126,10 @@ def grid_dictionary(resolution: int) -> UvDictionary:
 
 def is_grid(dictionary: UvDictionary) -> bool:
     """Whether every pixel is a vertex, as in `grid_dictionary`: no chart, no rim."""
-    pixels = grid_dictionary(dictionary.resolution).tcoords_pixel_scaled
-    return np.array_equal(dictionary.tcoords_pixel_scaled, pixels)
+    side, places = dictionary.resolution, dictionary.tcoords_pixel_scaled
+    if len(places) != side**2:
+        return False
+    return np.array_equal(places.T, np.divmod(np.arange(side**2), side))
 
 
 def fitted_dictionary(dictionary: UvDictionary, resolution: int) -> UvDictionary:

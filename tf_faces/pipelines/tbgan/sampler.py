@@ -367,7 +367,7 @@ class TbganPipeline:
                 self._clean = surface.clean_chart(dictionary)
             dictionary = self._clean.dictionary
             vertices = self._clean.vertices(maps[..., 3:6], smoothing, bilinear)
-            maps = self._clean.fill_texture(maps)
+            maps = self._clean.fill_texture(maps[..., :3])
         else:
             shape = tbgan_maps.smooth_shape(maps[..., 3:6], smoothing)
             vertices = dictionary.vertices(np.moveaxis(shape, -1, 0), bilinear=bilinear)

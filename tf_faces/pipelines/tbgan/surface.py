@@ -8,9 +8,11 @@ face keeps its lips, lids and nostrils; without it the places themselves are smo
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 
+from tf_faces.geometry import uv
 from tf_faces.morphable.uv_dictionary import UvDictionary
 
 # Share of a map along each of its borders that is not to be trusted: a network sees
@@ -20,8 +22,16 @@ BORDER_SHARE = 1 / 16
 # Pixels that charts keep the lips apart.
 _LIPS_APART = 2.5
 # Least spread of the trusted pixels around a pixel, in units of the smoothing's, for
-# which a slope is told from them.
+# which a slope is told from them; and least share of a slope that counts.
 _LEAST_SPREAD = 0.03
+_LEAST_SHARE = 1e-7
+# Keeps pixels far from all trusted ones finite, in float32 as well.
+_LEAST_TOTAL = 1e-30
+# Central differences for a derivative, and pixels around a map in which to take them.
+_DERIVATIVE = (3 / 4, -3 / 20, 1 / 60)
+_MARGIN = len(_DERIVATIVE)
+# They are exact to a thousandth of a Gaussian's for sigmas from this on.
+_LEAST_FOR_DERIVATIVES = 2.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -38,28 +48,41 @@ class CleanChart:
     dictionary: UvDictionary
     trusted: np.ndarray
     nearest: np.ndarray
+    _prepared: dict = dataclasses.field(default_factory=dict, init=False, repr=False)
 
-    def fill(self, maps: np.ndarray, softness: float = 0.0) -> np.ndarray:
-        """Maps [R, R, C] whose other pixels repeat the nearest trusted one.
+    @functools.cached_property
+    def _filled_pixels(self) -> tuple[np.ndarray, np.ndarray]:
+        """Flat numbers of the pixels that are not trusted, and of those repeated."""
+        others = np.flatnonzero(~self.trusted)
+        row, column = self.nearest.reshape(2, -1)[:, others]
+        return others, row * self.dictionary.resolution + column
 
-        Args:
-          maps: the maps.
-          softness: sigma in pixels of a filter over what is repeated, so that it does
-            not show as stripes.
-        """
-        import scipy.ndimage
-
-        filled = maps[self.nearest[0], self.nearest[1]]
-        if not softness:
-            return filled
-        soft = scipy.ndimage.gaussian_filter(
-            filled, (softness, softness, 0), mode="nearest"
-        )
-        return np.where(self.trusted[..., None], filled, soft)
+    def fill(self, maps: np.ndarray) -> np.ndarray:
+        """Maps [R, R, C] whose other pixels repeat the nearest trusted one."""
+        others, repeated = self._filled_pixels
+        rows = maps.reshape(-1, maps.shape[-1]).copy()
+        rows[others] = rows[repeated]
+        return rows.reshape(maps.shape)
 
     def fill_texture(self, maps: np.ndarray) -> np.ndarray:
-        """`fill` for colours."""
-        return self.fill(maps, BORDER_SHARE / 2 * self.dictionary.resolution)
+        """`fill` for colours: softened, so that what is repeated shows no stripes."""
+        import scipy.ndimage
+
+        filled = self.fill(maps)
+        side, channels = self.dictionary.resolution, maps.shape[-1]
+        # What is that soft is known from a small picture of it.
+        step = next(n for n in range(max(side // 64, 1), 0, -1) if side % n == 0)
+        small = filled.reshape(side // step, step, side // step, step, channels)
+        small = scipy.ndimage.gaussian_filter(
+            small.mean(axis=(1, 3)),
+            (BORDER_SHARE / 2 * side / step,) * 2 + (0,),
+            mode="nearest",
+        )
+        others, _ = self._filled_pixels
+        place = np.stack(np.divmod(others, side)[::-1], axis=-1)
+        soft = uv.sample_map(small, (place + 0.5) / step - 0.5)
+        filled.reshape(-1, channels)[others] = soft
+        return filled
 
     def vertices(
         self, shape_map: np.ndarray, smoothing: float, bilinear: bool = True
@@ -87,21 +110,33 @@ class CleanChart:
 
     def _smoothed(self, values: np.ndarray, smoothing: float) -> np.ndarray:
         """Smooths what a map adds, but not across the line between the lips."""
-        smooth = fitted_planes(values, self.trusted, smoothing)
+        if smoothing not in self._prepared:
+            self._prepared[smoothing] = self._filters(smoothing)
+        whole, *sides = self._prepared[smoothing]
+        smooth = whole(values)
+        for part in sides:
+            smooth[part.wanted] = part(values)[part.wanted]
+        return smooth
+
+    def _filters(self, smoothing: float) -> list["PlaneFilter"]:
+        """That of all trusted pixels, and those of the lips' sides near their line."""
+        filters = [PlaneFilter(self.trusted, self.trusted, smoothing)]
         line = self.dictionary.mouth_line
         if line is None:
-            return smooth
+            return filters
         row, column = np.indices(self.trusted.shape)
         below_by = row - np.interp(column, line[:, 1], line[:, 0])
         beside = (column < line[0, 1]) | (column > line[-1, 1])
+        # Further away a filter does not see the other side, wherever the line runs.
+        reach = _reach(smoothing) + _LIPS_APART + np.ptp(line[:, 0])
         for side in (below_by > 0, below_by <= 0):
             # Between the lips a map holds places on the way from one to the other.
             here = side & (np.abs(below_by) >= _LIPS_APART / 2)
             known = self.trusted & (beside | here)
+            near = self.trusted & side & ~beside & (np.abs(below_by) <= reach)
             if known.any():
-                parted = fitted_planes(values, known, smoothing)
-                smooth = np.where((side & ~beside)[..., None], parted, smooth)
-        return smooth
+                filters.append(PlaneFilter(known, near, smoothing))
+        return filters
 
 
 def clean_chart(dictionary: UvDictionary) -> CleanChart:
@@ -131,44 +166,131 @@ def clean_chart(dictionary: UvDictionary) -> CleanChart:
     return CleanChart(dictionary, trusted, nearest)
 
 
-def fitted_planes(values: np.ndarray, trusted: np.ndarray, sigma: float) -> np.ndarray:
-    """Smooths a map without pulling its rim inwards, and from trusted pixels alone.
+class PlaneFilter:
+    """Smooths maps without pulling their rim inwards, and from trusted pixels alone.
 
     To every pixel a plane is fitted, with the weights of a Gaussian around it, and its
-    value at the pixel taken.  Away from any rim that is the Gaussian filter.
+    value at the pixel taken.  Away from any rim that is the Gaussian filter.  What does
+    not hang on a map is worked out once, for any number of them.
 
-    Args:
-      values: [R, R, C].
-      trusted: bool [R, R], pixels that are looked at.
-      sigma: in pixels.
-
-    Returns:
-      float64 [R, R, C]; only trusted pixels mean anything.
+    Attributes:
+      wanted: bool [R, R], pixels whose results mean anything.
     """
-    import scipy.ndimage
 
-    def weighted(image):
+    def __init__(self, trusted: np.ndarray, wanted: np.ndarray, sigma: float):
+        """Prepares it.
+
+        Args:
+          trusted: bool [R, R], pixels that are looked at.
+          wanted: bool [R, R].
+          sigma: in pixels.
+        """
+        self.wanted = wanted
+        self._sigma = sigma
+        self._window = _window(trusted, wanted, _reach(sigma))
+        self._known = trusted[self._window][..., None]
+        height, width = (size + 2 * _MARGIN for size in self._known.shape[:2])
+        self._places = (
+            (np.arange(height) - height / 2)[:, None, None] / sigma,
+            (np.arange(width) - width / 2)[:, None] / sigma,
+        )
+        weight = self._weighted(np.ones(self._known.shape))
+        y, x = self._places
+        total = self._gaussian(weight)
+        self._total = np.maximum(total, _LEAST_TOTAL)
+        moments = [self._gaussian(weight * m) for m in (y, x, y * y, x * y, x * x)]
+        middle_y, middle_x, yy, xy, xx = (moment / self._total for moment in moments)
+        yy, xy, xx = yy - middle_y**2, xy - middle_x * middle_y, xx - middle_x**2
+        area = np.maximum(xx * yy - xy**2, 1e-9)
+        along = (
+            (xx * (y - middle_y) - xy * (x - middle_x)) / area,
+            (yy * (x - middle_x) - xy * (y - middle_y)) / area,
+        )
+        told = np.minimum(xx, yy) > _LEAST_SPREAD
+        told &= np.maximum(*np.abs(along)) > _LEAST_SHARE
+        told &= np.pad(wanted[self._window], _MARGIN)[..., None]
+        self._rim = np.nonzero(told[..., 0])
+        self._along = [part[self._rim] for part in along]
+        self._middles = self._distances(weight, total)
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """Smooths a map [R, R, C]; of the result only `wanted` pixels mean anything."""
+        weighted = self._weighted(values[self._window])
+        sums = self._gaussian(weighted)
+        mean = sums / self._total.astype(values.dtype)
+        at_rim = mean[self._rim]
+        distances = self._distances(weighted, sums)
+        for along, middle, distance in zip(
+            self._along, self._middles, distances, strict=True
+        ):
+            mean[self._rim] += along * (distance - middle * at_rim)
+        result = np.array(values)
+        result[self._window] = mean[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
+        return result
+
+    def _weighted(self, values):
+        """Values [h, w, C], 0 where they are not known and in a margin around."""
+        return np.pad(values * self._known, ((_MARGIN, _MARGIN),) * 2 + ((0, 0),))
+
+    def _gaussian(self, image):
+        import scipy.ndimage
+
+        sigma = (self._sigma, self._sigma, 0)
         return scipy.ndimage.gaussian_filter(image, sigma, mode="constant")
 
-    side = len(values)
-    place = (np.arange(side) - side / 2) / sigma
-    y, x = np.meshgrid(place, place, indexing="ij")
-    weight = trusted.astype(np.float64)
-    total = np.maximum(weighted(weight), np.finfo(np.float64).tiny)
-    middle_x, middle_y = weighted(weight * x) / total, weighted(weight * y) / total
-    xx = weighted(weight * x * x) / total - middle_x**2
-    xy = weighted(weight * x * y) / total - middle_x * middle_y
-    yy = weighted(weight * y * y) / total - middle_y**2
-    area = xx * yy - xy**2
-    along_x = (yy * (x - middle_x) - xy * (y - middle_y)) / np.maximum(area, 1e-9)
-    along_y = (xx * (y - middle_y) - xy * (x - middle_x)) / np.maximum(area, 1e-9)
-    told = np.minimum(xx, yy) > _LEAST_SPREAD
-    along_x, along_y = along_x * told, along_y * told
-    result = np.empty(values.shape, np.float64)
-    for channel in range(values.shape[-1]):
-        value = values[..., channel] * weight
-        mean = weighted(value) / total
-        slope_x = weighted(value * x) / total - middle_x * mean
-        slope_y = weighted(value * y) / total - middle_y * mean
-        result[..., channel] = mean + along_x * slope_x + along_y * slope_y
-    return result
+    def _distances(self, weighted, sums):
+        """Means of values times their distance from each pixel of the rim, in sigmas.
+
+        Args:
+          weighted: [h, w, C].
+          sums: [h, w, C], what the Gaussian makes of it.
+
+        Returns:
+          Two of [P, C], along rows and columns.
+        """
+        row, column = self._rim
+        total = self._total[row, column].astype(weighted.dtype)
+        if self._sigma < _LEAST_FOR_DERIVATIVES:
+            found = [
+                self._gaussian(weighted * place)[self._rim]
+                - np.broadcast_to(place, self._total.shape)[self._rim] * sums[self._rim]
+                for place in self._places
+            ]
+        else:
+            # A Gaussian times the distance is its own derivative.
+            found = [
+                self._sigma * sum(
+                    factor * (sums[row + n * down, column + n * right]
+                              - sums[row - n * down, column - n * right])
+                    for n, factor in enumerate(_DERIVATIVE, 1)
+                )
+                for down, right in ((1, 0), (0, 1))
+            ]  # fmt: skip
+        return [part / total for part in found]
+
+
+def _reach(sigma: float) -> int:
+    """Pixels that a Gaussian filter looks around itself."""
+    return int(4 * sigma + 0.5)
+
+
+def _window(trusted, wanted, reach: int) -> tuple[slice, slice]:
+    """The pixels that are wanted, and the trusted ones in their reach."""
+    found = []
+    for axis in (1, 0):
+        known = np.flatnonzero(trusted.any(axis=axis))
+        asked = np.flatnonzero(wanted.any(axis=axis))
+        if not len(asked):
+            found.append(slice(0, 1))
+            continue
+        first, last = asked[[0, -1]]
+        if len(known):
+            first = min(first, max(first - reach, known[0]))
+            last = max(last, min(last + reach, known[-1]))
+        found.append(slice(first, last + 1))
+    return tuple(found)
+
+
+def fitted_planes(values: np.ndarray, trusted: np.ndarray, sigma: float) -> np.ndarray:
+    """What a `PlaneFilter` makes of one map, wherever pixels are trusted."""
+    return PlaneFilter(trusted, trusted, sigma)(values)
