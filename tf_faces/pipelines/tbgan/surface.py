@@ -12,7 +12,6 @@ import functools
 
 import numpy as np
 
-from tf_faces.geometry import uv
 from tf_faces.morphable.uv_dictionary import UvDictionary
 
 # Share of a map along each of its borders that is not to be trusted: a network sees
@@ -24,7 +23,7 @@ _LIPS_APART = 2.5
 # Least spread of the trusted pixels around a pixel, in units of the smoothing's, for
 # which a slope is told from them; and least share of a slope that counts.
 _LEAST_SPREAD = 0.03
-_LEAST_SHARE = 1e-7
+_LEAST_SHARE = 1e-4
 # Keeps pixels far from all trusted ones finite, in float32 as well.
 _LEAST_TOTAL = 1e-30
 # Central differences for a derivative, and pixels around a map in which to take them.
@@ -50,39 +49,49 @@ class CleanChart:
     nearest: np.ndarray
     _prepared: dict = dataclasses.field(default_factory=dict, init=False, repr=False)
 
-    @functools.cached_property
-    def _filled_pixels(self) -> tuple[np.ndarray, np.ndarray]:
-        """Flat numbers of the pixels that are not trusted, and of those repeated."""
-        others = np.flatnonzero(~self.trusted)
-        row, column = self.nearest.reshape(2, -1)[:, others]
-        return others, row * self.dictionary.resolution + column
-
     def fill(self, maps: np.ndarray) -> np.ndarray:
         """Maps [R, R, C] whose other pixels repeat the nearest trusted one."""
-        others, repeated = self._filled_pixels
-        rows = maps.reshape(-1, maps.shape[-1]).copy()
-        rows[others] = rows[repeated]
-        return rows.reshape(maps.shape)
+        return maps[self.nearest[0], self.nearest[1]]
 
     def fill_texture(self, maps: np.ndarray) -> np.ndarray:
-        """`fill` for colours: softened, so that what is repeated shows no stripes."""
+        """`fill` for colours: softened, so that what is repeated shows no stripes.
+
+        What is that soft is known from a small picture, and `fill` of that.
+        """
         import scipy.ndimage
 
-        filled = self.fill(maps)
-        side, channels = self.dictionary.resolution, maps.shape[-1]
-        # What is that soft is known from a small picture of it.
-        step = next(n for n in range(max(side // 64, 1), 0, -1) if side % n == 0)
-        small = filled.reshape(side // step, step, side // step, step, channels)
+        step, nearest, first, share = self._small_picture
+        side, count, channels = len(first), nearest.shape[-1], maps.shape[-1]
+        small = maps.reshape(count, step, side * channels).mean(axis=1)
+        small = small.reshape(count, count, step, channels).mean(axis=2)
+        small = small[nearest[0], nearest[1]]
+        softness = BORDER_SHARE / 2 * count
         small = scipy.ndimage.gaussian_filter(
-            small.mean(axis=(1, 3)),
-            (BORDER_SHARE / 2 * side / step,) * 2 + (0,),
-            mode="nearest",
+            small, (softness, softness, 0), mode="nearest"
         )
-        others, _ = self._filled_pixels
-        place = np.stack(np.divmod(others, side)[::-1], axis=-1)
-        soft = uv.sample_map(small, (place + 0.5) / step - 0.5)
-        filled.reshape(-1, channels)[others] = soft
-        return filled
+        soft = small[first] + share[:, None, None] * (small[first + 1] - small[first])
+        soft = soft[:, first] + share[:, None] * (soft[:, first + 1] - soft[:, first])
+        return np.where(self.trusted[..., None], maps, soft)
+
+    @functools.cached_property
+    def _small_picture(self):
+        """Of a picture of about 64 pixels, for maps of float32.
+
+        Its step in pixels; row and column of the pixel of it next to each that holds
+        trusted ones alone [2, n, n]; and between which of its n pixels in a row each of
+        R lies: the first of two and the share of the second [R].
+        """
+        side = len(self.trusted)
+        for step in range(max(side // 64, 1), 0, -1):
+            if side % step == 0:
+                count = side // step
+                blocks = self.trusted.reshape(count, step, count, step)
+                known = blocks.all(axis=(1, 3))
+                if known.any():
+                    break
+        places = np.clip((np.arange(side) + 0.5) / step - 0.5, 0, count - 1)
+        first = np.minimum(places.astype(int), count - 2)
+        return step, _nearest(known), first, (places - first).astype(np.float32)
 
     def vertices(
         self, shape_map: np.ndarray, smoothing: float, bilinear: bool = True
@@ -98,15 +107,39 @@ class CleanChart:
           float32 [V, 3].
         """
         values = np.asarray(shape_map, np.float32)
-        neutral = self.dictionary.neutral_map
-        if neutral is not None:
-            values = values - neutral
+        chart = self.dictionary
+        if chart.neutral is not None:
+            values = values - chart.neutral_map
         if smoothing > 0:
             values = self._smoothed(values, smoothing)
-        values = self.fill(values)
-        if neutral is not None:
-            values = values + neutral
-        return self.dictionary.vertices(np.moveaxis(values, -1, 0), bilinear)
+        if not bilinear:
+            values = self.fill(values)
+            if chart.neutral is not None:
+                values = values + chart.neutral_map
+            return chart.vertices(np.moveaxis(values, -1, 0), bilinear=False)
+        # As if filled and looked up, but only where there are vertices.
+        rows, (pixels, shares) = values.reshape(-1, 3), self._corners
+        found = sum(
+            share * rows[pixel] for pixel, share in zip(pixels, shares, strict=True)
+        )
+        start = chart.offset if chart.neutral is None else chart.neutral
+        return (found * chart.scale + start).astype(np.float32)
+
+    @functools.cached_property
+    def _corners(self) -> tuple[np.ndarray, np.ndarray]:
+        """The trusted pixels [4, V] next to those around a vertex; shares [4, V, 1]."""
+        side = len(self.trusted)
+        place = np.clip(self.dictionary.tcoords_pixel_scaled, 0, side - 1)
+        first = np.minimum(place.astype(int), side - 2)
+        share = (place - first).astype(np.float32)
+        flat = self.nearest[0] * side + self.nearest[1]
+        pixels, shares = [], []
+        for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            pixels.append(flat[first[:, 0] + down, first[:, 1] + right])
+            shares.append(
+                np.abs(1 - down - share[:, 0]) * np.abs(1 - right - share[:, 1])
+            )
+        return np.stack(pixels), np.stack(shares)[..., None]
 
     def _smoothed(self, values: np.ndarray, smoothing: float) -> np.ndarray:
         """Smooths what a map adds, but not across the line between the lips."""
@@ -154,9 +187,7 @@ def clean_chart(dictionary: UvDictionary) -> CleanChart:
         trusted[edge] = trusted[:, edge] = False
     if not trusted.any():
         trusted[:] = True
-    nearest = scipy.ndimage.distance_transform_edt(
-        ~trusted, return_distances=False, return_indices=True
-    )
+    nearest = _nearest(trusted)
     if dictionary.neutral is None:
         last = dictionary.resolution - 1
         row, column = np.clip(np.rint(dictionary.tcoords_pixel_scaled), 0, last).T
@@ -164,6 +195,15 @@ def clean_chart(dictionary: UvDictionary) -> CleanChart:
         kept = dictionary.trilist[inside[dictionary.trilist].any(axis=1)]
         dictionary = dataclasses.replace(dictionary, trilist=kept)
     return CleanChart(dictionary, trusted, nearest)
+
+
+def _nearest(known: np.ndarray) -> np.ndarray:
+    """Row and column [2, R, R] of the pixel next to each that is known."""
+    import scipy.ndimage
+
+    return scipy.ndimage.distance_transform_edt(
+        ~known, return_distances=False, return_indices=True
+    )
 
 
 class PlaneFilter:
@@ -224,13 +264,18 @@ class PlaneFilter:
             self._along, self._middles, distances, strict=True
         ):
             mean[self._rim] += along * (distance - middle * at_rim)
-        result = np.array(values)
+        result = np.zeros_like(values)
         result[self._window] = mean[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
         return result
 
     def _weighted(self, values):
         """Values [h, w, C], 0 where they are not known and in a margin around."""
-        return np.pad(values * self._known, ((_MARGIN, _MARGIN),) * 2 + ((0, 0),))
+        height, width, channels = values.shape
+        size = (height + 2 * _MARGIN, width + 2 * _MARGIN, channels)
+        result = np.zeros(size, values.dtype)
+        inner = result[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
+        np.multiply(values, self._known, out=inner)
+        return result
 
     def _gaussian(self, image):
         import scipy.ndimage
