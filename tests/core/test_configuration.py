@@ -1,5 +1,7 @@
 """Presets, modifiers and differences of a system that exists only here."""
 
+import dataclasses
+
 import ml_collections
 import pytest
 
@@ -226,3 +228,39 @@ def test_stored_configurations_that_lack_something():
         config = presets.from_json(lacking)
         with pytest.raises(FormatError, match=f"config.json: lacks '{name}'"):
             configuration.require_complete(config, "config.json")
+
+
+def test_a_system_may_finish_its_configuration(monkeypatch):
+    seen = []
+    system = configuration.presets("tbgan")
+    config = system.get_config("demo")
+    for finish in (seen.append, None):
+        changed = dataclasses.replace(system, finalize=finish)
+        monkeypatch.setattr(configuration, "presets", lambda stem, new=changed: new)
+        configuration.finalize(config)
+    assert seen == [config]
+
+
+@pytest.mark.parametrize("text", ["[" * 5000, "(", "1 +", "x"])
+def test_literals_that_are_none(text):
+    with pytest.raises(InputError, match="--config.sizes: found .*, expected a list"):
+        configuration._parse(text, [1], "sizes")
+
+
+@pytest.mark.parametrize(
+    ("text", "present", "expected"),
+    [
+        ("7", "full", 7),
+        ("7", "half", "7"),
+        ("x", "full", "x"),
+        ("0", True, False),
+        ("TRUE", False, True),
+        ("3", 1.0, 3.0),
+        ("[1, 2]", None, [1, 2]),
+        ("word", None, "word"),
+        ("(1,)", (0,), [1]),
+    ],
+)
+def test_values_of_the_kind_that_is_there(text, present, expected):
+    found = configuration._parse(text, present, "x")
+    assert found == expected and type(found) is type(expected)

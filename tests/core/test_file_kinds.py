@@ -115,3 +115,49 @@ def test_good_files_are_what_they_are(tmp_path):
         assert not file_kinds.lost_binary_mode(head)
         assert file_kinds.kind(head) is not None
     assert file_kinds.kind(b"some text") is None
+
+
+@pytest.mark.parametrize(
+    ("head", "what", "advice"),
+    [
+        (b"BZh9", "bzip2-compressed data", "bunzip2"),
+        (b"\xfd7zXZ\0", "xz-compressed data", "unxz"),
+        (b"\x28\xb5\x2f\xfd", "zstd-compressed data", "unzstd"),
+        (b"Rar!\x1a\x07", "a RAR archive", "unpack it first"),
+        (b"PK\x05\x06", "a ZIP archive", ".npz"),
+        (b"MATLAB 5.0", "a MATLAB file", ".mat"),
+        (b"MATLAB 4.0", "a MATLAB file", ".mat"),
+        (b"\x80\x05", "a pickle", ".pkl"),
+        (b"%PDF", "a document or picture", "again"),
+        (b"\xff\xd8\xff", "a document or picture", "again"),
+        (b"GIF89a", "a document or picture", "again"),
+        (b"\xef\xbb\xbf <HTML>", "a web page", "again"),
+        (bytes(64), "nothing but zeros", "again"),
+        (b"a" * 257 + b"ustar", "a tar archive", "tar -xf"),
+        (b"\x1f\x8b", "gzip-compressed data", "gunzip"),
+    ],
+)
+def test_first_bytes(head, what, advice):
+    found = file_kinds.kind(head)
+    assert found[0].startswith(what) and advice in found[1]
+
+
+def test_files_saved_as_text():
+    assert not file_kinds.lost_binary_mode(b"one\r\n")
+    assert file_kinds.lost_binary_mode(b"one\r\ntwo\r\n")
+    assert not file_kinds.lost_binary_mode(b"one\r\ntwo\n")
+    for content, is_text in (
+        (b"\xef\xbf\xbd" * 3, True),
+        (b"\xef\xbf\xbd" * 2, False),
+        ("\xe9\xe8\xea\x01".encode(), True),
+        ("\xe9\xe8\x01".encode(), False),
+        ("\xe9\xe8\xea\t".encode(), False),
+        (b"\x01\xe9\xe8\xea", False),
+    ):
+        said = str(file_kinds.unreadable("x", "a table", content=content))
+        assert said.startswith("x: ")
+        assert ("saved as text" in said) is is_text, content
+    damaged = str(file_kinds.unreadable("x", "a table", "too odd", content=b"abc"))
+    assert damaged == (
+        "x: not a table (too odd); download or copy it again if it should be."
+    )

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import pathlib
 import pickle
 import zipfile
 
@@ -215,3 +216,77 @@ def test_what_is_no_json(tmp_path, content, words):
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(FormatError, match=words):
         files.read_json(tmp_path / "a.json")
+
+
+def test_what_is_written(tmp_path):
+    path = tmp_path / "new" / "folder" / "a.json"
+    files.write_json(path, {"b": [1], "a": "é"})
+    assert path.read_text() == ('{\n  "a": "\\u00e9",\n  "b": [\n    1\n  ]\n}\n')
+    files.write_text(tmp_path / "a.txt", "é\n")
+    assert (tmp_path / "a.txt").read_bytes() == b"\xc3\xa9\n"
+    array = np.zeros(1000)
+    files.write_npz(tmp_path / "a.npz", x=array)
+    files.write_npz(tmp_path / "b.npz", compress=False, x=array)
+    assert (tmp_path / "a.npz").stat().st_size < 1000
+    assert (tmp_path / "b.npz").stat().st_size > 8000
+    found = files.load_npz(tmp_path / "b.npz", [], ["x", "y"])
+    assert list(found) == ["x"] and found["x"].shape == (1000,)
+    assert files.load_npz(tmp_path / "b.npz", [], []) == {}
+    digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    (tmp_path / "empty").touch()
+    assert files.sha256(tmp_path / "empty") == digest
+    with files.atomic_directory(tmp_path / "deep" / "down") as temporary:
+        assert temporary.parent == tmp_path / "deep" and temporary.is_dir()
+        assert temporary.name.startswith(".down.incomplete-")
+    assert [one.name for one in (tmp_path / "deep").iterdir()] == ["down"]
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_what_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch, durable):
+    calls = []
+    for name in ("fsync", "replace"):
+        real = getattr(os, name)
+        monkeypatch.setattr(
+            os, name, lambda *a, real=real, name=name: (calls.append(name), real(*a))
+        )
+    files.write_bytes(tmp_path / "a", b"x", durable)
+    assert calls == ["fsync"] * durable + ["replace"]
+    files.write_text(tmp_path / "b", "x")
+    assert calls[-2:] == ["fsync", "replace"]
+
+
+def test_files_and_folders_in_each_others_place(tmp_path):
+    (tmp_path / "a").touch()
+    assert files.require_file(str(tmp_path / "a")) == tmp_path / "a"
+    assert files.require_directory(str(tmp_path)) == tmp_path
+    for call, path, words in (
+        (files.require_file, tmp_path / "b", "no such file"),
+        (files.require_file, tmp_path, "found a folder, expected a file"),
+        (files.require_directory, tmp_path / "b", "no such folder"),
+        (files.require_directory, tmp_path / "a", "found a file, expected a folder"),
+    ):
+        with pytest.raises(InputError) as caught:
+            call(path)
+        assert str(caught.value) == f"{path}: {words}."
+
+
+def test_arrays_in_the_other_container(tmp_path):
+    np.save(tmp_path / "a.npy", np.arange(3))
+    np.savez(tmp_path / "b.npz", x=np.arange(3))
+    (tmp_path / "a.npy").rename(tmp_path / "a.npz")
+    (tmp_path / "b.npz").rename(tmp_path / "b.npy")
+    with pytest.raises(FormatError, match="a.npz: found a single NumPy array"):
+        files.load_npz(tmp_path / "a.npz")
+    with pytest.raises(FormatError, match="b.npy: found an archive, expected one .npy"):
+        files.load_npy(tmp_path / "b.npy")
+
+
+def test_where_rebuilt_data_lie(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("TF_FACES_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert files.cache_directory() == tmp_path / ".cache" / "tf_faces"
+    monkeypatch.setenv("XDG_CACHE_HOME", "/elsewhere")
+    assert files.cache_directory() == pathlib.Path("/elsewhere/tf_faces")
+    monkeypatch.setenv("TF_FACES_CACHE", "/mine")
+    assert files.cache_directory() == pathlib.Path("/mine")

@@ -1,6 +1,7 @@
 """Which files of a folder count, and what is told about the others."""
 
 import os
+import pathlib
 import unicodedata
 
 import pytest
@@ -188,3 +189,47 @@ def test_folders_for_results(tmp_path):
     assert folders.require_free_folder(free, overwrite=True) == free
     with pytest.raises(InputError, match="found a file"):
         folders.require_free_folder(free / "a.obj", overwrite=True)
+
+
+def test_places_for_results(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    (tmp_path / "file").touch()
+    place = folders.place_for_results
+    assert place(tmp_path / "link" / "new") == tmp_path / "real" / "new"
+    assert place(tmp_path / "real") == tmp_path / "real"
+    with pytest.raises(InputError, match="found an empty name"):
+        place("")
+    for path in ("file", "file/deeper/still"):
+        with pytest.raises(InputError, match=f"{tmp_path / 'file'}: found a file"):
+            place(tmp_path / path)
+    folders.require_nothing_visible(tmp_path / "absent", "set")
+    (tmp_path / "real" / ".hidden").touch()
+    folders.require_nothing_visible(tmp_path / "real", "set")
+    with pytest.raises(InputError, match=r"holds no set \(found 'file'\)"):
+        folders.require_nothing_visible(tmp_path, "set")
+
+
+def test_names_in_one_form():
+    assert folders.one_form("e\u0301") == "\xe9"
+    assert folders.base_name("e\u0301.MAT", ".mat") == "\xe9"
+    assert folders.base_name("a.mat.mat", ".mat") == "a.mat"
+    assert folders.base_name("plain", ".mat") == "plain"
+    key = folders.name_key(pathlib.Path("f/e\u0301.b.mat"))
+    assert key == ("f", "\xe9.b")
+    for name in ("Icon\r", "Thumbs.DB", "ehthumbs.db", "desktop.ini", ".a", "__MacOSX"):
+        assert folders.is_hidden(name)
+    assert not folders.is_hidden("a.b") and not folders.is_hidden("_a")
+
+
+def test_remarks_on_what_was_left_out(tmp_path, capsys):
+    one = folders.Listing(tmp_path, (), {"hidden": 1})
+    two = folders.Listing(tmp_path, (), {"broken or unreadable": 1, "hidden": 2})
+    assert one.remark() == f"{tmp_path}: 1 entry was left out: 1 hidden."
+    assert two.remark() == (
+        f"{tmp_path}: 3 entries were left out: 1 broken or unreadable, 2 hidden."
+    )
+    none = folders.Listing(tmp_path, (), {})
+    assert none.nothing("picture") == f"{tmp_path}: found no picture."
+    none.report()
+    assert capsys.readouterr().err == ""

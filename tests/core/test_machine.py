@@ -140,3 +140,44 @@ def test_precisions_that_cannot_be_had(monkeypatch, asked, xla, able, said):
     monkeypatch.setattr(machine, "multiplies_bfloat16", lambda: able)
     with pytest.raises(InputError, match=said):
         machine.resolve_precision(asked, xla)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("auto", None), ("cpu:1", ("cpu", 1)), ("gpu:12", ("gpu", 12))],
+)
+def test_devices(text, expected):
+    assert machine.parse_devices(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "cpu", "cpu:0", "gpu:-1", "tpu:1", "gpu:1 "])
+def test_no_devices(text):
+    with pytest.raises(InputError, match=f"--devices: found {text!r}, expected auto"):
+        machine.parse_devices(text)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_what_the_c_library_is_told(monkeypatch, shared):
+    told = []
+
+    class Library:
+        def mallopt(self, name, value):
+            told.append((name, value))
+
+    monkeypatch.setattr(machine.ctypes, "CDLL", lambda name: Library())
+    machine.keep_freed_memory(shared)
+    assert told == [(-3, 1 << 25), (-1, 1 << 30)] + [(-8, 1), (-2, 1 << 28)] * shared
+    machine.keep_freed_memory()
+    assert len(told) == 4 + 2 * shared
+    monkeypatch.setattr(machine.ctypes, "CDLL", lambda name: object())
+    machine.keep_freed_memory(shared)
+
+
+def test_the_driver_lists_gpus(tmp_path, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    (tmp_path / "proc/driver/nvidia/gpus/0000:01:00.0").mkdir(parents=True)
+    assert machine.sees_nvidia_gpu(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    assert not machine.sees_nvidia_gpu(tmp_path / "proc")

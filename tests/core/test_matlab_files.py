@@ -264,3 +264,86 @@ def test_only_what_is_wanted_is_unpacked(tmp_path, monkeypatch):
     assert matlab_files.names(path) == {"large", "small"} and not unpacked
     assert matlab_files.load(path, ["small"])["small"].sum() == 3
     assert len(unpacked) == 1 and unpacked[0] < 1000
+
+
+def matrix(body):
+    mark = b"MATLAB 5.0 MAT-file".ljust(124) + b"\0\1IM"
+    return mark + struct.pack("<II", 14, len(body)) + body
+
+
+def part(kind, content):
+    return struct.pack("<II", kind, len(content)) + content + bytes(-len(content) % 8)
+
+
+FLAGS = part(6, struct.pack("<II", 6, 0))
+
+
+SIZES = part(5, struct.pack("<2i", 1, 2))
+
+
+NAME = part(1, b"x")
+
+
+NUMBERS = part(9, np.array([3.0, 4.0]).tobytes())
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (FLAGS + SIZES + NAME + part(9, bytes(8)), r"an array of \(1, 2\) with other"),
+        (FLAGS + SIZES + NAME + part(9, bytes(24)), "with other content"),
+        (FLAGS + SIZES + NAME, "an element is missing"),
+        (FLAGS + SIZES + part(9, bytes(8)) + NUMBERS, "a variable without name"),
+        (FLAGS + part(5, struct.pack("<i", 2)) + NAME + NUMBERS, "without dimensions"),
+        (FLAGS + part(5, struct.pack("<33i", *[1] * 33)) + NAME, "without dimensions"),
+        (part(6, struct.pack("<I", 6)) + SIZES + NAME, "a variable without flags"),
+        (part(6, bytes(12)) + SIZES + NAME, "a variable without flags"),
+        (part(9, bytes(8)) + SIZES, "a list of integers of broken length"),
+        (part(6, bytes(7)) + SIZES, "a list of integers of broken length"),
+        (FLAGS + SIZES + NAME + part(8, bytes(16)), "of the unknown type 8"),
+        (
+            FLAGS + SIZES + NAME + struct.pack("<II", 9, 17) + bytes(16),
+            "17 bytes reaches beyond the end",
+        ),
+        (FLAGS + SIZES + NAME + struct.pack("<HHI", 9, 5, 0), "a small element of 5"),
+    ],
+)
+def test_broken_variables_are_told_in_words(tmp_path, body, message):
+    path = tmp_path / "a.mat"
+    path.write_bytes(matrix(body))
+    with pytest.raises(FormatError, match=message):
+        matlab_files.load(path)
+
+
+def test_whole_and_small_elements(tmp_path):
+    path = tmp_path / "a.mat"
+    path.write_bytes(matrix(FLAGS + SIZES + NAME + NUMBERS))
+    np.testing.assert_array_equal(matlab_files.load(path)["x"], [[3.0, 4.0]])
+    small = struct.pack("<HHI", 4, 4, 5 | 6 << 16)
+    for kind in (1, 2, 16):
+        name = struct.pack("<HH4s", kind, 1, b"y")
+        path.write_bytes(matrix(FLAGS + SIZES + name + small))
+        found = matlab_files.load(path)["y"]
+        np.testing.assert_array_equal(found, np.uint16([[5, 6]]))
+        assert found.dtype == np.uint16
+    ones = struct.pack("<32i", *[1] * 31, 2)
+    path.write_bytes(matrix(FLAGS + part(5, ones) + NAME + NUMBERS))
+    assert matlab_files.load(path)["x"].shape == (1,) * 31 + (2,)
+
+
+@pytest.mark.parametrize("depth", [16, 17])
+def test_cells_within_cells(tmp_path, depth):
+    body = FLAGS + SIZES + NAME + NUMBERS
+    for _ in range(depth):
+        head = part(6, struct.pack("<II", 1, 0)) + part(5, struct.pack("<2i", 1, 1))
+        body = head + NAME + part(14, body)
+    (tmp_path / "a.mat").write_bytes(matrix(body))
+    if depth == 16:
+        found = matlab_files.load(tmp_path / "a.mat")["x"]
+        for _ in range(depth):
+            assert found.shape == (1, 1) and found.dtype == object
+            found = found[0, 0]
+        np.testing.assert_array_equal(found, [[3.0, 4.0]])
+    else:
+        with pytest.raises(FormatError, match="cells nested deeper than 16"):
+            matlab_files.load(tmp_path / "a.mat")

@@ -76,3 +76,37 @@ def test_an_iterable_and_silence(monkeypatch):
     assert stream.getvalue() == ""
     assert list(progress.bar(3, "file", iterable=iter("abc"))) == [*"abc"]
     assert "3/3" in stream.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_what_was_done_before_counts(monkeypatch, terminal):
+    class Stream(io.StringIO):
+        def isatty(self):
+            return terminal
+
+    stream = Stream()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with progress.bar(40, "face", done=30) as bar:
+        assert (bar.n, bar.total, bar.initial, bar.unit) == (30, 40, 30, "face")
+        assert bar.dynamic_ncols is terminal or bar.dynamic_ncols is None or terminal
+        if not terminal:
+            assert (bar.mininterval, bar.maxinterval, bar.delay) == (30, 30, 30)
+            assert bar.miniters == 1
+    with progress.bar(3, "face", "Words", shown=False) as bar:
+        assert bar.disable
+    assert list(progress.bar(None, "x", iterable=[1, 2])) == [1, 2]
+
+
+def test_lines_are_flushed_with_their_stream():
+    class Stream(io.StringIO):
+        flushed = 0
+
+        def flush(self):
+            self.flushed += 1
+
+    stream = Stream()
+    lines = progress._Lines(stream)
+    lines.write("\r  one   two ")
+    lines.write("\r   ")
+    lines.flush()
+    assert stream.getvalue() == "one two\n" and stream.flushed == 1

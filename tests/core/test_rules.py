@@ -37,3 +37,56 @@ def test_breaches_are_told():
     # A text where a number belongs.
     with pytest.raises(InputError, match="a.c: found 'x', expected at least 1"):
         rules.check(config, {"a.c": rules.at_least(1)})
+
+
+@pytest.mark.parametrize(
+    ("name", "refused", "taken"),
+    [
+        ("random_seed", -1, 0),
+        ("num_gpus", 0, 1),
+        ("train.picture_ticks", 0, 1),
+        ("train.snapshot_ticks", 0, 1),
+        ("train.snapshot_epochs", 0, 1),
+        ("train.image_snapshot_ticks", 0, 1),
+        ("train.network_snapshot_ticks", 0, 1),
+        ("train.keep_snapshots", -1, 0),
+        ("train.restore_limit", -1, 0),
+        ("train.nonfinite_policy", "go on", "stop"),
+        ("train.nonfinite_policy", "", "skip"),
+        ("train.nonfinite_policy", "Stop", "restore"),
+    ],
+)
+def test_rules_of_all_systems(name, refused, taken):
+    def config(value):
+        top, _, below = name.partition(".")
+        return ml_collections.ConfigDict({top: {below: value} if below else value})
+
+    rules.check(config(taken), rules.ALL_SYSTEMS)
+    with pytest.raises(InputError, match=f"--config.{name}: found {refused!r}, exp"):
+        rules.check(config(refused), rules.ALL_SYSTEMS)
+    assert len(rules.ALL_SYSTEMS) == 10
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        (rules.at_least(2), "at least 2"),
+        (rules.above(0.5), "above 0.5"),
+        (rules.within(0, 7), "0 to 7"),
+        (rules.decay(), "at least 0 and below 1"),
+        (rules.one_of("a", "b"), "one of a, b"),
+        (rules.each(rules.above(0)), "each above 0"),
+        (rules.power_of_two(4), "a power of two from 4 on"),
+    ],
+)
+def test_rules_in_words(rule, words):
+    assert rule[1] == words
+
+
+def test_tables_that_break_a_rule_are_shown_whole():
+    config = ml_collections.ConfigDict({"a": {"b": {4: 1, 8: 0}}})
+    with pytest.raises(InputError) as caught:
+        rules.check(config, {"a.b": rules.each(rules.above(0))})
+    assert str(caught.value) == (
+        "--config.a.b: found {4: 1, 8: 0}, expected each above 0."
+    )

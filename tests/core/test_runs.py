@@ -1,15 +1,19 @@
 """Run folders: numbers, locking, records, logs."""
 
 import fcntl
+import io
 import json
 import os
+import platform
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 
-from tf_faces.core import runs
-from tf_faces.core.errors import InputError, TfFacesError
+from tf_faces import version
+from tf_faces.core import errors, runs
+from tf_faces.core.errors import FormatError, InputError, TfFacesError
 
 
 def test_numbers_go_on_from_the_largest(tmp_path):
@@ -164,3 +168,112 @@ def test_environment_names_versions(tmp_path):
     assert environment["seed"] == 7
     assert environment["packages"]["tensorflow"]
     assert environment["machine"]["processors"] >= 1
+
+
+def test_the_system_of_a_run(tmp_path):
+    run = runs.RunFolder.create(tmp_path / "deep" / "results", "a")
+    assert run.model is None and repr(run) == f"RunFolder({str(run.path)!r})"
+    assert run.snapshots == run.path / "snapshots" and not run.snapshots.exists()
+    run.write_config({"desc": "x"})
+    assert run.model is None
+    run.write_config({"model": "tbgan"})
+    assert run.model == "tbgan"
+    (run.path / "config.json").write_text("[1]")
+    with pytest.raises(FormatError, match="config.json: found list, expected a config"):
+        run.read_config()
+    with pytest.raises(InputError, match="absent: no such run folder"):
+        runs.RunFolder(tmp_path / "absent")
+
+
+def test_descriptions_with_hyphens_and_runs_without_a_folder(tmp_path):
+    for name in ("000-a-b", "001-a", "x-a-b"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "007-a-b").touch()
+    locate = runs.RunFolder.locate
+    assert locate(tmp_path, "newest", "a-b").path.name == "000-a-b"
+    assert locate(tmp_path, "newest").path.name == "001-a"
+    assert locate(tmp_path, "0").path.name == "000-a-b"
+    # Also a folder of that name.
+    (tmp_path / "newest").mkdir()
+    assert locate(tmp_path, "newest").path.name == "001-a"
+    with pytest.raises(InputError, match="found no run to resume"):
+        locate(tmp_path / "none", "newest")
+
+
+def test_the_lock_tells_its_holder(tmp_path):
+    run = runs.RunFolder.create(tmp_path, "a")
+    (run.path / ".lock").write_text("123456789\n" * 3)
+    for _ in range(2):
+        with run.lock():
+            assert (run.path / ".lock").read_text() == f"{os.getpid()}\n"
+            with pytest.raises(errors.TfFacesError, match=f"id {os.getpid()}\\)"):
+                with run.lock():
+                    pass
+
+
+def test_statistics_are_whole_lines(tmp_path):
+    run = runs.RunFolder.create(tmp_path, "a")
+    assert run.read_stats() == []
+    run.append_stats({"images": 2, "b": 1, "a": None})
+    path = run.path / "stats.jsonl"
+    assert path.read_text() == '{"a": null, "b": 1, "images": 2}\n'
+    run.append_stats({"images": 3})
+    run.rewind_stats(2)
+    assert path.read_text() == '{"a": null, "b": 1, "images": 2}\n'
+    run.rewind_stats(1)
+    assert path.read_text() == ""
+
+
+def test_the_environment_of_a_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["train.py", "--preset", "x"])
+    real = metadata.version
+
+    def found(package):
+        if package == "scipy":
+            raise metadata.PackageNotFoundError(package)
+        return real(package)
+
+    monkeypatch.setattr(metadata, "version", found)
+    names = ("tensorflow", "keras", "numpy", "scipy", "Pillow", "ml-collections")
+    versions = {name: None if name == "scipy" else real(name) for name in names}
+    expected = {
+        "tf_faces": version.__version__,
+        "python": platform.python_version(),
+        "packages": versions,
+        "machine": {
+            "system": platform.system(),
+            "architecture": platform.machine(),
+            "processors": os.cpu_count(),
+        },
+        "command": ["train.py", "--preset", "x"],
+    }
+    assert runs.describe_environment() == expected
+    run = runs.RunFolder.create(tmp_path, "a")
+    run.write_environment({"command": "another", "seed": 2})
+    stored = json.loads((run.path / "environment.json").read_text())
+    assert stored == expected | {"command": "another", "seed": 2}
+
+
+def test_a_log_goes_on_and_passes_everything_else_through(tmp_path, monkeypatch):
+    class Stream(io.StringIO):
+        encoding = "of its own"
+
+    out, err = Stream(), Stream()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    path = tmp_path / "log.txt"
+    path.write_text("before\n", encoding="utf-8")
+    with runs.OutputLog() as log:
+        assert sys.stdout.write("é\ud800\n") == 3
+        log.write("silent\n")
+        log.open(path)
+        assert path.read_text("utf-8") == "before\né?\nsilent\n"  # At once.
+        log.write("more\n")
+        assert path.read_text("utf-8").endswith("more\n")
+        assert sys.stderr.encoding == "of its own"
+        stream = log._stream
+    assert (sys.stdout, sys.stderr) == (out, err) and stream.closed
+    assert out.getvalue() == "é\ud800\n" and err.getvalue() == ""
+    with runs.OutputLog():
+        print("never opened")
+    assert out.getvalue().endswith("never opened\n")

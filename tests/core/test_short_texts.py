@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pytest
 
 from tf_faces.core import short_texts
 from tf_faces.morphable import builtin, io, landmark_sets, uv_dictionary
@@ -49,3 +50,45 @@ def test_the_types_of_models():
         text = repr(value)
         assert word in text and "\n" not in text and len(text) < 400
         assert text.startswith(type(value).__name__)
+
+
+@dataclasses.dataclass
+class Holder:
+    value: object
+
+    __repr__ = short_texts.of_fields
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (np.zeros((), np.int16), "array(0, dtype=int16)"),
+        (np.zeros((2, 0), ">f4"), "float32[2, 0]"),
+        ("x" * 38, repr("x" * 38)),
+        ("x" * 39, "'" + "x" * 35 + "...'"),
+        ([1] * 13, repr([1] * 13)),
+        ([10] * 10, repr([10] * 10)),
+        ([100] * 8, repr([100] * 8)),
+        ([10] * 8 + [100] * 2, "<10 entries>"),
+        ({1: "y" * 33}, repr({1: "y" * 33})),
+        ({1: "y" * 34}, "<1 entries>"),
+        (tuple("abc"), "('a', 'b', 'c')"),
+        (Holder(2), "Holder(value=2)"),
+    ],
+)
+def test_values_in_one_line(value, expected):
+    if isinstance(value, list | dict) and not expected.startswith("<"):
+        assert len(expected) <= 40
+    assert repr(Holder(value)) == f"Holder(value={expected})"
+
+
+def test_texts_of_several_lines_and_of_none():
+    class Odd:
+        def __init__(self, text):
+            self.text = text
+
+        def __repr__(self):
+            return self.text
+
+    assert repr(Holder(Odd("first\nsecond"))) == "Holder(value=first)"
+    assert repr(Holder(Odd(""))) == "Holder(value=)"

@@ -91,3 +91,24 @@ def test_kinds_of_errors():
         "Reading PLY needs the package 'plyfile', which is not installed: "
         "pip install 'tf_faces[meshes]'."
     )
+
+
+def test_units_in_metres():
+    lengths = {"um": 1e-6, "mm": 1e-3, "cm": 1e-2, "dm": 1e-1, "m": 1.0}
+    assert set(units.UNITS) == set(lengths)
+    for source, one in lengths.items():
+        for target, other in lengths.items():
+            assert units.factor(source, target) == pytest.approx(one / other)
+
+
+def test_what_a_librarys_exception_means():
+    assert errors.in_words(KeyError("pose")) == "it lacks 'pose'"
+    other = "an entry is of another kind than expected"
+    for error in (KeyError(), TypeError("x"), IndexError("y"), ValueError()):
+        assert errors.in_words(error) == other
+
+
+def test_systems_and_their_order():
+    assert stems.STEMS == ("tbgan", "face_manifold", "coarse_fine", "parface", "prnet")
+    for room in ("configs", "training", "models", "export", "pipelines", "convert"):
+        assert stems.with_stage(room) == stems.STEMS

@@ -365,3 +365,50 @@ def test_nothing_is_left_running(kind, way, tmp_path):
     # What was being written is taken away, but by a worker that was killed itself.
     left = list(folder.glob(".*"))
     assert len(left) == (1 if way == "kill a worker" else 0)
+
+
+def test_no_more_results_wait_than_a_few_for_each_process():
+    sent = []
+
+    class Member:
+        def __init__(self):
+            self.pending = []
+
+        def send(self, number, task):
+            self.pending.append(number)
+            sent.append((number, task))
+
+    team = workers._Team.__new__(workers._Team)
+    team._members = [Member(), Member()]
+    tasks = "abcdefghijklmnop"
+    assert team._share_out(tasks, 0, 0) == 4
+    assert [m.pending for m in team._members] == [[0, 2], [1, 3]]
+    assert sent == list(enumerate("abcd"))
+    team._members[0].pending.clear()
+    # Eight in all may wait for the first that is not yet there.
+    assert team._share_out(tasks, 7, 0) == 8
+    assert team._share_out(tasks, 8, 0) == 8
+    # The last tasks go to those who are free.
+    for member in team._members:
+        member.pending.clear()
+    assert team._share_out(tasks, 13, 13) == 15
+    assert [m.pending for m in team._members] == [[13], [14]]
+    assert team._share_out(tasks, 15, 13) == 15
+
+
+@pytest.mark.parametrize("locks", [0, 2])
+def test_one_process_gets_its_locks_first(locks):
+    import contextlib
+
+    given = []
+
+    @contextlib.contextmanager
+    def start(*arguments):
+        given.extend(arguments)
+        yield lambda task: task + 1
+
+    found = []
+    workers.run(start, ("x",), [1], found.append, processes=1, locks=locks)
+    assert found == [2] and given[-1] == "x" and len(given) == 1 + bool(locks)
+    if locks:
+        assert len(given[0]) == 2 and given[0][0].acquire() and given[0][1].acquire()

@@ -1,5 +1,8 @@
 """CoarseNet, FineNet and the renderer between them: forms, gradients, refusals."""
 
+import math
+
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,7 +10,9 @@ import tensorflow as tf
 from tests import tiny_coarse_fine
 from tf_faces.core.errors import InputError
 from tf_faces.models.coarse_fine import CoarseFineConfig, FaceRenderer
+from tf_faces.models.coarse_fine import layers as coarse_layers
 from tf_faces.models.coarse_fine.coarse_net import CoarseNet
+from tf_faces.models.coarse_fine.fine_net import FineNet
 from tf_faces.models.coarse_fine.rendering import network_input
 
 
@@ -165,3 +170,80 @@ def test_models_and_pictures_that_do_not_fit(network):
         network.reconstruct(tf.zeros([1, 16, 16, 1]))
     with pytest.raises(InputError, match="expected raw ones"):
         FaceRenderer(tiny_coarse_fine.model().to_unit("mm"), network.config)
+
+
+RNG = np.random.default_rng(0)
+
+
+def test_initial_values_of_coarse_layers():
+    drawn = coarse_layers.Initializers(3)
+    kernel = drawn.kernel(75)((5, 5, 3, 40))
+    expected = keras.initializers.TruncatedNormal(stddev=0.01, seed=3 * 1009 + 1)
+    np.testing.assert_array_equal(kernel, expected((5, 5, 3, 40)))
+    dense = drawn.dense()((9, 5))
+    expected = keras.initializers.RandomNormal(stddev=0.001, seed=3 * 1009 + 2)
+    np.testing.assert_array_equal(dense, expected((9, 5)))
+    he = coarse_layers.Initializers(3, None).kernel(75)((5, 5, 3, 40))
+    expected = keras.initializers.TruncatedNormal(
+        stddev=math.sqrt(2 / 75), seed=3 * 1009 + 1
+    )
+    np.testing.assert_array_equal(he, expected((5, 5, 3, 40)))
+    zeros = coarse_layers.Initializers(None)
+    assert not np.any(zeros.kernel(3)((2, 2))) and not np.any(zeros.dense()((2, 2)))
+
+
+@pytest.mark.parametrize("statistics", ["batch", "moving"])
+@pytest.mark.parametrize("training", [True, False])
+def test_normalisation_of_coarse_layers(statistics, training):
+    one = coarse_layers.Convolution(
+        "a/b", 4, 1, initializers=coarse_layers.Initializers(1, None), scale=True,
+        statistics=statistics,
+    )  # fmt: skip
+    values = RNG.normal(1, 2, (3, 4, 4, 2)).astype(np.float32)
+    one.build(values.shape)
+    assert [v.numpy().tolist() for v in (one.beta, one.gamma, one.moving_mean)] == [
+        [0] * 4, [1] * 4, [0] * 4
+    ]  # fmt: skip
+    one.moving_mean.assign([0.1, 0.2, 0.3, 0.4])
+    one.moving_variance.assign([1.0, 2.0, 3.0, 4.0])
+    before = [one.moving_mean.numpy().copy(), one.moving_variance.numpy().copy()]
+    plain = tf.nn.conv2d(values, one.kernel.value, 1, "SAME").numpy().reshape(-1, 4)
+    found = one(values, training=training).numpy().reshape(-1, 4)
+    mean, variance = plain.mean(0), plain.var(0)
+    after = [one.moving_mean.numpy(), one.moving_variance.numpy()]
+    if statistics == "moving" and training:
+        for now, then, value in zip(after, before, (mean, variance), strict=True):
+            np.testing.assert_allclose(now, 0.99 * then + 0.01 * value, rtol=1e-4)
+    else:
+        np.testing.assert_array_equal(after, before)
+    if statistics == "moving" and not training:
+        mean, variance = before
+    expected = np.maximum((plain - mean) / np.sqrt(variance + 1e-3), 0)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+    assert list(one.variables_by_name())[0] == "a/b/weights"
+
+
+def test_layers_of_the_fine_net():
+    config = CoarseFineConfig(
+        image_size=16, fine_widths=(2, 3, 4), fine_inputs_in_column=True,
+        depth_scale=10.0, fine_residual=True,
+    )  # fmt: skip
+    net = FineNet(config, seed=1)
+    image = RNG.normal(size=(1, 16, 16, 1)).astype(np.float32)
+    depth = RNG.normal(size=(1, 16, 16, 1)).astype(np.float32)
+    stages = net.stages(image, depth)
+    shapes = {name: tuple(value.shape[1:]) for name, value in stages.items()}
+    assert shapes == {
+        "conv1": (16, 16, 2), "conv2": (8, 8, 3), "conv3": (4, 4, 4),
+        "hypercolumn": (16, 16, 11), "conv4_3": (16, 16, 10), "depth": (16, 16, 1),
+    }  # fmt: skip
+    inputs = stages["hypercolumn"][..., 9:]
+    np.testing.assert_allclose(inputs, np.concatenate([image, depth / 10], -1))
+    column = stages["conv4_3"].numpy()
+    plain = column @ net._depth.kernel.numpy()[0, 0] + net._depth.bias.numpy()
+    np.testing.assert_allclose(stages["depth"], depth + 10 * plain, atol=1e-5)
+    for wrong in (np.zeros((1, 16, 16, 2), np.float32), np.zeros((1, 16, 16))):
+        with pytest.raises(InputError, match="image must have shape"):
+            net.stages(wrong, depth)
+        with pytest.raises(InputError, match="coarse_depth must have shape"):
+            net.stages(image, wrong)

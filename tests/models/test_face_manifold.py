@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tf_faces.core.errors import InputError
 from tf_faces.models.face_manifold import config, denoisers, pooling
+from tf_faces.models.face_manifold import config as face_manifold
 
 
 def _pool(row):
@@ -170,3 +171,23 @@ def test_without_biases_the_network_is_homogeneous():
     x = np.random.default_rng(0).standard_normal((4, 64)).astype(np.float32)
     one, many = np.asarray(denoiser(x)), np.asarray(denoiser(1024 * x))
     np.testing.assert_array_equal(many, 1024 * one)
+
+
+def test_seeds_of_a_denoiser():
+    made = denoisers.create(face_manifold.DenoiserConfig("expression", 29), seed=2)
+    assert made.name == "expression_denoiser" and made.seed == 2
+    fans = [3, 24, 48, 96, 96, 48, 24, 3]
+    for number, (layer, fan) in enumerate(
+        zip((*made._convolutions, *made._deconvolutions), fans, strict=True)
+    ):
+        bound = 1 / math.sqrt(fan)
+        for offset, variable in ((0, layer.kernel), (1, layer.bias)):
+            drawn = keras.initializers.RandomUniform(
+                -bound, bound, seed=2 * 1009 + 2 * number + offset
+            )
+            np.testing.assert_array_equal(variable.numpy(), drawn(variable.shape))
+    again = denoisers.Denoiser.from_config(made.get_config())
+    assert (again.config, again.seed, again.name) == (made.config, 2, made.name)
+    start = denoisers.FanInUniform(7, 3)
+    assert start.get_config() == {"fan": 7, "seed": 3}
+    assert denoisers.FACES_A_PIECE == 512

@@ -5,9 +5,11 @@ import pytest
 
 from tf_faces.core.errors import InputError
 from tf_faces.models import prnet, tbgan
-from tf_faces.models.coarse_fine.config import CoarseFineConfig
+from tf_faces.models.coarse_fine.config import TRUNKS, CoarseFineConfig
+from tf_faces.models.face_manifold import config as face_manifold
 from tf_faces.models.face_manifold.config import DenoiserConfig
 from tf_faces.models.parface.config import ParFaceConfig
+from tf_faces.models.prnet import network
 
 FOUR, THREE = (1, 1, 1, 1), (1, 1, 1)
 # Kind, options that are allowed, and one change each that is not.
@@ -126,3 +128,73 @@ def test_counts_that_follow():
         for side in (16, 32, 64, 128)
     ]
     assert exponents == [-2, -1, 0, 1]
+
+
+SHARED = {
+    "num_channels": 1, "resolution": 32, "label_size": 0, "fmap_base": 8192,
+    "fmap_decay": 1.0, "fmap_max": 512, "use_wscale": True, "fused_scale": True,
+    "dtype": "float32", "lod_sep": 9, "single_trunk": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        (
+            tbgan.GeneratorConfig(),
+            {**SHARED, "latent_size": 1536, "normalize_latents": True,
+             "use_pixelnorm": True, "pixelnorm_epsilon": 1e-8, "use_leakyrelu": True},
+        ),
+        (tbgan.DiscriminatorConfig(), {**SHARED, "mbstd_group_size": 4}),
+        (
+            ParFaceConfig(),
+            {"input_size": 256, "num_landmarks": 68, "latent_size": 99, "width": 64,
+             "latent_width": 1000, "activation": "leaky_relu", "normalized": True},
+        ),
+        (
+            prnet.PositionMapConfig(),
+            {"resolution": 256, "map_resolution": 256, "width": 16, "separable": False,
+             "color_order": "rgb", "divisor": 255.0, "position_scale": 281.6,
+             "unbiased_variance": True, "momentum": 0.999},
+        ),
+        (
+            face_manifold.DenoiserConfig(),
+            {"group": "shape", "length": 199, "unit": 1.0,
+             "architecture": "AutoEncoder4"},
+        ),
+        (
+            CoarseFineConfig(),
+            {"image_size": 200, "shape_count": 199, "expression_count": 29,
+             "iterations": 4, "share_weights": False, "trunk": "bottleneck",
+             "stem_width": 64, "widths": (64, 128, 256, 512), "dense_layers": 1,
+             "statistics": "batch", "scale": False, "ranges": "original",
+             "update": "absolute", "renderer": "original",
+             "fine_widths": (64, 128, 256), "fine_inputs_in_column": False,
+             "fine_residual": False, "depth_scale": 1.0},
+        ),
+    ],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_defaults(made, expected):
+    found = made.to_dict()
+    assert found.pop("position_scale", 0) == pytest.approx(
+        expected.pop("position_scale", 0)
+    )
+    assert found == expected
+    assert type(made).from_json(made.to_json()) == made
+
+
+def test_tables_of_architectures():
+    assert face_manifold.ARCHITECTURES == {
+        "AutoEncoder4": ((8, 16, 32, 64), 1, 16), "AutoEncoder3": ((32, 64, 128), 0, 22)
+    }  # fmt: skip
+    assert face_manifold.ORIGINAL_LENGTHS == {"shape": 199, "expression": 29}
+    assert face_manifold.ORIGINAL_UNITS == {"shape": 1e5, "expression": 1.0}
+    assert TRUNKS == {
+        "bottleneck": (2, 2, 2, 2), "plain": (2, 2, 2, 2), "resnet50": (3, 4, 6, 3),
+        "resnet101": (3, 4, 23, 3),
+    }  # fmt: skip
+    assert network.BLOCKS == (
+        *((2, 2), (2, 1), (4, 2), (4, 1), (8, 2), (8, 1), (16, 2), (16, 1)),
+        *((32, 2), (32, 1)),
+    )

@@ -1,5 +1,8 @@
 """The position map network: sizes, norms, folded norms, names, wrong input."""
 
+import math
+
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -173,3 +176,112 @@ def test_decoder_plan_is_the_original_by_default():
         *(1, 2, 1, 1, 2, 1, 1, 2, 1, 1, 2, 1, 2, 1, 1, 1, 1),
     ]
     assert [channels for channels, _ in plan[-4:]] == [16, 3, 3, 3]
+
+
+def tiny(**changes):
+    options = {"resolution": 32, "map_resolution": 32, "width": 2, **changes}
+    return prnet.PositionMapConfig(**options)
+
+
+@pytest.mark.parametrize("separable", [False, True])
+def test_seeds_of_the_position_map_network(separable):
+    made = prnet.create(tiny(separable=separable), seed=3)
+    named = made.variables_by_name()
+    begin = 3 * 1009
+    expected = {
+        "resfcn256/Conv": 0, "resfcn256/resBlock/shortcut": 1,
+        "resfcn256/resBlock/Conv": 2, "resfcn256/resBlock/Conv_1": 3,
+        "resfcn256/resBlock/Conv_2": 4, "resfcn256/resBlock_1/Conv": 6,
+        "resfcn256/resBlock_9/Conv_2": 40, "resfcn256/Conv2d_transpose": 100,
+        "resfcn256/Conv2d_transpose_16": 116,
+    }  # fmt: skip
+    for name, number in expected.items():
+        kernel = named[f"{name}/weights"].numpy()
+        drawn = keras.initializers.GlorotUniform(begin + number)(kernel.shape)
+        np.testing.assert_array_equal(kernel, drawn)
+        deep = named.get(f"{name}/depthwise_weights")
+        assert (deep is not None) is (
+            separable
+            and kernel.shape[0] == 1
+            and not name.endswith(("shortcut", "ock/Conv", "_1/Conv", "Conv_2"))
+        )
+        if deep is not None:
+            drawn = keras.initializers.GlorotUniform(begin + 500 + number)
+            np.testing.assert_array_equal(deep.numpy(), drawn(deep.shape))
+    again = type(made).from_config(made.get_config())
+    assert again.config == made.config and (again.seed, again.name) == (3, made.name)
+
+
+@pytest.mark.parametrize(
+    ("map_resolution", "separable"), [(16, False), (32, True), (64, False)]
+)
+def test_multiplications_are_those_of_the_kernels(map_resolution, separable):
+    """Counted layer by layer from what the layers put out."""
+    made = prnet.create(tiny(map_resolution=map_resolution, separable=separable))
+    stages = made.stages(np.zeros((1, 32, 32, 3), np.float32))
+    sides = {name: value.shape[1] for name, value in stages.items()}
+    total, side = 0, 32
+
+    def count(unit, inward, outward):
+        kernel = math.prod(unit.convolution.kernel.shape)
+        if unit.depthwise is not None:
+            deep = math.prod(unit.depthwise.kernel.shape)
+            return (kernel + deep) * outward**2
+        return kernel * (inward if unit.transposed else outward) ** 2
+
+    total += count(made.first, 32, 32)
+    for block in made.blocks:
+        out = sides[block.name]
+        total += count(block.reduce, side, side)
+        for unit in (block.shortcut, block.spatial, block.expand):
+            total += 0 if unit is None else count(unit, side, out)
+        side = out
+    for unit in made.decoder:
+        total += count(unit, side, sides[unit.name])
+        side = sides[unit.name]
+    assert side == map_resolution
+    assert made.multiply_adds() == total
+    assert len(made.kernels()) == 53 + (
+        sum(unit.depthwise is not None for unit in _units(made))
+    )
+
+
+def _units(made):
+    inner = [unit for block in made.blocks for unit in block.units()]
+    return [made.first, *inner, *made.decoder]
+
+
+def test_where_the_layers_of_other_maps_double():
+    def doubling(resolution, map_resolution):
+        config = tiny(resolution=resolution, map_resolution=map_resolution)
+        plan = network.decoder_plan(config)
+        return [number for number, (_, stride) in enumerate(plan) if stride == 2]
+
+    assert doubling(32, 32) == [1, 4, 7, 10, 12]
+    assert doubling(32, 16) == [1, 4, 7, 10]
+    assert doubling(32, 8) == [1, 4, 7]
+    assert doubling(32, 64) == [1, 4, 7, 10, 12, 13]
+
+
+def test_defaults_of_the_norm():
+    norm = normalization.MovingBatchNormalization()
+    assert (norm.unbiased_variance, norm.momentum, norm.epsilon) == (True, 0.999, 1e-3)
+    other = normalization.MovingBatchNormalization(False, 0.5, 0.25, name="x")
+    again = type(other).from_config(other.get_config())
+    assert (again.unbiased_variance, again.momentum, again.epsilon, again.name) == (
+        False, 0.5, 0.25, "x"
+    )  # fmt: skip
+    other.build((None, 4, 4, 3))
+    assert [one.path.rsplit("/")[-1] for one in other.trainable_variables] == [
+        "gamma", "beta"
+    ]  # fmt: skip
+    values = [variable.numpy().tolist() for variable in other.variables]
+    assert values == [[1] * 3, [0] * 3, [0] * 3, [1] * 3]
+
+
+def test_a_norm_of_a_single_value():
+    for dtype in ("float32", "float64"):
+        norm = normalization.MovingBatchNormalization(False, 0.5, dtype=dtype)
+        found = norm(np.full((1, 1, 1, 2), 3.0), training=True)
+        np.testing.assert_allclose(found, np.zeros((1, 1, 1, 2)), atol=1e-6)
+        np.testing.assert_allclose(norm.moving_mean, [1.5, 1.5], rtol=1e-6)

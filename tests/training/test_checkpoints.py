@@ -232,3 +232,73 @@ def test_tables_by_resolution_compare_equal_after_the_file(tmp_path):
         tmp_path, 1, variables={}, state={}, configuration=configuration
     )
     checkpoints.require_same_configuration(checkpoints.load(path), configuration)
+
+
+class Variable:
+    def __init__(self, path):
+        self.path = path
+
+
+def test_variables_of_one_name_are_refused():
+    class Owner:
+        name = "owner"
+        variables = (Variable("a/b"), Variable("a/c"))
+
+    assert list(checkpoints.named_variables(Owner)) == ["a/b", "a/c"]
+    Owner.variables += (Variable("a/b"),)
+    with pytest.raises(ValueError, match="owner: two variables are called 'a/b'"):
+        checkpoints.named_variables(Owner)
+
+
+def test_a_hash_tells_configurations_apart():
+    one = checkpoints.configuration_hash({"a": (1, 2), "b": {4: 8}})
+    assert one == checkpoints.configuration_hash({"b": {"4": 8}, "a": [1, 2]})
+    assert one != checkpoints.configuration_hash({"b": {"4": 8}, "a": [1, 3]})
+    # Written down once: it stands in the snapshots of older runs.
+    assert checkpoints.configuration_hash({"a": 1}) == (
+        "015abd7f5cc57a2dd94b7590f04ad8084273905ee33ec5cebeae62276a97f862"
+    )
+
+
+def test_nested_settings_by_dotted_names():
+    assert checkpoints.flatten({"a": {"b": {"c": 1}, "d": {}}, "e": [2]}) == {
+        "a.b.c": 1, "a.d": {}, "e": [2]
+    }  # fmt: skip
+
+
+def test_nothing_is_assigned_where_anything_does_not_fit():
+    first, second = tf.Variable([1.0]), tf.Variable([2.0])
+    arrays = {"a": np.float32([5]), "b": np.float32([6, 7])}
+    with pytest.raises(ValueError, match=r"here: b is float32 \[2\], expected float32"):
+        checkpoints.assign_arrays({"a": first, "b": second}, arrays, "here")
+    assert first.numpy() == [1.0]
+    with pytest.raises(ValueError, match="here: lacks variable 'a' and 1 more."):
+        checkpoints.assign_arrays({"a": first, "b": second}, {}, "here")
+    with pytest.raises(ValueError, match="here: has the unknown variable 'b'."):
+        checkpoints.assign_arrays({"a": first}, arrays, "here")
+
+
+def test_what_a_snapshot_says_of_itself(tmp_path):
+    import datetime
+    import json
+
+    from tf_faces import version
+
+    path = checkpoints.save(
+        tmp_path, 7, variables={"G": {"w": tf.Variable([1.0])}}, state={"x": 1},
+        configuration={"a": 1},
+    )  # fmt: skip
+    manifest = json.loads((path / "manifest.json").read_text())["manifest"]
+    assert manifest["format"] == 1 and manifest["version"] == version.__version__
+    assert manifest["images"] == 7 and manifest["groups"] == ["G"]
+    assert manifest["configuration_sha256"] == (
+        "015abd7f5cc57a2dd94b7590f04ad8084273905ee33ec5cebeae62276a97f862"
+    )
+    written = datetime.datetime.fromisoformat(manifest["written"])
+    assert written.utcoffset() == datetime.timedelta(0)
+    assert manifest["files"]["G.npz"]["bytes"] == (path / "G.npz").stat().st_size
+    snapshot = checkpoints.load(path)
+    with pytest.raises(ValueError, match="has no group 'D'; found G."):
+        snapshot.arrays("D")
+    with pytest.raises(ValueError, match="no such snapshot"):
+        checkpoints.load(tmp_path / "absent")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tf_faces.training import logging
 
@@ -121,3 +122,32 @@ def test_layer_table():
         "---" + " " * 25 + "---         ---                     ---" + " " * 21,
         "Total" + " " * 23 + "12" + " " * 58,
     ]
+
+
+def test_a_graph_is_written_with_its_shapes(tmp_path):
+    graph = tf.Graph()
+    with graph.as_default():
+        tf.constant([1.0, 2.0])
+    with logging.EventWriter(tmp_path, first_step=0) as events:
+        events.write_graph(graph)
+    assert events._writer is None
+    (path,) = tmp_path.iterdir()
+    events = [
+        tf.compat.v1.Event.FromString(one.numpy())
+        for one in tf.data.TFRecordDataset(str(path))
+    ]
+    assert len(events) == 2  # No start mark at step 0.
+    stored = tf.compat.v1.GraphDef.FromString(events[1].graph_def)
+    assert stored.node[0].attr["_output_shapes"].list.shape[0].dim[0].size == 2
+    assert events[1].wall_time > 1e9
+
+
+def test_pictures_of_any_size_keep_their_shape(tmp_path):
+    from PIL import Image
+
+    for width, height, expected in ((1600, 40, (1600, 40)), (1602, 801, (1600, 800)),
+                                    (5, 3, (5, 3))):  # fmt: skip
+        Image.new("RGB", (width, height), (3, 4, 5)).save(tmp_path / "a.png")
+        message = logging._picture(tmp_path / "a.png")
+        assert (message.width, message.height) == expected
+        assert message.colorspace == 3

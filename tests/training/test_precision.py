@@ -105,3 +105,38 @@ def test_the_flag_is_refused_where_the_processor_cannot(monkeypatch, capsys):
     words = ["train", "--preset=smoke", "--precision=bfloat16", "--dry_run"]
     assert main.main(words) == 2
     assert "does not multiply bfloat16" in capsys.readouterr().err
+
+
+NAMES = (
+    "TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_INFERLIST_REMOVE",
+    "TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_DENYLIST_ADD",
+)
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_bfloat16_is_switched_on_and_off(monkeypatch, fails):
+    calls = []
+    monkeypatch.setattr(
+        tf.config.optimizer, "set_experimental_options", lambda o: calls.append(dict(o))
+    )
+    monkeypatch.setenv(NAMES[0], "of the user")
+    monkeypatch.delenv(NAMES[1], raising=False)
+    rewrite = "auto_mixed_precision_onednn_bfloat16"
+    try:
+        with precision.arithmetic("bfloat16"):
+            assert calls == [{rewrite: True}]
+            for name in NAMES:
+                assert os.environ[name] == "Mean,Rsqrt,Sqrt,Square,Sum"
+            if fails:
+                raise KeyError
+    except KeyError:
+        assert fails
+    assert calls == [{rewrite: True}, {rewrite: False}]
+    assert os.environ[NAMES[0]] == "of the user" and NAMES[1] not in os.environ
+
+
+def test_float32_switches_nothing(monkeypatch):
+    monkeypatch.setattr(tf.config.optimizer, "set_experimental_options", None)
+    before = dict(os.environ)
+    with precision.arithmetic("float32"):
+        assert dict(os.environ) == before
