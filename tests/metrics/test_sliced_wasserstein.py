@@ -99,3 +99,19 @@ def test_downscaled_is_rounded_once():
     wide = np.zeros((1, 4, 4, 1), np.uint8)
     wide[0, 0, :2] = 6
     np.testing.assert_array_equal(sliced.downscaled(wide, 2), [[[[1]]]])
+
+
+@pytest.mark.parametrize("channels", [3, 9])
+def test_what_is_only_drawn_is_what_measuring_draws(channels):
+    """Between the two the original draws its pictures from the same generator."""
+    measured, drawn = (np.random.RandomState(3) for _ in range(2))
+    full = sliced.SlicedWasserstein(32, measured, patches_per_picture=5)
+    lean = sliced.SlicedWasserstein(32, drawn, patches_per_picture=5)
+    for count in (4, 2):
+        pictures = measured.randint(0, 256, (count, 32, 32, channels), np.uint8)
+        full.feed(pictures)
+        drawn.randint(0, 256, (count, 32, 32, channels), np.uint8)
+        lean.draw_places(count)
+    full.end_reference()
+    lean.draw_directions(channels)
+    np.testing.assert_array_equal(measured.randn(5), drawn.randn(5))

@@ -115,15 +115,21 @@ def patches(level, count: int, random: np.random.RandomState) -> np.ndarray:
 
     n, height, width, channels = level.shape
     total = n * count
-    column = random.randint(_REACH, width - _REACH, size=(total, 1, 1, 1))
-    row = random.randint(_REACH, height - _REACH, size=(total, 1, 1, 1))
+    column, row = _middles(height, width, total, random)
     offsets = np.arange(-_REACH, _REACH + 1)
-    column = column + offsets[:, None]
-    row = row + offsets
+    column = column.reshape(-1, 1, 1, 1) + offsets[:, None]
+    row = row.reshape(-1, 1, 1, 1) + offsets
     channel = np.arange(channels)[:, None, None]
     picture = (np.arange(total) // count)[:, None, None, None]
     places = ((picture * height + row) * width + column) * channels + channel
     return tf.gather(tf.reshape(level, (-1,)), places).numpy()
+
+
+def _middles(height: int, width: int, total: int, random) -> list[np.ndarray]:
+    """Columns and rows [total] of patches that lie inside."""
+    return [
+        random.randint(_REACH, side - _REACH, size=total) for side in (width, height)
+    ]
 
 
 def normalized(descriptors: Sequence[np.ndarray]) -> np.ndarray:
@@ -236,6 +242,16 @@ class SlicedWasserstein:
         pyramid = laplacian_pyramid(images, len(self.resolutions))
         for fed, level in zip(self._fed, pyramid, strict=True):
             fed.append(patches(level, self._count, self._random))
+
+    def draw_places(self, pictures: int) -> None:
+        """Draws what `feed` draws for so many pictures, without any."""
+        for side in self.resolutions:
+            _middles(side, side, pictures * self._count, self._random)
+
+    def draw_directions(self, channels: int) -> None:
+        """Draws what `end` draws for pictures of so many channels, without any."""
+        for _ in range(len(self.resolutions) * REPEATS):
+            directions(channels * PATCH**2, self._random)
 
     def _finished(self) -> Iterator[np.ndarray]:
         for fed in self._fed:

@@ -309,18 +309,23 @@ def _check_size(metrics: Sequence[str], size: int) -> None:
 
 
 def _warm_up(meters, shape, random) -> None:
-    """Draws what the original draws before it looks at a picture."""
+    """Draws what the original draws before it looks at a picture.
+
+    It measures pictures of noise, whose values nobody sees.
+    """
+    count, channels, height, width = shape
     for meter in meters:
-        if isinstance(meter.metric, FeatureMetric):
+        metric = meter.metric
+        if isinstance(metric, FeatureMetric):
             continue  # It draws nothing from this generator.
-        count, channels, height, width = shape
         shown = channels if meter.modality else 3
         for _ in range(WARM_UP_BATCHES):
-            noise = random.randint(
-                0, 256, (count, shown, height, width), dtype=np.uint8
-            )
-            meter.feed(np.moveaxis(noise, 1, -1))
-        meter.metric.end_reference()
+            random.randint(0, 256, (count, shown, height, width), dtype=np.uint8)
+            if isinstance(metric, sliced.SlicedWasserstein):
+                metric.draw_places(count)
+        if isinstance(metric, sliced.SlicedWasserstein):
+            seen = meter.shown(np.zeros((1, 1, 1, shown)))
+            metric.draw_directions(seen.shape[-1])
 
 
 def _feed_reals(meters, batches, images: int, store) -> np.ndarray:
