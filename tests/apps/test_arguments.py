@@ -96,6 +96,7 @@ def test_subcommands_are_guarded_too():
         (arguments.whole, {"-3": -3}, ["1.5", "x", ""]),
         (arguments.count, {"1": 1}, ["0", "-1", "x"]),
         (arguments.index, {"0": 0}, ["-1", "x"]),
+        (arguments.seed, {"4294967295": 2**32 - 1}, ["-1", "x", "4294967296"]),
         (arguments.boolean, {"Yes": True, "0": False}, ["", "2"]),
     ],
 )

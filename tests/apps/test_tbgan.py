@@ -94,8 +94,9 @@ def test_evaluate(run, capsys):
     scalars = events.Scalars("Metrics/SWDx1e3_avg_shape")
     assert [scalar.step for scalar in scalars] == [8000, 16000]
     assert scalars[0].value == pytest.approx(stored[3]["SWDx1e3_avg_shape"], rel=1e-5)
-    call("evaluate", run, "--images", 16, "--minibatch", 8, "--every", 2, "--metrics",
-         "swd", "--log", "metric-b.txt")  # fmt: skip
+    for _ in range(2):  # The second one over the first.
+        call("evaluate", run, "--images", 16, "--minibatch", 8, "--every", 2,
+             "--metrics", "swd", "--log", "metric-b.txt")  # fmt: skip
     assert "\n8 " not in (run / "metric-b.txt").read_text()
 
 
@@ -105,13 +106,20 @@ def test_evaluate(run, capsys):
         (["--metrics", "fid"], "lacks --inception_weights"),
         (["--metrics", "psnr"], "found psnr"),
         (["--log", "../a.txt"], "--log"),
+        (["--log", "config.json"], "--log"),
+        (["--log", "log.txt"], "--log=log.txt: .* holds another file"),
+        (["--log", "stats.txt"], "--log=stats.txt: .* holds another file"),
+        (["--seed", str(1 << 32)], "expected 0 to 4294967295"),
         (["--data", "nowhere"], "nowhere"),
         (["--images", "7"], "even numbers"),
     ],
 )
 def test_evaluate_refuses(run, more, message, capsys):
+    (run / "stats.jsonl").write_text("{}\n")
+    before = {path: path.read_bytes() for path in run.glob("*.*") if path.is_file()}
     call("evaluate", run, *more, status=2)
-    assert message in capsys.readouterr().err
+    assert re.search(message, capsys.readouterr().err)
+    assert before == {x: x.read_bytes() for x in run.glob("*.*") if x.is_file()}
 
 
 def test_fake_images(run, tmp_path):

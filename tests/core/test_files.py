@@ -140,6 +140,32 @@ def test_npz_refuses_objects_damage_and_missing_names(tmp_path):
         files.load_npz(tmp_path / "none.npz")
 
 
+def test_npz_of_packing_programs(tmp_path, monkeypatch):
+    """Notes of a desktop, two members of one name, passwords, and bombs."""
+    path = tmp_path / "a.npz"
+    np.savez(path, x=np.arange(3))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("__MACOSX/._x.npy", b"of a desktop")
+    assert list(files.load_npz(path)) == ["x"]
+    plain = path.read_bytes()
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("x", b"the same name in the end")
+    for names in (None, ["x"]):
+        with pytest.raises(FormatError, match="holds 'x' more than once"):
+            files.load_npz(path, names)
+    locked = bytearray(plain)
+    locked[plain.index(b"PK\1\2") + 8] |= 1
+    path.write_bytes(locked)
+    with pytest.raises(FormatError, match="'x' is encrypted"):
+        files.load_npz(path)
+    monkeypatch.setattr(files, "MAXIMUM_ARRAY_BYTES", 1000)
+    np.savez_compressed(path, small=np.zeros(50), bomb=np.zeros(1000))
+    assert path.stat().st_size < 1000
+    assert files.load_npz(path, ["small"])["small"].size == 50
+    with pytest.raises(FormatError, match="'bomb' unpacks to 8128 bytes.*most 1000"):
+        files.load_npz(path)
+
+
 @pytest.mark.parametrize(
     "header", [b"{'descr': '<i8', 'shape': (204,)}", b"{'descr': (", b"{1: 2}", b"[["]
 )

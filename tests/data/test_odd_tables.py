@@ -98,12 +98,13 @@ def test_an_index_of_numbers_is_no_name(tmp_path):
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
-        ({"sp": [b"1", b"2", b"3"]}, "equal length, but of binary"),
-        ({"sp": [[1.0], None, [2.0]]}, "equal length, but of list"),
-        ({"sp": [[1.0], [1.0, 2.0], [2.0]]}, "equal length, but of list"),
+        ({"sp": [b"1", b"2", b"3"]}, "of the type binary"),
+        ({"sp": [[1.0], None, [2.0]]}, "rows of 1 and no numbers"),
+        ({"sp": [[1.0], [1.0, 2.0], [2.0]]}, "rows of 1 and 2 numbers"),
         ({"sp": [["1"], ["2"], ["3"]]}, "expected numbers"),
         ({"sp": [[1.0], [None], [2.0]]}, "not finite"),
         ({"name": ["a", None, "c"]}, "row 1 has no name"),
+        ({"sp": [1.0, 2.0, 3.0]}, "of the type double"),
     ],
 )
 def test_parquet_tables_that_are_refused(tmp_path, columns, words):
@@ -128,6 +129,34 @@ def test_what_is_no_parquet_table(tmp_path, content, words):
         coefficient_tables.read(tmp_path / "t.parquet")
 
 
+def test_parquet_columns_that_are_there_twice(tmp_path):
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    lists = [arrow.array(x.tolist()) for x in (SHAPE, SHAPE + 1, EXPRESSION)]
+    twice = arrow.Table.from_arrays(lists, names=["sp", "sp", "ep"])
+    parquet.write_table(twice, tmp_path / "t.parquet")
+    with pytest.raises(FormatError, match="t.parquet: holds the column 'sp' more than"):
+        coefficient_tables.read(tmp_path / "t.parquet")
+
+
+def test_parquet_names_of_columns_that_are_damaged(tmp_path):
+    read_parquet(tmp_path, marked=[1, 2, 3])
+    content = (tmp_path / "t.parquet").read_bytes()
+    (tmp_path / "t.parquet").write_bytes(content.replace(b"marked", b"m\xc0rked"))
+    with pytest.raises(FormatError, match="t.parquet: not a readable Parquet file"):
+        coefficient_tables.read(tmp_path / "t.parquet")
+
+
+def test_arrays_of_others_do_not_matter(tmp_path):
+    faces = read_npz(tmp_path, notes=np.array([{"of": "mine"}], object))
+    np.testing.assert_array_equal(faces.shape, SHAPE)
+    with zipfile.ZipFile(tmp_path / "t.npz", "a") as archive:
+        archive.writestr("readme.txt", "mine")
+    assert len(coefficient_tables.read(tmp_path / "t.npz")) == 3
+    with pytest.raises(FormatError, match="'names' holds Python objects.*or str"):
+        read_npz(tmp_path, names=np.array(["a", "b", "c"], object))
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_an_array_that_is_there_twice(tmp_path):
     with zipfile.ZipFile(tmp_path / "t.npz", "w") as archive:
@@ -135,7 +164,7 @@ def test_an_array_that_is_there_twice(tmp_path):
             stream = io.BytesIO()
             np.save(stream, values)
             archive.writestr(f"{name}.npy", stream.getvalue())
-    with pytest.raises(FormatError, match="t.npz: holds 'sp.npy' more than once"):
+    with pytest.raises(FormatError, match="t.npz: holds 'sp' more than once"):
         coefficient_tables.read(tmp_path / "t.npz")
 
 

@@ -46,6 +46,12 @@ def test_repr_is_one_short_line():
         ({"texture_triangles": [[0, 1, 6]] * 2}, "must index 6 texture"),
         ({"texture_triangles": [[0, 1, -1]] * 2}, "must index 6 texture"),
         ({"texture_triangles": None}, "must have 5 rows"),
+        ({"vertex_colors": np.zeros((4, 3))}, "vertex_colors must have shape"),
+        ({"vertex_colors": np.zeros((5, 4))}, "vertex_colors must have shape"),
+        ({"texture": np.zeros((3, 7, 3))}, "texture must be uint8"),
+        ({"texture": np.zeros((3, 7, 4), np.uint8)}, "texture must be uint8"),
+        ({"texture": np.zeros((3, 7), np.uint8)}, "texture must be uint8"),
+        ({"texture": np.zeros((0, 7, 3), np.uint8)}, "texture must be uint8"),
     ],
 )
 def test_parts_that_do_not_fit(changes, message):

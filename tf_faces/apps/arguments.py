@@ -217,6 +217,16 @@ def index(text: str) -> int:
     return value
 
 
+def seed(text: str) -> int:
+    """Reads a whole number that NumPy's and TensorFlow's generators take."""
+    value = index(text)
+    if value >= 1 << 32:
+        raise argparse.ArgumentTypeError(
+            f"found {text!r}, expected 0 to {(1 << 32) - 1}"
+        )
+    return value
+
+
 def names(text: str) -> list[str]:
     """Reads a list separated by commas."""
     return [part.strip() for part in text.split(",") if part.strip()]

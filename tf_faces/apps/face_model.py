@@ -96,7 +96,7 @@ def _parser(prog: str | None = None) -> argparse.ArgumentParser:
     sample.add_argument("output", type=pathlib.Path, help="folder")
     options_of.add_overwrite(sample)
     sample.add_argument("--count", type=options_of.count, default=1)
-    sample.add_argument("--seed", type=options_of.index, default=0)
+    sample.add_argument("--seed", type=options_of.seed, default=0)
     sample.add_argument("--format", choices=[s[1:] for s in mesh_files.SUFFIXES],
                         default="obj")  # fmt: skip
     sample.add_argument("--scale", type=options_of.not_negative, default=1.0,
@@ -143,7 +143,7 @@ def _parser(prog: str | None = None) -> argparse.ArgumentParser:
 
 def _face_options(parser) -> None:
     parser.add_argument(
-        "--seed", type=options_of.index, help="a random identity; default the mean"
+        "--seed", type=options_of.seed, help="a random identity; default the mean"
     )
     parser.add_argument(
         "--expression",

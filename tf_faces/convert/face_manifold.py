@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tf_faces.convert import stored, torch
-from tf_faces.core import files
+from tf_faces.core import file_kinds, files
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data.face_manifold import samplers
 from tf_faces.models.face_manifold import denoisers
@@ -256,7 +256,9 @@ def _is_npz(path: pathlib.Path) -> bool:
         with zipfile.ZipFile(path) as archive:
             return all(name.endswith(".npy") for name in archive.namelist())
     except (zipfile.BadZipFile, OSError) as error:
-        raise FormatError(f"{path}: a damaged archive ({error}).") from error
+        raise file_kinds.unreadable(
+            path, "a readable .npz or .pt file", own=("a ZIP archive",)
+        ) from error
 
 
 def typical_deviations(group: str, length: int) -> np.ndarray:

@@ -184,7 +184,9 @@ def inception_graph(path: files.PathLike) -> FeatureNetwork:
         # The classes' weights are constants: any picture gives them.
         found, class_weights = run(tf.zeros([1, 299, 299, 3]))
     except (ValueError, tf.errors.OpError) as error:
-        raise FormatError(f"{path}: is a damaged graph ({error}).") from error
+        raise FormatError(
+            f"{path}: is a damaged graph, or another one; download it again."
+        ) from error
     class_weights = class_weights.numpy().astype(np.float64)
     size = int(np.prod(found.shape[1:]))
     if class_weights.ndim != 2 or class_weights.shape[0] != size:

@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 
 from tf_faces.core import files
-from tf_faces.core.errors import FormatError, InputError
+from tf_faces.core.errors import FormatError, InputError, in_words
 from tf_faces.models.configuration import NetworkConfiguration
 
 Configuration = TypeVar("Configuration", bound=NetworkConfiguration)
@@ -37,7 +37,7 @@ def take_configuration(
         values = json.loads(str(header[()])) if header is not None else None
     except ValueError as error:
         raise FormatError(
-            f"{path}: its configuration is not JSON ({error})."
+            f"{path}: its configuration is not JSON ({in_words(error)})."
         ) from error
     if not isinstance(values, dict) or values.pop("format", None) != layout:
         raise FormatError(f"{path}: lacks the configuration of {what}.")

@@ -299,7 +299,9 @@ def read_checkpoint(path: files.PathLike, maximum_bytes: int = 8 << 30) -> Any:
             return _read_zip(path, maximum_bytes)
         return _read_legacy(path, path.read_bytes())
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, OSError) as error:
-        raise FormatError(f"{path}: a damaged checkpoint ({error}).") from error
+        raise file_kinds.unreadable(
+            path, "a readable PyTorch checkpoint", own=("a ZIP archive",)
+        ) from error
     except FormatError as error:
         if str(error).startswith(str(path)):
             raise

@@ -5,6 +5,8 @@ what was expected.  Programs turn these into one line on standard error
 (`tf_faces.apps.entry.run`); a traceback is shown only on request.
 """
 
+import json
+
 
 class TfFacesError(Exception):
     """A failure of the work itself (full disk, diverged training): exit status 1."""
@@ -39,9 +41,13 @@ class Terminated(TfFacesError):
 def in_words(error: Exception) -> str:
     """What is wrong with content that made `error`, without a library's own terms.
 
-    For values that a file should hold: KeyError is an entry that is absent, anything
-    else one of another kind.
+    For values that a file should hold: KeyError is an entry that is absent, an error of
+    JSON a place in the text, anything else an entry of another kind.
     """
+    if isinstance(error, json.JSONDecodeError):
+        return f"at line {error.lineno}, column {error.colno}"
+    if isinstance(error, RecursionError):
+        return "it nests too deeply"
     if isinstance(error, KeyError) and error.args:
         return f"it lacks {error.args[0]!r}"
     return "an entry is of another kind than expected"

@@ -38,6 +38,11 @@ _KINDS: tuple[tuple[bytes, str, str], ...] = (
     (rb"\x1f\x8b", "gzip-compressed data", "unpack it first (gunzip)"),
     (rb"BZh[1-9]", "bzip2-compressed data", "unpack it first (bunzip2)"),
     (rb"\xfd7zXZ\x00", "xz-compressed data", "unpack it first (unxz)"),
+    (
+        rb"(?s)\x5d\x00\x00..(\xff{8}|.{4}\x00{4})",
+        "lzma-compressed data",
+        "unpack it first (unlzma)",
+    ),
     (rb"\x28\xb5\x2f\xfd", "zstd-compressed data", "unpack it first (unzstd)"),
     (rb"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "unpack it first"),
     (rb"Rar!\x1a\x07", "a RAR archive", "unpack it first"),

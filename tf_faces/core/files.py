@@ -13,15 +13,19 @@ import os
 import pathlib
 import secrets
 import shutil
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from tf_faces.core import file_kinds
-from tf_faces.core.errors import FormatError, InputError
+from tf_faces.core.errors import FormatError, InputError, in_words
 
 PathLike = str | os.PathLike
+
+# Largest array of an .npz file: a file of few bytes may claim any size.
+MAXIMUM_ARRAY_BYTES = 8 << 30
 
 
 # --- writing -----------------------------------------------------------------------
@@ -150,7 +154,38 @@ def read_json(path: PathLike) -> Any:
     except UnicodeDecodeError as error:
         raise file_kinds.unreadable(path, "a JSON file", "it is no text") from error
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path}: not a JSON file ({error}).") from error
+        raise FormatError(f"{path}: not a JSON file ({in_words(error)}).") from error
+
+
+def npz_members(path: PathLike) -> dict[str, int]:
+    """Names of the arrays in an .npz file with their sizes in bytes, unpacked.
+
+    Raises:
+      InputError: if the file is missing.
+      FormatError: if it cannot be opened, is encrypted or holds a name twice.
+    """
+    path = require_file(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            listed = archive.infolist()
+    except Exception as error:  # Damaged archives fail in many ways.
+        raise file_kinds.unreadable(
+            path, "a readable .npz file", own=("a ZIP archive",)
+        ) from error
+    sizes: dict[str, int] = {}
+    for member in listed:
+        name = member.filename.removesuffix(".npy")
+        if member.flag_bits & 1:
+            raise FormatError(
+                f"{path}: its array {name!r} is encrypted, expected an .npz file "
+                "without a password."
+            )
+        if name in sizes:
+            raise FormatError(
+                f"{path}: holds {name!r} more than once, expected each array once."
+            )
+        sizes[name] = member.file_size
+    return sizes
 
 
 def load_npz(
@@ -169,23 +204,30 @@ def load_npz(
       InputError: if the file is missing.
       FormatError: if it is damaged, holds objects, or lacks a name.
     """
-    path = require_file(path)
-    reason = ""
+    sizes = npz_members(path)
+    path, reason = pathlib.Path(path), ""
+    if names is None:
+        # Some systems add notes of their own when they pack.
+        wanted = [name for name in sizes if not name.startswith("__MACOSX/")]
+    else:
+        wanted = list(names)
+        missing = [name for name in wanted if name not in sizes]
+        if missing:
+            raise FormatError(
+                f"{path}: lacks the array {missing[0]!r}; found {list(sizes)}."
+            )
+        wanted += [name for name in optional if name in sizes]
+    for name in wanted:
+        if sizes[name] > MAXIMUM_ARRAY_BYTES:
+            raise FormatError(
+                f"{path}: its array {name!r} unpacks to {sizes[name]} bytes, expected "
+                f"at most {MAXIMUM_ARRAY_BYTES}."
+            )
     try:
         with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise FormatError(f"{path}: found a single array, expected .npz.")
-            wanted = archive.files if names is None else list(names)
-            missing = [name for name in wanted if name not in archive.files]
-            if missing:
-                raise FormatError(
-                    f"{path}: lacks the array {missing[0]!r}; found {archive.files}."
-                )
-            if names is not None:
-                wanted += [name for name in optional if name in archive.files]
             arrays = {}
             for name in wanted:
-                reason = f"its array {name!r} is damaged or holds Python objects"
+                reason = f"its array {name!r} is damaged"
                 arrays[name] = archive[name]
                 if not isinstance(arrays[name], np.ndarray):
                     raise FormatError(f"{path}: the member {name!r} is not an array.")
@@ -193,6 +235,11 @@ def load_npz(
     except InputError:
         raise
     except Exception as error:  # NumPy reads headers as Python text.
+        if "Object arrays" in str(error):
+            raise FormatError(
+                f"{path}: its array {name!r} holds Python objects, expected numbers or "
+                "texts; save it again as such (numpy.array(..., float) or str)."
+            ) from error
         raise file_kinds.unreadable(
             path, "a readable .npz file", reason, own=("a ZIP archive",)
         ) from error

@@ -11,46 +11,20 @@ from typing import Any
 import numpy as np
 
 from tf_faces.core import files, pickles
-from tf_faces.core.errors import FormatError
+from tf_faces.core.errors import ForbiddenPickleError, FormatError
 from tf_faces.core.pickles import writing as pickle_writing
 from tf_faces.core.pickles.writing import Build, Call, Global, New
 from tf_faces.morphable.coefficients import FaceCoefficients
 
 COLUMNS = {"sp": "shape", "ep": "expression", "tp": "texture"}
 
-_INDEX_CLASSES = ("Index", "RangeIndex", "Int64Index", "NumericIndex", "_new_Index")
-_INDEX_MODULES = (
-    "pandas",
-    "pandas.core.index",
-    "pandas.core.indexes.api",
-    "pandas.core.indexes.base",
-    "pandas.core.indexes.range",
-    "pandas.core.indexes.numeric",
-    "pandas.indexes.base",
-    "pandas.indexes.range",
-    "pandas.indexes.numeric",
-)
-_STAND_INS = (
-    ("pandas", "DataFrame"),
-    ("pandas.core.frame", "DataFrame"),
-    ("pandas.core.internals", "BlockManager"),
-    ("pandas.core.internals.managers", "BlockManager"),
-    ("pandas._libs.internals", "BlockManager"),
-    ("pandas._libs.internals", "_unpickle_block"),
-    ("pandas.core.internals.blocks", "new_block"),
-    ("pandas.arrays", "ArrowStringArray"),
-    ("pandas.arrays", "StringArray"),
-    ("pandas.core.arrays.string_", "StringArray"),
-    ("pandas.core.arrays.string_", "StringDtype"),
-    ("pandas.core.arrays.string_arrow", "ArrowStringArray"),
-    ("pandas", "StringDtype"),
-    ("pandas._libs.arrays", "__pyx_unpickle_NDArrayBacked"),
-    ("pandas._libs.missing", "_make_na"),
-    ("pyarrow.lib", "_restore_array"),
-    ("pyarrow.lib", "type_for_alias"),
-    ("pyarrow.lib", "py_buffer"),
-    ("pyarrow.lib", "chunked_array"),
-    *((module, name) for module in _INDEX_MODULES for name in _INDEX_CLASSES),
+# Columns of any kind may stand beside those of coefficients; they are left aside.
+_STAND_INS = tuple(
+    (package, "*")
+    for package in (
+        *("pandas", "pyarrow", "datetime", "decimal", "fractions", "uuid"),
+        *("dateutil", "pytz", "zoneinfo"),
+    )
 )
 
 
@@ -127,7 +101,8 @@ def _blocks(manager: pickles.PickledObject) -> tuple[list[Any], list[tuple[Any, 
     return list(axes), [tuple(block.arguments[:2]) for block in blocks]
 
 
-def _columns(table: Any) -> dict[str, list[Any]]:
+def _columns(table: Any) -> tuple[dict[str, list[Any]], list[str]]:
+    """The columns of cells with arrays, and the names of all columns."""
     if _short_name(table) != "DataFrame":
         raise ValueError(f"found {_short_name(table)}, expected a DataFrame")
     state = table.state
@@ -143,7 +118,7 @@ def _columns(table: Any) -> dict[str, list[Any]]:
                 raise ValueError(f"{names[0]} is no column of cells with arrays")
             continue
         columns.update(zip(names, map(list, values), strict=True))
-    return columns
+    return columns, labels
 
 
 def read(path: files.PathLike) -> FaceCoefficients:
@@ -155,11 +130,17 @@ def read(path: files.PathLike) -> FaceCoefficients:
       FormatError: if it is damaged, lacks a column, or a cell has a wrong length or a
         number that is not finite.
     """
-    loaded = pickles.load_pickle(
-        path, stand_ins=_STAND_INS, extra_globals=_EXTRA_GLOBALS
-    )
     try:
-        columns = _columns(loaded)
+        loaded = pickles.load_pickle(
+            path, stand_ins=_STAND_INS, extra_globals=_EXTRA_GLOBALS
+        )
+    except ForbiddenPickleError as error:
+        raise ForbiddenPickleError(
+            f"{str(error).removesuffix('.')}; or write it as .npz with the arrays sp "
+            "and ep."
+        ) from error
+    try:
+        columns, labels = _columns(loaded)
     except (
         AttributeError,
         IndexError,
@@ -172,7 +153,39 @@ def read(path: files.PathLike) -> FaceCoefficients:
             f"{path}: not a pickled pandas table of face coefficients, or one of a "
             "form that is not known; write it as .npz with the arrays sp and ep."
         ) from error
+    for name in COLUMNS:
+        if name not in labels:
+            raise FormatError(
+                f"{path}: lacks the column {name!r}; found {', '.join(labels)}."
+            )
+        if labels.count(name) > 1:
+            raise FormatError(
+                f"{path}: holds the column {name!r} more than once, expected it once."
+            )
     return from_columns(columns, str(path))
+
+
+def _cell(cell: Any, where: str) -> np.ndarray:
+    """The numbers [K] of a cell, an array [K], [K, 1] or [1, K] or a list."""
+    try:
+        numbers = np.asarray(cell)
+    except ValueError:  # Lists of several lengths.
+        numbers = np.asarray(None)
+    if numbers.dtype.kind not in "biuf":
+        raise FormatError(f"{where} holds no array of numbers.")
+    if numbers.size != max(numbers.shape, default=1):
+        raise FormatError(
+            f"{where} is an array of shape {list(numbers.shape)}, expected [K, 1]."
+        )
+    return numbers.reshape(-1)
+
+
+def common_type(values: np.ndarray) -> np.ndarray:
+    """The numbers in a type that every library takes."""
+    if values.dtype.kind != "f":
+        return values
+    single = values.dtype.itemsize <= 4
+    return values.astype(np.float32 if single else np.float64, copy=False)
 
 
 def from_columns(columns: dict[str, list[Any]], source: str) -> FaceCoefficients:
@@ -188,14 +201,9 @@ def from_columns(columns: dict[str, list[Any]], source: str) -> FaceCoefficients
             raise FormatError(
                 f"{source}: lacks the column {name!r}; found {', '.join(columns)}."
             )
-        cells = []
+        cells: list[np.ndarray] = []
         for row, cell in enumerate(columns[name]):
-            cell = np.asarray(cell)
-            if cell.dtype.kind not in "biuf":
-                raise FormatError(
-                    f"{source}: {name} of row {row} holds no array of numbers."
-                )
-            cells.append(cell.reshape(-1))
+            cells.append(_cell(cell, f"{source}: {name} of row {row}"))
             if cells[-1].size != cells[0].size:
                 raise FormatError(
                     f"{source}: {name} of row {row} has {cells[-1].size} numbers, "
@@ -203,7 +211,7 @@ def from_columns(columns: dict[str, list[Any]], source: str) -> FaceCoefficients
                 )
         if not cells:
             raise FormatError(f"{source}: a table without rows.")
-        stacked[group] = np.stack(cells)
+        stacked[group] = common_type(np.stack(cells))
     faces = FaceCoefficients(
         stacked["shape"], stacked["expression"], stacked["texture"]
     )

@@ -14,7 +14,6 @@ A folder is read as `.mat` files (`tf_faces.data.fitted_faces.read_mat_folder`).
 
 import pathlib
 import sys
-import zipfile
 
 import numpy as np
 
@@ -117,10 +116,7 @@ def _numbers(value: np.ndarray, name: str, source: str) -> np.ndarray:
             f"{source}: {name} has shape {list(value.shape)} and type {value.dtype}, "
             "expected numbers [N, K]."
         )
-    if value.dtype.kind != "f":
-        return value
-    single = value.dtype.itemsize <= 4
-    return value.astype(np.float32 if single else np.float64, copy=False)
+    return coefficient_pickles.common_type(value)
 
 
 def _text(name: object) -> str:
@@ -145,19 +141,14 @@ def _require_one_face_a_name(faces: FaceCoefficients, source: str) -> None:
 
 
 def _read_npz(path: files.PathLike) -> FaceCoefficients:
-    found = files.load_npz(path)
-    with zipfile.ZipFile(path) as archive:
-        members = archive.namelist()
-    twice = [name for name in set(members) if members.count(name) > 1]
-    if twice:
-        raise FormatError(
-            f"{path}: holds {min(twice)!r} more than once, expected each array once."
-        )
-    missing = [name for name in ("sp", "ep") if name not in found]
+    stored = files.npz_members(path)
+    missing = [name for name in ("sp", "ep") if name not in stored]
     if missing:
         raise FormatError(
-            f"{path}: lacks the array {missing[0]!r}; found {', '.join(found)}."
+            f"{path}: lacks the array {missing[0]!r}; found {', '.join(stored)}."
         )
+    # Whatever else a program keeps there is not our business.
+    found = files.load_npz(path, ("sp", "ep"), optional=("tp", "names"))
     names = found.get("names")
     if names is not None and (names.ndim != 1 or names.dtype.kind not in "USiu"):
         raise FormatError(f"{path}: names is not a list of texts.")
@@ -176,6 +167,12 @@ def _pyarrow():
     except ImportError as error:
         raise missing_dependency("pyarrow", "tables", "A .parquet table") from error
     return pyarrow
+
+
+def _counts(lengths: set[int | None]) -> str:
+    """The first lengths of lists, in words; None stands for an absent list."""
+    words = [str(one) for one in sorted(x for x in lengths if x is not None)][:3]
+    return " and ".join(words + ["no"] * (None in lengths))
 
 
 def _write_parquet(path: files.PathLike, faces: FaceCoefficients) -> None:
@@ -197,11 +194,16 @@ def _read_parquet(path: files.PathLike) -> FaceCoefficients:
     path = files.require_file(path, "table")
     try:
         table = pyarrow.parquet.ParquetFile(path).read()
-    except (pyarrow.ArrowException, OSError) as error:
+    except Exception as error:  # Damaged names fail where they become texts.
         raise file_kinds.unreadable(path, "a readable Parquet file") from error
     if not len(table):
         raise FormatError(f"{path}: a table without rows.")
     arrays = {}
+    for name in (*COLUMNS, *_NAME_COLUMNS):
+        if table.column_names.count(name) > 1:
+            raise FormatError(
+                f"{path}: holds the column {name!r} more than once, expected it once."
+            )
     for name in COLUMNS:
         if name not in table.column_names:
             if name == "tp":
@@ -216,13 +218,18 @@ def _read_parquet(path: files.PathLike) -> FaceCoefficients:
         try:
             lengths = set(pyarrow.compute.list_value_length(rows).to_pylist())
             if len(lengths) != 1 or None in lengths:
-                raise ValueError(f"rows of {sorted(map(str, lengths))} numbers")
+                raise FormatError(
+                    f"{path}: {name} has rows of {_counts(lengths)} numbers, expected "
+                    "lists of one length."
+                )
             flat = pyarrow.compute.list_flatten(rows).to_numpy(zero_copy_only=False)
             arrays[name] = flat.reshape(len(rows), lengths.pop())
+        except FormatError:
+            raise
         except (pyarrow.ArrowException, ValueError, TypeError) as error:
             raise FormatError(
-                f"{path}: {name} is not a column of lists of equal length, but of "
-                f"{rows.type}."
+                f"{path}: {name} is a column of the type {rows.type}, expected one of "
+                "lists of numbers."
             ) from error
     found = [one for one in _NAME_COLUMNS if one in table.column_names]
     names = table.column(found[0]).to_pylist() if found else None

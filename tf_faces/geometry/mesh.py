@@ -60,9 +60,25 @@ class Mesh:
             )
         if self.texture_coordinates is not None:
             self._check_texture_triangles(len(self.texture_coordinates))
+        self._check_colors()
         if self.unit is not None and self.unit not in UNITS:
             raise InputError(
                 f"unit must be one of {list(UNITS)} or None. Received: {self.unit!r}"
+            )
+
+    def _check_colors(self) -> None:
+        colors, wanted = self.vertex_colors, (len(self.vertices), 3)
+        if colors is not None and np.shape(colors) != wanted:
+            raise InputError(
+                f"vertex_colors must have shape {wanted}. Received: {np.shape(colors)}"
+            )
+        if self.texture is None:
+            return
+        texture = np.asarray(self.texture)
+        if texture.dtype != np.uint8 or texture.shape[2:] != (3,) or not texture.size:
+            raise InputError(
+                "texture must be uint8 of shape [H, W, 3]. Received: "
+                f"{texture.dtype} of {texture.shape}"
             )
 
     def _check_texture_triangles(self, count: int) -> None:

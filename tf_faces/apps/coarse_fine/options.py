@@ -12,7 +12,7 @@ from tf_faces.apps.arguments import (
     DefaultsFormatter,
     count,
     finite,
-    index,
+    seed,
     share,
 )
 
@@ -89,12 +89,12 @@ def _add_data_commands(command) -> None:
     add("--face_model", default="builtin", help="builtin, a folder, a file")
     add("--image_size", type=count, default=200, help="pixels of a side")
     add("--constant_share", type=share, default=0.7, help="beta of random labels")
-    add("--seed", type=index, default=0, help="of random labels")
+    add("--seed", type=seed, default=0, help="of random labels")
     add("--digits", type=count, help="of the labels (default: six decimals)")
 
     add = command("split", "divides the list into train, val and test", _DATA)
     add("folder", help="of the set")
-    add("--seed", type=index, default=1234, help="of the shuffle")
+    add("--seed", type=seed, default=1234, help="of the shuffle")
 
     add = command("mean", "mean grey picture of the training part", _DATA)
     add("folder", help="of the set")
@@ -104,7 +104,7 @@ def _add_data_commands(command) -> None:
     add("--overwrite", **OVERWRITE)
     add("--face_model", default="builtin", help="builtin, a folder, a file")
     add("--image_size", type=count, default=200, help="pixels of a side")
-    add("--seed", type=index, default=0, help="of the coefficients")
+    add("--seed", type=seed, default=0, help="of the coefficients")
     add(
         "--implementation",
         choices=("auto", "op", "reference"),

@@ -184,7 +184,7 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     maps.add_argument("--model", required=True, help="face model of the .mat files")
     maps.add_argument("--uv_chart", help="BFM_UV.mat, where the model has no chart")
     maps.add_argument("--resolution", type=options_of.count, default=256, help="sides")
-    maps.add_argument("--seed", type=options_of.index, default=0, help="of the crops")
+    maps.add_argument("--seed", type=options_of.seed, default=0, help="of the crops")
     maps.add_argument(
         "--angles",
         type=_angles,

@@ -215,7 +215,7 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
         ("mnist_dir", "folder of train-images-idx3-ubyte.gz"),
     )
     command.add_argument("--num_images", type=options_of.count, default=1_000_000)
-    command.add_argument("--random_seed", type=options_of.index, default=123)
+    command.add_argument("--random_seed", type=options_of.seed, default=123)
     add_create(
         "create_cifar10",
         dataset_commands.create_cifar10,
@@ -281,7 +281,7 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
         help="all skin of the model, or the front of the face, which then fills most "
         "of the maps (default: whole)",
     )
-    command.add_argument("--seed", type=options_of.index, default=0)
+    command.add_argument("--seed", type=options_of.seed, default=0)
     command.add_argument(
         "--expressions_per_subject",
         type=options_of.count,

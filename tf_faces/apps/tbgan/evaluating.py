@@ -9,6 +9,9 @@ from tf_faces.apps.tbgan import sources as apps_sources
 from tf_faces.core import files
 from tf_faces.core.errors import InputError
 
+# What every log begins with, as the original's.
+_FIRST = "Logging output to"
+
 
 def check(options: argparse.Namespace) -> None:
     """Finds what can be found wrong before TensorFlow starts.
@@ -21,8 +24,11 @@ def check(options: argparse.Namespace) -> None:
     evaluation.check_request(
         options.metrics, options.images, options.passes, options.minibatch
     )
-    if pathlib.Path(options.log).name != options.log or not options.log:
-        raise InputError(f"--log: found {options.log!r}, expected a name.")
+    name = pathlib.Path(options.log)
+    if name.name != options.log or name.suffix != ".txt":
+        raise InputError(
+            f"--log: found {options.log!r}, expected a name that ends in .txt."
+        )
     evaluation.check_network(
         options.metrics, options.features, options.inception_weights
     )
@@ -32,6 +38,7 @@ def run(options: argparse.Namespace) -> None:
     """Evaluates as the program's options say."""
     check(options)
     folder = _run_folder(options)
+    _require_own_log(folder, options.log)
     from tf_faces.pipelines.tbgan import evaluation, sources
 
     records = sources.find_records(folder, options.data)
@@ -51,7 +58,7 @@ def run(options: argparse.Namespace) -> None:
     )
     mirror = bool(configuration.get("train", {}).get("mirror_augment", False))
     head = [
-        f"Logging output to {folder / options.log}",
+        f"{_FIRST} {folder / options.log}",
         f"Streaming data from {records}",
         *dataset.describe(),
         *evaluation.module_lines(options.metrics),
@@ -83,6 +90,25 @@ def _run_folder(options: argparse.Namespace) -> pathlib.Path:
     if not (folder / "config.json").is_file():
         raise InputError(f"{folder}: lacks config.json, expected a run folder.")
     return folder
+
+
+def _require_own_log(folder: pathlib.Path, name: str) -> None:
+    """Refuses names of files in the run folder that no evaluation wrote.
+
+    Raises:
+      InputError: if the log or the .jsonl beside it is something else.
+    """
+    log = folder / name
+    if log.is_file():
+        with open(log, "rb") as stream:
+            is_free = stream.read(len(_FIRST)) == _FIRST.encode()
+    else:
+        is_free = not (log.exists() or _jsonl(folder, name).exists())
+    if not is_free:
+        raise InputError(
+            f"--log={name}: {folder} holds another file of this name, expected a new "
+            "one or that of an earlier evaluation."
+        )
 
 
 def _snapshots(folder: pathlib.Path, every: int):

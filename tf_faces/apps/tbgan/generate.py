@@ -48,7 +48,7 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     add("--output", default="faces", help="folder (%(default)s)")
     options_of.add_overwrite(parser)
     add("--count", type=options_of.count, default=8, help="faces (%(default)s)")
-    add("--seed", type=options_of.index, default=0, help="(%(default)s)")
+    add("--seed", type=options_of.seed, default=0, help="(%(default)s)")
     add(
         "--formats",
         type=options_of.names,

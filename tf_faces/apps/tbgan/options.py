@@ -88,7 +88,7 @@ def _add_evaluate(commands) -> None:
     add("--images", type=options_of.count, default=10000, help="pictures a pass")
     add("--passes", type=options_of.count, default=2, help="over the real pictures")
     add("--minibatch", type=options_of.count, help="as the original if absent")
-    add("--seed", type=options_of.index, default=1000, help="of all random numbers")
+    add("--seed", type=options_of.seed, default=1000, help="of all random numbers")
     add("--every", type=options_of.count, default=1, help="every n-th snapshot")
     add("--data", help="record set; the run's own if absent")
     add(
@@ -151,8 +151,8 @@ def _seeds(text: str) -> list[int]:
     found: list[int] = []
     for part in options_of.names(text):
         low, dash, high = part.partition("-")
-        first = options_of.index(low)
-        last = options_of.index(high) if dash else first
+        first = options_of.seed(low)
+        last = options_of.seed(high) if dash else first
         if last < first or last - first >= 1_000_000:
             raise argparse.ArgumentTypeError(
                 f"found {part!r}, expected first-last, as in 0-31"
@@ -172,7 +172,7 @@ def _add_source(parser) -> None:
         "--minibatch_size", type=options_of.count, default=8, help="faces at once"
     )
     parser.add_argument(
-        "--random_seed", type=options_of.index, default=1000, help="of the latents"
+        "--random_seed", type=options_of.seed, default=1000, help="of the latents"
     )
 
 

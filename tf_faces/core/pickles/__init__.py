@@ -38,7 +38,8 @@ _OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
 _STOP, _STRING = ".", "S"
 # Beginnings of data that joblib compressed, and where else its name stands.
 _ZLIB = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
-_HEAD = 4096
+_HEAD = 1 << 16
+_JOBLIB = re.compile(rb"joblib\.numpy_pickle")
 _NAME = re.compile(r"[^\W\d][\w.<>]*")
 # In the messages of Python's unpickler about content that stops too early.
 _ENDS_EARLY = ("truncated", "exhausted", "remain", "ran out of input", "not enough")
@@ -124,14 +125,14 @@ def loads_pickle(
             io.BytesIO(content), stand_ins, extra_globals or {}, persistent_load
         )
         return pickle_rebuilding.finish(unpickler.load())
-    except ForbiddenPickleError as error:
-        raise ForbiddenPickleError(f"{source}: {error}") from error
     except Exception as error:  # Damaged pickles fail in every imaginable way.
-        if content.startswith(_ZLIB) or b"joblib.numpy_pickle" in content[:_HEAD]:
+        if content.startswith(_ZLIB) or _JOBLIB.search(content[:_HEAD]):
             raise FormatError(
                 f"{source}: found what joblib writes, expected a readable pickle; load "
                 "it with joblib and save it again with pickle or numpy.savez."
             ) from error
+        if isinstance(error, ForbiddenPickleError):
+            raise ForbiddenPickleError(f"{source}: {error}") from error
         raise file_kinds.unreadable(
             source,
             "a readable pickle",

@@ -82,6 +82,9 @@ def _new_instance(cls, *arguments):
     return cls.__new__(cls, *arguments)
 
 
+_TIME_UNITS = ("Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as")
+
+
 # --- arrays ------------------------------------------------------------------------
 
 
@@ -95,13 +98,15 @@ class PendingDtype:
         if not isinstance(code, str):
             raise ForbiddenPickleError(f"the pickle holds a data type {code!r}.")
         self.dtype = np.dtype(code)
-        if self.dtype.kind not in "biufcSUO" or self.dtype.names is not None:
+        if self.dtype.kind not in "biufcmMSUO" or self.dtype.names is not None:
             raise ForbiddenPickleError(f"the pickle holds a data type {code!r}.")
 
     def __setstate__(self, state):
         order, subdtype, names, fields = state[1:5]
         if isinstance(order, bytes):
             order = order.decode("latin1")
+        if self.dtype.kind in "mM":
+            self.dtype = _with_unit(self.dtype, state[8])
         if order not in ("<", ">", "|", "=") or (subdtype, names, fields) != (
             None,
             None,
@@ -116,6 +121,15 @@ class PendingDtype:
             self.dtype = np.dtype(f"{self.dtype.kind}{size // unit}")
         if order in "<>":
             self.dtype = self.dtype.newbyteorder(order)
+
+
+def _with_unit(dtype: np.dtype, metadata) -> np.dtype:
+    """A type of times with the unit that its state tells, such as (b"ns", 1, 1, 1)."""
+    unit, number = metadata[1][:2]
+    unit = unit.decode("latin1") if isinstance(unit, bytes) else unit
+    if unit not in _TIME_UNITS or not 0 < int(number) < 1 << 31:
+        raise FormatError(f"a time in units of {number!r} {unit!r}")
+    return np.dtype(f"{dtype.kind}8[{int(number)}{unit}]")
 
 
 class PendingArray:

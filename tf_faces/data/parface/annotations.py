@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tf_faces.core import files
-from tf_faces.core.errors import FormatError
+from tf_faces.core.errors import FormatError, in_words
 
 # No coordinate of a picture is larger.
 _LARGEST = 1e7
@@ -32,7 +32,9 @@ def table(path: pathlib.Path, columns: Sequence[str]) -> list[dict[str, str]]:
         lines = csv.reader(io.StringIO(text), skipinitialspace=True)
         rows = [row for row in lines if row]
     except csv.Error as error:
-        raise FormatError(f"{path}: not a table ({error}).") from error
+        raise FormatError(
+            f"{path}: not a table (after line {lines.line_num})."
+        ) from error
     names = [name.strip() for name in rows[0]] if rows else []
     for column in columns:
         if column not in names:
@@ -81,7 +83,7 @@ def records(path: pathlib.Path) -> list[Mapping[str, Any]]:
         except ValueError:
             found = [json.loads(line) for line in text.splitlines() if line.strip()]
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path}: not JSON ({error}).") from error
+        raise FormatError(f"{path}: not JSON ({in_words(error)}).") from error
     if isinstance(found, Mapping):
         found = list(found.values()) if _nested(found) else [found]
     if not isinstance(found, list) or not all(isinstance(x, Mapping) for x in found):

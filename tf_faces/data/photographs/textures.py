@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 from PIL import Image
 
-from tf_faces.core import files, pictures
+from tf_faces.core import file_kinds, files, pictures
 from tf_faces.core.errors import FormatError
 from tf_faces.data.photographs import surroundings
 
@@ -113,8 +113,12 @@ def read(path: pathlib.Path, largest: int | None = None) -> Texture:
                 )
             mode = "RGBA" if "A" in picture.getbands() else "RGB"
             levels = np.asarray(picture.convert(mode))
+    except FormatError:
+        raise
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise FormatError(f"{path}: not a readable picture ({error}).") from error
+        raise file_kinds.unreadable(
+            path, "a readable picture", own=("a document or picture",)
+        ) from error
     return of_levels(levels, largest)
 
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tf_faces.core import files, pictures
-from tf_faces.core.errors import FormatError, InputError
+from tf_faces.core.errors import FormatError, InputError, in_words
 from tf_faces.data.photographs import records
 from tf_faces.data.prnet import generation
 from tf_faces.data.prnet.layout import LANDMARKS, MapLayout, resized_map
@@ -209,7 +209,7 @@ class PairRecords(Sequence):
         except FormatError:
             raise
         except Exception as error:  # protobuf's errors have no common kind.
-            raise FormatError(f"{where}: no photograph ({error}).") from error
+            raise FormatError(f"{where}: no photograph ({in_words(error)}).") from error
         if self._is_crop:
             return Pair(
                 found["picture"], found["position_map"], found["landmarks"], True

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from tf_faces.core import errors, files, folders, pickles
+from tf_faces.core import errors, file_kinds, files, folders, pickles
 from tf_faces.core import pictures as picture_files
-from tf_faces.core.errors import FormatError, InputError
+from tf_faces.core.errors import FormatError, InputError, in_words
 from tf_faces.data.record_sets import writer
 
 _MNIST_IMAGES = "train-images-idx3-ubyte.gz"
@@ -125,7 +125,12 @@ def _inflate(path: pathlib.Path) -> bytes:
         with gzip.open(path) as stream:
             content = stream.read(_MNIST_LARGEST + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise FormatError(f"{path}: damaged gzip data ({error}).") from error
+        raise file_kinds.unreadable(
+            path,
+            "gzip-compressed data",
+            "it is damaged or ends too early",
+            own=("gzip",),
+        ) from error
     if len(content) > _MNIST_LARGEST:
         raise FormatError(f"{path}: inflates to more than {_MNIST_LARGEST} bytes.")
     return content
@@ -186,7 +191,7 @@ def _pickled(
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise FormatError(
             f"{path}: expected images {keys[0]!r} of 3 x 32 x 32 and classes "
-            f"{keys[1]!r} ({error})."
+            f"{keys[1]!r} ({in_words(error)})."
         ) from error
     if pixels.dtype != np.uint8 or classes.dtype.kind not in "iu":
         raise FormatError(
@@ -271,7 +276,9 @@ def _open_lmdb(directory: str):
     try:
         return lmdb.open(directory, readonly=True, lock=False)
     except lmdb.Error as error:
-        raise FormatError(f"{directory}: not an LMDB database ({error}).") from error
+        raise FormatError(
+            f"{directory}: not an LMDB database, or a damaged one; download it again."
+        ) from error
 
 
 def lsun(
@@ -332,8 +339,10 @@ def from_hdf5(path: files.PathLike, shuffle: bool = True) -> writer.Samples:
                 and archive[name].ndim == 4
                 and archive[name].dtype == np.uint8
             }
-    except OSError as error:
-        raise FormatError(f"{path}: not a readable HDF5 file ({error}).") from error
+    except Exception as error:  # Damaged files fail in many ways.
+        raise file_kinds.unreadable(
+            path, "a readable HDF5 file", own=("an HDF5 file",)
+        ) from error
     if not candidates:
         raise FormatError(
             f"{path}: found no data set 'data*' of uint8 [images, C, H, W]."

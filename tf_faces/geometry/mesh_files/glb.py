@@ -233,7 +233,9 @@ def unpack(content: bytes, source: str) -> tuple[dict, bytes]:
             content[20 : 20 + length].decode("utf-8-sig"), object_hook=_without_null
         )
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"{source}: the JSON chunk is damaged ({error}).") from error
+        raise FormatError(
+            f"{source}: the JSON chunk is damaged; export it again."
+        ) from error
     if not isinstance(tree, dict):
         raise FormatError(f"{source}: the JSON chunk holds no object.")
     # Chunks of kinds that are not known are to be passed over.

@@ -5,7 +5,6 @@ before bytes are looked at or memory is taken.
 """
 
 import base64
-import binascii
 import pathlib
 import urllib.parse
 from typing import Any
@@ -41,26 +40,32 @@ class Accessors:
             raise FormatError(f"{self.path}: an index of {collection} is {index!r}.")
         if not 0 <= index < len(items):
             raise FormatError(
-                f"{self.path}: found the index {index} of {collection}, expected 0 to "
-                f"{len(items) - 1}."
+                f"{self.path}: found the index {index} of {collection}, expected "
+                + (f"0 to {len(items) - 1}." if items else "none: there are none.")
             )
         return items[index]
 
     def data_uri(self, uri: str, what: str) -> bytes:
         """The bytes of a data URI."""
-        if not uri.startswith("data:"):
-            raise FormatError(f"{self.path}: refers to a {what} outside the file.")
         kind, comma, text = uri.partition(",")
-        try:
-            content = urllib.parse.unquote_to_bytes(text)
-            if kind.endswith(";base64"):
-                content = base64.b64decode(content, validate=True)
-        except binascii.Error as error:
+        kind = kind.lower()
+        if not kind.startswith("data:"):
             raise FormatError(
-                f"{self.path}: the data URI of a {what} is damaged ({error})."
+                f"{self.path}: refers to a {what} outside the file; export it again "
+                "with everything inside."
+            )
+        content = urllib.parse.unquote_to_bytes(text)
+        try:
+            if kind.endswith(";base64"):
+                content = b"".join(content.split()).rstrip(b"=")
+                content += b"=" * (-len(content) % 4)  # Some programs leave it out.
+                content = base64.b64decode(content, validate=True)
+            elif not comma:
+                raise ValueError("no content")
+        except ValueError as error:  # Those of binascii too.
+            raise FormatError(
+                f"{self.path}: the data URI of a {what} is damaged; export it again."
             ) from error
-        if not comma:
-            raise FormatError(f"{self.path}: the data URI of a {what} is damaged.")
         return content
 
     def _buffer(self, index: int) -> bytes:

@@ -86,7 +86,7 @@ def read_glb(path: files.PathLike) -> GlbContent:
         if isinstance(error, KeyError):
             reason = f"a part of it lacks the entry {error.args[0]!r}"
         else:
-            reason = f"an entry is of the wrong kind: {error}"
+            reason = "an entry is of the wrong kind or length"
         raise FormatError(
             f"{path}: not a glTF tree of the expected form ({reason}); export it again."
         ) from error
@@ -121,15 +121,17 @@ class _Reader(Accessors):
         if not self.tree.get("nodes"):
             for mesh in self.tree.get("meshes", []):
                 found += [(entry, mesh, {}, np.eye(4)) for entry in mesh["primitives"]]
-        found = [
-            part
-            for part in found
-            if part[0].get("mode", _TRIANGLES) in (_TRIANGLES, _STRIP, _FAN)
-        ]
-        if not found:
-            raise FormatError(f"{self.path}: found no triangles.")
+        for part in found:
+            if part[0].get("mode", _TRIANGLES) not in range(_FAN + 1):
+                raise FormatError(
+                    f"{self.path}: found the mode {part[0]['mode']!r} of a primitive, "
+                    f"expected 0 to {_FAN}."
+                )
+        found = [part for part in found if part[0].get("mode", 4) >= _TRIANGLES]
         self._limit_primitives(found)
         parts = [self._primitive(*part) for part in found]
+        if not any(len(part.mesh.triangles) for part in parts):
+            raise FormatError(f"{self.path}: found no triangles.")
         return self._join(parts)
 
     def _roots(self) -> list[int]:
@@ -155,6 +157,11 @@ class _Reader(Accessors):
         matrix = parent @ _node_matrix(node)
         if not np.isfinite(matrix).all():
             raise FormatError(f"{self.path}: a node's transform is not finite.")
+        if not np.allclose(matrix[3], (0, 0, 0, 1)):
+            raise FormatError(
+                f"{self.path}: found a node's matrix with the last row "
+                f"{matrix[3].tolist()}, expected 0, 0, 0, 1."
+            )
         self._placed[index] = matrix
         if "mesh" in node:
             for name in _PLACING:
@@ -292,7 +299,7 @@ class _Reader(Accessors):
                 names = extras["targetNames"]
         for number, target in enumerate(primitive.get("targets", [])):
             name = str(names[number]) if number < len(names) else f"target {number}"
-            if name in found:
+            while name in found:  # Another one may be called like that as well.
                 name = f"{name} ({number})"
             offsets = np.zeros((count, 3))
             if "POSITION" in target:
@@ -322,7 +329,13 @@ class _Reader(Accessors):
                 f"{self.path}: found the colour factor {list(factor)}, expected "
                 "numbers in 0..1."
             )
+        if material.get("alphaMode", "OPAQUE") != "OPAQUE":
+            neighbours.warn(self.path, "transparency of a material is left aside.")
         if shown is None:
+            if "emissiveTexture" in material:
+                neighbours.warn(
+                    self.path, "a picture that only shines (emissive) is left aside."
+                )
             return None, (red, green, blue), 0, np.eye(3)
         moved = shown.get("extensions", {}).get("KHR_texture_transform", {})
         set_number = int(moved.get("texCoord", shown.get("texCoord", 0)))

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from tf_faces.core import file_kinds, files, pickles
-from tf_faces.core.errors import FormatError, InputError
+from tf_faces.core import files, pickles
+from tf_faces.core.errors import FormatError, InputError, in_words
 from tf_faces.core.pickles import writing as pickle_writing
 from tf_faces.morphable.model import MorphableModel
 
@@ -264,7 +264,7 @@ def agreeing(path) -> Iterator[None]:
         raise FormatError(f"{path}: {error}") from error
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise FormatError(
-            f"{path}: its arrays do not fit each other ({error})."
+            f"{path}: its arrays do not fit each other ({in_words(error)})."
         ) from error
 
 
@@ -287,15 +287,7 @@ def npz_names(path: files.PathLike) -> list[str]:
     Raises:
       FormatError: if it cannot be opened.
     """
-    try:
-        with zipfile.ZipFile(files.require_file(path)) as archive:
-            return [name.removesuffix(".npy") for name in archive.namelist()]
-    except InputError:
-        raise
-    except Exception as error:  # Damaged archives fail in many ways.
-        raise file_kinds.unreadable(
-            path, "a readable .npz file", own=("a ZIP archive",)
-        ) from error
+    return list(files.npz_members(path))
 
 
 def load_npz(path: files.PathLike, names: Iterable[str]) -> dict[str, Any]:
@@ -310,11 +302,12 @@ def load_npz(path: files.PathLike, names: Iterable[str]) -> dict[str, Any]:
       ForbiddenPickleError: if an array of objects asks for anything but numbers.
     """
     found: dict[str, Any] = {}
-    stored = set(npz_names(path))
+    stored = files.npz_members(path)
     for name in names:
         if name not in stored:
             continue
-        content = _object_member(path, name)
+        fits = stored[name] <= files.MAXIMUM_ARRAY_BYTES
+        content = _object_member(path, name) if fits else None
         if content is None:
             found |= files.load_npz(path, [name])
         else:

@@ -25,7 +25,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph
 
-from tf_faces.core import files
+from tf_faces.core import file_kinds, files
 from tf_faces.core.errors import FormatError
 from tf_faces.geometry import similarity
 from tf_faces.morphable import landmark_sets
@@ -190,7 +190,12 @@ def _read_text(path: pathlib.Path) -> str:
         with opened(path, "rb") as stream:
             content = stream.read(_LARGEST_TEXT + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise FormatError(f"{path}: cannot be read ({error}).") from error
+        raise file_kinds.unreadable(
+            path,
+            "a readable text of MakeHuman",
+            "its gzip-compressed data is damaged or ends too early",
+            own=("gzip",),
+        ) from error
     if len(content) > _LARGEST_TEXT:
         raise FormatError(f"{path}: found more than 64 MiB, expected a mesh or target.")
     return content.decode("utf-8", errors="replace")
@@ -216,8 +221,8 @@ def _read_body(path: pathlib.Path):
         places = np.array(chart, np.float64).reshape(-1, 2)
     except (ValueError, OverflowError) as error:
         raise FormatError(
-            f"{path}: not MakeHuman's base mesh of quads with texture coordinates "
-            f"({error})."
+            f"{path}: not MakeHuman's base mesh of quads with texture coordinates; "
+            "download it again if it should be."
         ) from error
     limits = np.array([len(found), len(places)])
     if not len(both) or (both < 0).any() or (both >= limits).any():
@@ -271,7 +276,9 @@ def _read_target(path: pathlib.Path, vertex_count: int) -> np.ndarray:
         numbers = np.array([int(row[0]) for row in rows], np.int64)
         values = np.array([row[1:4] for row in rows], np.float64).reshape(-1, 3)
     except (ValueError, OverflowError, IndexError) as error:
-        raise FormatError(f"{path}: not a MakeHuman target ({error}).") from error
+        raise FormatError(
+            f"{path}: not a MakeHuman target; download it again if it should be."
+        ) from error
     inside = ((numbers >= 0) & (numbers < vertex_count)).all()
     if len(values) != len(numbers) or not inside or not np.isfinite(values).all():
         raise FormatError(
