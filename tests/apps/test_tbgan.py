@@ -211,6 +211,34 @@ def test_videos(run, tmp_path):
     call("dimension-video", run, "--dim", 12, "--mp4", path, status=2)
 
 
+def test_expression_sheet(run, tmp_path, capsys):
+    path = tmp_path / "sheet.png"
+    asked = ["expression-sheet", run, "--uv_dictionary", "grid", "--size", 12,
+             "--label_weight", 9, "--output", path]  # fmt: skip
+    call(*asked, "--seeds", "3,5")
+    sheet = pictures.read(path)
+    assert sheet.shape == (2 * 32 + 4, 7 * 16 + 4, 3)
+    call(*asked, "--seeds", "5", status=2)
+    assert "exists already" in capsys.readouterr().err
+    call(*asked, "--seeds", "5", "--overwrite")
+    # A face is the same in any company, up to what a minibatch rounds.
+    again = pictures.read(path)[:16].astype(int)
+    assert np.abs(again - sheet[32:48]).max() <= 8
+    # Seven labels, seven pictures.
+    cells = {again[4:, 4 + 16 * n : 16 + 16 * n].tobytes() for n in range(7)}
+    assert len(cells) == 7
+
+
+def test_turntable(run, tmp_path):
+    path = tmp_path / "turn.mp4"
+    call("turntable", run, "--uv_dictionary", "grid", "--size", 32, "--seeds", "1-2",
+         "--duration_sec", 0.4, "--mp4_fps", 10, "--mp4_codec", "mpeg4", "--mp4",
+         path)  # fmt: skip
+    meta, shown = frames(path)
+    assert meta["codec"] == "mpeg4" and meta["size"] == (64, 32) and len(shown) == 4
+    call("turntable", run, "--duration_sec", 0, "--mp4", path, status=2)
+
+
 def test_training_video(run, tmp_path):
     path = tmp_path / "train.mp4"
     call("training-video", run, "--duration_sec", 2, "--mp4_fps", 10, "--mp4", path,

@@ -233,6 +233,13 @@ FASTER = {
     "tf-faces tbgan training-video newest": (
         "tf-faces tbgan training-video {tbgan} --duration_sec 0.1"
     ),
+    "tf-faces tbgan expression-sheet newest --seeds 0-3": (
+        "tf-faces tbgan expression-sheet {tbgan} --seeds 0-1 --size 32"
+    ),
+    "tf-faces tbgan turntable newest --label happy --mp4 turning.mp4": (
+        "tf-faces tbgan turntable {tbgan} --label happy --mp4 turning.mp4 "
+        "--size 64 --duration_sec 0.1"
+    ),
     "tf-faces tbgan interpolation-images newest --output walk": (
         "tf-faces tbgan interpolation-images {tbgan} --output walk "
         "--duration_sec 0.1 --all_frames"

@@ -214,6 +214,22 @@ def require_free_folder(
     return directory
 
 
+def require_free_file(path: files.PathLike, *, overwrite: bool = False) -> pathlib.Path:
+    """Returns the file that is about to be written, as a Path.
+
+    Raises:
+      InputError: if it is a folder, or exists and `overwrite` is not set.
+    """
+    path = pathlib.Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: found a folder, expected the name of a file.")
+    if path.exists() and not overwrite:
+        raise InputError(
+            f"{path}: exists already, expected a free name or --overwrite."
+        )
+    return path
+
+
 def require_nothing_visible(directory: files.PathLike, what: str) -> None:
     """Refuses a folder that holds anything but hidden files; it may be absent.
 

@@ -168,11 +168,22 @@ def render_views(
     return pictures.contact_sheet(views, columns=len(views), gap=0)
 
 
-def turntable(mesh: Mesh, frames: int = 60, **options) -> Iterator[np.ndarray]:
-    """Yields the views of one full turn, for `viz.videos.write_video`."""
+def turntable(
+    mesh: Mesh, frames: int = 60, *, swing: float | None = None, **options
+) -> Iterator[np.ndarray]:
+    """Yields the views of one turn, for `viz.videos.write_video`.
+
+    Args:
+      mesh: the mesh.
+      frames: of the turn; the one after the last would be the first again.
+      swing: turn so many degrees to each side and back; None turns all the way round.
+      **options: of `render`.
+    """
     options.setdefault("frame", Frame.around(mesh))
     for index in range(frames):
-        yield render(mesh, 360 * index / frames, **options)
+        turn = index / frames
+        yaw = 360 * turn if swing is None else swing * np.sin(2 * np.pi * turn)
+        yield render(mesh, yaw, **options)
 
 
 def _resolve_appearance(mesh: Mesh, appearance: str) -> str:

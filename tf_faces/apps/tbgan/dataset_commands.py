@@ -1,7 +1,6 @@
 """The commands of dataset_tool, each a function of its options."""
 
 import argparse
-import os
 from collections.abc import Callable, Iterable
 
 from tf_faces.core import machine
@@ -183,25 +182,16 @@ def make_uv_set(options: argparse.Namespace) -> None:
     )
 
 
-def _require_free(path: str) -> None:
-    from tf_faces.core.errors import InputError
-
-    if os.path.exists(path):
-        raise InputError(
-            f"{path}: exists already, expected a free name or --overwrite."
-        )
-
-
 # --- looking --------------------------------------------------------------------------
 
 
 def display(options: argparse.Namespace) -> None:
     from tf_faces.apps.tbgan import dataset_display
-    from tf_faces.core import pictures
+    from tf_faces.core import folders, pictures
     from tf_faces.data.record_sets import inspection, reader
 
-    if options.output is not None and not options.overwrite:
-        _require_free(options.output)
+    if options.output is not None:
+        folders.require_free_file(options.output, overwrite=options.overwrite)
     record_set = reader.RecordSet(options.tfrecord_dir)
     if options.output is not None:
         sheet = inspection.contact_sheet(record_set, options.start, options.count)

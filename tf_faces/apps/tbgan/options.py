@@ -18,6 +18,10 @@ examples:
       eight faces under one expression: textures as PNG, shapes and normals as arrays
   tf-faces tbgan interpolation-video newest --grid_size 3,2 --duration_sec 10
       six faces that drift, as MP4
+  tf-faces tbgan expression-sheet newest --seeds 0-3
+      the same four faces under each of the seven expressions, rendered
+  tf-faces tbgan turntable newest --label happy --mp4 turning.mp4
+      a face that turns round, as MP4
   tf-faces tbgan interpolation-images newest --output walk
       the original's test.py: a textured mesh for each of 144 frames
   tf-faces tbgan import network-snapshot-013600.pkl results/032-tbgan
@@ -56,6 +60,8 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
         _add_interpolation_video,
         _add_dimension_video,
         _add_training_video,
+        _add_expression_sheet,
+        _add_turntable,
         _add_project,
         _add_nearest,
         _add_import,
@@ -135,6 +141,8 @@ def _add_weights(commands) -> None:
     add("--snapshot", type=options_of.index, help="images shown; newest if absent")
 
 
+_TRUNCATION = "draw components of latents beyond this again"
+
 # --- pictures and videos ------------------------------------------------------------
 
 
@@ -163,7 +171,7 @@ def _seeds(text: str) -> list[int]:
     return found
 
 
-def _add_source(parser) -> None:
+def _add_source(parser, random_seed: bool = True) -> None:
     _add_run(parser, "run (folder, number, or newest), snapshot folder, or SavedModel")
     parser.add_argument(
         "--snapshot", type=options_of.index, help="images shown; newest if absent"
@@ -171,6 +179,8 @@ def _add_source(parser) -> None:
     parser.add_argument(
         "--minibatch_size", type=options_of.count, default=8, help="faces at once"
     )
+    if not random_seed:
+        return
     parser.add_argument(
         "--random_seed", type=options_of.seed, default=1000, help="of the latents"
     )
@@ -231,11 +241,7 @@ def _add_fake_images(commands) -> None:
     add = parser.add_argument
     add("--num_pngs", type=options_of.count, default=1, help="faces, or grids")
     add("--seeds", type=_seeds, help="a face of each of these seeds, such as 0-31")
-    add(
-        "--truncation",
-        type=options_of.finite,
-        help="draw components of latents beyond this again",
-    )
+    add("--truncation", type=options_of.finite, help=_TRUNCATION)
     add("--png_prefix", default="", help="of file names")
 
 
@@ -320,6 +326,62 @@ def _add_training_video(commands) -> None:
         default="texture",
         help="of coupled maps",
     )
+
+
+def _add_rendering(parser, seeds: str, size: int) -> None:
+    """Which faces, and how their meshes are drawn."""
+    add = parser.add_argument
+    add("--seeds", type=_seeds, default=seeds, help="faces, such as 0-3")
+    add("--truncation", type=options_of.finite, help=_TRUNCATION)
+    add("--uv_dictionary", help="as of `tf-faces generate`; the run's own if absent")
+    add("--size", type=options_of.count, default=size, help="pixels of a face")
+    add(
+        "--appearance",
+        choices=("textured", "shaded", "normals", "depth"),
+        default="textured",
+        help="what is drawn",
+    )
+
+
+def _add_expression_sheet(commands) -> None:
+    parser = options_of.add_command(
+        commands,
+        "expression-sheet",
+        "rendered faces: a row for each identity, the same latents under every "
+        "expression",
+        ("picture_programs", "expression_sheet"),
+    )
+    _add_source(parser, random_seed=False)
+    _add_rendering(parser, "0-3", 192)
+    add = parser.add_argument
+    add(
+        "--label_weight",
+        type=options_of.finite,
+        default=1.0,
+        help="factor of the labels; more than 1 strengthens expressions",
+    )
+    add("--yaw", type=options_of.finite, default=0.0, help="degrees")
+    add("--output", default="expressions.png", help="picture file")
+    add("--overwrite", action="store_true", help="replace the file of --output")
+
+
+def _add_turntable(commands) -> None:
+    parser = options_of.add_command(
+        commands,
+        "turntable",
+        "generated faces that turn round, as MP4",
+        ("picture_programs", "turntable"),
+    )
+    _add_source(parser, random_seed=False)
+    _add_rendering(parser, "0", 512)
+    _add_label(parser)
+    _add_video(parser, 4.0)
+    parser.add_argument(
+        "--swing",
+        type=options_of.finite,
+        help="turn so many degrees to each side and back, not all the way round",
+    )
+    parser.add_argument("--pitch", type=options_of.finite, default=0.0, help="degrees")
 
 
 def _add_project(commands) -> None:

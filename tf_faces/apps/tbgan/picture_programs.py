@@ -1,4 +1,4 @@
-"""`tf-faces tbgan`: generated pictures, animated meshes and videos."""
+"""`tf-faces tbgan`: generated pictures, animated and rendered meshes, videos."""
 
 import argparse
 import pathlib
@@ -184,6 +184,62 @@ def _write_video(options, frames, total: int, name: str) -> None:
         bitrate=options.mp4_bitrate,
     )
     print(f"Written: {path}")
+
+
+def _identities(options, pipeline) -> np.ndarray:
+    """Latents [N, Z] of --seeds."""
+    from tf_faces.pipelines.tbgan import pictures as making
+
+    return making.latents_of_seeds(pipeline, options.seeds, options.truncation)
+
+
+def expression_sheet(options: argparse.Namespace) -> None:
+    """Rendered faces: a row an identity, a column an expression."""
+    folders.require_free_file(options.output, overwrite=options.overwrite)
+    pipeline, _ = open_source(options, options.uv_dictionary)
+    from tf_faces.pipelines.tbgan import rendering
+    from tf_faces.viz import pictures as sheets
+
+    rendering.require_meshes(pipeline)
+    names = rendering.expression_names(pipeline)
+    latents = _identities(options, pipeline)
+    made = rendering.expression_meshes(
+        pipeline, latents, options.label_weight, options.minibatch_size
+    )
+    cells, captions = [], []
+    rows = progress.bar(len(latents), "face", iterable=made)
+    for seed, meshes in zip(options.seeds, rows, strict=True):
+        cells += rendering.expression_row(
+            meshes, yaw=options.yaw, size=options.size, appearance=options.appearance
+        )
+        captions += [f"{seed}: {name}" for name in names]
+    sheet = sheets.contact_sheet(cells, columns=len(names), captions=captions)
+    print(f"Written: {pictures.write(options.output, sheet)}")
+
+
+def turntable(options: argparse.Namespace) -> None:
+    """Faces that turn."""
+    from tf_faces.pipelines.tbgan import pictures as making
+
+    frames = making.frame_count(options.duration_sec, options.mp4_fps)
+    pipeline, folder = open_source(options, options.uv_dictionary)
+    from tf_faces.pipelines.tbgan import rendering
+
+    rendering.require_meshes(pipeline)
+    latents = _identities(options, pipeline)
+    labels = making.labels_for(
+        pipeline, len(latents), options.label, options.label_weight
+    )
+    faces = pipeline.faces(latents, labels, minibatch=options.minibatch_size)
+    shown = rendering.turning(
+        [face.mesh for face in faces],
+        frames,
+        options.swing,
+        pitch=options.pitch,
+        size=options.size,
+        appearance=options.appearance,
+    )
+    _write_video(options, shown, frames, f"{folder.name}-turntable.mp4")
 
 
 def training_video(options: argparse.Namespace) -> None:
