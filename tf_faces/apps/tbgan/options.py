@@ -163,6 +163,13 @@ def _seeds(text: str) -> list[int]:
     return found
 
 
+def _prefix(text: str) -> str:
+    """Reads the beginning of names of files, which must stay in their folder."""
+    if set(text) & set("/\\\0"):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected no folder in it")
+    return text
+
+
 def _add_source(parser) -> None:
     _add_run(parser, "run (folder, number, or newest), snapshot folder, or SavedModel")
     parser.add_argument(
@@ -236,7 +243,7 @@ def _add_fake_images(commands) -> None:
         type=options_of.finite,
         help="draw components of latents beyond this again",
     )
-    add("--png_prefix", default="", help="of file names")
+    add("--png_prefix", type=_prefix, default="", help="of file names")
 
 
 def _add_interpolation_images(commands) -> None:
