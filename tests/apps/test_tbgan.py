@@ -139,6 +139,55 @@ def test_fake_images(run, tmp_path):
     call("fake-images", run, "--output", output, status=2)
 
 
+@pytest.mark.parametrize(
+    ("command", "more", "message"),
+    [
+        ("fake-images", ["--png_prefix", "../x"], "expected no folder"),
+        ("fake-images", ["--seeds", "0-3", "--grid_size", "3,2"], "multiple of the 6"),
+        ("fake-images", ["--image_zoom", "10000"], "at most 67108864"),
+        ("fake-images", ["--label", "1", "--label_weight", "1e39"], "below 1e+15"),
+        ("interpolation-images", ["--label_weights", "nan,1,1,1,1,1,1"], "finite num"),
+        ("interpolation-images", ["--duration_sec", "1e9"], "at most 1000000"),
+        ("interpolation-video", ["--duration_sec", "1e9"], "at most 1000000"),
+        ("training-video", ["--duration_sec", "1e9"], "at most 1000000"),
+    ],
+)
+def test_pictures_are_refused(run, tmp_path, command, more, message, capsys):
+    if "images" in command:
+        more = [*more, "--output", tmp_path / "fakes"]
+    call(command, run, *more, status=2)
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.glob("**/*.png"))
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--mp4", "config.json"], "ends in .mp4"),
+        (["--mp4", "a.mp4", "--mp4_codec", "nothing"], "codec 'nothing'"),
+        (["--mp4", "a.mp4", "--mp4_bitrate", "much"], "bitrate 'much'"),
+    ],
+)
+def test_videos_are_refused(run, tmp_path, more, message, capsys):
+    pytest.importorskip("imageio_ffmpeg")
+    more[1] = tmp_path / more[1]
+    (tmp_path / "config.json").write_text("{}")
+    call("training-video", run, "--duration_sec", 0.2, *more, status=2)
+    assert message in capsys.readouterr().err
+    call("dimension-video", run, "--duration_sec", 0.1, *more, status=2)
+    assert message in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+    assert (tmp_path / "config.json").read_text() == "{}"
+
+
+def test_zoom_of_single_faces(run, tmp_path):
+    for zoom in (1, 3):
+        call("fake-images", run, "--seeds", 2, "--image_zoom", zoom, "--output",
+             tmp_path / str(zoom))  # fmt: skip
+    plain, large = (pictures.read(tmp_path / n / "000000.png") for n in "13")
+    np.testing.assert_array_equal(large, plain.repeat(3, axis=0).repeat(3, axis=1))
+
+
 def test_grids_and_seeds(run, tmp_path):
     grids = tmp_path / "grids"
     call("fake-images", run, "--seeds", "3-5,7", "--label", "happy", "--grid_size",

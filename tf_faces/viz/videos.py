@@ -27,7 +27,8 @@ def write_video(
       bitrate: such as "16M"; None lets the codec aim at constant quality.
 
     Raises:
-      InputError: if there are no frames, or they differ in size.
+      InputError: if the name does not end in .mp4, there are no frames, they differ in
+        size, or ffmpeg does not take the codec or bitrate.
       MissingDependencyError: without imageio-ffmpeg.
     """
     try:
@@ -35,12 +36,19 @@ def write_video(
     except ImportError as error:
         raise missing_dependency("imageio-ffmpeg", "video", "Writing videos") from error
     path = pathlib.Path(path)
+    if path.suffix.lower() != ".mp4":
+        raise InputError(f"{path}: expected a name that ends in .mp4.")
     iterator = iter(frames)
     first = next(iterator, None)
     if first is None:
         raise InputError("frames must not be empty. Received: 0 frames")
     first = _even(first)
     height, width = first.shape[:2]
+    refusal = InputError(
+        f"{path}: ffmpeg does not encode with codec {codec!r}, bitrate {bitrate!r} and "
+        f"{frames_per_second:g} frames a second at {width} x {height}; expected a "
+        "codec for MP4, such as libx264."
+    )
     with files.atomic_path(path) as temporary:
         writer = imageio_ffmpeg.write_frames(
             str(temporary),
@@ -64,8 +72,13 @@ def write_video(
                         f"Received: {frame.shape}"
                     )
                 writer.send(frame.tobytes())
+        except OSError as error:  # ffmpeg ended; its whole report is the message.
+            raise refusal from error
         finally:
             writer.close()
+        # Few frames fit into the pipe, whether or not ffmpeg reads them.
+        if not temporary.is_file() or not temporary.stat().st_size:
+            raise refusal
     return path
 
 

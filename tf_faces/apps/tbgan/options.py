@@ -171,6 +171,13 @@ def _seeds(text: str) -> list[int]:
     return found
 
 
+def _prefix(text: str) -> str:
+    """Reads the beginning of names of files, which must stay in their folder."""
+    if set(text) & set("/\\\0"):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected no folder in it")
+    return text
+
+
 def _add_source(parser, random_seed: bool = True) -> None:
     _add_run(parser, "run (folder, number, or newest), snapshot folder, or SavedModel")
     parser.add_argument(
@@ -242,7 +249,7 @@ def _add_fake_images(commands) -> None:
     add("--num_pngs", type=options_of.count, default=1, help="faces, or grids")
     add("--seeds", type=_seeds, help="a face of each of these seeds, such as 0-31")
     add("--truncation", type=options_of.finite, help=_TRUNCATION)
-    add("--png_prefix", default="", help="of file names")
+    add("--png_prefix", type=_prefix, default="", help="of file names")
 
 
 def _add_interpolation_images(commands) -> None:

@@ -9,6 +9,9 @@ from tf_faces.apps.tbgan import sources
 from tf_faces.core import folders, pictures, progress
 from tf_faces.core.errors import InputError
 
+# The networks compute in float32, and square what they are fed.
+_MOST_WEIGHT = 1e15
+
 
 def open_source(options: argparse.Namespace, dictionary: str | None = None):
     """The pipeline that the options name, and its folder."""
@@ -33,6 +36,11 @@ def fake_images(options: argparse.Namespace) -> None:
     columns, rows = options.grid_size
     cells = columns * rows
     if options.seeds is not None:
+        if len(options.seeds) % cells:
+            raise InputError(
+                f"--seeds: found {len(options.seeds)}, expected a multiple of the "
+                f"{cells} cells of --grid_size."
+            )
         latents = making.latents_of_seeds(pipeline, options.seeds, options.truncation)
     else:
         random = np.random.RandomState(options.random_seed)
@@ -42,7 +50,8 @@ def fake_images(options: argparse.Namespace) -> None:
         pipeline, len(latents), options.label, options.label_weight
     )
     folder = _new_folder(options)
-    if cells == 1 and options.image_shrink == 1 and options.modality == "texture":
+    is_plain = options.image_shrink == options.image_zoom == 1
+    if cells == 1 and is_plain and options.modality == "texture":
         made = making.write_fakes(
             pipeline,
             folder,
@@ -76,8 +85,9 @@ def interpolation_images(options: argparse.Namespace) -> None:
     """The original's test script."""
     from tf_faces.pipelines.tbgan import maps
     from tf_faces.pipelines.tbgan import pictures as making
+    from tf_faces.pipelines.tbgan.training_video import frame_count
 
-    frames = making.frame_count(options.duration_sec, 30)
+    frames = frame_count(options.duration_sec, 30)
     weights = _label_weights(options.label_weights)
     if frames < options.minibatch_size and not options.all_frames:
         raise InputError(
@@ -118,18 +128,22 @@ def _label_weights(texts: list[str] | None) -> tuple[float, ...] | None:
     if texts is None:
         return None
     try:
-        return tuple(float(text) for text in texts)
+        weights = tuple(float(text) for text in texts)
+        if not all(abs(weight) < _MOST_WEIGHT for weight in weights):
+            raise ValueError("not finite in the networks' numbers")
+        return weights
     except ValueError as error:
         raise InputError(
-            f"--label_weights: found {','.join(texts)!r}, expected numbers."
+            f"--label_weights: found {','.join(texts)!r}, expected finite numbers."
         ) from error
 
 
 def interpolation_video(options: argparse.Namespace) -> None:
     """Faces that drift."""
     from tf_faces.pipelines.tbgan import pictures as making
+    from tf_faces.pipelines.tbgan.training_video import frame_count
 
-    frames = making.frame_count(options.duration_sec, options.mp4_fps)
+    frames = frame_count(options.duration_sec, options.mp4_fps)
     pipeline, folder = open_source(options)
     latents = making.walk(
         pipeline,
@@ -144,8 +158,9 @@ def interpolation_video(options: argparse.Namespace) -> None:
 def dimension_video(options: argparse.Namespace) -> None:
     """One component of the latents."""
     from tf_faces.pipelines.tbgan import pictures as making
+    from tf_faces.pipelines.tbgan.training_video import frame_count
 
-    frames = making.frame_count(options.duration_sec, options.mp4_fps)
+    frames = frame_count(options.duration_sec, options.mp4_fps)
     pipeline, folder = open_source(options)
     cells = options.grid_size[0] * options.grid_size[1]
     latents = making.along_dimension(

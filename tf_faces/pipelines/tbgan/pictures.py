@@ -164,6 +164,12 @@ def grid(
     row = np.concatenate(parts, axis=2)
     if shrink > 1:
         row = images.shrunk(row, shrink)
+    pixels = len(row) * row.shape[1] * row.shape[2] * zoom**2
+    if pixels > pictures.MAXIMUM_PIXELS:
+        raise InputError(
+            f"--grid_size, --image_zoom: they make pictures of {pixels} pixels, "
+            f"expected at most {pictures.MAXIMUM_PIXELS}."
+        )
     sheet = images.create_image_grid(images.to_uint8(row, _RANGE), size)
     if sheet.shape[-1] == 1:
         sheet = sheet.repeat(3, axis=-1)
@@ -171,17 +177,6 @@ def grid(
 
 
 # --- frames -------------------------------------------------------------------------
-
-
-def frame_count(seconds: float, frames_per_second: float) -> int:
-    """Frames of a video; at least one."""
-    count = int(np.rint(seconds * frames_per_second))
-    if count < 1:
-        raise InputError(
-            f"--duration_sec: found {seconds:g} at {frames_per_second:g} frames a "
-            "second, expected at least one frame."
-        )
-    return count
 
 
 def walk(

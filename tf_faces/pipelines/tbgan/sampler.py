@@ -54,6 +54,10 @@ class Face:
         return self.maps[..., 6:9]
 
 
+# The networks compute in float32, and square what they are fed.
+_LARGEST_LABEL = 1e15
+
+
 class TbganPipeline:
     """Samples faces from a generator.
 
@@ -298,7 +302,14 @@ class TbganPipeline:
         if not self.label_size:
             return stored
         fed = tbgan_maps.softmax(stored) if self.label_softmax else stored
-        return (fed * np.asarray(weights)).astype(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            weighted = (fed * np.asarray(weights)).astype(np.float32)
+        if not (np.abs(weighted) < _LARGEST_LABEL).all():
+            raise InputError(
+                f"weights of labels must leave them below {_LARGEST_LABEL:g}. "
+                f"Received: {weights}"
+            )
+        return weighted
 
     def maps(
         self, latents: np.ndarray, labels: np.ndarray, minibatch: int = 8

@@ -16,6 +16,8 @@ from tf_faces.core.errors import InputError
 
 LARGEST = (1920, 1080)
 TIME_WARP = 1.5
+# More than nine hours at 30 a second.
+MOST_FRAMES = 1_000_000
 _STATUS = re.compile(
     r"^tick\s+\d+\s+kimg\s+(?P<kimg>[\d.]+)\s+lod\s+(?P<lod>[\d.]+)\s.*"
     r"time\s+(?P<time>(?:\d+[dhms]\s?)+)"
@@ -134,6 +136,17 @@ def _captioned(picture: np.ndarray, moment: Moment) -> np.ndarray:
     return np.asarray(image)
 
 
+def frame_count(seconds: float, frames_per_second: float) -> int:
+    """Frames of a video; at least one, at most `MOST_FRAMES`."""
+    count = int(np.rint(seconds * frames_per_second))
+    if not 1 <= count <= MOST_FRAMES:
+        raise InputError(
+            f"--duration_sec: found {seconds:g} at {frames_per_second:g} frames a "
+            f"second, expected at least one frame and at most {MOST_FRAMES}."
+        )
+    return count
+
+
 def frames(
     all_moments: list[Moment],
     duration: float,
@@ -141,11 +154,7 @@ def frames(
     warp: float = TIME_WARP,
 ) -> Iterator[np.ndarray]:
     """Yields uint8 [H, W, 3], all of the size of the first sheet."""
-    count = int(np.rint(duration * frames_per_second))
-    if count < 1:
-        raise InputError(
-            f"--duration_sec: found {duration:g}, expected at least one frame."
-        )
+    count = frame_count(duration, frames_per_second)
     drawn: tuple[Moment, np.ndarray] | None = None
     shape = None
     for number in range(count):
