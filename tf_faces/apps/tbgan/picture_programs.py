@@ -235,8 +235,9 @@ def expression_sheet(options: argparse.Namespace) -> None:
 def turntable(options: argparse.Namespace) -> None:
     """Faces that turn."""
     from tf_faces.pipelines.tbgan import pictures as making
+    from tf_faces.pipelines.tbgan.training_video import frame_count
 
-    frames = making.frame_count(options.duration_sec, options.mp4_fps)
+    frames = frame_count(options.duration_sec, options.mp4_fps)
     pipeline, folder = open_source(options, options.uv_dictionary)
     from tf_faces.pipelines.tbgan import rendering
 
