@@ -350,7 +350,7 @@ def test_wrong_values(run, tmp_path, capsys):
         (["fake-images", run, "--grid_size", "3"], "columns,rows"),
         (["interpolation-video", run, "--duration_sec", "0"], "one frame"),
         (["projekt", run], "did you mean project"),
-        (["interpolation-images", run, "--label_weights", "a"], "expected finite numbers"),
+        (["interpolation-images", run, "--label_weights", "a"], "finite numbers"),
     ):
         more = [] if "video" in arguments[0] or arguments[0] == "projekt" else [
             "--output", tmp_path / "nothing"]  # fmt: skip
