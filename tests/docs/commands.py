@@ -41,6 +41,8 @@ AS_PRINTED = {
     "makehuman/shape makehuman/normals --labels makehuman/labels.pkl "
     "--paths makehuman/paths.pkl",
     "tf-faces dataset create_from_images records/cats pictures/",
+    "tf-faces dataset create_from_meshes datasets/scans scans --resolution 64",
+    "tf-faces dataset create_from_meshes records/scans scans/ --resolution 64",
     # Face models.
     "tf-faces face-model fetch_instructions",
     "tf-faces face-model convert ICT-FaceKit/FaceXModel "

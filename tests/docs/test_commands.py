@@ -16,6 +16,7 @@ import pytest
 
 from tests import tiny_training
 from tests.apps.face_manifold_commands import save_mat
+from tests.data.test_mesh_uv_sets import relief
 from tests.docs import commands, pages
 from tests.morphable.test_open_heads import ict_arrays, write_obj
 from tf_faces.apps import main
@@ -83,6 +84,9 @@ class Workspace:
         (folder / "points.pts").write_text(f"version: 1\n{{\n{lines}\n}}\n")
         pictures.write(folder / "photo.jpg", np.full((100, 100, 3), 90, np.uint8))
         mesh_files.write_mesh(folder / "scan.obj", face.mesh())
+        for number in range(3):
+            scan = relief(10.0 + number)
+            mesh_files.write_mesh(folder / "scans" / f"{number}.obj", scan)
         fitted = FaceCoefficients(
             rng.standard_normal((12, 199)) * 3e4, rng.standard_normal((12, 29)) * 0.4
         )

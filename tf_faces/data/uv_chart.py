@@ -47,6 +47,7 @@ class Chart:
     Attributes:
       resolution: R.
       model: the part of the model that the chart shows, in its own unit, ccw.
+      model_vertices: int [n], the number that each vertex of `model` has in the whole.
       coordinates: float32 [V, 2], (u, v) of the chart's vertices, in 0..1.
       vertex_of_coordinate: int32 [V], the vertex of `model` behind each.
       triangles: int32 [T, 3] into the chart's vertices, ccw.
@@ -68,6 +69,7 @@ class Chart:
 
     resolution: int
     model: MorphableModel
+    model_vertices: np.ndarray
     coordinates: np.ndarray
     vertex_of_coordinate: np.ndarray
     triangles: np.ndarray
@@ -323,6 +325,7 @@ def build_chart(model: MorphableModel, resolution: int, kind: str = "whole") -> 
     chart = Chart(
         resolution=resolution,
         model=part,
+        model_vertices=used_source,
         coordinates=np.clip(coordinates, 0, 1).astype(np.float32),
         vertex_of_coordinate=source.astype(np.int32),
         triangles=triangles,

@@ -10,7 +10,6 @@ import numpy as np
 import scipy.sparse
 
 from tf_faces.core import pictures
-from tf_faces.core.errors import InputError
 from tf_faces.data import uv_chart
 from tf_faces.geometry import uv
 from tf_faces.morphable import expressions, painting
@@ -38,22 +37,31 @@ def _smooth_noise(rng, count, knots, resolution):
     return weight @ coarse @ weight.T
 
 
-def _resampled_skins(paths, chart: uv_chart.Chart) -> np.ndarray:
-    """The skin pictures on the chart: float32 [skins, R, R, 3]."""
+def picture_on_chart(picture: np.ndarray, chart: uv_chart.Chart) -> np.ndarray:
+    """A picture made for the model's own chart, on the map: float32 [R, R, 3].
+
+    Args:
+      picture: uint8 [H, W, 3], row 0 at v = 1.
+      chart: the chart.
+    """
     from PIL import Image
 
+    # Averaged down to about the map's resolution first, so that nothing aliases.
+    most = chart.resolution * 5 // 4
+    height, width = (min(max(side, 2), most) for side in picture.shape[:2])
+    reduced = Image.fromarray(picture).resize((width, height), Image.Resampling.BOX)
+    colors = makehuman.sample_picture(
+        np.asarray(reduced), chart.picture_coordinates.reshape(-1, 2)
+    )
+    return colors.reshape(chart.resolution, chart.resolution, 3).astype(np.float32)
+
+
+def _resampled_skins(paths, chart: uv_chart.Chart) -> np.ndarray:
+    """The skin pictures on the chart: float32 [skins, R, R, 3]."""
     side = makehuman.SKIN_HEIGHT
     margin = (makehuman.SKIN_WIDTH - side) // 2
-    # Averaged down to about the map's resolution first, so that nothing aliases.
-    reduced = min(side, chart.resolution * 5 // 4)
-    coordinates = chart.picture_coordinates.reshape(-1, 2)
-    result = []
-    for path in paths:
-        square = Image.fromarray(makehuman.load_skin(path)[:, margin : margin + side])
-        square = square.resize((reduced, reduced), Image.Resampling.BOX)
-        colors = makehuman.sample_picture(np.asarray(square), coordinates)
-        result.append(colors.reshape(chart.resolution, chart.resolution, 3))
-    return np.stack(result).astype(np.float32)
+    squares = (makehuman.load_skin(path)[:, margin : margin + side] for path in paths)
+    return np.stack([picture_on_chart(square, chart) for square in squares])
 
 
 def _similar_skins(skins: np.ndarray, count: int = 4) -> np.ndarray:
@@ -80,36 +88,34 @@ def _paint_eyes(texture, layers, rng):
 # --- samples -----------------------------------------------------------------------
 
 
-class Sampler:
-    """Makes samples of one model at one resolution.
+def neutral_place(model: MorphableModel) -> tuple[np.ndarray, float]:
+    """Middle of the neutral face, float64 [3], and the scale that leaves it room."""
+    low, high = model.bounding_box()
+    offset = ((low + high) / 2).astype(np.float64)
+    return offset, float((high - low).max() / 2 / _NEUTRAL_EXTENT)
 
-    Args:
-      model: any morphable model.
-      resolution: 32, 64, 128, 256 or 512.
-      seed: of the whole set.
-      chart: "whole" or "face", see `uv_chart.CHARTS`.
+
+class Mapper:
+    """Turns vertices of one chart into shape maps and normals, and tells the way back.
+
+    Attributes:
+      chart: the chart.
+      offset: float64 [3].
+      scale: a map holds (vertices - offset) / scale.
+      unit: of the vertices, "" where it is not known.
     """
 
     def __init__(
-        self, model: MorphableModel, resolution: int, seed: int, chart: str = "whole"
+        self, chart: uv_chart.Chart, offset: np.ndarray, scale: float, unit: str
     ) -> None:
-        self.chart = uv_chart.build_chart(model, resolution, chart)
-        self.seed = seed
-        part = self.chart.model
-        low, high = part.bounding_box()
-        self.offset = ((low + high) / 2).astype(np.float64)
-        self.scale = float((high - low).max() / 2 / _NEUTRAL_EXTENT)
-        self._basic = expressions.basic_expressions(part)
-        self._skins, self._partners = None, None
-        if model.texture_pictures:
-            self._skins = _resampled_skins(model.texture_pictures, self.chart)
-            self._partners = _similar_skins(self._skins)
+        self.chart = chart
+        self.offset, self.scale, self.unit = offset, scale, unit
         # Triangles at the model's own vertices, which seams do not cut.
-        self._triangles = self.chart.vertex_of_coordinate[self.chart.triangles]
+        self._triangles = chart.vertex_of_coordinate[chart.triangles]
         corner = np.arange(3 * len(self._triangles)) // 3
         self._incidence = scipy.sparse.csr_matrix(
             (np.ones(len(corner), np.float32), (self._triangles.reshape(-1), corner)),
-            shape=(part.vertex_count, len(self._triangles)),
+            shape=(chart.model.vertex_count, len(self._triangles)),
         )
 
     def dictionary(self) -> UvDictionary:
@@ -126,7 +132,7 @@ class Sampler:
             resolution=chart.resolution,
             scale=self.scale,
             offset=self.offset,
-            unit=chart.model.unit,
+            unit=self.unit,
         )
         neutral_map = chart.to_map(placed)
         # Beyond the square vertices lie on its edge, in the neutral face as well.
@@ -149,6 +155,42 @@ class Sampler:
         corner = vertices[self._triangles]
         face = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
         return _unit(self._incidence @ face)
+
+    def maps(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Shape map and normals, float32 [3, R, R] each, of vertices [n, 3]."""
+        offset = self.offset.astype(np.float32)
+        placed = (points - offset) / np.float32(self.scale)
+        values = np.concatenate([placed, self.normals(points)], axis=1)
+        image = self.chart.to_map(values.astype(np.float32))
+        normals = _unit(image[..., 3:].reshape(-1, 3)).reshape(image[..., 3:].shape)
+        return (
+            np.ascontiguousarray(np.moveaxis(image[..., :3], -1, 0)),
+            np.ascontiguousarray(np.moveaxis(normals, -1, 0)),
+        )
+
+
+class Sampler(Mapper):
+    """Makes samples of one model at one resolution.
+
+    Args:
+      model: any morphable model.
+      resolution: 32, 64, 128, 256 or 512.
+      seed: of the whole set.
+      chart: "whole" or "face", see `uv_chart.CHARTS`.
+    """
+
+    def __init__(
+        self, model: MorphableModel, resolution: int, seed: int, chart: str = "whole"
+    ) -> None:
+        laid_out = uv_chart.build_chart(model, resolution, chart)
+        self.seed = seed
+        part = laid_out.model
+        super().__init__(laid_out, *neutral_place(part), part.unit)
+        self._basic = expressions.basic_expressions(part)
+        self._skins, self._partners = None, None
+        if model.texture_pictures:
+            self._skins = _resampled_skins(model.texture_pictures, self.chart)
+            self._partners = _similar_skins(self._skins)
 
     def draw(self, subject: int, variant: int):
         """Coefficients and label of one sample: (shape, expression, label [7], rng)."""
@@ -198,7 +240,7 @@ class Sampler:
         Returns:
           For each: texture uint8 [R, R, 3], shape and normals float32 [3, R, R].
         """
-        model, resolution = self.chart.model, self.chart.resolution
+        model = self.chart.model
         drawn = [self.draw(subject, variant) for subject, variant in pairs]
         vertices = model.neutral + _combine(model, "shape", [row[0] for row in drawn])
         vertices += _combine(model, "expression", [row[1] for row in drawn])
@@ -206,24 +248,10 @@ class Sampler:
         if self._skins is None:
             textures = [model.sample_texture(row[3], 1, 0.9)[0] for row in drawn]
             colors = model.colors() + _combine(model, "texture", textures)
-        offset = self.offset.astype(np.float32)
-        samples = []
-        for row, points, color in zip(drawn, vertices, colors, strict=True):
-            placed = (points - offset) / np.float32(self.scale)
-            values = np.concatenate([placed, self.normals(points)], axis=1)
-            image = self.chart.to_map(values.astype(np.float32))
-            normals = _unit(image[..., 3:].reshape(-1, 3)).reshape(image[..., 3:].shape)
-            texture = self._texture(color, row[3], row[3])
-            samples.append(
-                (
-                    texture,
-                    np.ascontiguousarray(np.moveaxis(image[..., :3], -1, 0)),
-                    np.ascontiguousarray(np.moveaxis(normals, -1, 0)),
-                )
-            )
-            if samples[-1][1].shape != (3, resolution, resolution):
-                raise InputError("the chart and the model disagree in size.")
-        return samples
+        return [
+            (self._texture(color, row[3], row[3]), *self.maps(points))
+            for row, points, color in zip(drawn, vertices, colors, strict=True)
+        ]
 
 
 def _combine(model: MorphableModel, kind: str, coefficients) -> np.ndarray:

@@ -22,20 +22,23 @@ stopped run continues where it was.  Row 0 of a map is the top of the head.
 
 import contextlib
 import functools
+import itertools
 import json
 import os
 import pathlib
 import pickle
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
 from tf_faces.core import files, folders, pictures, progress, workers
 from tf_faces.core.errors import InputError
-from tf_faces.data import uv_samples
+from tf_faces.data import uv_chart, uv_samples
 from tf_faces.data.record_sets import folder as record_folder
 from tf_faces.morphable import expressions, io
 from tf_faces.morphable.model import MorphableModel
+from tf_faces.morphable.uv_dictionary import UvDictionary
 
 # Changes whenever the same arguments would give other samples.
 _REVISION = 5
@@ -78,10 +81,9 @@ def _pickled(value: Any) -> bytes:
     return pickle.dumps(value, protocol=4)
 
 
-def _holds_all(directory: pathlib.Path, pairs, resolution: int) -> bool:
+def _holds_all(directory: pathlib.Path, keys, resolution: int) -> bool:
     return all(
-        _is_whole(_file_names(os.fspath(directory), _key(*pair)), resolution)
-        for pair in pairs
+        _is_whole(_file_names(os.fspath(directory), key), resolution) for key in keys
     )
 
 
@@ -89,29 +91,102 @@ def _key(subject: int, variant: int) -> str:
     return f"face{subject:06d}.{variant}"
 
 
-def _write_batch(directory: str, sampler: uv_samples.Sampler, pairs) -> int:
-    wanted = [
-        pair
-        for pair in pairs
-        if not _is_whole(_file_names(directory, _key(*pair)), sampler.chart.resolution)
-    ]
+class Maker(Protocol):
+    """Makes the maps of a set; worker processes get it as a pickle."""
+
+    chart: uv_chart.Chart
+
+    def make(self, items: Sequence[Any]) -> list[tuple]:
+        """Texture uint8 [R, R, 3], shape and normals float32 [3, R, R] of each."""
+
+    def dictionary(self) -> UvDictionary:
+        """The chart for turning maps into meshes."""
+
+
+def _write_batch(directory: str, maker: Maker, batch: dict[str, Any]) -> int:
+    """Writes samples, {key: what the maker makes it of}, those that are not there."""
+    resolution = maker.chart.resolution
+    wanted = {
+        key: item
+        for key, item in batch.items()
+        if not _is_whole(_file_names(directory, key), resolution)
+    }
     if wanted:
-        for pair, sample in zip(wanted, sampler.make(wanted), strict=True):
+        made = maker.make(list(wanted.values()))
+        for key, sample in zip(wanted, made, strict=True):
             contents = (
                 pictures.encode(sample[0], compress_level=4),
                 _pickled(sample[1]),
                 _pickled(sample[2]),
             )
-            names = _file_names(directory, _key(*pair))
+            names = _file_names(directory, key)
             for name, content in zip(names, contents, strict=True):
                 # What a crash of the machine cuts short is made again (`_is_whole`).
                 files.write_bytes(name, content, durable=False)
-    return len(pairs)
+    return len(batch)
 
 
 @contextlib.contextmanager
-def _writing(directory: str, sampler: uv_samples.Sampler):
-    yield lambda pairs: _write_batch(directory, sampler, pairs)
+def _writing(directory: str, maker: Maker):
+    yield lambda batch: _write_batch(directory, maker, batch)
+
+
+def complete(
+    directory: files.PathLike,
+    description: dict,
+    items: dict[str, Any],
+    prepare: Callable[[], Maker],
+    label: Callable[[Maker], np.ndarray] | None = None,
+    *,
+    processes: int = 1,
+    show_progress: bool = True,
+) -> None:
+    """Fills the folder of a set, or what of it is missing.
+
+    Args:
+      directory: the set's folder; made if needed.
+      description: what the set is made of, JSON-able, with its "resolution"; a folder
+        of another is refused.
+      items: {key: what the maker makes this sample of}.
+      prepare: makes the maker; what the input makes impossible shows here, before any
+        file.  Not called for a set that is whole.
+      label: makes the labels [n, L], in the order of the items; None for no labels.
+      processes: number of worker processes.
+      show_progress: draw a progress bar.
+
+    Raises:
+      InputError: for a folder that holds another set.
+      TfFacesError: if the disk has no room.
+    """
+    place = folders.place_for_results(directory)
+    begun = _begun(place, description)
+    resolution = description["resolution"]
+    if not begun:
+        record_folder.require_room(place, len(items) * _BYTES_A_PIXEL * resolution**2)
+    if begun == _COMPLETE and _holds_all(place, items, resolution):
+        return
+    maker = prepare()
+    files.write_json(place / _INCOMPLETE, description)
+    for name in ("texture", "shape", "normals"):
+        (place / name).mkdir(exist_ok=True)
+    rows = iter(items.items())
+    batches = []
+    while batch := dict(itertools.islice(rows, uv_samples.BATCH)):
+        batches.append(batch)
+    with progress.bar(len(items), "face", "UV set", shown=show_progress) as bar:
+        workers.run(
+            _writing,
+            (os.fspath(place), maker),
+            batches,
+            bar.update,
+            processes=processes,
+        )
+    maker.dictionary().save(place / record_folder.UV_DICTIONARY)
+    if label is not None:
+        files.write_bytes(place / "labels.pkl", _pickled(label(maker)))
+        files.write_bytes(place / "paths.pkl", _pickled(list(items)))
+    files.write_json(place / _COMPLETE, description)
+    (place / _INCOMPLETE).unlink()
 
 
 def make_uv_set(
@@ -176,36 +251,16 @@ def make_uv_set(
         "labels": "probabilities",
         "unit": model.unit,
     }
-    place = folders.place_for_results(directory)
-    begun = _begun(place, description)
-    if not begun:
-        needed = count * _BYTES_A_PIXEL * resolution**2
-        record_folder.require_room(place, needed)
     pairs = [divmod(number, expressions_per_subject) for number in range(count)]
-    if begun == _COMPLETE and _holds_all(place, pairs, resolution):
-        return directory
-    # What the model or the numbers make impossible shows here, before any file.
-    sampler = uv_samples.Sampler(model, resolution, seed, chart)
-    files.write_json(place / _INCOMPLETE, description)
-    for name in ("texture", "shape", "normals"):
-        (place / name).mkdir(exist_ok=True)
-    size = uv_samples.BATCH
-    batches = [pairs[start : start + size] for start in range(0, count, size)]
-    with progress.bar(count, "face", "UV set", shown=show_progress) as bar:
-        workers.run(
-            _writing,
-            (os.fspath(place), sampler),
-            batches,
-            bar.update,
-            processes=processes,
-        )
-    sampler.dictionary().save(place / "uv_dictionary.npz")
-    labels = np.stack([sampler.draw(*pair)[2] for pair in pairs])
-    files.write_bytes(place / "labels.pkl", _pickled(labels))
-    keys = [_key(*pair) for pair in pairs]
-    files.write_bytes(place / "paths.pkl", _pickled(keys))
-    files.write_json(place / _COMPLETE, description)
-    (place / _INCOMPLETE).unlink()
+    complete(
+        directory,
+        description,
+        {_key(*pair): pair for pair in pairs},
+        lambda: uv_samples.Sampler(model, resolution, seed, chart),
+        lambda sampler: np.stack([sampler.draw(*pair)[2] for pair in pairs]),
+        processes=processes,
+        show_progress=show_progress,
+    )
     return directory
 
 

@@ -1,6 +1,7 @@
 """The commands of dataset_tool, each a function of its options."""
 
 import argparse
+import os
 from collections.abc import Callable, Iterable
 
 from tf_faces.core import machine
@@ -73,6 +74,73 @@ def create_from_pkl_img_norm(options: argparse.Namespace) -> None:
         options,
         lambda: coupled.from_pkl_img_norm(source, second, options.shuffle),
     )
+
+
+# What `make_uv_set` makes of a model where nothing else is asked for.
+_OF_A_MODEL = {"count": 1000, "seed": 0, "chart": "whole", "expressions_per_subject": 1}
+
+
+def _model_options(options: argparse.Namespace) -> dict:
+    given = {name: getattr(options, name) for name in _OF_A_MODEL}
+    return {
+        "resolution": options.resolution,
+        **_OF_A_MODEL,
+        **{name: value for name, value in given.items() if value is not None},
+    }
+
+
+def create_from_meshes(options: argparse.Namespace) -> None:
+    from tf_faces.core.errors import InputError
+    from tf_faces.data.record_sets import coupled
+
+    if (options.mesh_dir is None) == (options.model is None):
+        found = "neither" if options.model is None else "both"
+        raise InputError(
+            f"found {found} of a folder of meshes and --model, expected one of them."
+        )
+    if options.model is None:
+        lonely = [name for name in _OF_A_MODEL if getattr(options, name) is not None]
+        if lonely:
+            raise InputError(f"--{lonely[0]}: found without --model, expected with it.")
+    elif options.labels or options.paths:
+        raise InputError(
+            "--labels and --paths belong to a folder of meshes; faces of --model bring "
+            "their own."
+        )
+    maps = options.maps or f"{options.tfrecord_dir.rstrip(os.sep)}-maps"
+    _write(
+        options,
+        lambda: coupled.from_pkl_img_norm(
+            _make_maps(options, maps), shuffle=options.shuffle
+        ),
+    )
+    print(f"{maps}: the UV maps of it, kept.")
+
+
+def _make_maps(options: argparse.Namespace, maps: str):
+    """Makes the UV set of meshes or a model; returns it as a `CoupledSource`."""
+    from tf_faces.data.record_sets import coupled
+
+    labels, paths = options.labels, options.paths
+    processes = options.processes or machine.processors()
+    if options.model is not None:
+        from tf_faces.data import uv_sets
+
+        uv_sets.make_uv_set(
+            maps, options.model, processes=processes, **_model_options(options)
+        )
+        labels, paths = (os.path.join(maps, f"{n}.pkl") for n in ("labels", "paths"))
+    else:
+        from tf_faces.data import mesh_uv_sets
+
+        if labels and paths:
+            # Before minutes of work.
+            coupled.load_labels(labels, paths)
+        mesh_uv_sets.make_mesh_set(
+            maps, options.mesh_dir, options.resolution, processes=processes
+        )
+    folders = [os.path.join(maps, name) for name in ("texture", "shape", "normals")]
+    return coupled.CoupledSource(*folders, labels, paths)
 
 
 def create_from_pkl_img(options: argparse.Namespace) -> None:
@@ -169,16 +237,12 @@ def make_uv_set(options: argparse.Namespace) -> None:
     directory = uv_sets.make_uv_set(
         options.directory,
         options.model,
-        options.count,
-        options.resolution,
-        options.seed,
-        chart=options.chart,
-        expressions_per_subject=options.expressions_per_subject,
         processes=options.processes or machine.processors(),
+        **_model_options(options),
     )
     print(
-        f"{directory}: {options.count} samples of {options.resolution} x "
-        f"{options.resolution}."
+        f"{directory}: {_model_options(options)['count']} samples of "
+        f"{options.resolution} x {options.resolution}."
     )
 
 

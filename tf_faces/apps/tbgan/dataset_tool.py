@@ -3,6 +3,7 @@
 import argparse
 import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from tf_faces.apps import arguments as options_of
 from tf_faces.apps import entry
@@ -17,6 +18,9 @@ examples:
       uv/normals --labels uv/labels.pkl --paths uv/paths.pkl
   tf-faces dataset verify records/faces64
   tf-faces dataset display records/faces64 --output sheet.png
+
+  # Registered meshes, with their pictures beside them, in one go:
+  tf-faces dataset create_from_meshes records/scans scans/ --resolution 64
 
   # Any folder of square pictures, for a plain Progressive GAN:
   tf-faces dataset create_from_images records/cats pictures/
@@ -42,6 +46,39 @@ def _switch(text: str) -> bool:
     if text not in ("0", "1"):
         raise argparse.ArgumentTypeError(f"found {text!r}, expected 0 or 1")
     return text == "1"
+
+
+_MODEL = {
+    "metavar": "builtin|ict|makehuman|FILE",
+    "help": "morphable model (default: builtin)",
+}
+_CHART = (
+    "all skin of the model, or the front of the face, which then fills most of the "
+    "maps (default: whole)"
+)
+
+
+def _add_resolution(command: options_of.ArgumentParser) -> None:
+    command.add_argument(
+        "--resolution",
+        type=int,
+        choices=(32, 64, 128, 256, 512),
+        default=64,
+        help="side of the maps (default: 64)",
+    )
+
+
+def _add_model_options(command: Any) -> None:
+    """How many faces of a model, and which; all None where they are not given."""
+    add = command.add_argument
+    add("--count", type=options_of.count, help="samples (default: 1000)")
+    add("--chart", choices=("whole", "face"), help=_CHART)
+    add("--seed", type=options_of.seed, help="of the set (default: 0)")
+    add(
+        "--expressions_per_subject",
+        type=options_of.count,
+        help="samples that share an identity (default: 1)",
+    )
 
 
 def _parser(prog: str | None = None) -> options_of.ArgumentParser:
@@ -187,6 +224,35 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     add_shuffle(command)
 
     command = add_create(
+        "create_from_meshes",
+        dataset_commands.create_from_meshes,
+        "Coupled UV maps of 9 channels from registered meshes, or from a morphable "
+        "model.",
+    )
+    command.add_argument(
+        "mesh_dir",
+        nargs="?",
+        help="folder of .obj, .ply or .glb files of one topology and one chart, with "
+        "texture pictures or vertex colours",
+    )
+    add_shuffle(command)
+    _add_resolution(command)
+    command.add_argument(
+        "--maps",
+        help="folder for the UV maps; kept, so that an interrupted run goes on where "
+        "it was (default: the record set's name and -maps)",
+    )
+    command.add_argument("--labels", help=".pkl or .npy array [n, label size]")
+    command.add_argument(
+        "--paths", help=".pkl list of the n names of meshes, without suffix"
+    )
+    faces = command.add_argument_group(
+        "faces of a model", "Random faces with expression labels, instead of mesh_dir."
+    )
+    faces.add_argument("--model", metavar=_MODEL["metavar"], help="morphable model")
+    _add_model_options(faces)
+
+    command = add_create(
         "create_from_images",
         dataset_commands.create_from_images,
         "A folder of square pictures, RGB or grey.",
@@ -260,33 +326,8 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
         "create_from_pkl_img_norm.",
     )
     command.add_argument("directory", help="folder of the new set")
-    command.add_argument(
-        "--model",
-        default="builtin",
-        metavar="builtin|ict|makehuman|FILE",
-        help="morphable model (default: builtin)",
-    )
-    command.add_argument("--count", type=options_of.count, default=1000, help="samples")
-    command.add_argument(
-        "--resolution",
-        type=int,
-        choices=(32, 64, 128, 256, 512),
-        default=64,
-        help="side of the maps (default: 64)",
-    )
-    command.add_argument(
-        "--chart",
-        choices=("whole", "face"),
-        default="whole",
-        help="all skin of the model, or the front of the face, which then fills most "
-        "of the maps (default: whole)",
-    )
-    command.add_argument("--seed", type=options_of.seed, default=0)
-    command.add_argument(
-        "--expressions_per_subject",
-        type=options_of.count,
-        default=1,
-        help="samples that share an identity (default: 1)",
-    )
+    command.add_argument("--model", default="builtin", **_MODEL)
+    _add_resolution(command)
+    _add_model_options(command)
     command.add_argument("--processes", type=options_of.count)
     return parser
