@@ -279,10 +279,12 @@ def _check_arrays(vertices, triangles, colors, texture_coordinates, texture_tria
             f"texture_triangles must have shape {np.shape(triangles)}. "
             f"Received: {np.shape(used)}"
         )
-    if np.size(used) and np.max(used) >= len(texture_coordinates):
+    if np.size(used) and not 0 <= np.min(used) <= np.max(used) < len(
+        texture_coordinates
+    ):
         raise InputError(
             f"texture_triangles must index {len(texture_coordinates)} texture "
-            f"coordinates. Received an index {np.max(used)}"
+            f"coordinates. Received indices from {np.min(used)} to {np.max(used)}"
         )
 
 
