@@ -24,7 +24,6 @@ from tf_faces.geometry import (
     visibility,
     warping,
 )
-from tf_faces.geometry.mesh_files import arrays
 
 RNG = np.random.default_rng(0)
 
@@ -413,41 +412,3 @@ def test_one_point_is_no_cloud():
             similarity.estimate_affine_3d_to_2d_face3d(points, places)
     with pytest.raises(InputError, match="points must be 4 or more .* Received: 3"):
         similarity.estimate_affine_3d_to_2d_face3d(np.eye(3), np.eye(3)[:, :2])
-
-
-# --- arrays in files ------------------------------------------------------------------
-
-
-def test_points_as_text(tmp_path):
-    path = arrays.write_points(tmp_path / "a", np.array([[1, -2.5], [3, 4]]))
-    assert path == tmp_path / "a.asc"
-    assert path.read_text() == (
-        "1.000000000000000000e+00 -2.500000000000000000e+00\n"
-        "3.000000000000000000e+00 4.000000000000000000e+00\n"
-    )
-    other = arrays.write_points(tmp_path / "b.txt", np.array([7, 8]))
-    assert other == tmp_path / "b.txt"
-    assert np.loadtxt(other).tolist() == [7, 8] and other.read_text().count("\n") == 2
-
-
-def test_names_of_matlab_variables(tmp_path):
-    import scipy.io
-
-    for name in ("a b", "_a", "", "2a", "a" * 32):
-        with pytest.raises(
-            InputError, match=f"variables: found the name {name!r}, exp"
-        ):
-            arrays.write_mat(tmp_path / "a.mat", {"x": np.ones(1), name: np.ones(1)})
-    with pytest.raises(InputError, match="variables must not be empty"):
-        arrays.write_mat(tmp_path / "a.mat", {})
-    assert not list(tmp_path.iterdir())
-    arrays.write_mat(tmp_path / "a.mat", {"a" * 31: np.arange(3)})
-    assert scipy.io.loadmat(tmp_path / "a.mat")["a" * 31].tolist() == [[0, 1, 2]]
-    vertices, triangles = RNG.random((4, 3)), np.array([[0, 1, 2]])
-    for colors in (None, RNG.random((4, 3))):
-        path = arrays.write_mesh_mat(tmp_path / "b.mat", vertices, triangles, colors)
-        stored = scipy.io.loadmat(path)
-        names = [name for name in stored if not name.startswith("__")]
-        both = ["vertices", "colors", "triangles"]
-        assert names == (["vertices", "triangles"] if colors is None else both)
-        np.testing.assert_array_equal(stored["triangles"], triangles)
