@@ -98,7 +98,7 @@ def glb_chunk(kind, content):
     [
         (glb_chunk(0x4E4F534A, b"{}  ")[:-2], "the JSON chunk is damaged"),
         (glb_chunk(0x004E4942, b"{}  "), "the JSON chunk is damaged"),
-        (glb_chunk(0x4E4F534A, b"{x} "), r"the JSON chunk is damaged \("),
+        (glb_chunk(0x4E4F534A, b"{x} "), "the JSON chunk is damaged"),
         (glb_chunk(0x4E4F534A, b"[1] "), "the JSON chunk holds no object"),
         (
             glb_chunk(0x4E4F534A, b"{}  ") + glb_chunk(0x004E4942, bytes(8))[:-1],
