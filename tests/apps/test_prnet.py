@@ -243,7 +243,14 @@ def test_videos(ready_network, tmp_path, uv_data, weights, draw, capfd):
     (tmp_path / "bad.mp4").write_bytes(b"no video")
     arguments = ("-i", tmp_path / "bad.mp4", "-o", out)
     assert run("video", *arguments, uv_data=uv_data, weights=weights) == 2
-    assert "not a video that can be read" in capfd.readouterr().err
+    shown = capfd.readouterr().err
+    assert "not a video that can be read; download" in shown
+    assert "ffmpeg version" not in shown
+    before = again.read_bytes()
+    more = ["-i", again, "-o", again, "--weights", weights]
+    assert run("video", *more, uv_data=uv_data, weights=weights) == 2
+    assert "the video; expected another" in capfd.readouterr().err
+    assert again.read_bytes() == before
 
 
 @pytest.mark.slow

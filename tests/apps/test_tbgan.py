@@ -145,6 +145,11 @@ def test_fake_images(run, tmp_path):
         ("fake-images", ["--png_prefix", "../x"], "expected no folder"),
         ("fake-images", ["--seeds", "0-3", "--grid_size", "3,2"], "multiple of the 6"),
         ("fake-images", ["--image_zoom", "10000"], "at most 67108864"),
+        (
+            "interpolation-video",
+            ["--grid_size", "999,999", "--duration_sec", "0.1"],
+            "at most 67108864",
+        ),
         ("fake-images", ["--label", "1", "--label_weight", "1e39"], "below 1e+15"),
         ("interpolation-images", ["--label_weights", "nan,1,1,1,1,1,1"], "finite num"),
         ("interpolation-images", ["--duration_sec", "1e9"], "at most 1000000"),

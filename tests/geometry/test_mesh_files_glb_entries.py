@@ -129,8 +129,10 @@ def test_refusals_do_not_speak_python(tmp_path, spoil):
     spoil(made.tree)
     with pytest.raises(FormatError, match="mesh.glb") as raised:
         read(made, tmp_path)
+    said = str(raised.value).partition("mesh.glb: ")[2]
+    assert said
     for word in ("object", "has no", "array", "convert", "-1", "subscript"):
-        assert word not in str(raised.value)
+        assert word not in said
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"\xff\xfe{}", b"[" * 100_000])

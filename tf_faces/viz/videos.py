@@ -101,8 +101,10 @@ def read_video(
     try:
         described = next(reader)
     except (OSError, RuntimeError, StopIteration) as error:
-        text = " ".join(str(error).split())[:120]
-        raise FormatError(f"{path}: not a video that can be read ({text}).") from error
+        raise FormatError(
+            f"{path}: not a video that can be read; download or copy it again if it "
+            "should be."
+        ) from error
     width, height = described["size"]
 
     def frames():

@@ -147,6 +147,8 @@ def video(options: argparse.Namespace) -> int:
         listed = common.list_pictures(source)
         frames = ((path.stem, path) for path in listed)
     else:
+        if pathlib.Path(options.output).resolve() == pathlib.Path(source).resolve():
+            raise InputError(f"--output: found {source}, the video; expected another.")
         rate, found = videos.read_video(source)
         frames = ((f"{number:06d}", frame) for number, frame in enumerate(found))
     rate = options.frames_per_second or rate

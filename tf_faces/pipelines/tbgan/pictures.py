@@ -164,12 +164,6 @@ def grid(
     row = np.concatenate(parts, axis=2)
     if shrink > 1:
         row = images.shrunk(row, shrink)
-    pixels = len(row) * row.shape[1] * row.shape[2] * zoom**2
-    if pixels > pictures.MAXIMUM_PIXELS:
-        raise InputError(
-            f"--grid_size, --image_zoom: they make pictures of {pixels} pixels, "
-            f"expected at most {pictures.MAXIMUM_PIXELS}."
-        )
     sheet = images.create_image_grid(images.to_uint8(row, _RANGE), size)
     if sheet.shape[-1] == 1:
         sheet = sheet.repeat(3, axis=-1)
@@ -229,6 +223,14 @@ def frames_of(
       **appearance: of `grid`.
     """
     cells = latents.shape[1]
+    # Before a million faces are made of which no picture can be.
+    side = pipeline.resolution // appearance.get("shrink", 1)
+    pixels = cells * (side * appearance.get("zoom", 1)) ** 2
+    if pixels > pictures.MAXIMUM_PIXELS:
+        raise InputError(
+            f"--grid_size, --image_zoom: they make pictures of {pixels} pixels, "
+            f"expected at most {pictures.MAXIMUM_PIXELS}."
+        )
     made = pipeline.maps(
         latents.reshape(-1, latents.shape[-1]),
         np.tile(labels, (len(latents), 1)),
