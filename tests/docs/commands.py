@@ -402,6 +402,7 @@ NOT_RUN = {
     'pytest -m "not slow"': _SUITE,
     'pytest -m "not slow" tests/geometry': _SUITE,
     "pytest -m browser": _SUITE,
+    "pytest --hypothesis-profile=search": _SUITE,
     "pytest -m slow": _SUITE,
     "pytest tests/morphable --data-dir DIR": _SUITE,
     "python -m tests.mutation ROOM": _SUITE,
