@@ -185,6 +185,11 @@ def test_videos_are_refused(run, tmp_path, more, message, capsys):
     assert (tmp_path / "config.json").read_text() == "{}"
 
 
+def test_videos_of_the_newest_run_that_trained_one(run, tmp_path, capsys):
+    call("training-video", "newest", "--result_dir", tmp_path, status=2)
+    assert "found no run of tbgan" in capsys.readouterr().err
+
+
 def test_zoom_of_single_faces(run, tmp_path):
     for zoom in (1, 3):
         call("fake-images", run, "--seeds", 2, "--image_zoom", zoom, "--output",

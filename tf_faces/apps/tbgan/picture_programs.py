@@ -260,11 +260,10 @@ def turntable(options: argparse.Namespace) -> None:
 
 def training_video(options: argparse.Namespace) -> None:
     """The sheets of fakes as training went on."""
-    from tf_faces.core import runs
     from tf_faces.data import images
     from tf_faces.pipelines.tbgan import training_video as making
 
-    run = runs.RunFolder.locate(options.result_dir, options.run).path
+    run = sources.find(options.run, options.result_dir)
     suffix = images.MODALITY_SUFFIXES[images.MODALITIES.index(options.modality)]
     found = making.moments(run, suffix)
     frames = making.frames(
