@@ -265,7 +265,8 @@ def make_mesh_set(
             "resolution": resolution,
             "unit": first.unit or "",
         },
-        paths,
+        len(ordered),
+        lambda: paths,
         lambda: _mapper(
             first,
             ordered[0],

@@ -27,7 +27,7 @@ import json
 import os
 import pathlib
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -134,7 +134,8 @@ def _writing(directory: str, maker: Maker):
 def complete(
     directory: files.PathLike,
     description: dict,
-    items: dict[str, Any],
+    count: int,
+    named: Callable[[], dict[str, Any]],
     prepare: Callable[[], Maker],
     label: Callable[[Maker], np.ndarray] | None = None,
     *,
@@ -147,7 +148,9 @@ def complete(
       directory: the set's folder; made if needed.
       description: what the set is made of, JSON-able, with its "resolution"; a folder
         of another is refused.
-      items: {key: what the maker makes this sample of}.
+      count: samples of the set.
+      named: tells the items, {key: what the maker makes this sample of}; called when
+        the disk has room for their files.
       prepare: makes the maker; what the input makes impossible shows here, before any
         file.  Not called for a set that is whole.
       label: makes the labels [n, L], in the order of the items; None for no labels.
@@ -162,7 +165,8 @@ def complete(
     begun = _begun(place, description)
     resolution = description["resolution"]
     if not begun:
-        record_folder.require_room(place, len(items) * _BYTES_A_PIXEL * resolution**2)
+        record_folder.require_room(place, count * _BYTES_A_PIXEL * resolution**2)
+    items = named()
     if begun == _COMPLETE and _holds_all(place, items, resolution):
         return
     maker = prepare()
@@ -173,7 +177,7 @@ def complete(
     batches = []
     while batch := dict(itertools.islice(rows, uv_samples.BATCH)):
         batches.append(batch)
-    with progress.bar(len(items), "face", "UV set", shown=show_progress) as bar:
+    with progress.bar(count, "face", "UV set", shown=show_progress) as bar:
         workers.run(
             _writing,
             (os.fspath(place), maker),
@@ -251,13 +255,17 @@ def make_uv_set(
         "labels": "probabilities",
         "unit": model.unit,
     }
-    pairs = [divmod(number, expressions_per_subject) for number in range(count)]
+
+    def pairs() -> Iterator[tuple[int, int]]:
+        return (divmod(number, expressions_per_subject) for number in range(count))
+
     complete(
         directory,
         description,
-        {_key(*pair): pair for pair in pairs},
+        count,
+        lambda: {_key(*pair): pair for pair in pairs()},
         lambda: uv_samples.Sampler(model, resolution, seed, chart),
-        lambda sampler: np.stack([sampler.draw(*pair)[2] for pair in pairs]),
+        lambda sampler: np.stack([sampler.draw(*pair)[2] for pair in pairs()]),
         processes=processes,
         show_progress=show_progress,
     )
