@@ -24,7 +24,9 @@ from tf_faces.core import machine  # noqa: E402
 from tf_faces.data.photographs import factory, streams, surroundings  # noqa: E402
 from tf_faces.data.photographs.settings import Settings  # noqa: E402
 
-_WARM = 60  # Photographs until skins and hair have been read.
+# Photographs a process until skins and hair have been read; and until nearly every
+# place has been seen at every focus.
+_WARM, _WARM_BESIDE = 60, 500
 
 
 def _megabytes() -> int:
@@ -52,7 +54,7 @@ def alone(settings: Settings, count: int) -> tuple[float, list[int]]:
 def beside(settings: Settings, count: int, processes: int) -> float:
     """Photographs a second of wall time through the pipeline, once it is warm."""
     names = ("picture", "landmarks", "pose")
-    warm = _WARM * processes
+    warm = _WARM_BESIDE * processes
     found = streams.stream(settings, names, count=warm + count, processes=processes)
     for number, _ in enumerate(found):
         if number == warm:

@@ -15,7 +15,7 @@ import scipy.sparse
 from tf_faces.core.errors import InputError
 from tf_faces.data.photographs import occlusion, parts, surroundings
 from tf_faces.geometry import topology, uv
-from tf_faces.morphable import io, painting, raw_form
+from tf_faces.morphable import io, raw_form, soft_masks
 from tf_faces.morphable.model import MorphableModel
 
 # Labels of a picture's pixels.
@@ -278,43 +278,11 @@ class Head:
 
     def _prepare_masks(self, regions):
         """Soft masks of drawn vertices, on the mean face."""
-        model = self.model
-        neutral = model.neutral * np.float32(_CENTIMETRES)
-        found = painting.face_masks(neutral, model.landmarks68)
-        points = neutral[model.landmarks68]
-        span = np.linalg.norm(points[45] - points[36])
-        skin = np.zeros(model.vertex_count)
-        names = np.array([*model.region_names, "face"], object)[regions]
+        names = np.array([*self.model.region_names, "face"], object)[regions]
         label, _ = _looks(names)
-        skin[np.isin(label, (LABEL["skin"], LABEL["neck"]))] = 1
-        low = 1 / (1 + np.exp((neutral[:, 1] - points[33, 1]) / (0.03 * span)))
-        jaw = np.abs(neutral[:, 0]) / (0.5 * np.ptp(points[:17, 0]))
-        back = 1 / (1 + np.exp((points[0, 2] - neutral[:, 2]) / (0.05 * span)))
-        under = 1 / (
-            1 + np.exp((points[8, 1] - 0.35 * span - neutral[:, 1]) / (0.05 * span))
-        )
-        around = painting.segment_distance(
-            neutral[:, :2], points[[48, 31, 33, 35, 54], :2]
-        )
-        moustache = np.exp(-0.5 * (around / (0.12 * span)) ** 2)
-        chin = np.clip(jaw * 1.2, 0, 1) * low
-        chin = np.maximum(chin, low * (neutral[:, 1] < points[57, 1]))
-        beard = np.maximum(moustache * low, chin) * back * under * skin
-        beard *= 1 - np.clip(found["lips"] * 1.5, 0, 1)
-        nose = np.linalg.norm(neutral - points[30], axis=1)
-        lids = np.zeros(len(neutral))
-        for eye in (range(36, 42), range(42, 48)):
-            ring = points[list(eye), :2]
-            distance = painting.segment_distance(neutral[:, :2], ring)
-            lids = np.maximum(lids, np.exp(-0.5 * (distance / (0.05 * span)) ** 2))
-        front = neutral[:, 2] > points[[36, 45], 2].mean() - 0.45 * span
-        masks = {
-            "lips": found["lips"] * skin,
-            "cheeks": found["cheeks"] / 0.35 * skin,
-            "beard": beard,
-            "nose": np.exp(-0.5 * (nose / (0.16 * span)) ** 2) * skin,
-            "lids": lids * front * skin,
-        }
+        is_skin = np.isin(label, (LABEL["skin"], LABEL["neck"]))
+        neutral = self.model.neutral * np.float32(_CENTIMETRES)
+        masks = soft_masks.on_the_mean_face(neutral, self.model.landmarks68, is_skin)
         self.masks = {}
         on_model = self.drawn.source < len(self.numbers)
         behind = self.numbers[np.where(on_model, self.drawn.source, 0)]
@@ -371,25 +339,35 @@ class Head:
         """Unit outward normals [v, 3] of the geometry's vertices; 0 where unused."""
         a, b = (edges @ geometry for edges in self._edges)
         normal = self._touching @ cross(a, b)
-        length = np.sqrt(np.einsum("ij,ij->i", normal, normal))
-        normal /= np.maximum(length, np.float32(1e-12))[:, None]
+        x, y, z = normal.T
+        length = np.sqrt(x * x + y * y + z * z)
+        normal *= (1 / np.maximum(length, np.float32(1e-12)))[:, None]
         return normal
 
     # --- geometry ---------------------------------------------------------------------
 
-    def skin(self, shape: np.ndarray, expression: np.ndarray):
-        """The computed model vertices, cm: without and with expression, [n, 3] each.
+    def identities(self, shapes: np.ndarray) -> np.ndarray:
+        """The computed model vertices, cm, of several people: float32 [k, n, 3].
+
+        The basis is large: several products with it at once cost little more than one.
 
         Args:
-          shape: [ks] raw coefficients.
+          shapes: [k, ks] raw coefficients.
+        """
+        moved = np.asarray(shapes, np.float32) @ self._identity.T
+        return self._mean + moved.reshape(len(moved), -1, 3)
+
+    def skin(self, neutral: np.ndarray, expression: np.ndarray) -> np.ndarray:
+        """The computed model vertices, cm, with an expression: float32 [n, 3].
+
+        Args:
+          neutral: [n, 3] from `identities`.
           expression: [ke].
         """
-        moved = self._identity @ np.asarray(shape, np.float32)
-        neutral = self._mean + moved.reshape(-1, 3)
         active = np.flatnonzero(expression)
         weights = np.asarray(expression, np.float32)[active]
         delta = (weights @ self._expression[active]).reshape(-1, 3)
-        return neutral, neutral + delta
+        return neutral + delta
 
     def geometry(
         self, neutral, vertices, gaze: np.ndarray, shoulders=(1.0, 1.0)
@@ -397,7 +375,7 @@ class Head:
         """All vertices of a head, cm: skin, eyes, shoulders.
 
         Args:
-          neutral, vertices: from `skin`.
+          neutral, vertices: from `identities` and `skin`.
           gaze: [2, 2], degrees that the left and the right eye turn to the subject's
             left and up.
           shoulders: factors of their width and of how far they fall.
@@ -416,16 +394,21 @@ class Head:
 
     def _turned_eyes(self, eyes, gaze):
         rest = self._resting_eyes
-        for side in range(2):
-            mine = self.eyes.eye == side
-            centre = self.eyes.eye_centers[side] + (eyes[mine] - rest[mine]).mean(0)
+        for side, mine in enumerate(self._eye_rows):
+            own = eyes.take(mine, axis=0)
+            moved = (own - rest.take(mine, axis=0)).mean(axis=0)
+            centre = self.eyes.eye_centers[side] + moved
             yaw, pitch = np.radians(gaze[side])
             turn = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0],
                              [-np.sin(yaw), 0, np.cos(yaw)]])  # fmt: skip
             nod = np.array([[1, 0, 0], [0, np.cos(pitch), np.sin(pitch)],
                             [0, -np.sin(pitch), np.cos(pitch)]])  # fmt: skip
-            eyes[mine] = (eyes[mine] - centre) @ (turn @ nod).T + centre
+            eyes[mine] = (own - centre) @ (turn @ nod).T + centre
         return eyes.astype(np.float32)
+
+    @functools.cached_property
+    def _eye_rows(self):
+        return [np.flatnonzero(self.eyes.eye == side) for side in range(2)]
 
     @functools.cached_property
     def _resting_eyes(self):

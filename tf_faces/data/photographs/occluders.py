@@ -83,7 +83,8 @@ def _patch(x, y, where, span, rng):
 
 def _capsule(x, y, start, end, radius):
     step = end - start
-    along = ((x - start[0]) * step[0] + (y - start[1]) * step[1]) / (step @ step)
+    length = step[0] * step[0] + step[1] * step[1]
+    along = ((x - start[0]) * step[0] + (y - start[1]) * step[1]) / length
     along = np.clip(along, 0, 1)
     return np.hypot(x - start[0] - along * step[0], y - start[1] - along * step[1]) - (
         radius
@@ -116,7 +117,7 @@ def _hand(x, y, where, span, tone, rng):
 
 def _strands(x, y, points, span, rng):
     color = rng.uniform(0.01, 0.25) * np.array([1, rng.uniform(0.6, 0.9), 0.5])
-    alpha = np.zeros_like(x)
+    pieces = []
     top = points[17:27].mean(axis=0) - (points[8] - points[27]) * 0.8
     for _ in range(rng.integers(6, 30)):
         start = top + rng.normal(0, 0.3, 2) * span
@@ -125,15 +126,27 @@ def _strands(x, y, points, span, rng):
         share = np.linspace(0, 1, 13)[:, None]
         line = start + share * length + share**2 * bend
         width = rng.uniform(0.4, 1.1) * max(span / 70, 0.6)
-        for first, second in zip(line[:-1], line[1:], strict=True):
-            low = np.floor(np.minimum(first, second) - 3).astype(int)
-            high = np.ceil(np.maximum(first, second) + 4).astype(int)
-            box = (slice(max(low[1], 0), max(high[1], 0)),
-                   slice(max(low[0], 0), max(high[0], 0)))  # fmt: skip
-            if alpha[box].size:
-                distance = _capsule(x[box], y[box], first, second, width)
-                alpha[box] = np.maximum(alpha[box], _soft(distance) * 0.9)
+        pieces.append(np.column_stack([line[:-1], line[1:], np.full(12, width)]))
+    alpha = 0.9 * _drawn_capsules(np.concatenate(pieces), len(x))
     return alpha, np.broadcast_to(color, (*x.shape, 3))
+
+
+def _drawn_capsules(capsules: np.ndarray, size: int) -> np.ndarray:
+    """Shares [size, size] of pixels that capsules (x, y, x, y, radius) [n, 5] cover."""
+    start, end = capsules[:, :2], capsules[:, 2:4]
+    low = np.clip(np.floor(np.minimum(start, end) - 3), 0, size).astype(int)
+    high = np.clip(np.ceil(np.maximum(start, end) + 4), 0, size).astype(int)
+    width, height = (high - low).T
+    # All pixels of all boxes, one after the other.
+    counts = width * height
+    which = np.repeat(np.arange(len(capsules)), counts)
+    place = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
+    row, column = np.divmod(place, width[which])
+    x, y = column + low[which, 0], row + low[which, 1]
+    share = _soft(_capsule(x, y, start[which].T, end[which].T, capsules[which, 4]))
+    found = np.zeros(size * size)
+    np.maximum.at(found, y * size + x, share)
+    return found.reshape(size, size)
 
 
 def _brim(x, y, points, span, rng):

@@ -1,5 +1,7 @@
 """What hides what from the light: shares of the sky, and cast shadows."""
 
+import functools
+
 import numpy as np
 
 from tf_faces.ops import render_depth
@@ -12,6 +14,10 @@ _BIAS = 0.35
 SHADOW_SIZE = 192
 # Centimetres: bias of shadows on solid things and hair, softness of their edges.
 SKIN_BIAS, HAIR_BIAS, _SOFTNESS = 0.45, 1.4, 0.55
+# Where a source that is no point is looked at, in its radius: the middle and a ring.
+_RING = ((0.0, 0.0), *(
+    (float(np.cos(angle)), float(np.sin(angle))) for angle in np.pi / 4 * np.arange(8)
+))  # fmt: skip
 
 
 def sphere_directions(count: int) -> np.ndarray:
@@ -25,11 +31,12 @@ def sphere_directions(count: int) -> np.ndarray:
 
 def frame_towards(direction: np.ndarray) -> np.ndarray:
     """A rotation [3, 3] that turns `direction` to +z."""
-    z = direction / np.linalg.norm(direction)
-    helper = np.array([0.0, 1, 0]) if abs(z[1]) < 0.9 else np.array([1.0, 0, 0])
-    x = np.cross(helper, z)
-    x /= np.linalg.norm(x)
-    return np.stack([x, np.cross(z, x), z]).astype(np.float32)
+    x, y, z = np.asarray(direction, float) / np.linalg.norm(direction)
+    # Across: the direction's cross product with "up", or with x where that fails.
+    across = np.array([z, 0, -x] if abs(y) < 0.9 else [0, -z, y])
+    a, b, c = across / np.linalg.norm(across)
+    upwards = [y * c - z * b, z * a - x * c, x * b - y * a]
+    return np.array([[a, b, c], upwards, [x, y, z]], np.float32)
 
 
 class DepthMap:
@@ -57,11 +64,13 @@ class DepthMap:
         self.scale = scale
         self._matrix = frame * np.array([[scale], [scale], [1]], np.float32)
         self._shift = np.array([1 - low[0] * scale, 1 - low[1] * scale, 0], np.float32)
-        placed *= np.float32([scale, scale, 1])
-        placed += self._shift
+        for axis in range(2):
+            placed[:, axis] *= np.float32(scale)
+            placed[:, axis] += self._shift[axis]
         drawn = render_depth.rasterize(placed[None], triangles, size, size)
-        empty = drawn.triangle_id.numpy()[0] < 0
-        self.depth = np.where(empty, np.float32(-np.inf), drawn.depth.numpy()[0])
+        empty = render_depth.values_of(drawn.triangle_id)[0] < 0
+        depth = render_depth.values_of(drawn.depth)[0]
+        self.depth = np.where(empty, np.float32(-np.inf), depth)
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """Map coordinates [n, 3] of points: x, y in pixels, z in the scene's unit."""
@@ -100,20 +109,36 @@ class DepthMap:
           bias: as for `lit`.
           radius: in pixels of the map.
         """
-        size = self.depth.shape[0]
+        # Nothing lies beyond the map: with a rim, only the ring's middle need be kept
+        # within it.
+        margin = int(np.ceil(radius)) + 1
+        wide = self._with_rim(2 * margin)
+        size = wide.shape[0]
+        flat = wide.reshape(-1)
         reach = projected[:, 2] + np.float32(bias)
-        flat = self.depth.reshape(-1)
-        total = np.zeros(len(projected), np.float32)
-        offsets = [(0.0, 0.0)] + [
-            (np.cos(angle), np.sin(angle)) for angle in np.pi / 4 * np.arange(8)
-        ]
-        for right, down in offsets:
-            column = projected[:, 0] + np.float32(0.5 + radius * right)
-            row = projected[:, 1] + np.float32(0.5 + radius * down)
-            column = np.clip(column, 0, size - 1).astype(np.int32)
-            row = np.clip(row, 0, size - 1).astype(np.int32)
-            total += flat.take(row * size + column) <= reach
-        return total / np.float32(len(offsets))
+        low, high = np.float32(margin), np.float32(size - margin - 1)
+        x = np.clip(projected[:, 0] + np.float32(2 * margin), low, high)
+        y = np.clip(projected[:, 1] + np.float32(2 * margin), low, high)
+        seen = np.zeros(len(projected), np.uint8)
+        for right, down in _RING:
+            place = (y + np.float32(0.5 + radius * down)).astype(np.int32)
+            place *= size
+            place += (x + np.float32(0.5 + radius * right)).astype(np.int32)
+            seen += flat.take(place) <= reach
+        return seen * np.float32(1 / len(_RING))
+
+    @functools.cached_property
+    def _rims(self) -> dict[int, np.ndarray]:
+        return {}
+
+    def _with_rim(self, width: int) -> np.ndarray:
+        """The map within an empty rim of so many pixels."""
+        if width not in self._rims:
+            side = len(self.depth) + 2 * width
+            wide = np.full((side, side), -np.inf, np.float32)
+            wide[width:-width, width:-width] = self.depth
+            self._rims[width] = wide
+        return self._rims[width]
 
 
 def lit(

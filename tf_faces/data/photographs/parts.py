@@ -86,11 +86,22 @@ class Part:
         first, second = self.scale_vertices.T
         scale = np.abs(neutral[first, axes] - neutral[second, axes])
         scale = scale / self.scale_lengths
-        corners = neutral[self.index]
-        if self.follows.any():
-            moved = vertices[self.index] - corners
-            corners = corners + moved * self.follows[:, None]
-        return (corners * self.weights[..., None]).sum(axis=1) + self.offset * scale
+        placed = self._mean_of_corners(neutral)
+        if self._follows_any:
+            placed += (self._mean_of_corners(vertices) - placed) * self.follows
+        return placed + self.offset * scale
+
+    def _mean_of_corners(self, vertices):
+        """Weighted means [n, 3] of head vertices, corner by corner."""
+        total = vertices.take(self.index[:, 0], axis=0) * self.weights[:, :1]
+        for corner in range(1, 3):
+            mine = vertices.take(self.index[:, corner], axis=0)
+            total += mine * self.weights[:, corner : corner + 1]
+        return total
+
+    @functools.cached_property
+    def _follows_any(self):
+        return bool(self.follows.any())
 
 
 def find_folder() -> pathlib.Path | None:

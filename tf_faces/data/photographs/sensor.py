@@ -1,6 +1,7 @@
 """What cameras do to light: blur, noise, exposure, curve, compression, small sizes."""
 
 import dataclasses
+import functools
 import io
 
 import numpy as np
@@ -70,11 +71,15 @@ def draw(settings: Settings, rng: np.random.Generator) -> Sensor:
     )
 
 
-def _table(contrast: float) -> np.ndarray:
-    """Levels 0..255 of exposed linear light, at squares of evenly spaced numbers."""
+@functools.cache
+def _shown() -> np.ndarray:
+    """What is shown, 0..1, of exposed linear light at squares of evenly spaced numbers.
+
+    float32 [_TABLE_STEPS].
+    """
     steps = np.linspace(0, np.sqrt(_TABLE_END), _TABLE_STEPS)
     shown = surroundings.to_srgb(surroundings.display_curve(steps**2))
-    return (255 * np.clip(shown, 0, 1) ** contrast).astype(np.float32)
+    return np.clip(shown, 0, 1).astype(np.float32)
 
 
 def develop(linear: np.ndarray, sensor: Sensor) -> np.ndarray:
@@ -98,7 +103,8 @@ def develop(linear: np.ndarray, sensor: Sensor) -> np.ndarray:
     light *= sensor.gains.astype(np.float32)
     steps = np.sqrt(np.clip(light, 0, _TABLE_END))
     steps *= np.float32((_TABLE_STEPS - 1) / np.sqrt(_TABLE_END))
-    levels = _table(sensor.contrast).take(steps.astype(np.int32))
+    table = np.float32(255) * _shown() ** np.float32(sensor.contrast)
+    levels = table.take(steps.astype(np.int32))
     if sensor.saturation != 1:
         grey = levels @ np.float32([0.299, 0.587, 0.114])
         levels = grey[..., None] + sensor.saturation * (levels - grey[..., None])

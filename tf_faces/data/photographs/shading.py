@@ -55,7 +55,7 @@ class Posed:
     """A face's geometry; centimetres in the model's frame.
 
     Attributes:
-      neutral, vertices: [n, 3] from `Head.skin`.
+      neutral, vertices: [n, 3] from `Head.identities` and `Head.skin`.
       geometry: [v, 3] from `Head.geometry`.
       normals: [v, 3].
     """
@@ -66,9 +66,9 @@ class Posed:
     normals: np.ndarray
 
 
-def pose(head: Head, face: Face) -> Posed:
-    """Computes a face's geometry."""
-    neutral, vertices = head.skin(face.shape, face.expression)
+def pose(head: Head, face: Face, neutral: np.ndarray) -> Posed:
+    """Computes a face's geometry; `neutral` is its row of `Head.identities`."""
+    vertices = head.skin(neutral, face.expression)
     geometry = head.geometry(neutral, vertices, face.gaze, face.shoulders)
     return Posed(neutral, vertices, geometry, head.normals(geometry))
 
@@ -104,21 +104,21 @@ def shade(
     turned = posed.normals @ view.rotation.T.astype(np.float32)
     shadow = None
     if shadows:
-        shadow = _shadow_map(head, view, light, camera, worn)
+        shadow = _shadow_map(head, view, light, camera, worn, hair)
     lit = occlusion.lit(shadow, camera, occlusion.SKIN_BIAS)
     attributes = _attributes(head, face, posed, light, turned, ambient_share, lit)
     placed = view.project(posed.geometry, factor)
     # One mesh as a batch: taking parts of tensors is slow.
     drawn = render_depth.rasterize(
-        placed[head.drawn.source][None],
-        head.drawn.triangles,
+        placed.take(head.drawn.source, axis=0)[None],
+        _drawn_triangles(head),
         size,
         size,
         attributes=attributes[None],
     )
-    triangle = drawn.triangle_id.numpy().reshape(-1)
+    triangle = render_depth.values_of(drawn.triangle_id).reshape(-1)
     pixel = np.flatnonzero(triangle >= 0)
-    values = drawn.attributes.numpy().reshape(-1, _COLUMNS).take(pixel, axis=0)
+    values = _columns(drawn, pixel)
     solid = _shade_solid(
         head, face, light, values, triangle.take(pixel), pixel, size, gloss, use_skins,
         is_averaged=factor > 1,
@@ -126,7 +126,8 @@ def shade(
     through = np.ones(size * size, np.float32)
     sums = worn_parts.Sums(view.size, factor)
     if worn:
-        depth = np.where(triangle < 0, -np.inf, drawn.depth.numpy().reshape(-1))
+        depth = render_depth.values_of(drawn.depth).reshape(-1)
+        depth = np.where(triangle < 0, np.float32(-np.inf), depth)
         worn_parts.add_layers(
             worn, view, factor, light, shadow, depth.reshape(size, size), through, sums
         )
@@ -147,23 +148,23 @@ def solid_maps(
     size = view.size
     values = np.zeros((len(head.drawn.source), _COLUMNS), np.float32)
     values[:, _UV] = head.drawn.coordinates
-    values[:, _COLOR] = head.drawn.color * _tints(head, face)
+    values[:, _COLOR] = _tinted(head, face).T
     values[:, _COLLAR] = _collar(head, face, posed)
     _mark_skin(head, face, values)
     placed = view.project(posed.geometry)
     drawn = render_depth.rasterize(
         placed[head.drawn.source], head.drawn.triangles, size, size, attributes=values
     )
-    triangle = drawn.triangle_id.numpy().reshape(-1)
+    triangle = render_depth.values_of(drawn.triangle_id).reshape(-1)
     pixel = np.flatnonzero(triangle >= 0)
-    values = drawn.attributes.numpy().reshape(-1, _COLUMNS).take(pixel, axis=0)
+    values = _columns(drawn, pixel)
     triangle = triangle.take(pixel)
     label = head.drawn.label.take(triangle)
-    label[values[:, _COLLAR] > 0] = LABEL["cloth"]
+    label[values[_COLLAR] > 0] = LABEL["cloth"]
     labels = np.zeros(size * size, np.uint8)
     labels[pixel] = label
     colors = np.zeros((size * size, 3), np.float32)
-    colors[pixel] = _albedo(head, face, values, triangle, label, 2 * size, use_skins)
+    colors[pixel] = _albedo(head, face, values, triangle, label, 2 * size, use_skins).T
     return labels.reshape(size, size), colors.reshape(size, size, 3)
 
 
@@ -184,18 +185,42 @@ def reduced(picture: np.ndarray, factor: int) -> np.ndarray:
 # --- shadows --------------------------------------------------------------------------
 
 
-def _shadow_map(head, view, light, camera, worn):
-    pieces, faces = [camera], [head.casting]
+@functools.lru_cache(maxsize=64)
+def _casting(head: Head, hair: int | None):
+    """Triangles, as a tensor, of the geometry that casts shadows, then of the hair."""
+    import tensorflow as tf
+
+    faces = [head.casting]
+    if hair is not None:
+        faces.append(head.parts["hair"][hair].triangles + head.vertex_count)
+    return tf.constant(np.concatenate(faces), tf.int32)
+
+
+def _shadow_map(head, view, light, camera, worn, hair):
+    pieces = [camera]
     for one in worn:
         if one.worn.kind == "hair":
-            faces.append(one.part.triangles + len(camera))
             pieces.append(view.in_camera_frame(one.points))
     return occlusion.DepthMap(
-        light.direction, np.concatenate(pieces), np.concatenate(faces)
+        light.direction, np.concatenate(pieces), _casting(head, hair)
     )
 
 
 # --- solid things ---------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=16)
+def _drawn_triangles(head: Head):
+    """The head's triangles as a tensor."""
+    import tensorflow as tf
+
+    return tf.constant(head.drawn.triangles, tf.int32)
+
+
+def _columns(drawn, pixel) -> np.ndarray:
+    """Interpolated attributes at pixels, [_COLUMNS, P]: each contiguous."""
+    rows = render_depth.values_of(drawn.attributes).reshape(-1, _COLUMNS)
+    return np.ascontiguousarray(rows.take(pixel, axis=0).T)
 
 
 def _attributes(head, face, posed, light, normals, ambient_share, lit):
@@ -207,7 +232,7 @@ def _attributes(head, face, posed, light, normals, ambient_share, lit):
     values[:, _NORMAL] = normals.take(source, axis=0)
     values[:, _AMBIENT] = ambient.take(source, axis=0)
     values[:, _LIT] = lit.take(source)
-    values[:, _COLOR] = head.drawn.color * _tints(head, face)
+    values[:, _COLOR] = _tinted(head, face).T
     values[:, _GLOSS] = 1 + 0.8 * head.masks["nose"] + face.lips * head.masks["lips"]
     lips = posed.vertices[head.landmarks68[48:68]]
     inside = np.flatnonzero(head.inside)
@@ -245,19 +270,21 @@ def _roughen(face, values, chosen, albedo) -> None:
     """Adds stubble and freckles to the skin's colours."""
     if face.stubble == 0 and face.freckles == 0:
         return
-    strength = values[:, _BEARD] + values[:, _FRECKLED]
+    strength = values[_BEARD] + values[_FRECKLED]
     chosen = chosen[strength.take(chosen) > 1e-3]
-    places = values[chosen, _UV] * np.float32(_GRAIN * _GRAIN_TILES)
+    places = values[_UV].take(chosen, axis=1) * np.float32(_GRAIN * _GRAIN_TILES)
     places = places.astype(np.int32) + np.int32(face.freckle_seed % 4096)
     places %= _GRAIN
-    flat = places[:, 1] * _GRAIN + places[:, 0]
+    flat = places[1] * _GRAIN + places[0]
     fine, spots = _grain()
-    beard = values[chosen, _BEARD] * (0.35 + 0.65 * fine.reshape(-1)[flat])
-    freckled = values[chosen, _FRECKLED] * spots.reshape(-1)[flat]
-    found = albedo[chosen]
-    found += beard[:, None] * (face.stubble_color - found)
-    found *= 1 - freckled[:, None] * np.float32([0.35, 0.5, 0.6])
-    albedo[chosen] = found
+    beard = np.float32(0.35) + np.float32(0.65) * fine.reshape(-1).take(flat)
+    beard *= values[_BEARD].take(chosen)
+    freckled = values[_FRECKLED].take(chosen) * spots.reshape(-1).take(flat)
+    for channel, share in enumerate(np.float32([0.35, 0.5, 0.6])):
+        found = albedo[channel].take(chosen)
+        found += beard * (np.float32(face.stubble_color[channel]) - found)
+        found *= 1 - freckled * share
+        albedo[channel, chosen] = found
 
 
 def _collar(head, face, posed) -> np.ndarray:
@@ -272,11 +299,17 @@ def _collar(head, face, posed) -> np.ndarray:
     return np.where(head.is_neck, collar, np.float32(-1))
 
 
-def _tints(head: Head, face: Face) -> np.ndarray:
-    """Factors [w, 3] of the colour: tone, redness, make-up."""
+@functools.lru_cache(maxsize=16)
+def _plain_colors(head: Head) -> np.ndarray:
+    """The head's own colours [3, w]."""
+    return np.ascontiguousarray(head.drawn.color.T)
+
+
+def _tinted(head: Head, face: Face) -> np.ndarray:
+    """Colours [3, w] of drawn vertices, with tone, redness and make-up."""
     masks = head.masks
-    tints = np.ones((len(head.drawn.source), 3), np.float32)
-    tints[head.is_skin] = face.tone
+    tone = np.where(head.is_skin, face.tone.astype(np.float32)[:, None], np.float32(1))
+    colors = _plain_colors(head) * tone
     changes = (
         (face.redness, "red", np.float32([0.08, -0.22, -0.18])),
         (face.lips, "lips", face.lip_color - 1),
@@ -285,53 +318,60 @@ def _tints(head: Head, face: Face) -> np.ndarray:
     for strength, name, change in changes:
         if strength > 0:
             chosen = head.marked(name)
-            mask = masks[name].take(chosen)[:, None]
-            tints[chosen] *= 1 + np.float32(strength) * mask * change
-    return tints
+            mask = np.float32(strength) * masks[name].take(chosen)
+            for channel in range(3):
+                colors[channel, chosen] *= 1 + mask * np.float32(change[channel])
+    return colors
 
 
 def _skin_textures(head: Head, face: Face, size: int):
-    """Textures of the face and of the rest of the skin."""
+    """Textures of the face and of the rest of the skin: which are blended for each."""
     largest = _SKIN_SIZE if size <= 512 else None
     first, second = (head.skins[number] for number in face.skins)
     found = []
     for place, (one, other) in enumerate(zip(first, second, strict=True)):
         side = largest if place == 0 or largest is None else largest // 2
-        texture = textures.read(one, side)
+        blended = [textures.read(one, side)]
         if face.skin_share > 0 and one != other:
-            texture = texture.mixed(textures.read(other, side), face.skin_share)
-        found.append(texture)
+            blended.append(textures.read(other, side))
+        found.append(blended)
     return found
 
 
 def _albedo(head, face, values, triangle, label, size, use_skins, is_averaged=False):
-    """Linear colours [P, 3]; `label` says what each pixel is."""
-    # Colour by colour: rows of three are slow.
-    colors = np.ascontiguousarray(values[:, _COLOR].T)
-    albedo = colors.T
+    """Linear colours [3, P]; `label` says what each pixel is."""
+    albedo = values[_COLOR].copy()
     material = head.drawn.material.take(triangle)
 
-    def multiply(chosen, texture):
+    def multiply(chosen, blended):
         if len(chosen):
-            look = texture.nearest if is_averaged else texture.sample
-            found = look(values[chosen, _UV])
+            u, v = values[_UV].take(chosen, axis=1)
+            found, *others = (
+                (texture.nearest if is_averaged else texture.sample)(u, v)
+                for texture in blended
+            )
+            for other in others:
+                other -= found
+                other *= np.float32(face.skin_share)
+                found += other
             for channel in range(3):
-                colors[channel, chosen] *= found[:, channel]
+                albedo[channel, chosen] *= found[:, channel]
 
     if use_skins and head.skins:
-        for number, texture in enumerate(_skin_textures(head, face, size)):
-            multiply(np.flatnonzero(material == heads.FACE_SKIN + number), texture)
+        for number, blended in enumerate(_skin_textures(head, face, size)):
+            multiply(np.flatnonzero(material == heads.FACE_SKIN + number), blended)
     elif head.skins:
         skin = (material == heads.FACE_SKIN) | (material == heads.HEAD_SKIN)
-        albedo[skin] *= _PLAIN_SKIN
+        albedo[:, skin] *= _PLAIN_SKIN[:, None]
     _roughen(face, values, np.flatnonzero(label == LABEL["skin"]), albedo)
     if head.eyes is not None:
         texture = textures.read(_iris(head.eyes.textures, face.iris), 256)
-        multiply(np.flatnonzero(material == heads.IRIS), texture)
+        multiply(np.flatnonzero(material == heads.IRIS), [texture])
     cloth = np.flatnonzero(label == LABEL["cloth"])
     if len(cloth):
-        stripe = np.floor(values[cloth, _COLLAR] * np.float32(0.8)).astype(int) % 2
-        albedo[cloth] = face.cloth[stripe]
+        stripe = values[_COLLAR].take(cloth) * np.float32(0.8)
+        stripe = np.floor(stripe).astype(int) % 2
+        albedo[:, cloth] = face.cloth[stripe].T
     return albedo
 
 
@@ -345,36 +385,35 @@ def _iris(pictures, number: int) -> pathlib.Path:
 def _shade_solid(
     head, face, light, values, triangle, pixel, size, gloss, use_skins, is_averaged
 ) -> np.ndarray:
-    """Linear colours [P, 3] of the pixels that something solid covers."""
+    """Linear colours [3, P] of the pixels that something solid covers."""
     label = head.drawn.label.take(triangle)
-    label[values[:, _COLLAR] > 0] = LABEL["cloth"]
+    label[values[_COLLAR] > 0] = LABEL["cloth"]
     albedo = _albedo(head, face, values, triangle, label, size, use_skins, is_averaged)
     x, y, z = light.direction
-    # Single columns: rows of three are slow.
-    nx, ny, nz = (np.ascontiguousarray(values[:, 2 + axis]) for axis in range(3))
+    nx, ny, nz = values[_NORMAL]
     cosine = nx * x + ny * y + nz * z
     if face.bumps > 0:
         is_skin = (label == LABEL["skin"]) | (label == LABEL["neck"])
         cosine += _bumps(albedo, is_skin, pixel, size, light) * np.float32(face.bumps)
-    lit = np.ascontiguousarray(values[:, _LIT])
+    lit = values[_LIT]
     mirrored = None
     if gloss > 0:
         mirrored = _mirrored(face, light, values, (nx, ny, nz), cosine, lit, label)
-    color = np.empty((3, len(pixel)), np.float32).T
+    color = np.empty((3, len(pixel)), np.float32)
     for channel in range(3):
         wrap = _SKIN_WRAP[channel]
         received = np.maximum(cosine + wrap, 0)
         received *= lit
         received *= light.irradiance[channel] / (1 + wrap) ** 2
-        ambient = values[:, 5 + channel]
+        ambient = values[_AMBIENT][channel]
         received += ambient
-        received *= albedo[:, channel]
+        received *= albedo[channel]
         received *= np.float32(1 / np.pi)
         if mirrored is not None:
             lobe, grazing = mirrored
             received += lobe * (np.float32(gloss) * light.irradiance[channel])
             received += grazing * ambient * np.float32(gloss)
-        color[:, channel] = received
+        color[channel] = received
     return color
 
 
@@ -382,7 +421,7 @@ def _bumps(albedo, is_skin, pixel, size, light) -> np.ndarray:
     """Change of the cosine by wrinkles and pores: what is darker lies deeper."""
     height = np.zeros(size * size, np.float32)
     # Of the logarithm, so that dark skin is as rough; nothing is flat.
-    height[pixel] = np.where(is_skin, np.log(np.maximum(albedo[:, 1], 0.01)), np.nan)
+    height[pixel] = np.where(is_skin, np.log(np.maximum(albedo[1], 0.01)), np.nan)
     height = height.reshape(size, size)
     change = np.zeros((size, size), np.float32)
     x, y = light.direction[0], light.direction[1]
@@ -401,7 +440,7 @@ def _mirrored(face, light, values, normal, cosine, lit, label):
     facing = np.maximum(nx * half[0] + ny * half[1] + nz * half[2], 0)
     lobe = facing ** np.float32(face.gloss)
     lobe *= np.float32((face.gloss + 8) / (8 * np.pi) * _SKIN_REFLECTANCE * face.shine)
-    lobe *= values[:, _GLOSS]
+    lobe *= values[_GLOSS]
     eye = np.flatnonzero(label == LABEL["eye"])
     lobe[eye] = facing[eye] ** np.float32(_EYE_GLOSS)
     lobe[eye] *= np.float32((_EYE_GLOSS + 8) / (8 * np.pi) * _EYE_REFLECTANCE)

@@ -44,8 +44,8 @@ def harmonics(directions: np.ndarray) -> np.ndarray:
 
     Order: 1, y, z, x, xy, yz, 3z^2 - 1, xz, x^2 - y^2.
     """
-    x, y, z = (directions[..., axis] for axis in range(3))
-    # One row a harmonic while they are computed: columns are slow to write.
+    # One row an axis and a harmonic while they are computed: columns are slow.
+    x, y, z = np.ascontiguousarray(np.moveaxis(directions, -1, 0))
     result = np.empty((9, *directions.shape[:-1]), directions.dtype)
     result[0] = 0.28209479
     result[1] = 0.48860251 * y
@@ -118,7 +118,7 @@ class Light:
     direction: np.ndarray
     irradiance: np.ndarray
 
-    @property
+    @functools.cached_property
     def rest(self) -> np.ndarray:
         """Irradiance harmonics [9, 3] of what is not the dominant source."""
         source = harmonics(self.direction)[:, None] * self.irradiance

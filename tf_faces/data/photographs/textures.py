@@ -25,10 +25,10 @@ class Texture:
     height: int
     width: int
 
-    def sample(self, coordinates: np.ndarray) -> np.ndarray:
-        """Bilinear RGBA [P, 4] at (u, v) [P, 2], v up; clamped at the borders."""
-        x = coordinates[:, 0] * np.float32(self.width) - np.float32(0.5)
-        y = (1 - coordinates[:, 1]) * np.float32(self.height) - np.float32(0.5)
+    def sample(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """Bilinear RGBA [P, 4] at u [P] and v [P], v up; clamped at the borders."""
+        x = u * np.float32(self.width) - np.float32(0.5)
+        y = (1 - v) * np.float32(self.height) - np.float32(0.5)
         x = np.clip(x, 0, self.width - np.float32(1.001))
         y = np.clip(y, 0, self.height - np.float32(1.001))
         column, row = x.astype(np.int32), y.astype(np.int32)
@@ -44,13 +44,13 @@ class Texture:
         first += second
         return first
 
-    def nearest(self, coordinates: np.ndarray) -> np.ndarray:
-        """RGBA [P, 4] of the texels that hold (u, v) [P, 2], v up.
+    def nearest(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """RGBA [P, 4] of the texels that hold u [P] and v [P], v up.
 
         For pictures that are averaged afterwards: much faster than `sample`.
         """
-        column = coordinates[:, 0] * np.float32(self.width)
-        row = (1 - coordinates[:, 1]) * np.float32(self.height)
+        column = u * np.float32(self.width)
+        row = (1 - v) * np.float32(self.height)
         column = np.clip(column, 0, self.width - 1).astype(np.int32)
         row = np.clip(row, 0, self.height - 1).astype(np.int32)
         row *= np.int32(self.width)
@@ -61,17 +61,6 @@ class Texture:
     def mean_level(self) -> float:
         """Mean luminance."""
         return float(self.texels[:, :3].mean(axis=0) @ (0.2126, 0.7152, 0.0722))
-
-    def mixed(self, other: "Texture", share: float) -> "Texture":
-        """A blend: `share` of the other."""
-        texels = self.texels + np.float32(share) * (other.texels - self.texels)
-        return Texture(texels, self.height, self.width)
-
-    def multiplied(self, factors: np.ndarray) -> "Texture":
-        """Colours times factors [H * W] or [H * W, 4]."""
-        if factors.ndim == 1:
-            factors = factors[:, None]
-        return Texture(self.texels * factors, self.height, self.width)
 
 
 def of_levels(levels: np.ndarray, largest: int | None = None) -> Texture:

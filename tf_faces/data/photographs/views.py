@@ -90,19 +90,30 @@ class View:
           vertices: in the model's frame.
           factor: pixels of the picture wanted for one of this view's.
         """
-        matrix = self.matrix
-        row = self.pose[6] * self.rotation[2]
-        result = np.empty(vertices.shape, np.float32)
-        vertices = vertices.astype(np.float32)
-        flat = vertices @ matrix[:2, :3].T.astype(np.float32)
-        flat += matrix[:2, 3].astype(np.float32)
+        linear, constant = self._projection
+        # One row a coordinate while it is computed: columns are slow.
+        x, y, z, w = linear @ vertices.astype(np.float32, copy=False).T + constant
         if self.is_perspective:
-            w = vertices @ matrix[2, :3].astype(np.float32) + np.float32(matrix[2, 3])
-            flat /= w[:, None]
-        result[:, :2] = (flat + np.float32(0.5)) * np.float32(factor) - np.float32(0.5)
-        depth = vertices @ row.astype(np.float32) + np.float32(self.pose[5])
-        result[:, 2] = depth * np.float32(factor)
+            x /= w
+            y /= w
+        result = np.empty(vertices.shape, np.float32)
+        for column, row in enumerate((x, y)):
+            row += np.float32(0.5)
+            row *= np.float32(factor)
+            row -= np.float32(0.5)
+            result[:, column] = row
+        z *= np.float32(factor)
+        result[:, 2] = z
         return result
+
+    @functools.cached_property
+    def _projection(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of x and y times w, depth, and w: float32 [4, 3], and added [4, 1]."""
+        matrix = self.matrix
+        depth = self.pose[6] * self.rotation[2]
+        linear = np.stack([*matrix[:2, :3], depth, matrix[2, :3]])
+        constant = np.array([*matrix[:2, 3], self.pose[5], matrix[2, 3]])
+        return linear.astype(np.float32), constant[:, None].astype(np.float32)
 
     def in_camera_frame(self, vertices: np.ndarray) -> np.ndarray:
         """Vertices [n, 3] about the head's centre, turned, cm: float32 [n, 3]."""

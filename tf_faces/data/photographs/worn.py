@@ -38,7 +38,7 @@ def put_on(
 
     Args:
       head, face: who.
-      neutral, vertices: from `Head.skin`.
+      neutral, vertices: from `Head.identities` and `Head.skin`.
     """
     found = []
     for worn in face.worn:
@@ -78,10 +78,10 @@ class Sums:
         return (found * self._share).astype(np.float32).reshape(size, size)
 
     def add_color(self, pixel, colors, shares) -> None:
-        """Adds colours [P, 3] times shares [P] at pixels [P] of the finer picture."""
+        """Adds colours [3, P] times shares [P] at pixels [P] of the finer picture."""
         block = self._blocks.take(pixel)
         for channel, total in enumerate(self.color):
-            total += self._summed(block, colors[:, channel] * shares)
+            total += self._summed(block, colors[channel] * shares)
 
     def add_cover(self, pixel, kind, shares) -> None:
         """Adds shares [P] of things of `kind` [P] at pixels [P]."""
@@ -127,14 +127,15 @@ def add_layers(worn, view, factor, light, shadow, limit, through, sums) -> None:
         return
     owner = np.concatenate(owners).take(found.triangle_id)
     first_triangle = np.cumsum([0, *(len(one.part.triangles) for one in worn)])
-    rgba = np.empty((len(found.pixel), 4), np.float32)
+    columns = np.ascontiguousarray(found.attributes.T)
+    rgba = np.empty((4, len(found.pixel)), np.float32)
     for number, one in enumerate(worn):
         chosen = np.flatnonzero(owner == number)
         if len(chosen):
-            numbers = found.triangle_id[chosen] - first_triangle[number]
-            rgba[chosen] = _layer_colors(one, found.attributes[chosen], numbers)
+            numbers = found.triangle_id.take(chosen) - first_triangle[number]
+            rgba[:, chosen] = _layer_colors(one, columns.take(chosen, axis=1), numbers)
     kind = np.array([WORN.index(one.worn.kind) for one in worn]).take(owner)
-    shares = np.ascontiguousarray(rgba[:, 3])
+    shares = rgba[3]
     for begin, end in zip(found.starts[:-1], found.starts[1:], strict=True):
         pixel = found.pixel[begin:end]
         passing = through.take(pixel)
@@ -174,27 +175,27 @@ def _layer_attributes(one, camera, light, shadow) -> np.ndarray:
 
 
 def _layer_colors(one, values, triangle) -> np.ndarray:
-    """Linear colour and alpha [F, 4] of a part's fragments."""
+    """Linear colour and alpha [4, F] of a part's fragments, of attributes [8, F]."""
     worn, part = one.worn, one.part
     largest = 256 if worn.kind in ("eyebrows", "eyelashes", "glasses") else 512
     look = textures.read if worn.kind == "glasses" else textures.read_variation
     texture = look(part.textures[0], largest)
     # Layers are averaged over pixels and blended: the nearest texel is enough.
-    found = texture.nearest(values[:, :2])
+    found = np.ascontiguousarray(texture.nearest(values[0], values[1]).T)
     if worn.kind == "glasses":
         names = np.array(part.layer_names)[part.layer[triangle]]
         lens = names == "lens"
-        found[:, :3] *= worn.color / np.float32(0.5)
-        found[:, 3] = np.where(lens, max(worn.lens, 0.04), 1)
-        found[:, :3] *= values[:, 2:5]
+        found[:3] *= (worn.color / np.float32(0.5))[:, None]
+        found[3] = np.where(lens, max(worn.lens, 0.04), 1)
+        found[:3] *= values[2:5]
         # What clear glass mirrors, or the dark of sunglasses and a little of that.
         mirrored = 0.05 if worn.lens > 0 else 0.7
-        found[lens, :3] = np.float32(mirrored) * values[lens, 2:5]
+        found[:3, lens] = np.float32(mirrored) * values[2:5, lens]
         return found
     for channel in range(3):
-        color = np.minimum(found[:, channel] * worn.color[channel], np.float32(0.9))
-        color *= values[:, 2 + channel]
+        color = np.minimum(found[channel] * worn.color[channel], np.float32(0.9))
+        color *= values[2 + channel]
         if worn.kind == "hair":
-            color += values[:, 5 + channel] * (np.float32(0.3) + worn.color[channel])
-        found[:, channel] = color
+            color += values[5 + channel] * (np.float32(0.3) + worn.color[channel])
+        found[channel] = color
     return found

@@ -81,7 +81,7 @@ def rasterize_layers(
         limit=limit,
         layers=layers,
     )
-    return Layers(*(part.numpy() for part in found))
+    return Layers(*map(render_depth_ops.values_of, found))
 
 
 def rasterize_layers_numpy(

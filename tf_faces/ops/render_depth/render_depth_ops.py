@@ -7,6 +7,7 @@ PRNet, pictures of Face Manifold, previews.
 import functools
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -44,6 +45,11 @@ def library_or_none() -> Any:
             error,
         )
         return None
+
+
+def values_of(tensor: tf.Tensor) -> np.ndarray:
+    """An eager tensor's values without a copy; they cannot be written to."""
+    return np.asarray(memoryview(tensor))
 
 
 def rasterize(

@@ -79,6 +79,7 @@ class RenderLayersOp : public tensorflow::OpKernel {
     float* depths = outputs[2]->flat<float>().data();
     int32_t* ids = outputs[3]->flat<int32_t>().data();
     float* values = outputs[4]->flat<float>().data();
+    std::vector<FragmentAttributes> seen(layers_, FragmentAttributes(mesh));
     for (int64_t pixel = 0; pixel < height * width; ++pixel) {
       const Fragment* list = lists.entries.get() + pixel * layers_;
       for (int layer = 0; layer < lists.counts[pixel]; ++layer) {
@@ -86,8 +87,8 @@ class RenderLayersOp : public tensorflow::OpKernel {
         pixels[place] = static_cast<int32_t>(pixel);
         depths[place] = list[layer].depth;
         ids[place] = list[layer].triangle;
-        InterpolateFragment(mesh, list[layer].triangle, pixel % width, pixel / width,
-                            values + place * sizes.channels);
+        seen[layer].Interpolate(list[layer].triangle, pixel % width, pixel / width,
+                                values + place * sizes.channels);
       }
     }
   }
