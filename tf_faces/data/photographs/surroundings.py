@@ -371,8 +371,11 @@ def look(panorama: np.ndarray, directions: np.ndarray) -> np.ndarray:
     following = (left + 1) % width
     left = left % width
     flat = panorama.reshape(-1, 3)
-    upper = flat[first + left]
-    upper += (flat[first + following] - upper) * right
-    lower = flat[second + left]
-    lower += (flat[second + following] - lower) * right
-    return upper + (lower - upper) * below
+    upper = flat.take(first + left, axis=0)
+    upper += (flat.take(first + following, axis=0) - upper) * right
+    lower = flat.take(second + left, axis=0)
+    lower += (flat.take(second + following, axis=0) - lower) * right
+    lower -= upper
+    lower *= below
+    lower += upper
+    return lower
