@@ -113,7 +113,9 @@ class Head:
             model.neutral[self.numbers].astype(np.float32) * _CENTIMETRES
         )
         identity = model.shape_basis[self.numbers] * np.float32(_CENTIMETRES)
-        self._identity = identity.reshape(-1, model.shape_count)
+        self._identity = np.ascontiguousarray(
+            identity.reshape(-1, model.shape_count).T, np.float32
+        )
         expression = np.moveaxis(model.expression_basis[self.numbers], 2, 0)
         self._expression = np.ascontiguousarray(
             expression.reshape(model.expression_count, -1) * np.float32(_CENTIMETRES)
@@ -310,23 +312,11 @@ class Head:
 
     def _prepare_normals(self):
         triangles = self.drawn.source[self.drawn.triangles]
-        first, second, third = triangles.T
-        rows = np.arange(len(triangles))
-        ones = np.ones(len(rows), np.float32)
-        shape = (len(rows), self.vertex_count)
-        self._edges = tuple(
-            scipy.sparse.csr_array(
-                (
-                    np.concatenate([ones, -ones]),
-                    (np.tile(rows, 2), np.concatenate([end, first])),
-                ),
-                shape=shape,
-            )
-            for end in (second, third)
-        )
+        self._corners = np.ascontiguousarray(triangles.T)
+        rows = np.tile(np.arange(len(triangles)), 3)
         self._touching = scipy.sparse.csr_array(
-            (np.tile(ones, 3), (triangles.T.reshape(-1), np.tile(rows, 3))),
-            shape=shape[::-1],
+            (np.ones(len(rows), np.float32), (self._corners.reshape(-1), rows)),
+            shape=(self.vertex_count, len(triangles)),
         )
 
     @functools.cached_property
@@ -337,8 +327,12 @@ class Head:
 
     def normals(self, geometry: np.ndarray) -> np.ndarray:
         """Unit outward normals [v, 3] of the geometry's vertices; 0 where unused."""
-        a, b = (edges @ geometry for edges in self._edges)
-        normal = self._touching @ cross(a, b)
+        # One row an axis while they are computed: columns are slow.
+        columns = np.ascontiguousarray(geometry.T)
+        first, second, third = (columns.take(own, axis=1) for own in self._corners)
+        second -= first
+        third -= first
+        normal = self._touching @ _cross(second, third)
         x, y, z = normal.T
         length = np.sqrt(x * x + y * y + z * z)
         normal *= (1 / np.maximum(length, np.float32(1e-12)))[:, None]
@@ -354,7 +348,7 @@ class Head:
         Args:
           shapes: [k, ks] raw coefficients.
         """
-        moved = np.asarray(shapes, np.float32) @ self._identity.T
+        moved = np.asarray(shapes, np.float32) @ self._identity
         return self._mean + moved.reshape(len(moved), -1, 3)
 
     def skin(self, neutral: np.ndarray, expression: np.ndarray) -> np.ndarray:
@@ -447,11 +441,11 @@ class Head:
         return occlusion.ambient(geometry, self.normals(geometry), triangles, *extra)
 
 
-def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Cross products of rows [n, 3]; faster than numpy.cross."""
-    ax, ay, az = a.T
-    bx, by, bz = b.T
-    result = np.empty_like(a)
+def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Cross products [n, 3] of columns [3, n]; faster than numpy.cross."""
+    ax, ay, az = a
+    bx, by, bz = b
+    result = np.empty((a.shape[1], 3), a.dtype)
     result[:, 0] = ay * bz - az * by
     result[:, 1] = az * bx - ax * bz
     result[:, 2] = ax * by - ay * bx
