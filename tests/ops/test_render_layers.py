@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tf_faces.core.errors import InputError
+from tf_faces.ops import render_depth
 from tf_faces.ops.render_depth import layers, render_depth_reference
 
 
@@ -26,6 +27,35 @@ def test_op_and_definition_agree(scene, count):
     for ours, theirs in zip(found, expected, strict=True):
         assert ours.dtype == theirs.dtype
         np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("step", [1, 0.5, 1 / 3])
+def test_edges_on_pixel_centres_and_slivers(step):
+    rng = np.random.default_rng(int(10 * step))
+    vertices = (rng.integers(-20, 90, (200, 3)) * step).astype(np.float32)
+    triangles = rng.integers(0, 200, (300, 3)).astype(np.int32)
+    # Half of them as flat as they can be, along all directions.
+    thin = vertices[triangles[:150, 0]]
+    triangles[:150, 1] = np.argsort(rng.random(200))[:150]
+    vertices[triangles[:150, 1], :2] = thin[:, :2] + np.float32([1e-4, -1e-4])
+    attributes = rng.standard_normal((200, 2)).astype(np.float32)
+    limit = np.full((40, 44), -np.inf, np.float32)
+    found = layers.rasterize_layers(
+        vertices, triangles, attributes, limit, 9, implementation="op"
+    )
+    expected = layers.rasterize_layers_numpy(vertices, triangles, attributes, limit, 9)
+    assert len(found.pixel) > 5000
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_values_of_a_tensor_are_looked_at_not_copied():
+    tensor = tf.reshape(tf.range(6.0), (2, 3))
+    values = render_depth.values_of(tensor)
+    np.testing.assert_array_equal(values, tensor.numpy())
+    assert np.shares_memory(values, render_depth.values_of(tensor))
+    with pytest.raises(ValueError, match="read-only"):
+        values[0, 0] = 1
 
 
 def test_the_first_layer_is_the_picture(scene):

@@ -20,6 +20,15 @@ def test_a_photograph_is_a_function_of_seed_and_index(no_data):
     assert (first.picture != photographs.draw(TINY, 1, 5).picture).any()
 
 
+def test_a_face_that_is_given_is_the_face_that_is_drawn(no_data):
+    drawn = photographs.draw(TINY, 1, 11)
+    given = photographs.draw(TINY, 1, 11, (drawn.face.shape, drawn.face.expression))
+    np.testing.assert_allclose(given.posed.neutral, drawn.posed.neutral, atol=1e-5)
+    np.testing.assert_allclose(given.posed.vertices, drawn.posed.vertices, atol=1e-5)
+    other = photographs.draw(TINY, 1, 12)
+    assert np.abs(other.posed.neutral - drawn.posed.neutral).max() > 0.01
+
+
 def test_processes_change_nothing(no_data):
     names = ("picture", "index", "landmarks", "depth")
     alone = list(
