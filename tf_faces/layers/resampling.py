@@ -41,6 +41,24 @@ def downscale(images, factor: int = 2):
     return ops.average_pool(images, factor, strides=factor, padding="valid")
 
 
+def thinned(images, stride: int):
+    """Keeps every `stride`-th row and column, the first ones included.
+
+    Before a convolution by one pixel this is what a stride of it does.  TensorFlow
+    2.21's oneDNN writes beyond its buffers in the gradient of such a convolution's
+    kernel, if it has a stride and its channels are no multiples of 8 (AVX2): networks
+    thin first.
+
+    Args:
+      images: [N, H, W, C].
+      stride: whole number >= 1.
+
+    Returns:
+      [N, ceil(H / stride), ceil(W / stride), C].
+    """
+    return images if stride == 1 else images[:, ::stride, ::stride]
+
+
 def lerp(first, second, weight):
     """Returns `first + (second - first) * weight`."""
     return first + (second - first) * weight

@@ -15,6 +15,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from tf_faces.layers import resampling
+
 LEAKY_RELU_SLOPE = 0.1
 
 
@@ -125,6 +127,9 @@ class Convolution(Part):
         if self.padding:
             side = (self.padding, self.padding)
             features = ops.pad(features, ((0, 0), side, side, (0, 0)))
+        if self.kernel.shape[0] == 1:
+            features = resampling.thinned(features, self.stride)
+            return ops.conv(features, self.kernel, padding="valid")
         return ops.conv(features, self.kernel, strides=self.stride, padding="valid")
 
 

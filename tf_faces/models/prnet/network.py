@@ -12,6 +12,7 @@ import keras
 from keras import ops
 
 from tf_faces.core.errors import InputError
+from tf_faces.layers import resampling
 from tf_faces.models.prnet.config import PositionMapConfig
 from tf_faces.models.prnet.normalization import MovingBatchNormalization
 
@@ -95,7 +96,7 @@ class _Unit(keras.layers.Layer):
             self.convolution = kind(
                 channels,
                 kernel,
-                strides=stride,
+                strides=stride if kernel > 1 or transposed else 1,
                 kernel_initializer=start,
                 name="convolution",
                 **options,
@@ -125,6 +126,8 @@ class _Unit(keras.layers.Layer):
             if self.transposed and self.stride > 1:
                 flow = ops.repeat(ops.repeat(flow, self.stride, 1), self.stride, 2)
             flow = self.depthwise(flow)
+        if self.kernel_size == 1 and not self.transposed:
+            flow = resampling.thinned(flow, self.stride)
         flow = self.convolution(flow)
         if self.norm is not None:
             flow = self.norm(flow, training=training)
