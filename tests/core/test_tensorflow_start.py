@@ -9,6 +9,7 @@ import pytest
 
 from tf_faces.core import tensorflow_log_filter, tensorflow_start
 
+ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LINE = b"0000 00:00:1795896891.593179    9873 port.cc:153] oneDNN is on.\n"
 NO_DRIVER = b"E0000 00:00:1795.4 21 cuda_platform.cc:52] failed call to cuInit: 303\n"
@@ -56,6 +57,15 @@ print(int(tf.constant(1) + 1), tf.config.list_physical_devices("CPU") != [])
 def test_the_real_one_is_imported_and_run_in_silence():
     done = run(IMPORT)
     assert (done.returncode, done.stdout, done.stderr) == (0, "2 True\n", "")
+
+
+@pytest.mark.parametrize(("given", "used"), [({}, True), ({ONEDNN: "0"}, False)])
+def test_one_dnn_is_on_unless_it_is_turned_off(given, used):
+    program = f"import os\nos.environ.pop({ONEDNN!r}, None)\n"
+    program += f"os.environ.update({given!r})\n"
+    program += IMPORT + "from tensorflow.python.util import _pywrap_util_port as port\n"
+    done = run(program + "print(port.IsMklEnabled())\n")
+    assert done.stdout.splitlines()[-1] == str(used), done.stderr
 
 
 def test_a_program_is_silent():

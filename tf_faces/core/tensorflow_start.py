@@ -1,9 +1,14 @@
-"""How a program's first import of TensorFlow goes: in silence.
+"""How a program's first import of TensorFlow goes: in silence, and with oneDNN.
 
 TensorFlow 2.21 heeds TF_CPP_MIN_LOG_LEVEL only once its libraries are loaded; while
 they load, they print half a dozen lines whatever the environment says.  So the first
 import of TensorFlow happens with standard error passed through a filter, another
 process: even if the import crashes, everything but the remarks is shown.
+
+TensorFlow's wheels use oneDNN's kernels by themselves only on processors with certain
+AVX-512 instructions, though others gain as much: with AVX2 alone a training step takes
+0.35 (PRNet) to 0.77 (TBGAN) of the time.  The one of its faults that was met is
+stepped round by `layers.resampling.thinned`.
 
 For programs, their worker processes and tests.  Who only imports the package keeps
 TensorFlow as it is.
@@ -30,8 +35,10 @@ def prepare() -> None:
     """Settles how this process first imports TensorFlow; imports nothing itself.
 
     The environment variable TF_CPP_MIN_LOG_LEVEL decides what is silent: by default 2,
-    which leaves TensorFlow's errors; 0 leaves everything.
+    which leaves TensorFlow's errors; 0 leaves everything.  TF_ENABLE_ONEDNN_OPTS=0
+    keeps oneDNN off.
     """
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     level = os.environ.setdefault(_LEVEL, _USUAL)
     wanted = level.isdigit() and int(level) > 0
     waiting = any(isinstance(finder, _Finder) for finder in sys.meta_path)
