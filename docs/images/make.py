@@ -140,7 +140,10 @@ def main(arguments) -> None:
     if arguments[:1] == ["prnet"]:
         run = pathlib.Path(arguments[1])
         newest = max(run.glob("predictions-*.png"))
-        made = {"prnet_held_out": pictures.read(newest), "prnet_curves": curves(run)}
+        made = {
+            "prnet_held_out.jpg": pictures.read(newest),
+            "prnet_curves": curves(run),
+        }
     elif arguments[:1] in (["demo"], ["makehuman"]):
         name, run = arguments[0], pathlib.Path(arguments[1])
         made = {f"{name}_faces": meshes(run), f"{name}_fakes": generated(run, 4, 6)}
@@ -150,7 +153,8 @@ def main(arguments) -> None:
             for name in arguments
         }
     for name, picture in made.items():
-        print(pictures.write(FOLDER / f"{name}.png", picture))
+        path = FOLDER / (name if "." in name else f"{name}.png")
+        print(pictures.write(path, picture, quality=85))
 
 
 if __name__ == "__main__":
