@@ -2,6 +2,8 @@
 
     tf-faces photographs make prnet_faces/train --form records --size 160 --chart 128 \
         --fields picture,landmarks,position_map --count 2700 --seed 1
+    tf-faces photographs make prnet_faces/train-2 --form records --size 160 \
+        --chart 128 --fields picture,landmarks,position_map --count 3000 --seed 3
     tf-faces photographs make prnet_faces/held_out --form records --size 160 \
         --chart 128 --fields picture,landmarks,position_map --count 200 --seed 2
     tf-faces train --config=configs/prnet_half_128.py

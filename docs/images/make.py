@@ -3,13 +3,17 @@
     python docs/images/make.py face_builtin face_ict face_makehuman uv_sets
     python docs/images/make.py demo results/000-pgan-demo_faces_64-preset-demo
     python docs/images/make.py makehuman results/001-pgan-makehuman
+    python docs/images/make.py prnet results/002-prnet-paper-records-half_128-quick
 
 The first line needs the open models (docs/data.md) for what is named after them.  The
 others take the folder of a finished training, `tf-faces train --preset demo` and that
 of configs/makehuman_faces.py, and show what it made itself: the sheet of its meshes
-(`faces/faces.png`) in half the size, and the first of its newest generated maps.
+(`faces/faces.png`) in half the size, and the first of its newest generated maps.  The
+last one takes a run of configs/prnet_half_128.py and shows what it made of held-out
+faces, and how its loss and errors fell.
 """
 
+import json
 import pathlib
 import sys
 
@@ -107,8 +111,40 @@ def meshes(run: pathlib.Path) -> np.ndarray:
         return np.asarray(picture.convert("RGB").reduce(2))
 
 
+def curves(run: pathlib.Path) -> np.ndarray:
+    """Loss and errors of held-out faces over thousands of pictures."""
+    from matplotlib import figure
+    from matplotlib.backends import backend_agg
+
+    lines = (run / "stats.jsonl").read_text("utf-8").splitlines()
+    told = [json.loads(line) for line in lines]
+    kimg = [line["images"] / 1000 for line in told]
+    made = figure.Figure(figsize=(8, 3), dpi=100, layout="constrained")
+    left, right = made.subplots(1, 2)
+    left.plot(kimg, [line["Loss/position_map"] for line in told], label="loss")
+    left.set_yscale("log")
+    for name, label in (("nme_2d", "2D"), ("nme_3d", "3D"), ("dense_2d", "dense 2D")):
+        errors = [line[f"Validation/{name}"] for line in told]
+        right.plot(kimg, errors, label=f"NME {label}, %")
+    right.axhline(4, color="grey", linewidth=0.8)
+    right.set_ylim(0, 24)
+    for axes in (left, right):
+        axes.set_xlabel("thousands of pictures")
+        axes.legend()
+    canvas = backend_agg.FigureCanvasAgg(made)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3]
+
+
 def main(arguments) -> None:
-    if arguments[:1] in (["demo"], ["makehuman"]):
+    if arguments[:1] == ["prnet"]:
+        run = pathlib.Path(arguments[1])
+        newest = max(run.glob("predictions-*.png"))
+        made = {
+            "prnet_held_out.jpg": pictures.read(newest),
+            "prnet_curves": curves(run),
+        }
+    elif arguments[:1] in (["demo"], ["makehuman"]):
         name, run = arguments[0], pathlib.Path(arguments[1])
         made = {f"{name}_faces": meshes(run), f"{name}_fakes": generated(run, 4, 6)}
     else:
@@ -117,7 +153,8 @@ def main(arguments) -> None:
             for name in arguments
         }
     for name, picture in made.items():
-        print(pictures.write(FOLDER / f"{name}.png", picture))
+        path = FOLDER / (name if "." in name else f"{name}.png")
+        print(pictures.write(path, picture, quality=85))
 
 
 if __name__ == "__main__":

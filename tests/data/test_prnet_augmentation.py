@@ -33,9 +33,9 @@ class Numbers:
 
 def test_defaults_are_the_papers():
     assert dataclasses.astuple(augmentation.Options()) == (
-        45.0, 0.1, 0.9, 1.2, 0.6, 1.4, 0.3
+        45.0, 0.1, 0.9, 1.2, 0.6, 1.4, 0.3, 0.0
     )  # fmt: skip
-    assert dataclasses.astuple(augmentation.NONE) == (0, 0, 1, 1, 1, 1, 0)
+    assert dataclasses.astuple(augmentation.NONE) == (0, 0, 1, 1, 1, 1, 0, 0)
     augmentation.Options(scale_low=1.2, color_low=0.0, color_high=0.0, occlusion=1.0)
     for change, name in (
         ({"rotation": -1.0}, "rotation"), ({"shift": np.nan}, "shift"),
@@ -116,3 +116,36 @@ def test_a_change_is_one_for_both():
     expected, places = augmentation.move(picture, positions, matrix, 16)
     np.testing.assert_array_equal(moved, places)
     np.testing.assert_array_equal(crop, augmentation.tint(expected, options, rng))
+
+
+def test_a_mirrored_pair():
+    """What a point shows, its mirrored place shows; twice is once not."""
+    picture = RNG.integers(0, 256, (24, 30, 3)).astype(np.uint8)
+    positions = RNG.uniform(4, 20, (6, 6, 3))
+    base = np.array([[0.8, -0.3, 3.0], [0.3, 0.8, -2.0], [0, 0, 1]])
+    mirrored = augmentation.mirror(picture, positions, base, 16)
+    crop, places = augmentation.move(picture, positions, base, 16)
+    other, moved = augmentation.move(*mirrored, 16)
+    np.testing.assert_allclose(other, crop[:, ::-1], atol=1e-5)
+    expected = places[:, ::-1] * [-1, 1, 1] + [15, 0, 0]
+    np.testing.assert_allclose(moved, expected, atol=1e-5)
+    again = augmentation.mirror(*mirrored, 16)
+    for found, first in zip(again, (picture, positions, base), strict=True):
+        np.testing.assert_allclose(found, first, atol=1e-9)
+
+
+def test_pairs_are_mirrored_by_chance():
+    picture = RNG.integers(0, 256, (16, 16, 3)).astype(np.uint8)
+    positions, base = RNG.uniform(0, 9, (4, 5, 3)), np.eye(3)
+    plain = augmentation.augment(picture, positions, base, 16, augmentation.NONE, RNG)
+    options = dataclasses.replace(augmentation.NONE, mirror=0.5)
+    rng = np.random.default_rng(0)
+    found = [
+        augmentation.augment(picture, positions, base, 16, options, rng)
+        for _ in range(40)
+    ]
+    kept = sum(np.allclose(crop, plain[0]) for crop, _ in found)
+    turned = sum(np.allclose(crop, plain[0][:, ::-1]) for crop, _ in found)
+    assert kept + turned == 40 and 10 < turned < 30
+    with pytest.raises(InputError, match="mirror"):
+        augmentation.Options(mirror=1.5)

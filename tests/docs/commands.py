@@ -353,6 +353,11 @@ FASTER = {
     f"tf-faces photographs make prnet_faces/train {_PRNET_SET} --count 2700 --seed 1": (
         f"tf-faces photographs make prnet_faces/train {_TINY_PRNET_SET} --count 8"
     ),
+    f"tf-faces photographs make prnet_faces/train-2 {_PRNET_SET} --count 3000 "
+    "--seed 3": (
+        f"tf-faces photographs make prnet_faces/train-2 {_TINY_PRNET_SET} --count 4 "
+        "--seed 3"
+    ),
     f"tf-faces photographs make prnet_faces/held_out {_PRNET_SET} --count 200 "
     "--seed 2": (
         f"tf-faces photographs make prnet_faces/held_out {_TINY_PRNET_SET} --count 3 "
@@ -360,9 +365,9 @@ FASTER = {
     ),
     "tf-faces train --config=configs/prnet_half_128.py": (
         "tf-faces train --config={repository}/configs/prnet_half_128.py "
-        "--config.face_model=builtin:tiny --config.network.resolution=32 "
+        "--config.face_model=builtin:tiny --config.network.resolution=64 "
         "--config.network.map_resolution=32 --config.network.width=2 "
-        "--config.train.total_kimg=0.016 --result_dir prnet_results"
+        "--config.train.total_kimg=0.032 --result_dir prnet_results"
     ),
 }
 

@@ -1,6 +1,7 @@
 """The pictures of faces on the pages can be made again, and show what they say."""
 
 import importlib.util
+import json
 
 import numpy as np
 import pytest
@@ -54,3 +55,26 @@ def test_what_a_training_made(make, tmp_path, monkeypatch):
     parts = [sheets[f"fakes000040{part}"][:16, :24] for part in ("", "_shp", "_nor")]
     shown = pictures.read(tmp_path / "pages" / "demo_fakes.png")
     np.testing.assert_array_equal(shown, np.concatenate(parts, axis=1))
+
+
+def test_what_a_training_of_prnet_made(make, tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    run, folder = tmp_path / "run", tmp_path / "images"
+    run.mkdir()
+    folder.mkdir()
+    names = ("Loss/position_map", *(f"Validation/{x}" for x in
+             ("nme_2d", "nme_3d", "dense_2d")))  # fmt: skip
+    lines = [
+        json.dumps({"images": 1000 * tick} | dict.fromkeys(names, 9.0 / tick))
+        for tick in (1, 2, 3)
+    ]
+    (run / "stats.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+    for images, level in ((1000, 10), (2000, 200)):
+        sheet = np.full((40, 60, 3), level, np.uint8)
+        pictures.write(run / f"predictions-{images:09d}.png", sheet)
+    monkeypatch.setattr(make, "FOLDER", folder)
+    make.main(["prnet", str(run)])
+    shown = pictures.read(folder / "prnet_held_out.jpg")
+    assert shown.shape == (40, 60, 3) and abs(int(shown.mean()) - 200) <= 2
+    curves = pictures.read(folder / "prnet_curves.png")
+    assert curves.shape == (300, 800, 3) and (curves < 128).any()

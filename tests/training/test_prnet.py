@@ -195,6 +195,92 @@ def test_learning_rates(drawn):
     assert "10 pictures" in system.plan(config, made)
 
 
+def test_smaller_sides_come_first(drawn, tmp_path):
+    """Half a run in crops of 32 pixels, half in crops of 64, of the same network."""
+    config = settings(
+        **{
+            "data.source": "records",
+            "data_dir": str(drawn),
+            "network.resolution": 64,
+            "train.total_kimg": 0.016,
+            "train.tick_kimg": 0.008,
+            "train.small_shares": [0.0, 0.5],
+            "train.start": "passing",
+        }
+    )
+    made = system.PrnetSystem(config)
+    assert (
+        np.median(
+            made.variables()[system.GROUP]["resfcn256/Conv2d_transpose/BatchNorm/beta"]
+        )
+        == 1
+    )
+    crops, maps = made.source.batch(0, 0, 4)
+    smaller, thinned = made.source.batch(0, 0, 4, 2)
+    assert crops.shape == (4, 64, 64, 3) and smaller.shape == (4, 32, 32, 3)
+    assert maps.shape == (4, 32, 32, 3) and thinned.shape == (4, 16, 16, 3)
+    # Corners are the corners', and positions scale with the crop.
+    np.testing.assert_allclose(
+        thinned[:, ::15, ::15] / 31, maps[:, ::31, ::31] / 63, atol=0.02
+    )
+    with config.unlocked():
+        config.total_images = made.total_images
+    run = runs.RunFolder.create(tmp_path, "prnet")
+    with run.lock():
+        loop.train(made, run, system.loop_options(config))
+    assert sorted(made._steps) == [(1, False), (2, False)]
+    halves = made.validation(2)
+    assert made.predict(halves.crops).shape == halves.maps.shape == (3, 16, 16, 3)
+    assert made.predict(made.validation().crops).shape == (3, 32, 32, 3)
+    whole = made.layout_of(1), made.validation().landmarks
+    assert whole[0] is made.layout and made.layout_of(2).resolution == 16
+    lengths = [np.ptp(one, axis=1) for one in (whole[1], halves.landmarks)]
+    np.testing.assert_allclose(lengths[0] / lengths[1], 63 / 31, rtol=0.05)
+
+
+def test_starts_that_do_not_fit(drawn):
+    for changes, message in (
+        ({"train.start": "passing", "network.separable": True}, "depthwise"),
+        ({"train.small_shares": [0.0, 0.5]}, "multiple of 32"),
+    ):
+        config = settings(
+            **{"data.source": "records", "data_dir": str(drawn), **changes}
+        )
+        with pytest.raises(InputError, match=message):
+            system.PrnetSystem(config)
+
+
+def test_only_symmetric_layouts_are_mirrored(drawn, monkeypatch):
+    config = settings(
+        **{"data.source": "records", "data_dir": str(drawn),
+           "data.augmentation.mirror": 1.0}
+    )  # fmt: skip
+    network = system.network_config(config)
+    for value in (True, False):
+        monkeypatch.setattr(sources, "symmetric", lambda layout, value=value: value)
+        if value:
+            mirrored = sources.make(config, network).batch(0, 0, 2)[0]
+            continue
+        with pytest.raises(InputError, match="mirror"):
+            sources.make(config, network)
+    config.data.augmentation.mirror = 0.0
+    assert np.abs(sources.make(config, network).batch(0, 0, 2)[0] - mirrored).max() > 0
+
+
+def test_several_sets(drawn, tmp_path):
+    for name, of in (("train", "held_out"), ("train-b", "train"), ("held_out",) * 2):
+        (tmp_path / name).symlink_to(drawn / of)
+    config = settings(**{"data.source": "records", "data_dir": str(tmp_path)})
+    network = system.network_config(config)
+    source = sources.make(config, network)
+    assert source.epoch_faces == 14
+    config.data_dir = str(drawn)
+    alone = sources.make(config, network)
+    for number, pair in ((0, alone._held_out[0]), (4, alone._training[0]),
+                         (13, alone._training[9])):  # fmt: skip
+        np.testing.assert_array_equal(source._training[number].picture, pair.picture)
+
+
 def test_measures_and_sheets(trained):
     made, _ = trained
     data = made.validation()

@@ -83,15 +83,27 @@ _MODIFIERS: dict[str, dict[str, Any]] = {
         "factory.size": 160,
     },
     "quick": {
-        "network.momentum": 0.98,
-        "train.batch": 8,
-        "train.learning_rate": 1e-3,
+        "network.momentum": 0.95,
+        "train.batch": 16,
+        "train.learning_rate": 3e-3,
         "train.learning_rate_schedule": "cosine",
-        "train.total_kimg": 30.0,
-        "train.tick_kimg": 2.0,
-        "train.picture_ticks": 2,
+        "train.warm_up": 0.01,
+        "train.start": "passing",
+        "train.small_shares": [0.0, 0.7175],
+        "train.norms_frozen_from": 0.9,
+        "train.total_kimg": 96.0,
+        "train.tick_kimg": 4.0,
+        "train.picture_ticks": 5,
         "train.snapshot_ticks": 1,
         "data.validation_faces": 100,
+        "data.augmentation.rotation": 20.0,
+        "data.augmentation.shift": 0.03,
+        "data.augmentation.scale_low": 0.92,
+        "data.augmentation.scale_high": 1.12,
+        "data.augmentation.color_low": 0.7,
+        "data.augmentation.color_high": 1.3,
+        "data.augmentation.occlusion": 0.1,
+        "data.augmentation.mirror": 0.5,
     },
 }
 
@@ -103,7 +115,7 @@ def base_config() -> ml_collections.ConfigDict:
             "model": "prnet",
             "desc": "",
             # Source "pairs": holds trainDataLabel.txt, perhaps validationDataLabel.txt.
-            # Source "records": holds the sets `train` and `held_out`.
+            # Source "records": holds the sets `train`, `held_out` and maybe `train-*`.
             "data_dir": "data/300W_LP",
             "result_dir": "results",
             "random_seed": 12345,
@@ -163,6 +175,8 @@ def base_config() -> ml_collections.ConfigDict:
                     "color_low": 0.6,
                     "color_high": 1.4,
                     "occlusion": 0.3,
+                    # Chance of a mirrored pair, of layouts that are symmetric.
+                    "mirror": 0.0,
                 },
             },
             # Settings of the picture factory (data/photographs/settings.py).
@@ -185,8 +199,19 @@ def base_config() -> ml_collections.ConfigDict:
                 # halving: by half every `halving_epochs`; cosine: falls to a fiftieth.
                 "learning_rate_schedule": "halving",
                 "halving_epochs": 5.0,
+                # The rate rises from 0 over so large a part of the pictures.
+                "warm_up": 0.0,
                 # Weights to start from: a checkpoint of PRNet, or none.
                 "initial_weights": "",
+                # How drawn weights begin: glorot, the original's; passing, with a
+                # decoder that hands its code on (models/prnet/starts.py).
+                "start": "glorot",
+                # So large parts of the pictures come first, in crops and maps of a
+                # quarter, then of half the side: at a ninth and a fourth of the work.
+                "small_shares": [0.0, 0.0],
+                # After so large a part of the pictures norms take their moving
+                # statistics, as in use, in the place of the batch's.
+                "norms_frozen_from": 1.0,
                 "tick_kimg": 10.0,
                 "picture_ticks": 1,
                 "snapshot_ticks": 1,
@@ -213,6 +238,11 @@ _RULES: dict[str, rules.Rule] = {
     "loss.scale": rules.above(0),
     "data.source": rules.one_of("pairs", "records", "factory"),
     "data.augmentation.occlusion": rules.within(0, 1),
+    "data.augmentation.mirror": rules.within(0, 1),
+    "train.warm_up": rules.within(0, 1),
+    "train.norms_frozen_from": rules.within(0, 1),
+    "train.small_shares": rules.each(rules.within(0, 1)),
+    "train.start": rules.one_of("glorot", "passing"),
     "train.learning_rate": rules.above(0),
     "train.learning_rate_schedule": rules.one_of("halving", "cosine"),
     "train.halving_epochs": rules.above(0),

@@ -215,10 +215,10 @@ def estimate_similarity_prnet(
     rotation = u @ vh
     if np.linalg.det(rotation) < 0:
         rotation[:, 2] *= -1
-    moving_square = np.mean(np.sum(moving_centred**2, axis=1))
+    moving_square = np.vdot(moving_centred, moving_centred) / len(moving)
     if not moving_square > 0:
         raise InputError("moving must hold at least two different points.")
-    static_square = np.mean(np.sum(static_centred**2, axis=1))
+    static_square = np.vdot(static_centred, static_centred) / len(static)
     linear = np.sqrt(static_square / moving_square) * rotation
     if faithful:
         translation = static_mean - moving_mean

@@ -51,11 +51,16 @@ def _take(image, row, column, fill):
     """image[row, column] with `fill` outside (and at positions that are not finite)."""
     height, width = image.shape[:2]
     inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-    row_index = np.where(inside, row, 0).astype(np.int64)
-    column_index = np.where(inside, column, 0).astype(np.int64)
-    values = image[row_index, column_index]
-    extra = (...,) + (None,) * (image.ndim - 2)
-    return np.where(inside[extra], values, np.asarray(fill, image.dtype))
+    everywhere = bool(inside.all())
+    if not everywhere:
+        row, column = np.where(inside, row, 0), np.where(inside, column, 0)
+    # One index into rows of channels is picked twice as fast as a pair of indices.
+    index = row.astype(np.intp) * width + column.astype(np.intp)
+    flat = image.reshape(height * width, *image.shape[2:])
+    values = flat.take(index, axis=0)
+    if not everywhere:
+        values[~inside] = fill
+    return values
 
 
 def warp_bilinear(

@@ -45,7 +45,7 @@ def layout():
 
 def bare(config, **attributes):
     made = system.PrnetSystem.__new__(system.PrnetSystem)
-    made.config, made._validation, made._latest = config, None, {}
+    made.config, made._validation, made._latest = config, {}, {}
     vars(made).update(attributes)
     return made
 
@@ -324,6 +324,53 @@ def test_rates():
     )
 
 
+def test_rates_that_rise_first_and_count_sides():
+    changes = {
+        "train.learning_rate": 0.5, "train.learning_rate_schedule": "cosine",
+        "train.total_kimg": 1.0, "train.batch": 10, "train.warm_up": 0.1,
+    }  # fmt: skip
+    source = types.SimpleNamespace(epoch_faces=100)
+    made = bare(settings(**changes), source=source)
+    found = [made.learning_rate(images) for images in (0, 10, 90)]
+    assert found == pytest.approx([0.5 * x / 110 for x in (10, 20, 100)])
+    assert made.learning_rate(500) == pytest.approx(0.5 * (0.02 + 0.98 / 2))
+    # 100 / 4 + 400 / 2 + 500 are 725; after 600 pictures, 325.
+    made = bare(settings(**changes | {"train.small_shares": [0.1, 0.4]}), source=source)
+    cosine = 0.5 * (1 + math.cos(math.pi * 325 / 725))
+    assert made.learning_rate(600) == pytest.approx(0.5 * (0.02 + 0.98 * cosine))
+    found = [made.parts(images) for images in (0, 99, 100, 499, 500, 1000)]
+    assert found == [4, 4, 2, 2, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("shares", "message"),
+    [([0.5], "2 that sum"), ([0.6, 0.6], "2 that sum"), ([0.5, 0.0], "by 4")],
+)
+def test_shares_that_cannot_be(shares, message):
+    config = settings(**{"train.small_shares": shares})
+    with pytest.raises(InputError, match=message):
+        system.check_small_shares(config, 64)
+    system.check_small_shares(settings(**{"train.small_shares": [0.0, 1.0]}), 64)
+
+
+def test_symmetric_layouts():
+    landmarks = np.zeros((68, 2), int)
+    landmarks[:, 1] = 3
+    landmarks[:, 0] = np.where(np.arange(68) < 0, 0, 7)
+    mask = np.ones((16, 16), bool)
+    stand_in = types.SimpleNamespace(resolution=16, landmarks=landmarks, mask=mask)
+    assert sources.symmetric(stand_in)  # All in the middle, half a pixel beside it.
+    landmarks[0, 0] = 2
+    assert not sources.symmetric(stand_in)
+    landmarks[16, 0] = 13  # Its mirrored one.
+    assert sources.symmetric(stand_in)
+    landmarks[16, 1] = 5
+    assert not sources.symmetric(stand_in)
+    landmarks[16, 1] = 3
+    mask[0, 0] = False
+    assert not sources.symmetric(stand_in)
+
+
 def test_an_iteration():
     asked = []
 
@@ -332,12 +379,13 @@ def test_an_iteration():
         return np.ones(2), np.zeros(3)
 
     made = bare(
-        settings(**{"train.batch": 5}), source=types.SimpleNamespace(batch=batch),
+        settings(**{"train.batch": 5}),
+        source=types.SimpleNamespace(batch=batch, epoch_faces=20),
         optimizer=types.SimpleNamespace(), learning_rate=lambda images: images / 8,
-        _step=lambda crops, maps: (crops.shape, maps.shape),
+        _steps={(1, False): lambda crops, maps: (crops.shape, maps.shape)},
     )  # fmt: skip
     done = made.iterate(loop.Progress(images=40, iterations=8, restores=2))
-    assert done.images == 5 and asked == [(8, 2, 5)]
+    assert done.images == 5 and asked == [(8, 2, 5, 1)]
     (measured,) = done.measurements
     assert measured.names == ("Loss/position_map", "Loss/total", "Train/gradient_norm")
     assert measured.values == ((2,), (3,)) and measured.weight == 5
@@ -349,7 +397,7 @@ def test_an_iteration():
 def test_a_step_by_its_formula(kind, decay):
     class Network:
         config = types.SimpleNamespace(
-            position_scale=4.0, color_order="rgb", divisor=255.0
+            position_scale=4.0, color_order="rgb", divisor=255.0, resolution=4
         )
         weight = keras.Variable(1.5)
         asked = []
@@ -357,7 +405,7 @@ def test_a_step_by_its_formula(kind, decay):
         def kernels(self):
             return [self.weight.value]
 
-        def __call__(self, crops, training):
+        def at_any_size(self, crops, training):
             self.asked.append(training)
             return self.weight.value * crops
 
@@ -372,7 +420,7 @@ def test_a_step_by_its_formula(kind, decay):
     )  # fmt: skip
     crops, maps = RNG.random((2, 3, 4, 4, 3)).astype(np.float32)
     maps = 10 + 4 * maps
-    loss, total, norm = made._make_step()(tf.constant(crops), tf.constant(maps))
+    loss, total, norm = made._make_step(1, False)(tf.constant(crops), tf.constant(maps))
     with tf.GradientTape() as tape:
         w = tf.Variable(1.5)
         expected = tf.reduce_mean(system.LOSSES[kind](maps / 4, w * crops, mask))
@@ -429,7 +477,9 @@ def test_fields_and_scalars(monkeypatch):
     data = sources.Validation("crops", "maps", "landmarks")
     made = bare(
         settings(**{"train.tick_kimg": 0.5}),
-        source=types.SimpleNamespace(validation=lambda: drawn.append(1) or data),
+        source=types.SimpleNamespace(
+            validation=lambda parts: drawn.append(parts) or data, epoch_faces=20
+        ),
         layout="layout", learning_rate=lambda images: images / 4,
         predict=lambda crops: ("predicted", crops),
     )  # fmt: skip
@@ -457,7 +507,8 @@ def test_results(tmp_path, monkeypatch):
     )
     data = sources.Validation(np.arange(9), None, None)
     made = bare(
-        settings(), source=types.SimpleNamespace(validation=lambda: data),
+        settings(),
+        source=types.SimpleNamespace(validation=lambda parts: data, epoch_faces=2000),
         layout="layout", predict=lambda crops: crops.tolist(),
     )  # fmt: skip
     run = types.SimpleNamespace(path=tmp_path)

@@ -31,6 +31,7 @@ class Options:
       scale_low, scale_high: of the face.
       color_low, color_high: factors of each channel.
       occlusion: chance of a patch of noise before the face.
+      mirror: chance of a mirrored pair, for symmetric layouts.
     """
 
     rotation: float = 45.0
@@ -40,6 +41,7 @@ class Options:
     color_low: float = 0.6
     color_high: float = 1.4
     occlusion: float = 0.3
+    mirror: float = 0.0
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -56,10 +58,12 @@ class Options:
                     f"augmentation {name}_low must lie above 0 and not above "
                     f"{name}_high, found {low} and {high}."
                 )
-        if self.occlusion > 1:
-            raise InputError(
-                f"augmentation occlusion must lie in 0..1, found {self.occlusion}."
-            )
+        for name in ("occlusion", "mirror"):
+            chance = getattr(self, name)
+            if chance > 1:
+                raise InputError(
+                    f"augmentation {name} must lie in 0..1, found {chance}."
+                )
 
 
 NONE = Options(0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0)
@@ -83,6 +87,34 @@ def draw_matrix(
     matrix[:2, :2] = linear
     matrix[:2, 2] = middle + shift - linear @ [middle, middle]
     return matrix
+
+
+def mirror(
+    picture: np.ndarray,
+    position_map: np.ndarray,
+    base: np.ndarray,
+    resolution: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A pair and its way to the crop, all mirrored: the other person, same expression.
+
+    For layouts whose left half is the mirrored right one: the map's columns change
+    places.
+
+    Args:
+      picture: [H, W, 3].
+      position_map: [M, M, 3] in the picture's pixels.
+      base: [3, 3], similarity from the picture to the crop.
+      resolution: of the crop.
+
+    Returns:
+      picture, map, and the similarity from the mirrored picture to the mirrored crop.
+    """
+    last = picture.shape[1] - 1
+    mirrored = position_map[:, ::-1].copy()
+    mirrored[..., 0] = last - mirrored[..., 0]
+    in_picture, in_crop = np.diag([-1.0, 1, 1]), np.diag([-1.0, 1, 1])
+    in_picture[0, 2], in_crop[0, 2] = last, resolution - 1
+    return picture[:, ::-1], mirrored, in_crop @ base @ in_picture
 
 
 def move(
@@ -176,6 +208,8 @@ def augment(
     Returns:
       The crop float32 [R, R, 3] in 0..1 and the map in its pixels.
     """
+    if options.mirror and rng.random() < options.mirror:
+        picture, position_map, base = mirror(picture, position_map, base, resolution)
     matrix = draw_matrix(options, resolution, rng) @ base
     crop, moved = move(picture, position_map, matrix, resolution)
     return hide(tint(crop, options, rng), options, rng), moved

@@ -327,14 +327,21 @@ def _texture_lines(texture_coordinates, style: ObjStyle) -> str:
 
 
 def _triangle_lines(triangles, texture_triangles, style: ObjStyle) -> str:
-    corners = np.asarray(triangles, np.int64) + 1
+    corners = _from_one(triangles)
     if texture_triangles is not None:
         # Corner by corner: vertex, texture coordinate.
-        corners = np.stack([corners, np.asarray(texture_triangles, np.int64) + 1], -1)
+        corners = np.stack([corners, _from_one(texture_triangles)], -1)
     if style.reversed_triangles:
         corners = corners[:, ::-1]
     line = "f %d %d %d\n" if texture_triangles is None else "f %d/%d %d/%d %d/%d\n"
     return _lines(line, corners)
+
+
+def _from_one(triangles) -> np.ndarray:
+    triangles = np.asarray(triangles)
+    # Indices of four bytes stay so: half as much to remember lines by.
+    kind = np.int32 if triangles.dtype == np.int32 else np.int64
+    return triangles.astype(kind) + 1
 
 
 def _lines(line: str, rows: np.ndarray) -> str:

@@ -305,6 +305,9 @@ class PositionMapNetwork(keras.Model):
             raise InputError(
                 f"crops must have shape [N, {size}, {size}, 3], found {shape}."
             )
+        return self._stages(inputs, training)
+
+    def _stages(self, inputs, training):
         found = {self.first.name: self.first(inputs, training=training)}
         flow = found[self.first.name]
         for block in self.blocks:
@@ -317,6 +320,14 @@ class PositionMapNetwork(keras.Model):
 
     def call(self, inputs, training=False):
         return self.stages(inputs, training)[self.decoder[-1].name]
+
+    def at_any_size(self, inputs, training=False):
+        """The maps of crops [N, S, S, 3] of any side S that is a multiple of 32.
+
+        They have the side S * map_resolution / resolution, and their unit is
+        `position_scale` * S / resolution crop pixels.
+        """
+        return self._stages(inputs, training)[self.decoder[-1].name]
 
     def variables_by_name(self) -> dict[str, keras.Variable]:
         """The variables by their names in the original's checkpoint."""

@@ -47,8 +47,12 @@ def estimate_pose(vertices: np.ndarray, canonical: np.ndarray) -> Pose:
     """The pose of vertices [V, 3] of the image frame, from all of them."""
     original = similarity.estimate_similarity_prnet(vertices, canonical, faithful=True)
     _, rotation, _ = similarity.decompose_camera(original)
+    # What it gives when not faithful, without doing all of it again.
+    linear = original[:, :3]
+    middle = np.asarray(vertices, np.float64).mean(axis=0)
+    translation = middle - linear @ np.asarray(canonical, np.float64).mean(axis=0)
     return Pose(
-        camera=similarity.estimate_similarity_prnet(vertices, canonical),
+        camera=np.hstack([linear, translation[:, None]]),
         camera_original=original,
         angles=rotations.matrix_to_euler_prnet(rotation),
     )
@@ -199,7 +203,15 @@ class Face:
 
     def visible_map(self, vertices: np.ndarray | None = None) -> np.ndarray:
         """bool [R, R]: the part of the map that the picture shows, shrunk a little."""
-        seen = self.visible if vertices is None else self.visible_vertices(vertices)
+        if vertices is None:
+            return self._visible_map.copy()
+        return self._map_of(self.visible_vertices(vertices))
+
+    @functools.cached_property
+    def _visible_map(self) -> np.ndarray:
+        return self._map_of(self.visible)
+
+    def _map_of(self, seen: np.ndarray) -> np.ndarray:
         return visibility.visibility_map_prnet(
             seen,
             self.triangles,

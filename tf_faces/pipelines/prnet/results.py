@@ -107,8 +107,9 @@ def write_demo(
     if options.image:
         written.append(pictures.write(path(".jpg"), image, quality=_QUALITY))
     # Colours of the picture in 0..1: looking them up moves the vertices for all below.
-    colors = face.colors(image / 255.0)
-    vertices = face.clamped_vertices
+    vertices, colors = face.clamped_vertices, None
+    if options.mat or (options.mesh and not options.texture):
+        colors = face.colors(image / 255.0)
     if options.mesh:
         written += _write_mesh(path(".obj"), face, image, colors, options)
     if options.depth:

@@ -4,6 +4,7 @@ A source has `layout`, `epoch_faces`, `batch(iteration, restores, count)` and
 `validation()`.  What a batch holds follows from its arguments alone.
 """
 
+import bisect
 import dataclasses
 import pathlib
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from tf_faces.data.photographs import heads
 from tf_faces.data.prnet import augmentation, charts, layout, pairs
 from tf_faces.data.prnet.layout import MapLayout
 from tf_faces.models.prnet.config import PositionMapConfig
+from tf_faces.morphable import landmark_sets
 
 SOURCES = ("pairs", "records", "factory")
 TRAINING_LIST, VALIDATION_LIST = "trainDataLabel.txt", "validationDataLabel.txt"
@@ -42,6 +44,19 @@ class Validation:
     landmarks: np.ndarray
 
 
+def symmetric(uv_layout: MapLayout) -> bool:
+    """Whether the left half of a layout's maps is its mirrored right half.
+
+    Landmarks lie on whole pixels, so one of them may lie a pixel beside the other's
+    mirrored place.
+    """
+    landmarks = uv_layout.landmarks
+    mirrored = landmarks[list(landmark_sets.MIRROR_68)]
+    last = uv_layout.resolution - 1
+    apart = np.abs(landmarks - np.stack([last - mirrored[:, 0], mirrored[:, 1]], 1))
+    return apart.max() <= 1 and bool((uv_layout.mask == uv_layout.mask[:, ::-1]).all())
+
+
 class Source:
     """What all sources share: changes of pairs, and held-out crops.
 
@@ -61,6 +76,12 @@ class Source:
         self.seed = int(config.random_seed)
         self._resolution = network.resolution
         self._options = augmentation.Options(**config.data.augmentation.to_dict())
+        if self._options.mirror and not symmetric(uv_layout):
+            raise InputError(
+                f"--config.data.augmentation.mirror: found {self._options.mirror:g}, "
+                f"expected 0 for the layout {uv_layout.name}, which is not symmetric."
+            )
+        self._held_out_pairs: list[pairs.Pair] | None = None
         self._validation_count = int(config.data.validation_faces)
         if self._validation_count < 1:
             raise InputError(
@@ -81,20 +102,24 @@ class Source:
         """Pairs that no batch holds."""
         raise NotImplementedError
 
-    def batch(self, iteration: int, restores: int, count: int):
-        """Crops [N, R, R, 3] in 0..1 and maps [N, M, M, 3] of an iteration."""
+    def batch(self, iteration: int, restores: int, count: int, parts: int = 1):
+        """Crops [N, R, R, 3] in 0..1 and maps [N, M, M, 3] of an iteration.
+
+        With `parts` above 1, R and M are so many times smaller.
+        """
         found = []
+        resolution = self._resolution // parts
         for row, pair in enumerate(self.chosen(iteration, restores, count)):
             rng = seeding.numpy_generator(
                 self.seed, "augmentation", iteration, restores, row
             )
-            base = pair.base(self.layout, self._resolution)
+            base = pair.base(self.layout, resolution)
             found.append(
                 augmentation.augment(
                     pair.picture,
-                    pair.position_map,
+                    self._map(pair, parts),
                     base,
-                    self._resolution,
+                    resolution,
                     self._options,
                     rng,
                 )
@@ -102,19 +127,27 @@ class Source:
         crops, maps = zip(*found, strict=True)
         return np.stack(crops), np.stack(maps)
 
-    def validation(self) -> Validation:
-        """The held-out faces in the crops of `Reconstructor`."""
+    def _map(self, pair: pairs.Pair, parts: int) -> np.ndarray:
+        if parts == 1:
+            return pair.position_map
+        return layout.resized_map(pair.position_map, self.layout.resolution // parts)
+
+    def validation(self, parts: int = 1) -> Validation:
+        """The held-out faces in the crops of `Reconstructor`, sides divided by `parts`.
+
+        Landmarks are the same points at every size.
+        """
         crops, maps, landmarks = [], [], []
-        for pair in self.held_out():
-            matrix = pair.base(self.layout, self._resolution)
-            both = np.concatenate(
-                [pair.position_map.reshape(-1, 3), pair.marks(self.layout)]
-            )
-            crop, moved = augmentation.move(
-                pair.picture, both, matrix, self._resolution
-            )
+        resolution = self._resolution // parts
+        if self._held_out_pairs is None:
+            self._held_out_pairs = self.held_out()
+        for pair in self._held_out_pairs:
+            matrix = pair.base(self.layout, resolution)
+            positions = self._map(pair, parts)
+            both = np.concatenate([positions.reshape(-1, 3), pair.marks(self.layout)])
+            crop, moved = augmentation.move(pair.picture, both, matrix, resolution)
             crops.append(crop)
-            maps.append(moved[:-68].reshape(pair.position_map.shape))
+            maps.append(moved[:-68].reshape(positions.shape))
             landmarks.append(moved[-68:])
         return Validation(np.stack(crops), np.stack(maps), np.stack(landmarks))
 
@@ -273,6 +306,19 @@ class _Part(Sequence):
         return self._whole[self._numbers[number]]
 
 
+class _Chain(Sequence):
+    def __init__(self, parts):
+        self._parts = parts
+        self._ends = np.cumsum([len(part) for part in parts]).tolist()
+
+    def __len__(self):
+        return self._ends[-1]
+
+    def __getitem__(self, number):
+        part = bisect.bisect_right(self._ends, number)
+        return self._parts[part][number - (self._ends[part - 1] if part else 0)]
+
+
 def make(config: ml_collections.ConfigDict, network: PositionMapConfig):
     """Returns the source of a configuration.
 
@@ -296,8 +342,7 @@ def make(config: ml_collections.ConfigDict, network: PositionMapConfig):
         uv_layout, chart = charts.face_layout(model, network.map_resolution)
     if kind == "factory":
         return FactorySource(config, network, uv_layout, chart)
-    training, held_out = (
-        pairs.PairRecords(folder / name, uv_layout)
-        for name in (TRAINING_SET, VALIDATION_SET)
-    )
+    sets = [folder / TRAINING_SET, *sorted(folder.glob(f"{TRAINING_SET}-*"))]
+    training = _Chain([pairs.PairRecords(one, uv_layout) for one in sets])
+    held_out = pairs.PairRecords(folder / VALIDATION_SET, uv_layout)
     return FiniteSource(config, network, uv_layout, training, held_out, str(folder))

@@ -2,7 +2,7 @@
 
 import math
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -17,6 +17,8 @@ from tf_faces.data.prnet import layout as layouts
 from tf_faces.data.prnet import loss_weights
 from tf_faces.losses import position_maps
 from tf_faces.models import prnet
+from tf_faces.models.prnet import starts
+from tf_faces.models.prnet.config import HALVINGS
 from tf_faces.training import checkpoints, distribution, loop
 from tf_faces.training.prnet import measures, sheets, sources
 
@@ -38,6 +40,8 @@ LOSSES = {
     "distance": position_maps.weighted_distance,
     "squared": position_maps.weighted_squared,
 }
+# What sides are divided by, one after the other, before crops and maps are whole.
+SMALLER = (4, 2)
 SCHEDULES = ("halving", "cosine")
 # The end of the cosine, as a part of its beginning.
 _LAST_RATE = 0.02
@@ -70,6 +74,25 @@ def loss_mask(
     else:
         found = loss_weights.build(layout, list(loss.weights), loss.pattern)
     return found * np.float32(loss.scale)
+
+
+def check_small_shares(config: ml_collections.ConfigDict, resolution: int) -> None:
+    """Checks the parts of a run at a quarter and at half the side.
+
+    Raises:
+      InputError: if they are not two, sum to more than 1, or crops of `resolution`
+        cannot be that small.
+    """
+    shares = list(config.train.small_shares)
+    name = f"--config.train.small_shares: found {shares}"
+    if len(shares) != len(SMALLER) or sum(shares) > 1:
+        raise InputError(f"{name}, expected {len(SMALLER)} that sum to 1 at most.")
+    for parts, share in zip(SMALLER, shares, strict=True):
+        if share and resolution % (parts * 2**HALVINGS):
+            raise InputError(
+                f"{name}, expected 0 where crops of {resolution} pixels by {parts} "
+                f"have no side that is a multiple of {2**HALVINGS}."
+            )
 
 
 class PrnetSystem(loop.System):
@@ -108,6 +131,14 @@ class PrnetSystem(loop.System):
             print(origin.describe(), flush=True)
         else:
             self.network = prnet.create(options, seed)
+            if train.start == "passing":
+                if options.separable:
+                    raise InputError(
+                        "--config.train.start: found 'passing', expected 'glorot' for "
+                        "a network of depthwise convolutions."
+                    )
+                starts.pass_on(self.network, seed)
+        check_small_shares(config, self.network.config.resolution)
         self.mask = loss_mask(config, self.layout)
         self._variables = self.network.variables_by_name()
         self._trained = {
@@ -118,9 +149,9 @@ class PrnetSystem(loop.System):
         # Keras counts optimizers otherwise, and a snapshot keeps the names.
         self.optimizer = keras.optimizers.Adam(epsilon=1e-8, name="adam")
         self.optimizer.build(list(self._trained.values()))
-        self._step = self._make_step()
+        self._steps: dict[tuple[int, bool], Callable] = {}
         self._predict = self._make_prediction()
-        self._validation: sources.Validation | None = None
+        self._validation: dict[int, sources.Validation] = {}
         self._latest: dict[str, float] = {}
 
     @property
@@ -146,19 +177,56 @@ class PrnetSystem(loop.System):
         """The rate after so many pictures."""
         train = self.config.train
         rate = float(train.learning_rate)
+        rising = float(train.warm_up) * self.total_images
+        if images < rising:
+            return rate * (images + int(train.batch)) / (rising + int(train.batch))
         if train.learning_rate_schedule == "cosine":
-            share = min(images / self.total_images, 1.0)
+            share = min(self._seen(images) / self._seen(self.total_images), 1.0)
             low = _LAST_RATE
             return rate * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * share)))
         epochs = images / self.source.epoch_faces
         return rate * 0.5 ** math.floor(epochs / float(train.halving_epochs))
 
+    def parts(self, images: int) -> int:
+        """Crops and maps have 1/parts of their sides after so many pictures."""
+        done = images / self.total_images
+        for parts, share in zip(SMALLER, self._shares(), strict=True):
+            if done < share:
+                return parts
+            done -= share
+        return 1
+
+    def _seen(self, images: float) -> float:
+        """Pictures, each counted as the part of its side that is seen."""
+        found, start = 0.0, 0.0
+        for parts, share in (*zip(SMALLER, self._shares(), strict=True), (1, 1.0)):
+            end = min(start + share * self.total_images, images)
+            found += max(end - start, 0) / parts
+            start += share * self.total_images
+        return found
+
+    def _shares(self) -> list[float]:
+        return list(self.config.train.small_shares)
+
+    def layout_of(self, parts: int) -> layouts.MapLayout:
+        """The layout of maps whose sides are divided by `parts`."""
+        if parts == 1:
+            return self.layout
+        return self.layout.resized(self.layout.resolution // parts)
+
     def iterate(self, progress: loop.Progress) -> loop.Iteration:
         """One batch."""
-        batch = int(self.config.train.batch)
-        crops, maps = self.source.batch(progress.iterations, progress.restores, batch)
+        train = self.config.train
+        batch = int(train.batch)
+        parts = self.parts(progress.images)
+        crops, maps = self.source.batch(
+            progress.iterations, progress.restores, batch, parts
+        )
         self.optimizer.learning_rate = self.learning_rate(progress.images)
-        values = self._step(tf.constant(crops), tf.constant(maps))
+        frozen = progress.images >= float(train.norms_frozen_from) * self.total_images
+        if (parts, frozen) not in self._steps:
+            self._steps[parts, frozen] = self._make_step(parts, frozen)
+        values = self._steps[parts, frozen](tf.constant(crops), tf.constant(maps))
         names = ("Loss/position_map", "Loss/total", "Train/gradient_norm")
         return loop.Iteration(batch, [loop.Measurements(names, values, weight=batch)])
 
@@ -169,17 +237,22 @@ class PrnetSystem(loop.System):
             crops = tf.reverse(crops, [-1])
         return crops * (255.0 / options.divisor)
 
-    def _make_step(self):
+    def _make_step(self, parts: int, frozen: bool):
         distance = LOSSES[self.config.loss.kind]
         decay = float(self.config.loss.weight_decay)
-        mask = tf.constant(self.mask)
-        scale = self.network.config.position_scale
+        mask = self.mask
+        if parts > 1:
+            mask = loss_mask(self.config, self.layout_of(parts))
+        mask = tf.constant(mask)
+        scale = self.network.config.position_scale / parts
         kernels = self.network.kernels()
 
         @tf.function
         def step(crops, maps):
             with tf.GradientTape() as tape:
-                output = self.network(self._given(crops), training=True)
+                output = self.network.at_any_size(
+                    self._given(crops), training=not frozen
+                )
                 loss = tf.reduce_mean(distance(maps / scale, output, mask))
                 total = loss
                 if decay:
@@ -194,8 +267,10 @@ class PrnetSystem(loop.System):
     def _make_prediction(self):
         @tf.function
         def predict(crops):
-            output = self.network(self._given(crops), training=False)
-            return output * self.network.config.position_scale
+            output = self.network.at_any_size(self._given(crops), training=False)
+            options = self.network.config
+            unit = options.position_scale / options.resolution
+            return output * (unit * crops.shape[1])
 
         return predict
 
@@ -206,21 +281,22 @@ class PrnetSystem(loop.System):
         del progress
         return 1000.0 * self.config.train.tick_kimg
 
-    def validation(self) -> sources.Validation:
-        """The held-out faces, read or drawn once."""
-        if self._validation is None:
-            self._validation = self.source.validation()
-        return self._validation
+    def validation(self, parts: int = 1) -> sources.Validation:
+        """The held-out faces, read or drawn once; sides divided by `parts`."""
+        if parts not in self._validation:
+            self._validation[parts] = self.source.validation(parts)
+        return self._validation[parts]
 
     def predict(self, crops: np.ndarray) -> np.ndarray:
         """Maps [N, M, M, 3] in crop pixels of crops [N, R, R, 3] in 0..1."""
         return measures.predict(lambda part: self._predict(tf.constant(part)), crops)
 
     def status_fields(self, progress: loop.Progress) -> list[str]:
-        """Errors of the held-out faces in percent."""
-        del progress
-        data = self.validation()
-        self._latest = measures.measure(self.predict(data.crops), data, self.layout)
+        """Errors of the held-out faces in percent, at the size that is trained."""
+        parts = self.parts(progress.images)
+        data = self.validation(parts)
+        found = self.predict(data.crops)
+        self._latest = measures.measure(found, data, self.layout_of(parts))
         return [
             f"NME 2D {self._latest['nme_2d']:<6.3g}%",
             f"3D {self._latest['nme_3d']:<6.3g}%",
@@ -240,10 +316,11 @@ class PrnetSystem(loop.System):
         """Predictions for held-out faces as a sheet; the layout, once."""
         if not (run.path / LAYOUT).is_file():
             layouts.write_layout(run.path / LAYOUT, self.layout)
-        data = self.validation()
+        parts = self.parts(progress.images)
+        data = self.validation(parts)
         maps = self.predict(data.crops[:_SHOWN])
         path = run.path / f"predictions-{progress.images:09d}.png"
-        pictures.write(path, sheets.predictions(maps, data, self.layout))
+        pictures.write(path, sheets.predictions(maps, data, self.layout_of(parts)))
         return {"predictions": path}
 
 
