@@ -15,6 +15,7 @@ from tf_faces.core.errors import InputError
 from tf_faces.data import photographs
 from tf_faces.data.prnet import augmentation, loss_weights, pairs
 from tf_faces.data.prnet.layout import MapLayout
+from tf_faces.models import prnet
 from tf_faces.training import distribution, loop
 from tf_faces.training import prnet as training
 from tf_faces.training.prnet import measures, sheets, sources, system
@@ -390,6 +391,45 @@ def test_an_iteration():
     assert measured.names == ("Loss/position_map", "Loss/total", "Train/gradient_norm")
     assert measured.values == ((2,), (3,)) and measured.weight == 5
     assert made.optimizer.learning_rate == 5.0
+
+
+def test_norms_are_frozen_from_a_part_of_the_run():
+    config = settings(
+        **{"train.total_kimg": 0.1, "train.norms_frozen_from": 0.75, "train.batch": 5}
+    )
+    made = bare(
+        config, optimizer=types.SimpleNamespace(), learning_rate=lambda images: 0,
+        source=types.SimpleNamespace(batch=lambda *_: (np.ones(2), np.ones(3))),
+        _steps={}, _make_step=lambda *kind: lambda crops, maps: kind,
+    )  # fmt: skip
+    for images, frozen in ((0, False), (74, False), (75, True), (95, True)):
+        done = made.iterate(loop.Progress(images=images))
+        assert done.measurements[0].values == (1, frozen)
+
+
+def test_a_frozen_step_leaves_moving_statistics():
+    config = settings()
+    network = prnet.create(system.network_config(config), seed=0)
+    variables = network.variables_by_name()
+    trained = {name: one for name, one in variables.items() if one.trainable}
+    optimizer = keras.optimizers.Adam(1e-2)
+    optimizer.build(list(trained.values()))
+    made = bare(
+        config, network=network, optimizer=optimizer, _trained=trained,
+        mask=np.ones((32, 32), np.float32),
+    )  # fmt: skip
+    crops, maps = RNG.random((2, 2, 32, 32, 3)).astype(np.float32)
+    for frozen in (True, False):
+        before = {name: one.numpy() for name, one in variables.items()}
+        made._make_step(1, frozen)(tf.constant(crops), tf.constant(30 * maps))
+        moved = {
+            name
+            for name, one in variables.items()
+            if (one.numpy() != before[name]).any()
+        }
+        statistics = {name for name in variables if "moving" in name}
+        assert bool(moved & statistics) is not frozen
+        assert moved - statistics
 
 
 @pytest.mark.parametrize("kind", ["distance", "squared"])
