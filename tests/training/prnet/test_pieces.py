@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_faces.configs import prnet as presets
+from tests.training.prnet.stand_ins import bare, settings
 from tf_faces.core import seeding
 from tf_faces.core.errors import InputError
 from tf_faces.data import photographs
@@ -22,18 +22,6 @@ from tf_faces.training.prnet import measures, sheets, sources, system
 RNG = np.random.default_rng(0)
 
 
-def settings(**changes):
-    config = presets.get_config("smoke")
-    for name, value in changes.items():
-        *groups, field = name.split(".")
-        owner = config
-        for group in groups:
-            owner = owner[group]
-        with owner.ignore_type():
-            owner[field] = value
-    return config
-
-
 @pytest.fixture(scope="module")
 def layout():
     mask = np.zeros((16, 16), bool)
@@ -41,13 +29,6 @@ def layout():
     landmarks = np.stack([3 + np.arange(68) % 10, 2 + np.arange(68) // 10 + 1], axis=-1)
     canonical = RNG.normal(size=(mask.sum(), 3))
     return MapLayout.from_mask(mask, landmarks, canonical, "a test's")
-
-
-def bare(config, **attributes):
-    made = system.PrnetSystem.__new__(system.PrnetSystem)
-    made.config, made._validation, made._latest = config, {}, {}
-    vars(made).update(attributes)
-    return made
 
 
 # --- measures and sheets --------------------------------------------------------------
@@ -322,53 +303,6 @@ def test_rates():
     assert found == pytest.approx(
         [0.5, 0.5 * quarter, 0.5 * middle, 0.01, 0.01], rel=1e-9
     )
-
-
-def test_rates_that_rise_first_and_count_sides():
-    changes = {
-        "train.learning_rate": 0.5, "train.learning_rate_schedule": "cosine",
-        "train.total_kimg": 1.0, "train.batch": 10, "train.warm_up": 0.1,
-    }  # fmt: skip
-    source = types.SimpleNamespace(epoch_faces=100)
-    made = bare(settings(**changes), source=source)
-    found = [made.learning_rate(images) for images in (0, 10, 90)]
-    assert found == pytest.approx([0.5 * x / 110 for x in (10, 20, 100)])
-    assert made.learning_rate(500) == pytest.approx(0.5 * (0.02 + 0.98 / 2))
-    # 100 / 4 + 400 / 2 + 500 are 725; after 600 pictures, 325.
-    made = bare(settings(**changes | {"train.small_shares": [0.1, 0.4]}), source=source)
-    cosine = 0.5 * (1 + math.cos(math.pi * 325 / 725))
-    assert made.learning_rate(600) == pytest.approx(0.5 * (0.02 + 0.98 * cosine))
-    found = [made.parts(images) for images in (0, 99, 100, 499, 500, 1000)]
-    assert found == [4, 4, 2, 2, 1, 1]
-
-
-@pytest.mark.parametrize(
-    ("shares", "message"),
-    [([0.5], "2 that sum"), ([0.6, 0.6], "2 that sum"), ([0.5, 0.0], "by 4")],
-)
-def test_shares_that_cannot_be(shares, message):
-    config = settings(**{"train.small_shares": shares})
-    with pytest.raises(InputError, match=message):
-        system.check_small_shares(config, 64)
-    system.check_small_shares(settings(**{"train.small_shares": [0.0, 1.0]}), 64)
-
-
-def test_symmetric_layouts():
-    landmarks = np.zeros((68, 2), int)
-    landmarks[:, 1] = 3
-    landmarks[:, 0] = np.where(np.arange(68) < 0, 0, 7)
-    mask = np.ones((16, 16), bool)
-    stand_in = types.SimpleNamespace(resolution=16, landmarks=landmarks, mask=mask)
-    assert sources.symmetric(stand_in)  # All in the middle, half a pixel beside it.
-    landmarks[0, 0] = 2
-    assert not sources.symmetric(stand_in)
-    landmarks[16, 0] = 13  # Its mirrored one.
-    assert sources.symmetric(stand_in)
-    landmarks[16, 1] = 5
-    assert not sources.symmetric(stand_in)
-    landmarks[16, 1] = 3
-    mask[0, 0] = False
-    assert not sources.symmetric(stand_in)
 
 
 def test_an_iteration():
