@@ -9,6 +9,8 @@ import pytest
 from tf_faces.apps.parface import options, showing
 from tf_faces.core import pictures
 from tf_faces.data import landmark_files
+from tf_faces.pipelines.parface import Detection
+from tf_faces.viz import videos
 
 
 @pytest.fixture
@@ -119,3 +121,117 @@ def test_two_pictures_of_one_name(tmp_path, capsys, command):
     arguments = [command, str(tmp_path), "--model=none"]
     assert options.main([*arguments, f"--output={tmp_path / 'out'}"]) == 2
     assert "two pictures are called 'a'" in capsys.readouterr().err
+
+
+def test_table_of_asymmetric_faces(tmp_path, capsys):
+    """Symmetric faces that are found exactly, and others that are not."""
+    rng = np.random.default_rng(7)
+    half = rng.uniform(10, 100, (68, 3))
+    half[:, 2] = rng.uniform(-30, 30, 68)
+    mirror = np.arange(68)
+    mirror[:17] = np.arange(17)[::-1]
+    for first, second in [
+        *zip(range(17, 22), range(26, 21, -1), strict=True),
+        *((36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46), (31, 35)),
+        *((32, 34), (48, 54), (49, 53), (50, 52), (59, 55), (58, 56), (60, 64)),
+        *((61, 63), (67, 65)),
+    ]:  # fmt: skip
+        mirror[first], mirror[second] = second, first
+    symmetric = half.copy()
+    moved = half[mirror] * [-1, 1, 1]
+    symmetric = (half + moved) / 2
+    symmetric[36], symmetric[45] = [-40, 10, 0], [40, 10, 0]
+    crooked = symmetric + rng.normal(0, 12, symmetric.shape)
+    turn = np.radians(30)
+    rotation = np.array(
+        [[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]]
+    )
+    truth = np.stack([symmetric, crooked, symmetric, crooked]) @ rotation.T + 150
+    found = truth.copy()
+    found[1::2, :, 0] += 40
+    np.savez(tmp_path / "found.npz", truth=truth, landmarks=found)
+    folder = tmp_path / "out"
+    arguments = [
+        "evaluate", f"--predictions={tmp_path / 'found.npz'}", "--by_asymmetry=2",
+    ]  # fmt: skip
+    assert options.main([*arguments, f"--output={folder}"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[4].split() == ["faces", "count", "NME", "FR@10", "AUC", "GTE"]
+    assert lines[5].split() == ["symmetric", "2", "0.000", "0.000", "1.0000", "-"]
+    name, count, nme, failures, *_ = lines[6].split()
+    assert (name, count, failures) == ("asymmetric", "2", "100.000")
+    summary = json.loads((folder / "summary.json").read_text())
+    assert float(nme) == pytest.approx(2 * summary["nme"], abs=2e-3)
+    assert summary["by_asymmetry"]["asymmetric"]["count"] == 2
+    assert summary["nme_without_outline"] == pytest.approx(summary["nme"])
+    rows = list(csv.DictReader((folder / "errors.csv").open()))
+    assert float(rows[0]["asymmetry"]) < 1e-6 < 5 < float(rows[1]["asymmetry"])
+    np.savez(tmp_path / "plane.npz", truth=truth[..., :2], landmarks=found)
+    arguments[1] = f"--predictions={tmp_path / 'plane.npz'}"
+    assert options.main(arguments) == 2
+    assert "--by_asymmetry: found true landmarks" in capsys.readouterr().err
+
+
+class _Seeing:
+    """A detector whose landmarks move with the mean level of the picture."""
+
+    def __init__(self):
+        self.asked = []
+
+    def detect(self, picture, box=None, **options):
+        self.asked.append((box, options))
+        rng = np.random.default_rng(1)
+        columns = 3 if options.get("spatial") else 2
+        points = rng.uniform(2, 30, (68, columns)).astype(np.float32)
+        points[48:] += picture.mean() / 50
+        crop = np.zeros((32, 32, 3), np.uint8)
+        maps = np.zeros((128, 128, 68), np.float32)
+        scores = np.full(68, 0.9, np.float32)
+        return Detection(points, scores, crop, points, crop, maps, np.zeros(4))
+
+
+@pytest.fixture
+def film(tmp_path, monkeypatch):
+    """A video of three frames, and the detector that will look at it."""
+    path = tmp_path / "film.mp4"
+    frames = [np.full((32, 48, 3), level, np.uint8) for level in (0, 120, 240)]
+    videos.write_video(path, frames, frames_per_second=10)
+    seeing = _Seeing()
+    monkeypatch.setattr(showing, "_opened", lambda options: seeing)
+    return path, seeing
+
+
+def test_asymmetry_over_a_video(film, tmp_path, capsys):
+    path, seeing = film
+    report = tmp_path / "report"
+    arguments = ["asymmetry", str(path), f"--output={report}"]
+    assert options.main(arguments) == 2
+    assert "--model: not given, expected for the video" in capsys.readouterr().err
+    arguments += ["--model=m", "--box", "1", "2", "30", "31"]
+    assert options.main(arguments) == 0
+    rows = list(csv.DictReader((report / "asymmetry.csv").open()))
+    assert [row["picture"] for row in rows] == [f"film.mp4#0000{n}" for n in range(3)]
+    assert [row["second"] for row in rows] == ["0.000", "0.100", "0.200"]
+    heights = [float(row["mouth_height_left"]) for row in rows]
+    assert heights[0] < heights[1] < heights[2]
+    assert [box for box, _ in seeing.asked] == [[1, 2, 30, 31]] * 3
+    assert (report / "asymmetry.png").is_file()
+
+
+@pytest.mark.parametrize("command", ["demo_2d", "demo_3d"])
+def test_demo_of_a_video(film, tmp_path, command):
+    path, seeing = film
+    shown = tmp_path / "shown"
+    assert options.main([command, str(path), "--model=m", f"--output={shown}"]) == 0
+    rows = list(csv.DictReader((shown / "film.csv").open()))
+    assert len(rows) == 3 * 68 and rows[68]["second"] == "0.100"
+    assert ("z" in rows[0]) == (command == "demo_3d")
+    rate, frames = videos.read_video(shown / f"film_{command}.mp4")
+    assert rate == pytest.approx(10) and len(list(frames)) == 3
+    assert seeing.asked[0][1]["spatial"] == (command == "demo_3d")
+
+
+def test_annotate_takes_no_video(film, capsys):
+    path, _ = film
+    assert options.main(["annotate", str(path), "--model=m"]) == 2
+    assert "found a video, expected pictures" in capsys.readouterr().err

@@ -12,6 +12,8 @@ Examples:
       writes a .pts file beside every picture
   tf-faces parface asymmetry frames --output report
       left against right, from .pts files beside the pictures, or with --model
+  tf-faces parface asymmetry exercise.mp4 --model RUN --box 80 60 210 220
+      the same over the seconds of a video
 """
 
 import argparse
@@ -83,7 +85,10 @@ def _model(parser, required: bool) -> None:
 
 def _pictures(parser, needs_model: bool) -> None:
     parser.add_argument(
-        "pictures", nargs="+", metavar="PICTURE", help="picture or folder of pictures"
+        "pictures",
+        nargs="+",
+        metavar="PICTURE",
+        help="picture, folder of pictures, or (not for annotate) video",
     )
     _model(parser, required=needs_model)
     parser.add_argument(
@@ -113,6 +118,10 @@ def _evaluate(parser) -> None:
         help="%(default)s")  # fmt: skip
     add("--ocular_norm", "-n", choices=NORMS, default="outer", help="%(default)s")
     options_of.add_switch(parser, "eval_3d", "also the errors in space")
+    add("--by_asymmetry", type=options_of.finite, metavar="PERCENT",
+        help="also a table of faces whose true landmarks in space are farther from "
+        "their mirror image than so many percent of the eye corners' distance, and "
+        "of the others")  # fmt: skip
     add("--val_count", type=options_of.count, help="at most so many faces")
     add("--input_size", type=options_of.count, default=256,
         help="side of the crops, for 19 points (%(default)s)")  # fmt: skip
@@ -137,9 +146,12 @@ def _main(arguments: list[str], prog: str | None = None) -> int:
     else:
         if options.command != "annotate":
             folders.require_free_folder(options.output, overwrite=options.overwrite)
+        from tf_faces.apps.parface import inputs
+
+        # Before TensorFlow starts.
+        paths = inputs.find(options.pictures, options.command != "annotate")
         from tf_faces.apps.parface import showing
 
-        paths = showing.found_pictures(options.pictures)
         name = options.command.replace("-", "_")
         if name == "annotate":
             showing.annotate(options, paths)
