@@ -9,6 +9,7 @@ import pytest
 from tf_faces.apps.parface import options, showing
 from tf_faces.core import pictures
 from tf_faces.data import landmark_files
+from tf_faces.data.parface import preparing, sets
 from tf_faces.pipelines.parface import Detection
 from tf_faces.viz import videos
 
@@ -82,7 +83,7 @@ def test_wrong_predictions(arrays, sentence, capsys, tmp_path):
 def test_points_there_and_back(tmp_path):
     points = np.random.default_rng(5).uniform(0, 300, (68, 2))
     path = tmp_path / "face.pts"
-    path.write_text(showing.pts_text(points))
+    path.write_text(preparing.pts_text(points))
     found = landmark_files.read_landmarks(path)
     np.testing.assert_allclose(found, points, atol=1e-3)
 
@@ -93,7 +94,7 @@ def test_report_of_asymmetry(tmp_path, capsys):
         picture = tmp_path / f"frame{number}.png"
         pictures.write(picture, np.zeros((20, 20, 3), np.uint8))
         points = rng.uniform(0, 300, (68, 2))
-        picture.with_suffix(".pts").write_text(showing.pts_text(points))
+        picture.with_suffix(".pts").write_text(preparing.pts_text(points))
     report = tmp_path / "report"
     assert options.main(["asymmetry", str(tmp_path), f"--output={report}"]) == 0
     assert "mouth" in capsys.readouterr().out
@@ -235,3 +236,73 @@ def test_annotate_takes_no_video(film, capsys):
     path, _ = film
     assert options.main(["annotate", str(path), "--model=m"]) == 2
     assert "found a video, expected pictures" in capsys.readouterr().err
+
+
+def test_landmarks_are_turned_over_and_back(tmp_path, capsys):
+    rng = np.random.default_rng(8)
+    points = rng.uniform(0, 300, (2, 68, 2))
+    for name, one in zip("ab", points, strict=True):
+        pictures.write(tmp_path / f"{name}.png", np.zeros((20, 20, 3), np.uint8))
+        (tmp_path / f"{name}.pts").write_text(preparing.pts_text(one))
+    out = tmp_path / "out"
+    assert (
+        options.main(["convert", str(tmp_path), "--to=ljson", f"--output={out}"]) == 0
+    )
+    for name, one in zip("ab", points, strict=True):
+        found = landmark_files.read_landmarks(out / f"{name}.ljson")
+        np.testing.assert_allclose(found, one, atol=1e-3)
+    # menpo's rows come first, and count from 0.
+    content = json.loads((out / "a.ljson").read_text())
+    stored = content["groups"]["LJSON"]["landmarks"]["points"]
+    np.testing.assert_allclose(stored, points[0][:, ::-1], atol=1e-3)
+    assert content["version"] == 3
+    capsys.readouterr()
+    assert (
+        options.main(["convert", str(tmp_path), "--to=ljson", f"--output={out}"]) == 2
+    )
+    assert "exists already" in capsys.readouterr().err
+    assert options.main(["convert", str(tmp_path), "--to=pts"]) == 2
+    assert "a.pts: exists already" in capsys.readouterr().err
+
+
+def test_prepared_boxes_are_read_as_celeba(tmp_path, capsys):
+    points = np.random.default_rng(9).uniform(10, 90, (68, 2))
+    (tmp_path / "set" / "inner").mkdir(parents=True)
+    picture = tmp_path / "set" / "inner" / "a.png"
+    pictures.write(picture, np.zeros((100, 100, 3), np.uint8))
+    picture.with_suffix(".pts").write_text(preparing.pts_text(points))
+    out = tmp_path / "csv"
+    arguments = ["prepare", "celeba", str(tmp_path / "set"), f"--output={out}"]
+    assert options.main(arguments) == 0
+    (row,) = csv.DictReader((out / "celeba_annotations.csv").open())
+    assert row["image_path"] == "inner/a.png" and row["scale"] == "1.0"
+    request = sets.Request(root=tmp_path / "set", annotations=out)
+    (face,) = sets.open_set("celeba", request).faces
+    assert face.picture == picture
+    assert options.main(arguments) == 2
+    assert "exists already" in capsys.readouterr().err
+    picture.with_suffix(".pts").unlink()
+    assert options.main([*arguments[:3], f"--output={tmp_path}"]) == 2
+    assert "no picture has a file of landmarks" in capsys.readouterr().err
+
+
+def test_prepared_affectnet_is_read(tmp_path, capsys):
+    root = tmp_path / "affectnet"
+    part = root / "train_set"
+    (part / "annotations").mkdir(parents=True)
+    pictures.write(part / "images" / "7.jpg", np.zeros((224, 224, 3), np.uint8))
+    points = np.random.default_rng(1).uniform(0, 223, 136)
+    stored = {"lnd": points, "exp": np.array("3"), "val": np.array("-0.25")}
+    for kind, value in {**stored, "aro": np.array("0.5")}.items():
+        np.save(part / "annotations" / f"7_{kind}.npy", value)
+    arguments = ["prepare", "affectnet", str(root), f"--output={tmp_path}"]
+    assert options.main(arguments) == 0
+    (row,) = csv.DictReader((tmp_path / "affectnet_annotations.csv").open())
+    assert (row["expression"], row["valence"], row["arousal"]) == ("3", "-0.25", "0.5")
+    request = sets.Request(root=root, annotations=tmp_path)
+    (face,) = sets.open_set("affectnet", request).faces
+    np.testing.assert_allclose(face.landmarks, points.reshape(68, 2), atol=1e-3)
+    np.save(part / "annotations" / "7_lnd.npy", points[:9])
+    (tmp_path / "affectnet_annotations.csv").unlink()
+    assert options.main(arguments) == 2
+    assert "9 numbers, expected 136" in capsys.readouterr().err

@@ -416,6 +416,9 @@ _PHOTOGRAPHS = "runs in tests/apps/test_photographs.py, smaller"
 NOT_RUN = {
     "tf-faces tbgan import network-snapshot-013600.pkl results/032-tbgan": _ORIGINAL,
     "tf-faces parface annotate photographs --model RUN": _TRAINED,
+    "tf-faces parface convert photographs --to ljson": (
+        "runs in tests/apps/test_parface.py"
+    ),
     "tf-faces parface asymmetry exercise.mp4 --model RUN --box 80 60 210 220": (
         "runs in tests/apps/test_parface.py"
     ),

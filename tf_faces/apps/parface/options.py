@@ -10,6 +10,8 @@ Examples:
       pictures of landmarks, reconstructions and heat maps; demo_3d with depths
   tf-faces parface annotate photographs --model RUN
       writes a .pts file beside every picture
+  tf-faces parface convert photographs --to ljson
+      menpo's .ljson files of .pts files; --to pts the other way round
   tf-faces parface asymmetry frames --output report
       left against right, from .pts files beside the pictures, or with --model
   tf-faces parface asymmetry exercise.mp4 --model RUN --box 80 60 210 220
@@ -26,6 +28,9 @@ from tf_faces.apps import entry
 from tf_faces.configs.parface import CROP_SOURCES, NORMS
 from tf_faces.core import folders
 from tf_faces.core.errors import InputError
+
+_PREPARED = ("celeba", "affectnet")
+_LANDMARK_FILES = ("pts", "ljson")
 
 
 def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int:
@@ -58,6 +63,17 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     _pictures(asymmetry, needs_model=False)
     asymmetry.add_argument("--output", default="asymmetry", help="folder (%(default)s)")
     options_of.add_overwrite(asymmetry)
+    prepare = command("prepare", "Write a data set's annotation file.")
+    prepare.add_argument("dataset", choices=_PREPARED, metavar="DATASET",
+        help="celeba (boxes of .pts and .ljson files beside the pictures) or "
+        "affectnet (its .npy files)")  # fmt: skip
+    prepare.add_argument("folder", help="of the set")
+    prepare.add_argument("--output", default="csv", help="folder (%(default)s)")
+    convert = command("convert", "Write .pts files from .ljson, or the other way.")
+    convert.add_argument("folder", help="of pictures with landmarks beside them")
+    convert.add_argument("--to", choices=_LANDMARK_FILES, required=True,
+        help="menpo's .ljson, or .pts")  # fmt: skip
+    convert.add_argument("--output", help="folder (beside each picture)")
     return parser
 
 
@@ -143,6 +159,10 @@ def _main(arguments: list[str], prog: str | None = None) -> int:
         from tf_faces.apps.parface import evaluating
 
         evaluating.run(options)
+    elif options.command in ("prepare", "convert"):
+        from tf_faces.apps.parface import preparation
+
+        preparation.run(options)
     else:
         if options.command != "annotate":
             folders.require_free_folder(options.output, overwrite=options.overwrite)

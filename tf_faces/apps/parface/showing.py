@@ -12,7 +12,7 @@ from tf_faces.apps.parface import inputs
 from tf_faces.core import files, folders, pictures
 from tf_faces.core.errors import InputError
 from tf_faces.data import landmark_files
-from tf_faces.data.parface import crops
+from tf_faces.data.parface import crops, preparing
 from tf_faces.metrics import parface_asymmetry
 from tf_faces.models.parface.heatmaps import GOOD_SCORE
 from tf_faces.training.parface import sheets
@@ -182,15 +182,8 @@ def annotate(options: argparse.Namespace, paths: list[pathlib.Path]) -> None:
     for path, target in zip(paths, targets, strict=True):
         target.parent.mkdir(parents=True, exist_ok=True)
         found = opened.detect(pictures.read(path), options.box, **_cut(options))
-        files.write_text(target, pts_text(found.landmarks))
+        files.write_text(target, preparing.pts_text(found.landmarks))
         print(target)
-
-
-def pts_text(landmarks: np.ndarray) -> str:
-    """The text of a .pts file; its pixels count from 1."""
-    lines = ["version: 1", f"n_points: {len(landmarks)}", "{"]
-    lines += [f"{x + 1:.3f} {y + 1:.3f}" for x, y in np.asarray(landmarks)[:, :2]]
-    return "\n".join([*lines, "}"]) + "\n"
 
 
 def asymmetry(
