@@ -1,10 +1,10 @@
 """Options of an original training program as fields of the configuration.
 
-    --model=parface --update-D-freq 1 --p-loss-features 3 8 15 22 -r session/00050
+    --model=SYSTEM --update-D-freq 1 --p-loss-features 3 8 15 22 -r session/00050
 
 is read as
 
-    --model=parface --config.update_D_freq=1 --config.p_loss_features=[3,8,15,22]
+    --model=SYSTEM --config.update_D_freq=1 --config.p_loss_features=[3,8,15,22]
     --config.resume=session/00050
 
 for the options that the system's presets list (`Presets.original_options`).  Switches
