@@ -245,9 +245,8 @@ def test_landmarks_are_turned_over_and_back(tmp_path, capsys):
         pictures.write(tmp_path / f"{name}.png", np.zeros((20, 20, 3), np.uint8))
         (tmp_path / f"{name}.pts").write_text(preparing.pts_text(one))
     out = tmp_path / "out"
-    assert (
-        options.main(["convert", str(tmp_path), "--to=ljson", f"--output={out}"]) == 0
-    )
+    arguments = ["convert", str(tmp_path), "--to=ljson"]
+    assert options.main([*arguments, f"--output={out}"]) == 0
     for name, one in zip("ab", points, strict=True):
         found = landmark_files.read_landmarks(out / f"{name}.ljson")
         np.testing.assert_allclose(found, one, atol=1e-3)
@@ -257,11 +256,12 @@ def test_landmarks_are_turned_over_and_back(tmp_path, capsys):
     np.testing.assert_allclose(stored, points[0][:, ::-1], atol=1e-3)
     assert content["version"] == 3
     capsys.readouterr()
-    assert (
-        options.main(["convert", str(tmp_path), "--to=ljson", f"--output={out}"]) == 2
-    )
+    assert options.main([*arguments, f"--output={out}"]) == 2
     assert "exists already" in capsys.readouterr().err
-    assert options.main(["convert", str(tmp_path), "--to=pts"]) == 2
+    assert options.main([*arguments[:2], "--to=pts"]) == 2
+    assert "expected .ljson" in capsys.readouterr().err
+    assert options.main(arguments) == 0
+    assert options.main([*arguments[:2], "--to=pts"]) == 2
     assert "a.pts: exists already" in capsys.readouterr().err
 
 
