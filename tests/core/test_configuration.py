@@ -215,6 +215,21 @@ def test_a_recipe_is_locked(tmp_path):
         configuration.read_recipe(tmp_path / "absent.py")
 
 
+def test_a_recipe_of_several_stages(tmp_path):
+    path = tmp_path / "recipe.py"
+    path.write_text(
+        "from tf_faces.core import configuration\n"
+        "def get_config(preset='demo'):\n"
+        "    return configuration.recipe('tbgan', preset)\n"
+    )
+    assert configuration.read_recipe(path).desc.endswith("demo")
+    assert configuration.read_recipe(f"{path}:smoke").desc.endswith("smoke")
+    with pytest.raises(InputError, match="no such .*absent.py|absent.py"):
+        configuration.read_recipe(tmp_path / "absent.py:smoke")
+    with pytest.raises(InputError, match="found 'nothing'"):
+        configuration.read_recipe(f"{path}:nothing")
+
+
 def test_stored_configurations_that_lack_something():
     whole = configuration.load("parface", "smoke").to_dict()
     presets = configuration.presets("parface")

@@ -26,6 +26,16 @@ _TINY_PRNET_SET = (
     "--fields picture,landmarks,position_map --processes 1"
 )
 
+_PARFACE_SET = (
+    "--form records --size 176 --fields picture,landmarks --asymmetry 0.7 --yaw 60 "
+    "--face_low 0.5"
+)
+_TINY_PARFACE_SET = (
+    "--form records --model builtin:tiny --size 40 --fields picture,landmarks "
+    "--asymmetry 0.7 --processes 1"
+)
+_PARFACE_STAGE = "tf-faces train --config=configs/parface_factory_128.py"
+
 AS_PRINTED = {
     # Record sets.
     "tf-faces dataset create_from_pkl_img_norm datasets/mine maps/texture maps/shape "
@@ -346,6 +356,21 @@ FASTER = {
     "tf-faces train --model=coarse_fine --preset quick": (
         "tf-faces train --model=coarse_fine --preset smoke --dry_run"
     ),
+    # ParFace.
+    f"tf-faces photographs make parface_faces/train {_PARFACE_SET} --count 2700 "
+    "--seed 1": (
+        f"tf-faces photographs make parface_faces/train {_TINY_PARFACE_SET} --count 4"
+    ),
+    f"tf-faces photographs make parface_faces/held_out {_PARFACE_SET} --count 200 "
+    "--seed 2": (
+        f"tf-faces photographs make parface_faces/held_out {_TINY_PARFACE_SET} "
+        "--count 2 --seed 2"
+    ),
+    f"{_PARFACE_STAGE}:self_supervised": (
+        "tf-faces train --config={repository}/configs/parface_factory_128.py"
+        ":self_supervised --config.batchsize=2 --config.width=2 "
+        "--config.latent_width=4 --dry_run"
+    ),
     # PRNet.
     "tf-faces train --model=prnet --preset paper+factory+half_128+quick": (
         "tf-faces train --model=prnet --preset smoke --dry_run"
@@ -383,12 +408,30 @@ _TRAINED = (
     "needs a trained ParFace; what it calls runs in tests/training/test_parface.py"
 )
 
+_STAGES = "needs the stage before; steps run in tests/training/test_parface.py"
+
 _ORIGINAL = "needs a snapshot of the original; runs in tests/apps/test_tbgan.py"
 _PHOTOGRAPHS = "runs in tests/apps/test_photographs.py, smaller"
 
 NOT_RUN = {
     "tf-faces tbgan import network-snapshot-013600.pkl results/032-tbgan": _ORIGINAL,
     "tf-faces parface annotate photographs --model RUN": _TRAINED,
+    "tf-faces parface convert photographs --to ljson": (
+        "runs in tests/apps/test_parface.py"
+    ),
+    "tf-faces parface asymmetry exercise.mp4 --model RUN --box 80 60 210 220": (
+        "runs in tests/apps/test_parface.py"
+    ),
+    **{
+        f"{_PARFACE_STAGE}:{stage}": _STAGES
+        for stage in (
+            *("self_supervised_l1", "inversion", "landmarks_2d"),
+            *("landmarks_2d_finetune", "landmarks_3da2d", "landmarks_3d"),
+        )
+    },
+    "tf-faces parface evaluate --dataset records --root parface_faces/held_out "
+    "--model results/parface_128/landmarks_3d --ocular_norm bb --eval_3d "
+    "--by_asymmetry 4": _TRAINED,
     "tf-faces parface asymmetry frames --output report": (
         "runs in tests/apps/test_parface.py"
     ),

@@ -105,3 +105,29 @@ def test_a_drooping_corner_of_the_mouth():
         parface_asymmetry.measure(face[:5])
     with pytest.raises(InputError, match="lie apart"):
         parface_asymmetry.measure(np.zeros((68, 2)))
+
+
+def test_asymmetry_in_space_does_not_depend_on_the_pose():
+    rng = np.random.default_rng(3)
+    depths = rng.uniform(-30, 30, (68, 1))
+    from tf_faces.data.parface import landmark_sets
+
+    depths = (depths + depths[landmark_sets.mirror_map(68)]) / 2
+    face = np.concatenate([_face(), depths], axis=1)
+    crooked = face.copy()
+    crooked[48:] += [4.0, 2.0, 0.0]
+    found = []
+    for angle in (0.0, 0.7, -1.2):
+        turn = np.array(
+            [[np.cos(angle), 0, np.sin(angle)], [0, 1, 0],
+             [-np.sin(angle), 0, np.cos(angle)]]
+        )  # fmt: skip
+        assert parface_asymmetry.in_space(face @ turn.T + 7) < 1e-9
+        found.append(parface_asymmetry.in_space(3 * crooked @ turn.T))
+    np.testing.assert_allclose(found, found[0])
+    # A mouth that is moved 4 of 100 to one side is 8 from its mirror image; laying the
+    # whole over itself shares that among all points.
+    assert 2 < found[0] < 8
+    for wrong in (face[:5], face[:, :2], np.zeros((68, 3)), face * np.nan):
+        with pytest.raises(InputError, match="asymmetry in space|lie apart"):
+            parface_asymmetry.in_space(wrong)

@@ -10,7 +10,14 @@ import pytest
 import tensorflow as tf
 
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.models.parface import discriminators, encoder, heatmaps, layers, vgg
+from tf_faces.models.parface import (
+    discriminators,
+    encoder,
+    heatmaps,
+    inference,
+    layers,
+    vgg,
+)
 from tf_faces.models.parface.config import ParFaceConfig
 from tf_faces.models.parface.networks import ParFaceNetworks
 
@@ -340,3 +347,42 @@ def test_random_features():
         assert not np.array_equal(kernel, different[1].numpy())
         assert not step[2].numpy().any()
         inward = 64
+
+
+@pytest.mark.parametrize("activation", ["leaky_relu", "relu"])
+def test_folded_networks_compute_the_same(images, activation):
+    """Batch norms with statistics that matter; all of picture, maps, codes, depths."""
+    networks = ParFaceNetworks(
+        ParFaceConfig(
+            input_size=128, num_landmarks=3, latent_size=5, width=2, latent_width=4,
+            activation=activation,
+        ),
+        seed=2,
+    )  # fmt: skip
+    rng = np.random.default_rng(4)
+    for name, variable in networks.named_tensors().items():
+        if "running_var" in name:
+            variable.assign(rng.uniform(0.5, 2, variable.shape))
+        elif len(variable.shape) == 1:
+            variable.assign(variable + rng.normal(0, 0.2, variable.shape))
+    folded = inference.fold(networks)
+    assert folded.config is networks.config
+    for wanted, found in zip(
+        networks.reconstruct_with_heatmaps(images),
+        folded.reconstruct_with_heatmaps(images),
+        strict=True,
+    ):
+        assert np.std(wanted) > 0
+        np.testing.assert_allclose(found, wanted, atol=1e-5 * np.abs(wanted).max())
+    wanted, found = networks.detect_3d(images), folded.detect_3d(images)
+    assert wanted.keys() == found.keys()
+    np.testing.assert_allclose(
+        found["landmarks_3d"][..., 2], wanted["landmarks_3d"][..., 2], rtol=1e-3
+    )
+    codes = wanted["latents"]
+    np.testing.assert_allclose(
+        folded.decoder(codes), networks.decoder(codes), atol=1e-5
+    )
+    # Later changes of the weights do not reach the folded ones.
+    networks.encoder.fc.bias.assign_add([1.0] * 5)
+    np.testing.assert_allclose(folded.encoder(images), codes, rtol=1e-4, atol=1e-6)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import ml_collections
 
 from tf_faces.apps import arguments as options_of
-from tf_faces.apps import entry
+from tf_faces.apps import entry, original_options
 from tf_faces.core import configuration, folders, machine, runs, stems
 from tf_faces.core.errors import InputError, Terminated
 
@@ -115,7 +115,7 @@ def _epilog() -> str:
 
 def _main(arguments: list[str], prog: str | None = None) -> int:
     started = time.monotonic()
-    overrides, rest = _split_overrides(arguments)
+    overrides, rest = _split_overrides(original_options.as_overrides(arguments))
     options = _parser(prog).parse_args(rest)
     with runs.OutputLog() as log, _terminable():
         try:

@@ -15,6 +15,10 @@
 | modifier | changes                                                             |
 |----------|---------------------------------------------------------------------|
 | builtin  | rendered built-in faces instead of data sets                        |
+| factory  | photographs of the picture factory, many of faces that move one     |
+|          | side less than the other, drawn when training begins                |
+| records  | the same from TFRecord files: the sets `train` and `held_out` in    |
+|          | `data_dir`                                                          |
 | narrow   | a quarter of the channels, pictures of 128 pixels                   |
 | fabrec   | networks of 3FabRec: ReLU instead of leaky ReLU                     |
 | random_features | perceptual term on VGG19 with random weights: an experiment  |
@@ -34,9 +38,9 @@ import ml_collections
 from tf_faces.core import configuration, rules
 
 DATASETS = (
-    *("affectnet", "aflw", "aflw20003d", "builtin", "celeba", "ffhq", "ls3d", "meei"),
-    *("menpo", "menpo2d", "neuroface", "palsy", "photographs", "portraits"),
-    *("vggface2", "w300", "wflw", "wlp300"),
+    *("affectnet", "aflw", "aflw20003d", "builtin", "celeba", "factory", "ffhq"),
+    *("ls3d", "meei", "menpo", "menpo2d", "neuroface", "palsy", "photographs"),
+    *("portraits", "records", "vggface2", "w300", "wflw", "wlp300"),
 )
 _FEATURES = [3, 8, 15, 22]
 _SELF_SUPERVISED: dict[str, Any] = {
@@ -98,6 +102,8 @@ _PRESETS: dict[str, dict[str, Any]] = {
 
 _MODIFIERS: dict[str, dict[str, Any]] = {
     "builtin": {"dataset_train": ["builtin"], "dataset_val": ["builtin"]},
+    "factory": {"dataset_train": ["factory"], "dataset_val": ["factory"]},
+    "records": {"dataset_train": ["records"], "dataset_val": ["records"]},
     "narrow": {"width": 16, "latent_width": 250, "input_size": 128},
     "fabrec": {"activation": "relu"},
     "random_features": {"perceptual_features": "random"},
@@ -121,8 +127,8 @@ def base_config() -> ml_collections.ConfigDict:
             "precision": "float32",
             # self_supervised, landmarks_2d or landmarks_3d.
             "stage": "self_supervised",
-            # Weights to go on from: RUN/session/00050, an .npz, a snapshot of the
-            # original; empty begins anew.
+            # Weights to go on from: RUN/session/00050, a folder of runs, an .npz, a
+            # snapshot of the original; empty begins anew.
             "resume": "",
             # Networks.
             "input_size": 256,
@@ -177,6 +183,8 @@ def base_config() -> ml_collections.ConfigDict:
             "use_adaptive_wing_loss": False,
             "corrected_wing_loss": False,
             "lr_heatmaps": 1e-4,
+            # Of the encoder while landmarks are trained.
+            "lr_encoder": 2e-5,
             "lr_adjust": False,
             "weight_decay": 0.0,
             "sigma": 7.0,
@@ -202,6 +210,19 @@ def base_config() -> ml_collections.ConfigDict:
             "workers": 2,
             "builtin_faces": 400,
             "builtin_test_faces": 40,
+            "factory_faces": 2000,
+            "factory_test_faces": 100,
+            # Settings of the picture factory (data/photographs/settings.py).
+            "factory": {
+                "model": "ict",
+                "size": 192,
+                "supersampling": 2,
+                "yaw": 60.0,
+                "face_low": 0.5,
+                "face_high": 0.62,
+                "asymmetry": 0.7,
+                "expression": 0.95,
+            },
             # Folders of annotation files and of single data sets.
             "annotations": "",
             "paths": {name: "" for name in DATASETS},
@@ -224,11 +245,12 @@ _AT_LEAST_0 = (
 _AT_LEAST_1 = (
     *("epochs", "batchsize", "batchsize_eval", "save_freq", "eval_freq", "workers"),
     *("update_D_freq", "update_E_freq", "builtin_faces", "builtin_test_faces"),
+    *("factory_faces", "factory_test_faces"),
 )
 _RULES: dict[str, rules.Rule] = {
     **dict.fromkeys(_AT_LEAST_0, rules.at_least(0)),
     **dict.fromkeys(_AT_LEAST_1, rules.at_least(1)),
-    **dict.fromkeys(("lr", "lr_heatmaps", "sigma"), rules.above(0)),
+    **dict.fromkeys(("lr", "lr_heatmaps", "lr_encoder", "sigma"), rules.above(0)),
     **dict.fromkeys(("beta1", "beta2"), rules.decay()),
     **dict.fromkeys(
         ("dataset_train", "dataset_val"), rules.each(rules.one_of(*DATASETS))
@@ -239,6 +261,29 @@ _RULES: dict[str, rules.Rule] = {
     "ocular_norm": rules.one_of(*NORMS),
     "perceptual_features": rules.one_of("vgg19", "random"),
     "daug": rules.within(0, 7),
+}
+
+# Options of the original's training programs under their own names.
+_SAME_NAMES = (
+    *("embedding_dims", "input_size", "train_encoder", "train_decoder", "epochs"),
+    *("batchsize", "batchsize_eval", "reset", "lr", "beta1", "beta2", "save_freq"),
+    *("eval_freq", "train_count", "train_count_multi", "val_count", "st", "daug"),
+    *("align", "crop_source", "workers", "with_l1_loss", "with_wgan_gp", "with_gan"),
+    *("with_perceptual_loss", "with_gen_loss", "with_ssim_loss", "with_zgan"),
+    *("w_rec", "w_adv", "w_ploss", "w_gen", "w_ssim", "p_loss_features"),
+    *("update_D_freq", "update_E_freq", "normalize", "train_split", "test_split"),
+    *("dataset_train", "dataset_val", "use_adaptive_wing_loss", "lr_heatmaps"),
+    *("lr_adjust", "weight_decay", "sigma", "ocular_norm", "use_groundtruth"),
+    *("use_predicted", "finetune_2d"),
+)
+_ORIGINAL_OPTIONS = {
+    **{f"--{name}": (name,) for name in _SAME_NAMES},
+    "--sessionname": ("desc",),
+    "--epoch": ("epochs",),
+    "--dataset": ("dataset_train", "dataset_val"),
+    **{"-r": ("resume",), "-z": ("embedding_dims",), "-i": ("input_size",)},
+    **{"-e": ("epochs",), "-b": ("batchsize",), "-j": ("workers",)},
+    "-n": ("ocular_norm",),
 }
 
 PRESETS = configuration.Presets(
@@ -252,6 +297,7 @@ PRESETS = configuration.Presets(
   tf-faces train --model=parface --preset self_supervised+builtin+narrow+random_features
       the first stage on rendered faces
 """,
+    original_options=_ORIGINAL_OPTIONS,
 )
 
 get_config = PRESETS.get_config

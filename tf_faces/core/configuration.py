@@ -55,6 +55,9 @@ class Presets:
       finalize: fills in, in place, what follows from flags and files, such as the data
         set's name; raises `InputError`.
       examples: command lines for the help text, each with a line that explains it.
+      original_options: {option of the original training program: fields that it
+        sets}, with underscores ("--update_D_freq", "-r"); see
+        `apps.original_options`.
     """
 
     stem: str
@@ -69,6 +72,9 @@ class Presets:
     rules: Mapping[str, value_rules.Rule] = dataclasses.field(default_factory=dict)
     finalize: Callable[[ml_collections.ConfigDict], None] | None = None
     examples: str = ""
+    original_options: Mapping[str, Sequence[str]] = dataclasses.field(
+        default_factory=dict
+    )
 
     def get_config(self, preset: str | None = None) -> ml_collections.ConfigDict:
         """Returns the locked configuration of a preset string.
@@ -233,13 +239,21 @@ def recipe(
 def read_recipe(path: files.PathLike) -> ml_collections.ConfigDict:
     """Runs a recipe, a Python file of the user's own, and returns its configuration.
 
+    Args:
+      path: the file; after a colon may follow what its `get_config` is called with
+        ("recipe.py:landmarks_2d"), for recipes of several stages.
+
     Raises:
       InputError: if the file is missing, fails, or has no `get_config` that returns a
         configuration of a known system.
     """
-    path = files.require_file(pathlib.Path(path), "recipe (--config)")
+    name, _, argument = str(path).partition(".py:")
+    path, given = pathlib.Path(path), ()
+    if argument and not path.is_file():
+        path, given = pathlib.Path(f"{name}.py"), (argument,)
+    path = files.require_file(path, "recipe (--config)")
     try:
-        made = runpy.run_path(str(path))["get_config"]()
+        made = runpy.run_path(str(path))["get_config"](*given)
     except InputError:
         raise
     except KeyError as error:

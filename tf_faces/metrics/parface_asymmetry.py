@@ -3,7 +3,8 @@
 "Left" and "right" are the subject's.  Lengths are percent of the distance of the outer
 eye corners, so that the size of the picture does not matter; the roll of the head is
 taken out (distances are measured along and across the line of the eyes), yaw is not:
-compare pictures taken from the front.
+compare pictures taken from the front.  Where depths are known, `in_space` measures
+the whole face in one number that does not depend on the pose.
 """
 
 import dataclasses
@@ -11,6 +12,7 @@ import dataclasses
 import numpy as np
 
 from tf_faces.core.errors import InputError
+from tf_faces.geometry import similarity
 
 # Points of the subject's right (left in the picture) and left side, pair by pair.
 _PAIRS = {
@@ -24,6 +26,10 @@ _PAIRS = {
     "jaw": tuple((index, 16 - index) for index in range(8)),
 }
 REGIONS = tuple(_PAIRS)
+# Which point takes the place of each in the mirrored face.
+_MIRRORED = np.arange(68)
+for _pair in (pair for pairs in _PAIRS.values() for pair in pairs):
+    _MIRRORED[list(_pair)] = _pair[::-1]
 # Lids opposite of each other, right and left eye.
 _LIDS = (((37, 41), (38, 40)), ((43, 47), (44, 46)))
 _EYES = (range(36, 42), range(42, 48))
@@ -85,6 +91,33 @@ def upright(landmarks: np.ndarray) -> np.ndarray:
     x = across / np.linalg.norm(across)
     axes = np.stack([x, [-x[1], x[0]]])
     return (points - (centres[0] + centres[1]) / 2) @ axes.T / length
+
+
+def in_space(landmarks: np.ndarray) -> float:
+    """How far a face is from its mirror image, whatever its pose.
+
+    The mirrored face is laid over the face by the best rigid motion; the result is the
+    mean distance of their points, in percent of the outer eye corners' distance.
+
+    Args:
+      landmarks: [68, 3], depths in the unit of x and y.
+
+    Raises:
+      InputError: for another shape, or eye corners that do not lie apart.
+    """
+    points = np.asarray(landmarks, np.float64)
+    if points.shape != (68, 3) or not np.isfinite(points).all():
+        raise InputError(
+            "asymmetry in space is measured on 68 landmarks with depths. Received: "
+            f"shape {points.shape}"
+        )
+    length = np.linalg.norm(points[45] - points[36])
+    if not length:
+        raise InputError("the eye corners of a face must lie apart. Received: 0 pixels")
+    mirrored = (points * [-1, 1, 1])[_MIRRORED]
+    matrix = similarity.estimate_similarity(mirrored, points, with_scale=False)
+    laid = similarity.apply_matrix(matrix, mirrored)
+    return 100.0 * float(np.linalg.norm(points - laid, axis=-1).mean() / length)
 
 
 def measure(landmarks: np.ndarray) -> Asymmetry:

@@ -114,6 +114,32 @@ def split(strategy: tf.distribute.Strategy, values):
     return strategy.experimental_distribute_values_from_function(part)
 
 
+def local_variable(variable) -> tf.Variable:
+    """Returns this replica's own tf.Variable of a Keras or distributed variable."""
+    inner = getattr(variable, "value", variable)
+    if callable(inner):  # A tf.Variable's `value` is a method.
+        inner = variable
+    if hasattr(inner, "_get"):  # A distributed variable: the component of this replica.
+        return inner._get()
+    return inner
+
+
+def mean_over_replicas(values: list[tf.Tensor]) -> list[tf.Tensor]:
+    """The means of tensors over all replicas, within a replica's step."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1 or not values:
+        return values
+    return list(context.all_reduce(tf.distribute.ReduceOp.MEAN, values))
+
+
+def rows_of_all(values: tf.Tensor) -> tf.Tensor:
+    """The rows of all replicas one after another, within a replica's step."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return values
+    return context.all_gather(values, axis=0)
+
+
 def first_replica(strategy: tf.distribute.Strategy, value):
     """Returns the value of the first replica."""
     return strategy.experimental_local_results(value)[0]

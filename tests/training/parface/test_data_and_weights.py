@@ -14,7 +14,7 @@ from tf_faces.convert import parface as convert
 from tf_faces.convert import torch
 from tf_faces.core import seeding
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.data.parface import builtin, sets
+from tf_faces.data.parface import builtin, factory, sets
 from tf_faces.data.parface.samples import Preparation
 from tf_faces.training.parface import adam, data_sets, loading, sheets, weights
 
@@ -135,8 +135,20 @@ def test_drawn_faces_and_unknown_sets(monkeypatch):
     config = settings(builtin_faces=7, builtin_test_faces=5, random_seed=3)
     assert data_sets._open(config, "builtin", True) == (7, 6)
     assert data_sets._open(config, "builtin", False) == (5, 7)
+    monkeypatch.setattr(factory, "draw", lambda *a: a)
+    config = settings(factory_faces=9, factory_test_faces=4, random_seed=3, workers=5)
+    drawn, *others = data_sets._open(config, "factory", True)
+    assert others == [9, 6, 5]
+    assert (drawn.model, drawn.asymmetry, drawn.size) == ("ict", 0.7, 192)
+    assert data_sets._open(config, "factory", False)[1:] == (4, 7, 5)
     with pytest.raises(InputError, match="dataset: found 'no', expected one of "):
         data_sets._open(config, "no", True)
+    opened = []
+    monkeypatch.setattr(sets, "open_set", lambda *a: opened.append(a))
+    data_sets._open(settings(data_dir="around"), "records", True)
+    data_sets._open(settings(data_dir="around"), "celeba", True)
+    roots = [str(request.root) for _, request, *_ in opened]
+    assert roots == ["around", str(pathlib.Path("around") / "celeba")]
 
 
 class Numbers:
@@ -258,6 +270,13 @@ def test_where_weights_are_found(tmp_path):
     original.mkdir()
     (original / convert.ORIGINAL_NAME).touch()
     assert weights.find(str(original)) == original / convert.ORIGINAL_NAME
+    # A folder of runs: the newest that has weights.
+    for name in ("000-parface", "001-parface"):
+        kept = tmp_path / "results" / name / "session" / "00003"
+        kept.mkdir(parents=True)
+        (kept / "parface.npz").touch()
+    (tmp_path / "results" / "002-parface").mkdir()
+    assert weights.find(str(tmp_path / "results")) == kept / "parface.npz"
     with pytest.raises(InputError, match="holds no weights of ParFace"):
         weights.find(str(tmp_path / "none"))
 

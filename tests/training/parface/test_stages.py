@@ -118,6 +118,7 @@ def test_the_network_of_the_perceptual_term(monkeypatch):
 def bare_stage(config, **attributes):
     made = stages.Stage.__new__(stages.Stage)
     made.config, made._functions = config, {}
+    made._strategy = tf.distribute.get_strategy()
     vars(made).update(attributes)
     return made
 

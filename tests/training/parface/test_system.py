@@ -1,5 +1,6 @@
 """ParFace's system, and what the training program asks for, with stand-ins."""
 
+import contextlib
 import dataclasses
 import types
 
@@ -222,7 +223,12 @@ def test_building_takes_the_weights_of_the_stage_before(monkeypatch, capsys):
 
         return call
 
-    one = types.SimpleNamespace(num_replicas_in_sync=1)
+    def of(count):
+        return types.SimpleNamespace(
+            num_replicas_in_sync=count, scope=contextlib.nullcontext
+        )
+
+    one = of(1)
     monkeypatch.setattr(distribution, "make_strategy", note("devices", one))
     monkeypatch.setattr(training.seeding, "seed_everything", note("seed"))
     monkeypatch.setattr(data_sets, "open_mixture", note("open", "abc"))
@@ -254,7 +260,7 @@ def test_building_takes_the_weights_of_the_stage_before(monkeypatch, capsys):
         ("resnet", networks, "r.pth"),
         ("restore", networks, "run"),
         ("reset", networks, 8),
-        ("system", config, networks, past, "abc", "abc"),
+        ("system", config, networks, past, "abc", "abc", one),
     ]
     said = capsys.readouterr().out.splitlines()
     assert said[-3:] == [
@@ -270,9 +276,14 @@ def test_building_takes_the_weights_of_the_stage_before(monkeypatch, capsys):
     names = [call[0] for call in calls]
     assert names == ["devices", "seed", "open", "open", "networks", "system"]
     assert calls[-1][3] == weights.Past()
-    two = types.SimpleNamespace(num_replicas_in_sync=2)
-    monkeypatch.setattr(distribution, "make_strategy", note("devices", two))
-    with pytest.raises(InputError, match="ParFace is trained on one device, found 2"):
+    monkeypatch.setattr(distribution, "make_strategy", note("devices", of(2)))
+    with pytest.raises(InputError, match="batchsize: found 3, expected a multiple of"):
+        training.build(config)
+    config.batchsize = 4
+    training.build(config)
+    assert config.num_gpus == 2
+    config.xla = True
+    with pytest.raises(InputError, match="--xla: found 2 devices, expected one"):
         training.build(config)
 
 

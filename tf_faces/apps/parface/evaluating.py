@@ -13,6 +13,10 @@ from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data.parface import sets
 from tf_faces.data.parface.samples import Mixture, Preparation
 from tf_faces.metrics import parface as metrics
+from tf_faces.metrics import parface_asymmetry
+
+# Points within the outline; those of the outline are put where it is seen.
+_INNER = slice(17, None)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -29,8 +33,53 @@ def run(options: argparse.Namespace) -> None:
     result = metrics.evaluate(truth, found, options.ocular_norm, size, spatial)
     for line in result.lines():
         print(line)
+    asymmetry, groups = None, {}
+    if options.by_asymmetry is not None:
+        asymmetry = _asymmetries(truth)
+        groups = _grouped(options, asymmetry, truth, found, size, spatial)
+        for line in _table(groups):
+            print(line)
     if options.output:
-        _write(pathlib.Path(options.output), options, names, truth, found, size, result)
+        _write(
+            pathlib.Path(options.output),
+            options, names, truth, found, size, result, asymmetry, groups,
+        )  # fmt: skip
+
+
+def _asymmetries(truth: np.ndarray) -> np.ndarray:
+    """Of every face, from its true landmarks in space: [N]."""
+    if truth.shape[1:] != (68, 3):
+        raise InputError(
+            f"--by_asymmetry: found true landmarks of shape {list(truth.shape)}, "
+            "expected 68 with depths."
+        )
+    return np.array([parface_asymmetry.in_space(one) for one in truth])
+
+
+def _grouped(options, asymmetry, truth, found, size, spatial):
+    """{group: its numbers}, those that have faces."""
+    above = asymmetry > options.by_asymmetry
+    return {
+        name: metrics.evaluate(
+            truth[chosen], found[chosen], options.ocular_norm, size, spatial
+        )
+        for name, chosen in (("symmetric", ~above), ("asymmetric", above))
+        if chosen.any()
+    }
+
+
+def _table(groups: dict[str, metrics.Evaluation]) -> list[str]:
+    """One line a group."""
+    lines = [
+        f"{'faces':<11} {'count':>6} {'NME':>7} {'FR@10':>7} {'AUC':>7} {'GTE':>7}"
+    ]
+    for name, one in groups.items():
+        gte = "-" if one.gte is None else f"{one.gte:.3f}"
+        lines.append(
+            f"{name:<11} {one.count:>6d} {one.nme:>7.3f} {one.failure_rate:>7.3f} "
+            f"{one.auc:>7.4f} {gte:>7}"
+        )
+    return lines
 
 
 def _faces(options: argparse.Namespace) -> sets.FaceSet:
@@ -64,7 +113,12 @@ def _stored(options: argparse.Namespace, spatial: bool):
         if spatial and not faces.has_depths:
             raise InputError(f"--eval_3d: {options.dataset} has no depths.")
         kind = "landmarks_3d" if spatial else "landmarks"
-        truth = np.stack([getattr(face, kind) for face in faces.faces])
+        truth = np.stack(
+            [
+                _with_depths(getattr(face, kind), face.landmarks_3d, faces)
+                for face in faces.faces
+            ]
+        )
         names = [face.name for face in faces.faces]
     if truth.shape[:2] != found.shape[:2]:
         raise InputError(
@@ -72,6 +126,14 @@ def _stored(options: argparse.Namespace, spatial: bool):
             f"{list(truth.shape[:2])} as the truth."
         )
     return names, truth, found, options.input_size
+
+
+def _with_depths(points: np.ndarray, in_space, faces: sets.FaceSet) -> np.ndarray:
+    """Points with the depths that a set has: asymmetry is measured in space also where
+    errors are not."""
+    if not faces.has_depths:
+        return points
+    return np.concatenate([points[..., :2], in_space[..., 2:]], axis=-1)
 
 
 def _points(path, values: np.ndarray, name: str) -> np.ndarray:
@@ -119,18 +181,25 @@ def _of_model(options: argparse.Namespace, spatial: bool):
             subpixel=bool(options.subpixel),
         )
         kind = "landmarks_3d" if spatial else "landmarks"
-        truth.append(batch[kind])
+        truth.append(_with_depths(batch[kind], batch["landmarks_3d"], faces))
         found.append(result[kind])
         names += [sample.name for sample in samples]
     return names, np.concatenate(truth), np.concatenate(found), config.input_size
 
 
-def _write(folder, options, names, truth, found, size, result) -> None:
+def _write(
+    folder, options, names, truth, found, size, result, asymmetry, groups
+) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     errors = metrics.landmark_errors(truth, found, options.ocular_norm, size)
     columns = {"name": names, "nme": errors.mean(axis=1), "largest": errors.max(axis=1)}
     if result.gte is not None:
         columns["gte"] = metrics.ground_truth_errors(truth, found).mean(axis=1)
+    if asymmetry is not None:
+        columns["asymmetry"] = asymmetry
+    inner = None
+    if errors.shape[1] == 68:
+        inner = float(errors[:, _INNER].mean())
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(columns)
@@ -142,6 +211,8 @@ def _write(folder, options, names, truth, found, size, result) -> None:
         {
             **dataclasses.asdict(result),
             "ocular_norm": options.ocular_norm,
+            "nme_without_outline": inner,
+            "by_asymmetry": {k: dataclasses.asdict(v) for k, v in groups.items()},
             "thresholds": thresholds.tolist(),
             "shares": shares.tolist(),
         },

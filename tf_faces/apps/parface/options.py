@@ -10,8 +10,12 @@ Examples:
       pictures of landmarks, reconstructions and heat maps; demo_3d with depths
   tf-faces parface annotate photographs --model RUN
       writes a .pts file beside every picture
+  tf-faces parface convert photographs --to ljson
+      menpo's .ljson files of .pts files; --to pts the other way round
   tf-faces parface asymmetry frames --output report
       left against right, from .pts files beside the pictures, or with --model
+  tf-faces parface asymmetry exercise.mp4 --model RUN --box 80 60 210 220
+      the same over the seconds of a video
 """
 
 import argparse
@@ -24,6 +28,9 @@ from tf_faces.apps import entry
 from tf_faces.configs.parface import CROP_SOURCES, NORMS
 from tf_faces.core import folders
 from tf_faces.core.errors import InputError
+
+_PREPARED = ("celeba", "affectnet")
+_LANDMARK_FILES = ("pts", "ljson")
 
 
 def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int:
@@ -56,6 +63,17 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     _pictures(asymmetry, needs_model=False)
     asymmetry.add_argument("--output", default="asymmetry", help="folder (%(default)s)")
     options_of.add_overwrite(asymmetry)
+    prepare = command("prepare", "Write a data set's annotation file.")
+    prepare.add_argument("dataset", choices=_PREPARED, metavar="DATASET",
+        help="celeba (boxes of .pts and .ljson files beside the pictures) or "
+        "affectnet (its .npy files)")  # fmt: skip
+    prepare.add_argument("folder", help="of the set")
+    prepare.add_argument("--output", default="csv", help="folder (%(default)s)")
+    convert = command("convert", "Write .pts files from .ljson, or the other way.")
+    convert.add_argument("folder", help="of pictures with landmarks beside them")
+    convert.add_argument("--to", choices=_LANDMARK_FILES, required=True,
+        help="menpo's .ljson, or .pts")  # fmt: skip
+    convert.add_argument("--output", help="folder (beside each picture)")
     return parser
 
 
@@ -83,7 +101,10 @@ def _model(parser, required: bool) -> None:
 
 def _pictures(parser, needs_model: bool) -> None:
     parser.add_argument(
-        "pictures", nargs="+", metavar="PICTURE", help="picture or folder of pictures"
+        "pictures",
+        nargs="+",
+        metavar="PICTURE",
+        help="picture, folder of pictures, or (not for annotate) video",
     )
     _model(parser, required=needs_model)
     parser.add_argument(
@@ -113,6 +134,10 @@ def _evaluate(parser) -> None:
         help="%(default)s")  # fmt: skip
     add("--ocular_norm", "-n", choices=NORMS, default="outer", help="%(default)s")
     options_of.add_switch(parser, "eval_3d", "also the errors in space")
+    add("--by_asymmetry", type=options_of.finite, metavar="PERCENT",
+        help="also a table of faces whose true landmarks in space are farther from "
+        "their mirror image than so many percent of the eye corners' distance, and "
+        "of the others")  # fmt: skip
     add("--val_count", type=options_of.count, help="at most so many faces")
     add("--input_size", type=options_of.count, default=256,
         help="side of the crops, for 19 points (%(default)s)")  # fmt: skip
@@ -134,12 +159,19 @@ def _main(arguments: list[str], prog: str | None = None) -> int:
         from tf_faces.apps.parface import evaluating
 
         evaluating.run(options)
+    elif options.command in ("prepare", "convert"):
+        from tf_faces.apps.parface import preparation
+
+        preparation.run(options)
     else:
         if options.command != "annotate":
             folders.require_free_folder(options.output, overwrite=options.overwrite)
+        from tf_faces.apps.parface import inputs
+
+        # Before TensorFlow starts.
+        paths = inputs.find(options.pictures, options.command != "annotate")
         from tf_faces.apps.parface import showing
 
-        paths = showing.found_pictures(options.pictures)
         name = options.command.replace("-", "_")
         if name == "annotate":
             showing.annotate(options, paths)

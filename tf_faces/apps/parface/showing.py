@@ -8,31 +8,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tf_faces.apps.parface import inputs
 from tf_faces.core import files, folders, pictures
 from tf_faces.core.errors import InputError
 from tf_faces.data import landmark_files
-from tf_faces.data.parface import crops
+from tf_faces.data.parface import crops, preparing
 from tf_faces.metrics import parface_asymmetry
+from tf_faces.models.parface.heatmaps import GOOD_SCORE
 from tf_faces.training.parface import sheets
+from tf_faces.viz import videos
 
 # The demo of 98 landmarks takes this part of a picture for the face.
 _DEMO_SHARE = 0.65
-
-
-def found_pictures(sources: Sequence[str]) -> list[pathlib.Path]:
-    """The pictures that are named, and those of named folders in order.
-
-    Raises:
-      InputError: if one is missing, or there is none at all.
-    """
-    found = []
-    for source in sources:
-        path = pathlib.Path(source)
-        if path.is_dir():
-            found += pictures.list_folder(path)
-        else:
-            found.append(files.require_file(path, "picture"))
-    return found
 
 
 def _require_different(targets: Sequence[pathlib.Path]) -> None:
@@ -54,43 +41,89 @@ def _opened(options: argparse.Namespace):
 
 
 def demo(options: argparse.Namespace, paths: list[pathlib.Path], name: str) -> None:
-    """Draws what is found in every picture, and writes the points."""
+    """Draws what is found in every picture or video, and writes the points."""
     folder = pathlib.Path(options.output)
     _require_different([folder / path.stem for path in paths])
     opened = _opened(options)
     folder.mkdir(parents=True, exist_ok=True)
     for path in paths:
-        picture = pictures.read(path)
-        box = options.box
-        if name == "demo" and box is None:
-            whole = (0, 0, picture.shape[1], picture.shape[0])
-            box = crops.scale_box(whole, _DEMO_SHARE)
-        found = opened.detect(
-            picture,
-            box,
-            spatial=name == "demo_3d",
-            subpixel=bool(options.subpixel),
-            exact=True,
-            middle=name == "demo_3d",
-        )
-        plane = found.crop_landmarks[:, :2]
-        tiles = [
-            found.crop,
-            found.reconstruction,
-            sheets.heatmaps(found.crop, found.heatmaps),
-            sheets.with_landmarks(found.reconstruction, None, plane),
-            sheets.with_landmarks(found.crop, None, plane),
-        ]
-        sheet = sheets.pictures.contact_sheet(tiles, len(tiles), gap=2)
-        pictures.write(folder / f"{path.stem}_{name}.png", sheet)
-        whole = sheets.with_landmarks(picture, None, found.landmarks)
-        pictures.write(folder / f"{path.stem}_landmarks.png", whole)
-        _write_points(folder / f"{path.stem}.csv", found.landmarks, found.scores)
-        if name == "demo_3d":
-            _plot_in_space(folder / f"{path.stem}_3d.png", found.landmarks)
-        good = int((found.scores > 0.8).sum())
-        print(f"{path}: {good} of {len(found.scores)} landmarks are certain")
-    print(f"Pictures: {folder}")
+        rate, frames = inputs.frames_of(path)
+        if rate is None:
+            _demo_of_picture(options, opened, name, folder, next(frames))
+        else:
+            _demo_of_video(options, opened, name, folder, path, frames, rate)
+    print(f"Results: {folder}")
+
+
+def _detected(options: argparse.Namespace, opened, name: str, picture: np.ndarray):
+    box = options.box
+    if name == "demo" and box is None:
+        whole = (0, 0, picture.shape[1], picture.shape[0])
+        box = crops.scale_box(whole, _DEMO_SHARE)
+    return opened.detect(
+        picture,
+        box,
+        spatial=name == "demo_3d",
+        subpixel=bool(options.subpixel),
+        exact=True,
+        middle=name == "demo_3d",
+    )
+
+
+def _demo_of_picture(options, opened, name, folder, frame: inputs.Frame) -> None:
+    path = frame.path
+    found = _detected(options, opened, name, frame.picture)
+    pictures.write(folder / f"{path.stem}_{name}.png", _sheet(found))
+    whole = sheets.with_landmarks(frame.picture, None, found.landmarks)
+    pictures.write(folder / f"{path.stem}_landmarks.png", whole)
+    _write_points(folder / f"{path.stem}.csv", found.landmarks, found.scores)
+    if name == "demo_3d":
+        _plot_in_space(folder / f"{path.stem}_3d.png", found.landmarks)
+    good = int((found.scores > GOOD_SCORE).sum())
+    print(f"{path}: {good} of {len(found.scores)} landmarks are certain")
+
+
+def _sheet(found) -> np.ndarray:
+    """Crop, reconstruction, heat maps and landmarks beside each other."""
+    plane = found.crop_landmarks[:, :2]
+    tiles = [
+        found.crop,
+        found.reconstruction,
+        sheets.heatmaps(found.crop, found.heatmaps),
+        sheets.with_landmarks(found.reconstruction, None, plane),
+        sheets.with_landmarks(found.crop, None, plane),
+    ]
+    return sheets.pictures.contact_sheet(tiles, len(tiles), gap=2)
+
+
+def _demo_of_video(options, opened, name, folder, path, frames, rate: float) -> None:
+    """A video of the sheets, and all points with their seconds in one table."""
+    rows, scores = [], []
+
+    def drawn():
+        for frame in frames:
+            found = _detected(options, opened, name, frame.picture)
+            scores.append(found.scores)
+            points = np.column_stack([found.landmarks, found.scores])
+            for number, values in enumerate(points):
+                rounded = [f"{value:.3f}" for value in values]
+                rows.append([f"{frame.second:.3f}", number, *rounded])
+            yield _sheet(found)
+
+    target = folder / f"{path.stem}_{name}.mp4"
+    videos.write_video(target, drawn(), frames_per_second=rate)
+    text = io.StringIO()
+    writer = csv.writer(text)
+    columns = ["x", "y", "z"][: 3 if name == "demo_3d" else 2]
+    writer.writerow(["second", "landmark", *columns, "score"])
+    writer.writerows(rows)
+    files.write_text(folder / f"{path.stem}.csv", text.getvalue())
+    together = np.concatenate(scores)
+    good = int((together > GOOD_SCORE).sum())
+    print(
+        f"{path}: {good} of {len(together)} landmarks in {len(scores)} frames are "
+        "certain"
+    )
 
 
 def _write_points(path: pathlib.Path, landmarks, scores) -> None:
@@ -149,39 +182,35 @@ def annotate(options: argparse.Namespace, paths: list[pathlib.Path]) -> None:
     for path, target in zip(paths, targets, strict=True):
         target.parent.mkdir(parents=True, exist_ok=True)
         found = opened.detect(pictures.read(path), options.box, **_cut(options))
-        files.write_text(target, pts_text(found.landmarks))
+        files.write_text(target, preparing.pts_text(found.landmarks))
         print(target)
-
-
-def pts_text(landmarks: np.ndarray) -> str:
-    """The text of a .pts file; its pixels count from 1."""
-    lines = ["version: 1", f"n_points: {len(landmarks)}", "{"]
-    lines += [f"{x + 1:.3f} {y + 1:.3f}" for x, y in np.asarray(landmarks)[:, :2]]
-    return "\n".join([*lines, "}"]) + "\n"
 
 
 def asymmetry(
     options: argparse.Namespace, paths: list[pathlib.Path], folder: pathlib.Path
 ) -> None:
-    """Measures every face; the pictures of a folder are frames in order."""
-    opened = _opened(options) if options.model else None
-    rows = []
-    for path in paths:
-        if opened is not None:
-            picture = pictures.read(path)
-            found = opened.detect(picture, options.box, **_cut(options))
-            landmarks = found.landmarks
-        else:
-            points = folders.beside(path, ".pts") or path.with_suffix(".pts")
-            landmarks = landmark_files.read_landmarks(points)
+    """Measures every face; pictures of a folder and frames of a video are in order.
+
+    Raises:
+      InputError: for a video without a model, or a picture without landmarks.
+    """
+    rows, names, seconds = [], [], []
+    for name, second, landmarks in _landmarks_of(options, paths):
         rows.append(parface_asymmetry.measure(landmarks).row())
+        names.append(name)
+        seconds.append(second)
+    if not rows:
+        raise InputError(f"{paths[0]}: found no frame, expected a video of faces.")
+    timed = None not in seconds
     folder.mkdir(parents=True, exist_ok=True)
     text = io.StringIO()
-    writer = csv.DictWriter(text, ["picture", *rows[0]])
+    columns = ["picture", "second"] if timed else ["picture"]
+    writer = csv.DictWriter(text, [*columns, *rows[0]])
     writer.writeheader()
-    for path, row in zip(paths, rows, strict=True):
+    for name, second, row in zip(names, seconds, rows, strict=True):
+        named = {"picture": name, **({"second": f"{second:.3f}"} if timed else {})}
         rounded = {name: f"{value:.4f}" for name, value in row.items()}
-        writer.writerow({"picture": path.name, **rounded})
+        writer.writerow({**named, **rounded})
     files.write_text(folder / "asymmetry.csv", text.getvalue())
     mean = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
     spread = {name: float(np.std([row[name] for row in rows])) for name in rows[0]}
@@ -192,11 +221,31 @@ def asymmetry(
     for name in parface_asymmetry.REGIONS:
         key = f"asymmetry_{name}"
         print(f"{name:<6} {mean[key]:>7.2f} {spread[key]:>7.2f}")
-    _plot_over_time(folder / "asymmetry.png", rows)
+    one_video = timed and len(paths) == 1
+    _plot_over_time(folder / "asymmetry.png", rows, seconds if one_video else None)
     print(f"Report: {folder}")
 
 
-def _plot_over_time(path: pathlib.Path, rows: list[dict[str, float]]) -> None:
+def _landmarks_of(options: argparse.Namespace, paths: list[pathlib.Path]):
+    """Yields name, second or None, and landmarks of every face."""
+    if options.model:
+        opened = _opened(options)
+        for frame in inputs.frames(paths):
+            found = opened.detect(frame.picture, options.box, **_cut(options))
+            yield frame.name, frame.second, found.landmarks
+        return
+    for path in paths:
+        if inputs.is_video(path):
+            raise InputError(f"--model: not given, expected for the video {path}.")
+    for path in paths:
+        points = folders.beside(path, ".pts") or path.with_suffix(".pts")
+        yield path.name, None, landmark_files.read_landmarks(points)
+
+
+def _plot_over_time(
+    path: pathlib.Path, rows: list[dict[str, float]], seconds: list[float] | None
+) -> None:
+    """Curves over the seconds of one video, else over pictures."""
     try:
         from matplotlib import figure
     except ImportError:
@@ -205,15 +254,16 @@ def _plot_over_time(path: pathlib.Path, rows: list[dict[str, float]]) -> None:
     drawing = figure.Figure(figsize=(7, 6), layout="constrained")
     upper, lower = drawing.subplots(2, 1, sharex=True)
     marker = "o" if len(rows) == 1 else None
+    places = seconds or range(len(rows))
     for name in parface_asymmetry.REGIONS:
         values = [row[f"asymmetry_{name}"] for row in rows]
-        upper.plot(values, label=name, marker=marker)
+        upper.plot(places, values, label=name, marker=marker)
     for name in ("eye_opening", "brow_height", "mouth_reach", "mouth_height"):
         values = [row[f"{name}_left_minus_right"] for row in rows]
-        lower.plot(values, label=name.replace("_", " "), marker=marker)
+        lower.plot(places, values, label=name.replace("_", " "), marker=marker)
     upper.set_ylabel("asymmetry, percent")
     lower.set_ylabel("left minus right, percent")
-    lower.set_xlabel("picture")
+    lower.set_xlabel("picture" if seconds is None else "seconds")
     for axes in (upper, lower):
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8, ncols=4)

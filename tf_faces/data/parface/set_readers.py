@@ -7,6 +7,7 @@ import numpy as np
 from tf_faces.core import files, folders, matlab_files
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data.parface import annotations, crops, tars
+from tf_faces.data.parface.factory import records
 from tf_faces.data.parface.folder_readers import menpo, photographs, portraits, w300
 from tf_faces.data.parface.sets import (
     DETECTOR,
@@ -405,6 +406,7 @@ READERS: dict[str, Reader] = {
     reader.__name__: reader
     for reader in (
         *(affectnet, aflw, aflw20003d, celeba, ffhq, ls3d, meei, menpo, menpo2d),
-        *(neuroface, palsy, photographs, portraits, vggface2, w300, wflw, wlp300),
+        *(neuroface, palsy, photographs, portraits, records, vggface2, w300, wflw),
+        wlp300,
     )
 }

@@ -15,7 +15,8 @@
 | wflw | list_98pt_rect_attr_*.txt | WFLW_images |
 | aflw | aflw.pkl, AFLWinfo_release.mat | data/flickr |
 | vggface2 | loose_bb_*.csv | train/imgs, test/imgs |
-| photographs | .pts files beside the pictures, same names | folder |
+| photographs | .pts files beside the pictures, or annotations.npz | folder |
+| records | TFRecord files of the picture factory | the same |
 | portraits | labels.npz (478 points of a teacher, 68 of them taken) | portraits |
 
 Annotations are looked for in the folder that is named, else in `csv` and `../csv` of
@@ -27,16 +28,23 @@ Reference: jilliam/ParFace, datasets/*.py.
 import dataclasses
 import pathlib
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 
 from tf_faces.core import files, pictures
 from tf_faces.core.errors import InputError
-from tf_faces.data.parface import tars
 
 # Parts of the box by which its top and bottom are moved outward.
 DETECTOR = {"top": 0.05, "bottom": 0.10}
 MENPO = {"top": 0.2, "bottom": 0.12}
+
+
+class Stored(Protocol):
+    """A picture within another file."""
+
+    def read(self) -> np.ndarray:
+        """Reads it: uint8 [H, W, 3]."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +53,7 @@ class Face:
 
     Attributes:
       name: of the picture.
-      picture: its file, its place in a tar, or itself.
+      picture: its file, its place in a tar or among records, or itself.
       box: (left, top, right, bottom), extended; None where the set has none.
       landmarks: float32 [K, 2]; None where the set has none.
       landmarks_3d: float32 [K, 3]; None where the set has none.
@@ -54,7 +62,7 @@ class Face:
     """
 
     name: str
-    picture: pathlib.Path | tars.Member | np.ndarray
+    picture: pathlib.Path | Stored | np.ndarray
     box: np.ndarray | None = None
     landmarks: np.ndarray | None = None
     landmarks_3d: np.ndarray | None = None
@@ -68,9 +76,9 @@ class Face:
         """
         if isinstance(self.picture, pathlib.Path):
             return pictures.read(self.picture)
-        if isinstance(self.picture, tars.Member):
-            return self.picture.read()
-        return self.picture
+        if isinstance(self.picture, np.ndarray):
+            return self.picture
+        return self.picture.read()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,6 +10,7 @@ under another name and renamed when it is whole, so an interrupted set goes on w
 shards that are missing.
 """
 
+import bisect
 import contextlib
 import math
 import pathlib
@@ -24,6 +25,7 @@ from tf_faces.core.errors import FormatError, InputError, in_words
 from tf_faces.data.photographs import factory, heads, sets, truth
 from tf_faces.data.photographs.charts import Chart, lay_out
 from tf_faces.data.photographs.settings import Settings
+from tf_faces.data.record_sets.frames import RecordFile
 
 FORMAT = "tf_faces photograph records 1"
 MANIFEST = "manifest.json"
@@ -257,6 +259,62 @@ def open_records(directory: files.PathLike):
     return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE).apply(
         tf.data.experimental.assert_cardinality(described["count"])
     )
+
+
+class RecordsByNumber(Sequence):
+    """The photographs of a set by number, each a dict of arrays.
+
+    Args:
+      directory: of the set.
+      names: fields that are read.
+      formats: that set.json may name.
+
+    Attributes:
+      directory: of the set.
+      described: the content of set.json.
+
+    Raises:
+      InputError: if there is no set, or it holds no photograph.
+      FormatError: if a file is missing, damaged or of another size.
+    """
+
+    def __init__(
+        self,
+        directory: files.PathLike,
+        names: Sequence[str],
+        formats: Sequence[str] = (FORMAT,),
+    ):
+        self.directory = files.require_directory(directory, "set of photographs")
+        self.described, paths = describe_stored(self.directory, formats)
+        self._names = tuple(names)
+        self._files = [RecordFile(path) for path in paths]
+        self._ends = np.cumsum([len(file) for file in self._files]).tolist()
+        if not self._ends or self._ends[-1] == 0:
+            raise InputError(f"{self.directory}: holds no photograph.")
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def __getitem__(self, number: int) -> dict[str, np.ndarray]:
+        import tensorflow as tf
+
+        file = bisect.bisect_right(self._ends, number)
+        row = number - (self._ends[file - 1] if file else 0)
+        where = self._files[file].where(row)
+        fields = self.described["fields"]
+        try:
+            example = tf.train.Example.FromString(self._files[file].payload(row))
+            features = example.features.feature
+            return {
+                name: np.frombuffer(
+                    features[name].bytes_list.value[0], fields[name]["type"]
+                ).reshape(fields[name]["shape"])
+                for name in self._names
+            }
+        except FormatError:
+            raise
+        except Exception as error:  # protobuf's errors have no common kind.
+            raise FormatError(f"{where}: no photograph ({in_words(error)}).") from error
 
 
 def _checked_shards(directory: pathlib.Path, shards: int) -> list[pathlib.Path]:

@@ -8,7 +8,6 @@
 Each is a sequence of `Pair`.
 """
 
-import bisect
 import dataclasses
 import pathlib
 from collections.abc import Sequence
@@ -16,11 +15,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from tf_faces.core import files, pictures
-from tf_faces.core.errors import FormatError, InputError, in_words
+from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data.photographs import records
 from tf_faces.data.prnet import generation
 from tf_faces.data.prnet.layout import LANDMARKS, MapLayout, resized_map
-from tf_faces.data.record_sets.frames import RecordFile
 from tf_faces.geometry import cropping
 
 
@@ -163,9 +161,11 @@ class PairRecords(Sequence):
     def __init__(self, directory: files.PathLike, layout: MapLayout):
         self.directory = files.require_directory(directory, "set of photographs")
         self._layout = layout
-        described, paths = records.describe_stored(self.directory, _FORMATS)
+        self._records = records.RecordsByNumber(
+            self.directory, ("picture", "position_map", "landmarks"), _FORMATS
+        )
+        described = self._records.described
         self._is_crop = described["format"] == generation.RECORDS_FORMAT
-        self._fields = described["fields"]
         size = layout.resolution
         flags = f"--fields picture,landmarks,position_map --chart {size}"
         if self._is_crop:
@@ -175,41 +175,19 @@ class PairRecords(Sequence):
             ("position_map", [size, size, 3]),
             ("landmarks", [LANDMARKS, 3]),
         ):
-            found = self._fields.get(name)
+            found = described["fields"].get(name)
             if found is None or (shape is not None and found["shape"] != shape):
                 raise InputError(
                     f"{self.directory}: has no field {name}"
                     + (f" of shape {shape}" if shape else "")
                     + f"; make it with {flags}."
                 )
-        self._files = [RecordFile(path) for path in paths]
-        lengths = [len(file) for file in self._files]
-        self._ends = np.cumsum(lengths).tolist()
-        if not self._ends or self._ends[-1] == 0:
-            raise InputError(f"{self.directory}: holds no photograph.")
 
     def __len__(self) -> int:
-        return self._ends[-1]
+        return len(self._records)
 
     def __getitem__(self, number: int) -> Pair:
-        import tensorflow as tf
-
-        file = bisect.bisect_right(self._ends, number)
-        row = number - (self._ends[file - 1] if file else 0)
-        where = self._files[file].where(row)
-        try:
-            example = tf.train.Example.FromString(self._files[file].payload(row))
-            features = example.features.feature
-            found = {
-                name: np.frombuffer(
-                    features[name].bytes_list.value[0], self._fields[name]["type"]
-                ).reshape(self._fields[name]["shape"])
-                for name in ("picture", "position_map", "landmarks")
-            }
-        except FormatError:
-            raise
-        except Exception as error:  # protobuf's errors have no common kind.
-            raise FormatError(f"{where}: no photograph ({in_words(error)}).") from error
+        found = self._records[number]
         if self._is_crop:
             return Pair(
                 found["picture"], found["position_map"], found["landmarks"], True

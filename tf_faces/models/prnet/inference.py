@@ -1,56 +1,30 @@
 """The network for use: batch norms folded into kernels, fixed weights, one graph.
 
-A batch norm with fixed statistics is a factor and an offset a channel; both move into
-the convolution before it.  A transposed convolution of stride 1 is the ordinary one
-with its kernel turned round; the ordinary one has the faster kernels on processors.
+A transposed convolution of stride 1 is the ordinary one with its kernel turned round;
+the ordinary one has the faster kernels on processors.
 """
 
 import numpy as np
 import tensorflow as tf
 
 from tf_faces.core.errors import InputError
+from tf_faces.layers import folding
 from tf_faces.models.prnet import network
 
 
 def _fold(norm):
     """(factor, offset) a channel of a batch norm with its moving statistics, float64"""
-    gamma, beta, mean, variance = (
-        np.asarray(value, np.float64)
-        for value in (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance)
+    return folding.factor_and_offset(
+        norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance, norm.epsilon
     )
-    factor = gamma / np.sqrt(variance + norm.epsilon)
-    return factor, beta - mean * factor
-
-
-def _constant(array):
-    # Becomes a constant of the graph that is traced: a tensor made here would be an
-    # argument of it, which oneDNN brings into its own order at every call.
-    return np.asarray(array, np.float32)
-
-
-def _convolution(kernel, stride=1):
-    kernel = _constant(kernel)
-    return lambda flow: tf.nn.conv2d(flow, kernel, stride, "SAME")
 
 
 def _turned(kernel):
     """Stride 1: the ordinary convolution that a transposed one is, and its padding."""
-    kernel = _constant(kernel[::-1, ::-1].transpose(0, 1, 3, 2))
+    kernel = folding.constant(kernel[::-1, ::-1].transpose(0, 1, 3, 2))
     # SAME of a kernel of 4 pads 1 before and 2 after; its transpose the other way.
     padding = [[0, 0], [2, 1], [2, 1], [0, 0]]
     return lambda flow: tf.nn.conv2d(flow, kernel, 1, padding)
-
-
-def _doubling(kernel):
-    """Stride 2: the gradient of an ordinary convolution."""
-    weights = _constant(kernel)
-
-    def run(flow):
-        batch, height, width = (tf.shape(flow)[axis] for axis in range(3))
-        shape = [batch, height * 2, width * 2, kernel.shape[2]]
-        return tf.nn.conv2d_transpose(flow, weights, shape, 2, "SAME")
-
-    return run
 
 
 def _unit(unit, factor=None, offset=None):
@@ -62,13 +36,13 @@ def _unit(unit, factor=None, offset=None):
     if factor is not None:
         kernel = kernel * (factor[:, None] if transposed else factor)
     if transposed:
-        convolve = _turned(kernel) if unit.stride == 1 else _doubling(kernel)
+        convolve = _turned(kernel) if unit.stride == 1 else folding.doubling(kernel)
     else:
         stride = unit.stride if unit.depthwise is None else 1
-        convolve = _convolution(kernel, stride)
+        convolve = folding.convolution(kernel, stride)
     if unit.depthwise is not None:
         convolve = _after_depthwise(unit, convolve)
-    bias = None if offset is None else _constant(offset)
+    bias = None if offset is None else folding.constant(offset)
     activation = unit.activation
 
     def run(flow):
@@ -81,7 +55,7 @@ def _unit(unit, factor=None, offset=None):
 
 
 def _after_depthwise(unit, pointwise):
-    weights = _constant(unit.depthwise.kernel)
+    weights = folding.constant(unit.depthwise.kernel)
     stride = 1 if unit.transposed else unit.stride
     repeats = unit.stride if unit.transposed else 1
 
@@ -101,7 +75,7 @@ def _block(block):
     if block.shortcut is not None:
         shortcut = _unit(block.shortcut, factor)
     else:
-        scale = _constant(factor)
+        scale = folding.constant(factor)
 
         def shortcut(flow):
             return flow * scale

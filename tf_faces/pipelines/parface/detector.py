@@ -13,6 +13,7 @@ from tf_faces.core.errors import InputError
 from tf_faces.data.parface import crops
 from tf_faces.data.parface.samples import network_images
 from tf_faces.metrics import parface_pictures
+from tf_faces.models.parface import inference
 from tf_faces.models.parface.networks import ParFaceNetworks
 from tf_faces.training.parface import weights
 
@@ -48,7 +49,7 @@ class ParFace:
     """Networks for use on photographs.
 
     Args:
-      networks: trained ones.
+      networks: trained ones; their weights are taken as they are at the first use.
 
     Example:
 
@@ -61,12 +62,15 @@ class ParFace:
     def __init__(self, networks: ParFaceNetworks):
         self.networks = networks
         self.size = networks.config.input_size
+        self._folded = None
         self._functions = {}
 
     def _run(self, images: np.ndarray, spatial: bool, smooth: bool, subpixel: bool):
         key = (spatial, smooth, subpixel)
         if key not in self._functions:
-            nets = self.networks
+            if self._folded is None:
+                self._folded = inference.fold(self.networks)
+            nets = self._folded
             detect = nets.detect_3d if spatial else nets.detect
             self._functions[key] = tf.function(
                 lambda given: detect(given, smooth=smooth, subpixel=subpixel),

@@ -50,20 +50,28 @@ def build(config: ml_collections.ConfigDict) -> ParFaceSystem:
     """Opens the data, makes the networks and takes the weights of the stage before.
 
     Raises:
-      InputError: for data or options that do not fit, or several devices.
+      InputError: for data or options that do not fit, each other or the devices.
     """
-    strategy = distribution.make_strategy(config.devices, 1, config.desc)
-    if strategy.num_replicas_in_sync > 1:
+    strategy = distribution.make_strategy(config.devices, config.num_gpus, config.desc)
+    replicas = strategy.num_replicas_in_sync
+    if config.batchsize % replicas:
         raise InputError(
-            f"--devices={config.devices}: ParFace is trained on one device, found "
-            f"{strategy.num_replicas_in_sync}."
+            f"batchsize: found {config.batchsize}, expected a multiple of {replicas}, "
+            "the number of devices."
         )
+    if config.xla and replicas > 1:
+        raise InputError(
+            f"--xla: found {replicas} devices, expected one: XLA cannot compile a step "
+            "that spans devices."
+        )
+    config.num_gpus = replicas
     seeding.seed_everything(config.random_seed)
     training = data_sets.open_mixture(config, train=True)
     validation = data_sets.open_mixture(config, train=False)
-    networks = ParFaceNetworks(
-        network_configuration(config), config.random_seed, config.true_wasserstein
-    )
+    with strategy.scope():
+        networks = ParFaceNetworks(
+            network_configuration(config), config.random_seed, config.true_wasserstein
+        )
     past = weights.Past()
     if config.resnet_weights:
         taken = weights.load_resnet(networks, config.resnet_weights)
@@ -73,7 +81,7 @@ def build(config: ml_collections.ConfigDict) -> ParFaceSystem:
         print(f"Going on from {config.resume}, epoch {past.epoch}")
     if config.reset:
         stages.reset_discriminator(networks, config.random_seed)
-    system = ParFaceSystem(config, networks, past, training, validation)
+    system = ParFaceSystem(config, networks, past, training, validation, strategy)
     print(f"Training faces: {len(training)}")
     print(f"Validation faces: {0 if validation is None else len(validation)}")
     for prefix, part in networks.parts().items():

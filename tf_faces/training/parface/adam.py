@@ -5,9 +5,14 @@ from collections.abc import Mapping
 import keras
 import tensorflow as tf
 
+from tf_faces.training import distribution
+
 
 class Adam:
     """Adam with PyTorch's place of epsilon.
+
+    Within a step of several devices gradients are averaged over them; make it under
+    their strategy's scope.
 
     Args:
       trainables: {name: keras.Variable}.
@@ -55,24 +60,30 @@ class Adam:
         """Updates the variables; those without a gradient stay as they are.
 
         Args:
-          gradients: {name: gradient of the mean loss}.
+          gradients: {name: gradient of the mean loss, of this device's share}.
         """
+        present = {n: one for n, one in gradients.items() if one is not None}
+        reduced = distribution.mean_over_replicas(list(present.values()))
+        present = dict(zip(present, reduced, strict=True))
         first, second = (
-            self._powers[name].read_value() for name in ("beta1_power", "beta2_power")
+            distribution.local_variable(self._powers[name]).read_value()
+            for name in ("beta1_power", "beta2_power")
         )
-        rate = self.learning_rate.read_value()
+        rate = distribution.local_variable(self.learning_rate).read_value()
         # TensorFlow's kernel adds its epsilon to the root before the correction.
         epsilon = self.epsilon * tf.sqrt(1.0 - second)
-        for name, gradient in gradients.items():
-            if gradient is None:
-                continue
-            variable = self.trainables[name].value
+        for name, gradient in present.items():
+            variable = distribution.local_variable(self.trainables[name])
+            first_moment, second_moment = (
+                distribution.local_variable(self._slots[kind][name])
+                for kind in ("first_moment", "second_moment")
+            )
             if self.weight_decay:
                 variable.assign_sub(variable * (rate * self.weight_decay))
             tf.raw_ops.ResourceApplyAdam(
                 var=variable.handle,
-                m=self._slots["first_moment"][name].handle,
-                v=self._slots["second_moment"][name].handle,
+                m=first_moment.handle,
+                v=second_moment.handle,
                 beta1_power=first,
                 beta2_power=second,
                 lr=rate,
@@ -81,5 +92,8 @@ class Adam:
                 epsilon=epsilon,
                 grad=gradient,
             )
-        self._powers["beta1_power"].assign(first * self.beta1)
-        self._powers["beta2_power"].assign(second * self.beta2)
+        for name, power in (
+            ("beta1_power", first * self.beta1),
+            ("beta2_power", second * self.beta2),
+        ):
+            distribution.local_variable(self._powers[name]).assign(power)

@@ -5,8 +5,9 @@ import pathlib
 import ml_collections
 
 from tf_faces.core.errors import InputError
-from tf_faces.data.parface import builtin, sets
+from tf_faces.data.parface import builtin, factory, sets
 from tf_faces.data.parface.samples import Mixture, Preparation
+from tf_faces.data.photographs import Settings
 
 
 def preparation(config: ml_collections.ConfigDict, train: bool) -> Preparation:
@@ -25,10 +26,20 @@ def _open(config: ml_collections.ConfigDict, name: str, train: bool) -> sets.Fac
         count = config.builtin_faces if train else config.builtin_test_faces
         # Seeds of their own, so that no face is in both parts.
         return builtin.draw(count, 2 * config.random_seed + (not train))
+    if name == "factory":
+        count = config.factory_faces if train else config.factory_test_faces
+        return factory.draw(
+            Settings(**config.factory.to_dict()),
+            count,
+            2 * config.random_seed + (not train),
+            config.workers,
+        )
     if name not in config.paths:
         known = ", ".join(sorted(config.paths))
         raise InputError(f"dataset: found {name!r}, expected one of {known}.")
-    folder = config.paths[name] or str(pathlib.Path(config.data_dir) / name)
+    # Records lie where other systems look for them as well.
+    around = pathlib.Path(config.data_dir)
+    folder = config.paths[name] or str(around if name == "records" else around / name)
     request = sets.Request(
         root=pathlib.Path(folder),
         annotations=pathlib.Path(config.annotations) if config.annotations else None,

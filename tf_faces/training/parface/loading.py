@@ -69,11 +69,12 @@ class Loader:
         epoch, position = divmod(number, self.batches)
         rows = self._order(epoch)[position * self.batch : (position + 1) * self.batch]
         return [
-            self._pool.submit(self._sample, int(row), epoch, position * self.batch + i)
+            self._pool.submit(self.sample, int(row), epoch, position * self.batch + i)
             for i, row in enumerate(rows)
         ]
 
-    def _sample(self, row: int, epoch: int, place: int) -> Sample:
+    def sample(self, row: int, epoch: int, place: int) -> Sample:
+        """The face `row` as place `place` of an epoch has it."""
         rng = seeding.numpy_generator(self.seed, "augmentation", epoch, place)
         return prepare(
             self.mixture.faces[row],

@@ -16,6 +16,7 @@ from tf_faces.core.errors import InputError
 from tf_faces.losses import adversarial, perceptual, reconstruction
 from tf_faces.models.parface.networks import ParFaceNetworks
 from tf_faces.models.parface.vgg import VGG19Features
+from tf_faces.training import distribution
 from tf_faces.training.parface.adam import Adam
 
 
@@ -65,7 +66,7 @@ class Draws:
 
     Attributes:
       mix: [N, 1, 1, 1] in 0..1: share of the picture in the mixed images.
-      partners: int [N]: with whose code each is mixed.
+      partners: int [N]: with whose code each is mixed, counted over all devices.
       code_mix: [N, 1] in 0..1: how far.
       normal_codes: [N, Z] normal numbers for the latent discriminator.
       kept: three lists for `LatentDiscriminator.call` (normal codes, codes, codes
@@ -103,6 +104,9 @@ def _gradients(tape, loss, part, prefix: str) -> dict[str, tf.Tensor]:
 
 class SelfSupervisedStep:
     """The iteration over one set of networks.
+
+    On several devices each has its share of the batch; statistics of batch norms are
+    those of the whole, and gradients are averaged.
 
     Args:
       networks: what is trained.
@@ -295,7 +299,7 @@ class SelfSupervisedStep:
         network = nets.image_discriminator
         mixed = None
         if terms.with_gen_loss:
-            partners = tf.gather(latents, draws.partners)
+            partners = tf.gather(distribution.rows_of_all(latents), draws.partners)
             codes = latents + (partners - latents) * draws.code_mix
             mixed = nets.decoder(codes, training=decoder_training)
         if update:

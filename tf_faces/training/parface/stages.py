@@ -1,5 +1,6 @@
 """A stage of the training as compiled functions of batches of bytes."""
 
+import functools
 from typing import Any
 
 import keras
@@ -13,12 +14,13 @@ from tf_faces.core.errors import InputError
 from tf_faces.data.parface.samples import CHANNEL_MEANS
 from tf_faces.models.parface import heatmaps, vgg
 from tf_faces.models.parface.networks import ParFaceNetworks
+from tf_faces.training import distribution
 from tf_faces.training.parface import landmarks, self_supervised
 from tf_faces.training.parface.adam import Adam
 
 STAGES = ("self_supervised", "landmarks_2d", "landmarks_3d")
-# The encoder's learning rate and decay while landmarks are trained.
-_ENCODER_RATE, _ENCODER_DECAY = 2e-5, 0.01
+# The encoder's decay while landmarks are trained with any.
+_ENCODER_DECAY = 0.01
 # Iterations between steps of the latent discriminator, and of the encoder by it.
 _LATENT_EVERY, _ENCODER_EVERY = 4, 2
 
@@ -48,6 +50,11 @@ def perceptual_network(config: ml_collections.ConfigDict) -> vgg.VGG19Features:
     return vgg.VGG19Features(tensors, layers, str(config.vgg_weights))
 
 
+def _all(values):
+    """One device has the whole batch."""
+    return values
+
+
 def _options(kind, config: ml_collections.ConfigDict) -> dict[str, Any]:
     """The fields of the configuration that a dataclass of options has."""
     return {name: config[name] for name in kind.__dataclass_fields__ if name in config}
@@ -59,12 +66,19 @@ class Stage:
     Args:
       config: resolved configuration.
       networks: what is trained.
+      strategy: over whose devices training batches are divided, and under whose scope
+        the networks were made; None for one device.
 
     Raises:
       InputError: for options that contradict each other.
     """
 
-    def __init__(self, config: ml_collections.ConfigDict, networks: ParFaceNetworks):
+    def __init__(
+        self,
+        config: ml_collections.ConfigDict,
+        networks: ParFaceNetworks,
+        strategy: tf.distribute.Strategy | None = None,
+    ):
         if config.stage not in STAGES:
             raise InputError(
                 f"stage: found {config.stage!r}, expected one of {', '.join(STAGES)}."
@@ -76,11 +90,13 @@ class Stage:
             )
         self.config = config
         self.networks = networks
+        self._strategy = strategy or tf.distribute.get_strategy()
         self.optimizers: dict[str, Adam] = {}
-        if config.stage == "self_supervised":
-            self._make_self_supervised()
-        else:
-            self._make_landmarks()
+        with self._strategy.scope():
+            if config.stage == "self_supervised":
+                self._make_self_supervised()
+            else:
+                self._make_landmarks()
         self._rates = {
             prefix: float(optimizer.learning_rate.numpy())
             for prefix, optimizer in self.optimizers.items()
@@ -122,7 +138,7 @@ class Stage:
             if prefix == "Q":
                 encoder_decay = _ENCODER_DECAY if decay else 0.0
                 self.optimizers[prefix] = self._adam(
-                    prefix, _ENCODER_RATE, encoder_decay
+                    prefix, config.lr_encoder, encoder_decay
                 )
             else:
                 self.optimizers[prefix] = self._adam(prefix, config.lr_heatmaps, decay)
@@ -155,7 +171,7 @@ class Stage:
         seed = tf.constant(seeding.derive(self.config.random_seed, "step", number))
         if self.config.stage != "self_supervised":
             key = ("landmarks", True)
-            function = self._function(key, lambda *given: self._landmarks(True, *given))
+            function = self._function(key, self._divided(self._landmarks))
             names, values, _ = function(*_given(batch))
         else:
             flags = (
@@ -165,7 +181,7 @@ class Stage:
             )
             function = self._function(
                 ("self_supervised", flags),
-                lambda images, seed: self._self_supervised(flags, True, images, seed),
+                self._divided(functools.partial(self._self_supervised, flags)),
             )
             names, values, _ = function(tf.constant(batch["image"]), seed)
         return tuple(name.decode() for name in names.numpy()), values
@@ -195,6 +211,32 @@ class Stage:
         decoded = [name.decode() for name in names.numpy()]
         return dict(zip(decoded, values.numpy().tolist(), strict=True)), points
 
+    def _divided(self, step):
+        """A step as a function of whole batches, each device doing its share."""
+        strategy = self._strategy
+        replicas = strategy.num_replicas_in_sync
+        if replicas == 1:
+            return functools.partial(step, True)
+        names: list[tf.Tensor] = []
+
+        def run(*given):
+            context = tf.distribute.get_replica_context()
+            index = context.replica_id_in_sync_group
+
+            def mine(values):
+                return distribution.rows_of_replica(values, index, replicas)
+
+            found, values, _ = step(True, *given, mine=mine)
+            names[:] = [tf.get_static_value(found)]
+            return values
+
+        def divided(*given):
+            values = strategy.run(run, given)
+            mean = strategy.reduce(tf.distribute.ReduceOp.MEAN, values, axis=None)
+            return tf.constant(names[0]), mean, tf.constant(0.0)
+
+        return divided
+
     def _function(self, key, body):
         if key not in self._functions:
             self._functions[key] = tf.function(
@@ -202,20 +244,23 @@ class Stage:
             )
         return self._functions[key]
 
-    def _self_supervised(self, flags, training, images, seed):
-        images = self.network_images(images)
-        count = tf.shape(images)[0]
+    def _self_supervised(self, flags, training, images, seed, mine=_all):
+        # What is drawn is drawn for the whole batch, on however many devices.
+        count = images.shape[0] or tf.shape(images)[0]
         latent = self.config.embedding_dims
+        uniform = tf.random.stateless_uniform
         draws = self_supervised.Draws(
-            mix=tf.random.stateless_uniform([count, 1, 1, 1], seed),
-            partners=tf.argsort(tf.random.stateless_uniform([count], seed + 1)),
-            code_mix=tf.random.stateless_uniform([count, 1], seed + 2),
-            normal_codes=tf.random.stateless_normal([count, latent], seed + 3),
+            mix=mine(uniform([count, 1, 1, 1], seed)),
+            partners=mine(tf.argsort(uniform([count], seed + 1))),
+            code_mix=mine(uniform([count, 1], seed + 2)),
+            normal_codes=mine(tf.random.stateless_normal([count, latent], seed + 3)),
         )
         if training and self.config.with_zgan:
             draws.kept = tuple(
-                self._kept(count, seed + 4 + 2 * number) for number in range(3)
+                [mine(kept) for kept in self._kept(count, seed + 4 + 2 * number)]
+                for number in range(3)
             )
+        images = self.network_images(mine(images))
         result = self.step(images, draws, *flags, training=training)
         return *_packed(result.stats), tf.constant(0.0)
 
@@ -230,7 +275,8 @@ class Stage:
             for number in (0, 1)
         ]
 
-    def _landmarks(self, training, images, points, points_3d):
+    def _landmarks(self, training, images, points, points_3d, mine=_all):
+        images, points, points_3d = mine(images), mine(points), mine(points_3d)
         images = self.network_images(images)
         size = self.config.input_size
         spatial = self.step.terms.spatial

@@ -32,6 +32,7 @@ class ParFaceSystem(loop.System):
       networks: with the weights that the stage begins with.
       past: what was trained before.
       training, validation: the data.
+      strategy: over whose devices batches are divided; None for one device.
     """
 
     def __init__(
@@ -41,11 +42,12 @@ class ParFaceSystem(loop.System):
         past: weights.Past,
         training: Mixture,
         validation: Mixture | None,
+        strategy: tf.distribute.Strategy | None = None,
     ):
         self.config = config
         self.networks = networks
         self.past = past
-        self.stage = Stage(config, networks)
+        self.stage = Stage(config, networks, strategy)
         self.preparation = data_sets.preparation(config, train=True)
         self.loader = loading.Loader(
             training, self.preparation, config.batchsize, config.random_seed,

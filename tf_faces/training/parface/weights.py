@@ -40,8 +40,9 @@ def find(source: str) -> pathlib.Path:
     """Returns the weights file that `source` names.
 
     Args:
-      source: a file, a folder RUN/session/00050, a run folder (its newest), or a
-        snapshot folder of the original.
+      source: a file, a folder RUN/session/00050, a run folder (its newest), a folder
+        of runs (the newest of them that has some), or a snapshot folder of the
+        original.
 
     Raises:
       InputError: if there is none.
@@ -53,9 +54,10 @@ def find(source: str) -> pathlib.Path:
         if (path / name).is_file():
             return path / name
     inner = path if path.name == FOLDER else path / FOLDER
-    found = sorted(inner.glob(f"*/{NAME}"))
-    if found:
-        return found[-1]
+    for folder, pattern in ((inner, ""), (path, f"[0-9]*-*/{FOLDER}/")):
+        found = sorted(folder.glob(f"{pattern}*/{NAME}"))
+        if found:
+            return found[-1]
     raise InputError(
         f"{source}: holds no weights of ParFace, expected an .npz, a folder "
         f"RUN/{FOLDER}/00050, or a snapshot with {convert.ORIGINAL_NAME}."

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import keras
 import tensorflow as tf
 
-from tf_faces.training.tbgan.average import local_variable
+from tf_faces.training.distribution import local_variable
 
 
 class Adam:

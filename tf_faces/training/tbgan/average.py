@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from tf_faces.training.distribution import local_variable
+
 
 def copy(target, source) -> None:
     """Copies all variables of `source` to `target` (networks of one configuration)."""
@@ -26,13 +28,3 @@ def update(average, source, beta: float) -> None:
         new = tf.convert_to_tensor(sources[name].value)
         old = tf.convert_to_tensor(variable.value)
         local_variable(variable).assign(new + (old - new) * beta)
-
-
-def local_variable(variable) -> tf.Variable:
-    """Returns this replica's own tf.Variable of a Keras or distributed variable."""
-    inner = getattr(variable, "value", variable)
-    if callable(inner):  # A tf.Variable's `value` is a method.
-        inner = variable
-    if hasattr(inner, "_get"):  # A distributed variable: the component of this replica.
-        return inner._get()
-    return inner

@@ -1,0 +1,234 @@
+"""Speed of ParFace on one processor core: networks in use, and batches for training.
+
+    python benchmarks/parface.py [--input_size 256] [--only detect,pipeline]
+
+Processor seconds, every ratio of two numbers of the same run:
+
+    detect     encode, decode and landmarks of one crop and of a batch of eight, against
+               the plain transcription of the original's order of operations: padded
+               convolutions, batch norms by themselves, two passes through the decoder's
+               layers
+    pipeline   a training batch read, cut, turned and stacked, against the step that it
+               is for; photographs of TFRecord files, made for the measurement
+"""
+
+import argparse
+import os
+import pathlib
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+# Before NumPy and TensorFlow start: one core.
+_ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
+_PARTS = ("detect", "pipeline")
+
+# What is wanted.
+PLAIN_RATIO = 0.8
+PIPELINE_SHARE = 0.05
+
+
+def seconds(function, repeats: int = 5) -> float:
+    """Processor seconds of one call: the least of some, after one that warms up."""
+    function()
+    found = []
+    for _ in range(repeats):
+        start = time.process_time()
+        function()
+        found.append(time.process_time() - start)
+    return min(found)
+
+
+def plain_graph(networks):
+    """The original's graph, operation by operation, as a compiled function."""
+    import tensorflow as tf
+
+    from tf_faces.models.parface import layers
+
+    size = networks.config.input_size
+
+    def norm(flow, part):
+        return tf.nn.batch_normalization(
+            flow, part.moving_mean.value, part.moving_variance.value,
+            part.offset.value, part.scale.value, part.EPSILON,
+        )  # fmt: skip
+
+    def convolve(flow, part):
+        side = (part.padding, part.padding)
+        flow = tf.pad(flow, ((0, 0), side, side, (0, 0)))
+        return tf.nn.conv2d(flow, part.kernel.value, part.stride, "VALID")
+
+    def spread(flow, part):
+        kernel, shape = part.kernel.value, tf.shape(flow)
+        if part.doubling:
+            sides = [shape[0], shape[1] * 2, shape[2] * 2, kernel.shape[2]]
+            return tf.nn.conv2d_transpose(flow, kernel, sides, 2, "SAME")
+        sides = [shape[0], part.SIDE, part.SIDE, kernel.shape[2]]
+        return tf.nn.conv2d_transpose(flow, kernel, sides, 1, "VALID")
+
+    def active(flow):
+        return tf.nn.leaky_relu(flow, layers.LEAKY_RELU_SLOPE)
+
+    def residual(flow, block):
+        shortcut = flow
+        if block.shortcut is not None:
+            shortcut = norm(convolve(flow, block.shortcut), block.shortcut_bn)
+        flow = active(norm(convolve(flow, block.conv1), block.bn1))
+        return active(norm(convolve(flow, block.conv2), block.bn2) + shortcut)
+
+    def inverse(flow, layer):
+        (block,) = layer.members
+        shortcut = norm(spread(flow, block.shortcut), block.shortcut_bn)
+        flow = active(norm(spread(flow, block.conv1), block.bn1))
+        return active(norm(convolve(flow, block.conv2), block.bn2) + shortcut)
+
+    def encode(flow):
+        encoder = networks.encoder
+        flow = active(norm(convolve(flow, encoder.conv1), encoder.bn1))
+        sides = (1, 1)
+        flow = tf.pad(
+            flow, ((0, 0), sides, sides, (0, 0)), constant_values=-float("inf")
+        )
+        flow = tf.nn.max_pool2d(flow, 3, 2, "VALID")
+        for stage in encoder.stages:
+            for block in stage.members:
+                flow = residual(flow, block)
+        flow = tf.reduce_mean(flow, (1, 2))
+        return tf.matmul(flow, encoder.fc.kernel.value) + encoder.fc.bias.value
+
+    @tf.function
+    def run(images):
+        decoder, head = networks.decoder, networks.landmark_head
+        latents = encode(images)
+        flow = tf.matmul(latents, decoder.fc.kernel.value) + decoder.fc.bias.value
+        flow = spread(flow[:, None, None], decoder.conv1)
+        flow = active(norm(flow, decoder.bn1))
+        first = None
+        for layer in decoder.layers_of_blocks:
+            flow = inverse(flow, layer)
+            first = flow if first is None else first
+        picture = tf.tanh(spread(flow, decoder.lin))
+        flow = first
+        for number, transfer in enumerate(head.transfers):
+            if number:
+                flow = inverse(flow, decoder.layers_of_blocks[number])
+            flow = convolve(flow, transfer)
+        maps = spread(flow, head.lin)
+        # Means over 9 x 9 pixels, then the first maximum of each map.
+        channels = maps.shape[-1]
+        box = tf.ones((9, 9, channels, 1)) / 81.0
+        smooth = tf.nn.depthwise_conv2d(maps, box, (1, 1, 1, 1), "SAME")
+        flat = tf.reshape(tf.transpose(smooth, (0, 3, 1, 2)), (-1, channels, 128 * 128))
+        index = tf.argmax(flat, axis=-1)
+        places = tf.stack([index % 128, index // 128], axis=-1)
+        return picture, smooth, tf.cast(places, tf.float32) * (size / 128)
+
+    return run
+
+
+def measure_detect(size: int) -> None:
+    """One row a batch size."""
+    import numpy as np
+    import tensorflow as tf
+
+    from tf_faces.models.parface import inference
+    from tf_faces.models.parface.config import ParFaceConfig
+    from tf_faces.models.parface.networks import ParFaceNetworks
+
+    networks = ParFaceNetworks(ParFaceConfig(input_size=size))
+    plain = plain_graph(networks)
+    folded = inference.fold(networks)
+    ours = tf.function(folded.detect, reduce_retracing=True)
+    print("| batch | ours, s a picture | plain, s a picture | ratio | wanted |")
+    print("|---|---|---|---|---|")
+    for count in (1, 8):
+        images = np.random.default_rng(0).normal(0, 0.3, (count, size, size, 3))
+        given = tf.constant(images, tf.float32)
+        here = seconds(lambda x=given: ours(x)["landmarks"].numpy()) / count
+        there = seconds(lambda x=given: plain(x)[2].numpy()) / count
+        print(
+            f"| {count} | {here:.4f} | {there:.4f} | {here / there:.2f} | "
+            f"{PLAIN_RATIO} |",
+            flush=True,
+        )
+    picture, maps, _ = plain(given)
+    found = ours(given)
+    for name, value in (("reconstructions", picture), ("heatmaps", maps)):
+        scale = np.abs(value.numpy()).max()
+        difference = np.abs(found[name].numpy() - value.numpy()).max()
+        print(f"largest difference of {name}: {difference:.1e} of {scale:.1e}")
+
+
+def measure_pipeline(size: int, width: int) -> None:
+    """A batch's preparation against its step, of the first stage and of landmarks."""
+    from tf_faces.configs import parface as configs
+    from tf_faces.data import photographs
+    from tf_faces.data.photographs import records
+    from tf_faces.models.parface.networks import ParFaceNetworks
+    from tf_faces.training import parface as training
+    from tf_faces.training.parface import data_sets, loading, stages
+
+    batch = 8
+    print("| stage | batch, s | step, s | share | wanted |")
+    print("|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        records.write_records(
+            pathlib.Path(folder) / "train",
+            photographs.Settings(model="builtin:tiny", size=192, supersampling=1),
+            2 * batch,
+            ("picture", "landmarks"),
+            processes=1,
+            progress=False,
+        )
+        for name in ("self_supervised", "landmarks_2d"):
+            config = configs.get_config(f"{name}+records")
+            with config.unlocked():
+                config.update(data_dir=folder, input_size=size, width=width,
+                              batchsize=batch, with_perceptual_loss=False)  # fmt: skip
+            networks = ParFaceNetworks(training.network_configuration(config))
+            stage = stages.Stage(config, networks)
+            mixture = data_sets.open_mixture(config, train=True)
+            prepared = loading.Loader(
+                mixture, data_sets.preparation(config, True), batch, 0, workers=1
+            )
+            given = loading.stack(prepared.take(0))
+
+            def one_batch(loader=prepared):
+                samples = [loader.sample(row, 0, row) for row in range(batch)]
+                return loading.stack(samples)
+
+            reading = seconds(one_batch)
+            step = seconds(lambda s=stage, g=given: s.train(g, 0, 0)[1].numpy(), 3)
+            share = reading / (reading + step)
+            print(
+                f"| {name} | {reading:.4f} | {step:.4f} | {100 * share:.1f} % | "
+                f"{100 * PIPELINE_SHARE:.0f} % |",
+                flush=True,
+            )
+
+
+def main() -> None:
+    """Prints what was asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--input_size", type=int, default=256, help="128, 256 or 512")
+    parser.add_argument("--width", type=int, default=64, help="of the trained networks")
+    parser.add_argument("--only", default=",".join(_PARTS), help="parts, by commas")
+    options = parser.parse_args()
+    from tf_faces.core import tensorflow_start
+
+    tensorflow_start.prepare()
+    for name in _ONE_THREAD:
+        os.environ[name] = "1"
+    print(f"load {os.getloadavg()[0]:.1f}")
+    chosen = options.only.split(",")
+    if "detect" in chosen:
+        measure_detect(options.input_size)
+    if "pipeline" in chosen:
+        measure_pipeline(options.input_size, options.width)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""ParFace's networks for use: batch norms folded into kernels, fixed weights.
+
+What is learned stays as it is to about 1e-5.  The two transposed convolutions at the
+head of a decoder's block see the same picture and are one here.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from tf_faces.layers import folding
+from tf_faces.models.parface import layers
+from tf_faces.models.parface.config import HEATMAP_SIZE
+from tf_faces.models.parface.encoder import Encoder
+from tf_faces.models.parface.networks import ParFaceNetworks
+
+_POOL = 3
+
+
+def _factor_and_offset(norm: layers.BatchNormalization):
+    return folding.factor_and_offset(
+        norm.scale, norm.offset, norm.moving_mean, norm.moving_variance, norm.EPSILON
+    )
+
+
+def _activation(name: str) -> folding.Layer:
+    if name == "leaky_relu":
+        return lambda flow: tf.nn.leaky_relu(flow, layers.LEAKY_RELU_SLOPE)
+    return tf.nn.relu
+
+
+def _float64(variable) -> np.ndarray:
+    return np.asarray(variable, np.float64)
+
+
+def _convolution(
+    part: layers.Convolution, norm: layers.BatchNormalization | None = None
+) -> folding.Layer:
+    """A convolution, and the batch norm after it."""
+    kernel = _float64(part.kernel)
+    padding = folding.around(part.padding)
+    if norm is None:
+        return folding.convolution(kernel, part.stride, padding)
+    factor, offset = _factor_and_offset(norm)
+    convolve = folding.convolution(kernel * factor, part.stride, padding)
+    bias = folding.constant(offset)
+    return lambda flow: tf.nn.bias_add(convolve(flow), bias)
+
+
+def _linear(part: layers.Linear) -> folding.Layer:
+    kernel, bias = folding.constant(part.kernel), folding.constant(part.bias)
+    return lambda flow: tf.nn.bias_add(tf.matmul(flow, kernel), bias)
+
+
+def _residual_block(block: layers.ResidualBlock) -> folding.Layer:
+    first = _convolution(block.conv1, block.bn1)
+    second = _convolution(block.conv2, block.bn2)
+    activation = _activation(block.activation)
+    if block.shortcut is None:
+        return lambda flow: activation(second(activation(first(flow))) + flow)
+    shortcut = _convolution(block.shortcut, block.shortcut_bn)
+    return lambda flow: activation(second(activation(first(flow))) + shortcut(flow))
+
+
+def _inverse_block(block: layers.InverseResidualBlock) -> folding.Layer:
+    kernels, offsets = [], []
+    for part, norm in (
+        (block.conv1, block.bn1),
+        (block.shortcut, block.shortcut_bn),
+    ):
+        factor, offset = _factor_and_offset(norm)
+        kernels.append(_float64(part.kernel) * factor[:, None])
+        offsets.append(offset)
+    both = folding.doubling(np.concatenate(kernels, axis=2))
+    bias = folding.constant(np.concatenate(offsets))
+    filters = len(offsets[0])
+    second = _convolution(block.conv2, block.bn2)
+    activation = _activation(block.activation)
+
+    def run(flow):
+        flow = tf.nn.bias_add(both(flow), bias)
+        main, shortcut = flow[..., :filters], flow[..., filters:]
+        return activation(second(activation(main)) + shortcut)
+
+    return run
+
+
+def _encoder(encoder: Encoder) -> folding.Layer:
+    first = _convolution(encoder.conv1, encoder.bn1)
+    activation = _activation(encoder.activation)
+    blocks = [
+        _residual_block(block) for stage in encoder.stages for block in stage.members
+    ]
+    last = _linear(encoder.fc)
+
+    def run(flow):
+        flow = activation(first(flow))
+        # What lies outside of the picture counts as minus infinity.
+        flow = tf.nn.max_pool2d(flow, _POOL, 2, folding.around(1))
+        for block in blocks:
+            flow = block(flow)
+        return last(tf.reduce_mean(flow, (1, 2)))
+
+    return run
+
+
+class FoldedNetworks:
+    """Encoder, decoder and landmark heads with their weights as they are now.
+
+    Later changes of the weights do not reach here.  `detect` and `detect_3d` are those
+    of `ParFaceNetworks`; call them within a `tf.function`.
+
+    Args:
+      source: the networks.
+    """
+
+    detect = ParFaceNetworks.detect
+    detect_3d = ParFaceNetworks.detect_3d
+
+    def __init__(self, source: ParFaceNetworks):
+        self.config = source.config
+        decoder, head = source.decoder, source.landmark_head
+        self.encoder = _encoder(source.encoder)
+        self._depths = _encoder(source.depth_head)
+        # 1x1 to 4x4: every output pixel sees the one input pixel.
+        first, norm = decoder.conv1, decoder.bn1
+        factor, offset = _factor_and_offset(norm)
+        side, channels = first.SIDE, len(offset)
+        kernel = _float64(first.kernel) * factor[:, None]
+        # The dense layer before it is linear, too.
+        spread = kernel.transpose(3, 0, 1, 2).reshape(-1, side * side * channels)
+        self._first = folding.constant(_float64(decoder.fc.kernel) @ spread)
+        self._first_bias = folding.constant(
+            _float64(decoder.fc.bias) @ spread + np.tile(offset, side * side)
+        )
+        self._side = side
+        self._activation = _activation(decoder.activation)
+        self._blocks = [
+            _inverse_block(block)
+            for layer in decoder.layers_of_blocks
+            for block in layer.members
+        ]
+        self._picture = folding.doubling(_float64(decoder.lin.kernel))
+        self._transfers = [_convolution(part) for part in head.transfers]
+        self._maps = folding.doubling(_float64(head.lin.kernel))
+
+    def _beginning(self, latents):
+        """The decoder up to its first block: [N, 8, 8, C]."""
+        flow = tf.nn.bias_add(tf.matmul(latents, self._first), self._first_bias)
+        channels = self._first.shape[1] // self._side**2
+        flow = tf.reshape(flow, (-1, self._side, self._side, channels))
+        return self._blocks[0](self._activation(flow))
+
+    def _drawn(self, flow):
+        for block in self._blocks[1:]:
+            flow = block(flow)
+        return tf.tanh(self._picture(flow))
+
+    def decoder(self, latents):
+        """Draws codes [N, Z]: pictures [N, S, S, 3] in (-1, 1)."""
+        return self._drawn(self._beginning(latents))
+
+    def reconstruct_with_heatmaps(self, images):
+        """Codes, reconstructions and raw heat maps of pictures [N, S, S, 3]."""
+        latents = self.encoder(images)
+        flow = first = self._beginning(latents)
+        for number, transfer in enumerate(self._transfers):
+            if number:
+                flow = self._blocks[number](flow)
+            flow = transfer(flow)
+        return latents, self._drawn(first), self._maps(flow)
+
+    def depth_head(self, heatmaps, latents):
+        """Depths [N, K] from raw heat maps [N, 128, 128, K] and codes [N, Z]."""
+        shape = [tf.shape(latents)[0], HEATMAP_SIZE, HEATMAP_SIZE, latents.shape[-1]]
+        spread = tf.broadcast_to(latents[:, None, None, :], shape)
+        return self._depths(tf.concat([heatmaps, spread], axis=-1))
+
+
+def fold(source: ParFaceNetworks) -> FoldedNetworks:
+    """Returns the networks for prediction, with their weights as they are now."""
+    return FoldedNetworks(source)
