@@ -170,10 +170,10 @@ class PairRecords(Sequence):
         flags = f"--fields picture,landmarks,position_map --chart {size}"
         if self._is_crop:
             flags = f"--resolution {size}"
-        for name, shape in (
-            ("picture", None),
-            ("position_map", [size, size, 3]),
-            ("landmarks", [LANDMARKS, 3]),
+        for name, kind, shape in (
+            ("picture", "u", None),
+            ("position_map", "f", [size, size, 3]),
+            ("landmarks", "f", [LANDMARKS, 3]),
         ):
             found = self._fields.get(name)
             if found is None or (shape is not None and found["shape"] != shape):
@@ -181,6 +181,12 @@ class PairRecords(Sequence):
                     f"{self.directory}: has no field {name}"
                     + (f" of shape {shape}" if shape else "")
                     + f"; make it with {flags}."
+                )
+            is_picture = len(found["shape"]) == 3 and found["shape"][2] == 3
+            if np.dtype(found["type"]).kind != kind or not (shape or is_picture):
+                raise FormatError(
+                    f"{self.directory / 'set.json'}: {name} is {found['type']} "
+                    f"{found['shape']}; make the set with {flags}."
                 )
         self._files = [RecordFile(path) for path in paths]
         lengths = [len(file) for file in self._files]
@@ -210,6 +216,10 @@ class PairRecords(Sequence):
             raise
         except Exception as error:  # protobuf's errors have no common kind.
             raise FormatError(f"{where}: no photograph ({in_words(error)}).") from error
+        if not all(
+            np.isfinite(found[name]).all() for name in ("position_map", "landmarks")
+        ):
+            raise FormatError(f"{where}: holds a number that is not finite.")
         if self._is_crop:
             return Pair(
                 found["picture"], found["position_map"], found["landmarks"], True
