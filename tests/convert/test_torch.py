@@ -234,3 +234,43 @@ def test_pickles_that_we_write_are_ordinary(tmp_path):
     assert pickle_writing.array_rows(rows[:0]) == []
     with pytest.raises(TypeError):
         pickle_writing.dumps({1, 2})
+
+
+def test_zip_files_of_other_programs(tmp_path):
+    """A password, and two members of one name."""
+    values = np.arange(4, dtype="<f4").tobytes()
+    path = _zip(tmp_path / "v.pt", {"w": _tensor(0, (4,), (1,), 4)}, {"0": values})
+    plain = path.read_bytes()
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning):
+        archive.writestr("archive/data/0", bytes(16))
+    with pytest.raises(FormatError, match=r"v\.pt: a zip file that holds a name twice"):
+        torch.read_state_dict(path)
+    locked = bytearray(plain)
+    locked[plain.index(b"PK\1\2") + 8] |= 1
+    path.write_bytes(locked)
+    with pytest.raises(FormatError, match=r"v\.pt: encrypted"):
+        torch.read_state_dict(path)
+
+
+def test_containers_that_repeat_each_other(tmp_path):
+    """A few bytes that would unpack to ten thousand million numbers."""
+    nested: list = [1.0]
+    for _ in range(40):
+        nested = [nested, nested]
+    path = tmp_path / "v.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps({"x": nested}, 2))
+    found = torch.read_checkpoint(path)["x"]
+    for _ in range(40):
+        assert len(found) == 2 and found[0] is found[1]
+        found = found[0]
+    assert found == [1.0]
+
+
+def test_tensors_that_repeat_each_other(tmp_path):
+    values = np.arange(100, dtype="<f4").tobytes()
+    tensors = {str(n): _tensor(0, (100,), (1,), 100) for n in range(50)}
+    path = _zip(tmp_path / "v.pt", tensors, {"0": values})
+    assert len(torch.read_checkpoint(path, 20_000)) == 50
+    with pytest.raises(FormatError, match=r"v\.pt: its tensors repeat each other"):
+        torch.read_checkpoint(path, 19_999)

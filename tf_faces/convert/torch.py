@@ -177,15 +177,33 @@ class _Archive:
         return storage
 
 
-def _arrays(value: Any) -> Any:
-    """Replaces tensors in nested containers by arrays."""
-    if isinstance(value, _Tensor):
-        return value.array()
-    if isinstance(value, dict):
-        return OrderedDict((key, _arrays(item)) for key, item in value.items())
-    if isinstance(value, list | tuple):
-        return type(value)(_arrays(item) for item in value)
-    return value
+class _Unpacking:
+    """Replaces tensors in nested containers by arrays.
+
+    A few bytes can name one container or storage any number of times: containers are
+    unpacked once, and tensors are counted.
+    """
+
+    def __init__(self, maximum_bytes: int):
+        self._left = maximum_bytes
+        self._known: dict[int, Any] = {}
+
+    def of(self, value: Any) -> Any:
+        if not isinstance(value, _Tensor | dict | list | tuple):
+            return value
+        if id(value) not in self._known:
+            self._known[id(value)] = self._unpacked(value)
+        return self._known[id(value)]
+
+    def _unpacked(self, value: Any) -> Any:
+        if isinstance(value, _Tensor):
+            self._left -= math.prod(value.size) * value.storage.kind.result.itemsize
+            if self._left < 0:
+                raise FormatError("its tensors repeat each other beyond all bounds")
+            return value.array()
+        if isinstance(value, dict):
+            return OrderedDict((key, self.of(item)) for key, item in value.items())
+        return type(value)(self.of(item) for item in value)
 
 
 def _split_pickles(content: bytes, path: pathlib.Path) -> tuple[list[bytes], int]:
@@ -205,7 +223,7 @@ def _split_pickles(content: bytes, path: pathlib.Path) -> tuple[list[bytes], int
     return pieces, stream.tell()
 
 
-def _read_legacy(path: pathlib.Path, content: bytes) -> Any:
+def _read_legacy(path: pathlib.Path, content: bytes, maximum_bytes: int) -> Any:
     pieces, position = _split_pickles(content, path)
     source = str(path)
     archive = _Archive()
@@ -237,12 +255,19 @@ def _read_legacy(path: pathlib.Path, content: bytes) -> Any:
         position += size
     if position != len(content):
         raise FormatError(f"{path}: {len(content) - position} bytes are left over.")
-    return _arrays(value)
+    return _Unpacking(maximum_bytes).of(value)
 
 
 def _read_zip(path: pathlib.Path, maximum_bytes: int) -> Any:
     with zipfile.ZipFile(path) as archive:
-        sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+        listed = archive.infolist()
+        sizes = {entry.filename: entry.file_size for entry in listed}
+        if len(sizes) < len(listed):
+            raise FormatError(f"{path}: a zip file that holds a name twice.")
+        if any(entry.flag_bits & 1 for entry in listed):
+            raise FormatError(
+                f"{path}: encrypted, expected a zip file without a password."
+            )
         if sum(sizes.values()) > maximum_bytes:
             raise InputError(
                 f"{path}: inflates to {sum(sizes.values())} bytes, expected at most "
@@ -271,7 +296,7 @@ def _read_zip(path: pathlib.Path, maximum_bytes: int) -> Any:
             if name not in sizes:
                 raise FormatError(f"{path}: lacks the storage {name!r}.")
             storage.take(archive.read(name))
-        return _arrays(value)
+        return _Unpacking(maximum_bytes).of(value)
 
 
 def read_checkpoint(path: files.PathLike, maximum_bytes: int = 8 << 30) -> Any:
@@ -297,7 +322,7 @@ def read_checkpoint(path: files.PathLike, maximum_bytes: int = 8 << 30) -> Any:
     try:
         if zipfile.is_zipfile(path):
             return _read_zip(path, maximum_bytes)
-        return _read_legacy(path, path.read_bytes())
+        return _read_legacy(path, path.read_bytes(), maximum_bytes)
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, OSError) as error:
         raise file_kinds.unreadable(
             path, "a readable PyTorch checkpoint", own=("a ZIP archive",)
