@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 import pytest
+import scipy.io
 
 from tf_faces.core import matlab_files, pictures
 from tf_faces.core.errors import FormatError, InputError
@@ -60,6 +61,35 @@ def test_an_interrupted_folder_goes_on(tmp_path):
         again = tmp_path / "set/photographs" / path.name
         assert again.read_bytes() == path.read_bytes(), path.name
     assert sets.verify_folder(tmp_path / "set", redrawn=1) == 3
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"Shape_Para": np.zeros((3, 1))},
+        {"Exp_Para": "words"},
+        {"camera": np.zeros((4, 3))},
+        {"pt2d": np.zeros((2, 21))},
+        {"pt2d": np.full((2, 68), np.nan)},
+        {"camera": np.full((3, 4), 1e300)},
+    ],
+)
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid", "ignore:divide")
+def test_damaged_parameters_of_a_folder(tmp_path, changes):
+    write(tmp_path / "set", 1, maps=False)
+    path = tmp_path / "set/photographs/photograph_00000000.mat"
+    scipy.io.savemat(path, matlab_files.load(path) | changes)
+    with pytest.raises(FormatError, match=r"photograph_00000000\.mat"):
+        sets.verify_folder(tmp_path / "set", redrawn=0)
+
+
+def test_a_stranger_among_the_photographs(tmp_path):
+    write(tmp_path / "set", 1, maps=False)
+    for suffix in (".mat", ".jpg"):
+        path = tmp_path / f"set/photographs/photograph_00000000{suffix}"
+        path.with_name(f"holiday{suffix}").write_bytes(path.read_bytes())
+    with pytest.raises(FormatError, match="holiday.mat: its name has no number"):
+        sets.verify_folder(tmp_path / "set")
 
 
 def test_another_set_is_refused(tmp_path):
