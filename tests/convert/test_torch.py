@@ -274,3 +274,41 @@ def test_tensors_that_repeat_each_other(tmp_path):
     assert len(torch.read_checkpoint(path, 20_000)) == 50
     with pytest.raises(FormatError, match=r"v\.pt: its tensors repeat each other"):
         torch.read_checkpoint(path, 19_999)
+
+
+def test_nests_of_dictionaries_are_opened(tmp_path):
+    values = {"0": np.arange(4, dtype="<f4").tobytes()}
+    tensor = _tensor(0, (4,), (1,), 4)
+    for value in (
+        {"model": {"state_dict": {"w": tensor}}, "epoch": 3},
+        {"state_dict": {"model": {"w": tensor}}},
+    ):
+        found = torch.read_state_dict(_zip(tmp_path / "v.pt", value, values))
+        assert list(found) == ["w"] and found["w"].tolist() == [0, 1, 2, 3]
+    path = _zip(tmp_path / "v.pt", {7: tensor}, values)
+    with pytest.raises(FormatError, match=r"v\.pt: a tensor is called 7, expected"):
+        torch.read_state_dict(path)
+    path = _zip(tmp_path / "v.pt", {"w": _tensor(0, (2**40,), (1,), 4)}, values)
+    with pytest.raises(FormatError, match="reaches element"):
+        torch.read_state_dict(path)
+
+
+def test_every_spoilt_byte_of_a_zip_file(tmp_path):
+    path = tmp_path / "v.pt"
+    arrays = {"w": np.arange(12, dtype=np.float32), "b": np.ones(3, np.float32)}
+    torch.write_state_dict(path, arrays)
+    whole = path.read_bytes()
+    refused = 0
+    for place in range(0, len(whole), 3):
+        for change in (1, 128):
+            spoilt = bytearray(whole)
+            spoilt[place] ^= change
+            path.write_bytes(spoilt)
+            try:
+                found = torch.read_state_dict(path)
+            except InputError:
+                refused += 1
+            else:  # Checksums hold every value.
+                for name in set(found) & set(arrays):
+                    np.testing.assert_array_equal(found[name], arrays[name])
+    assert refused > len(whole) / 3

@@ -252,7 +252,7 @@ def _is_npz(path: pathlib.Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return all(name.endswith(".npy") for name in archive.namelist())
-    except (zipfile.BadZipFile, OSError) as error:
+    except Exception as error:  # Damaged archives fail in many ways.
         raise file_kinds.unreadable(
             path, "a readable .npz or .pt file", own=("a ZIP archive",)
         ) from error

@@ -8,6 +8,7 @@ tensors and containers, nothing else, and no view reaches outside of its storage
 import contextlib
 import dataclasses
 import io
+import lzma
 import math
 import pathlib
 import pickletools
@@ -28,6 +29,11 @@ from tf_faces.core.pickles.writing import Build, Call, Global, Persistent
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_VERSION = 1001
 _HEADER_PICKLES = 5
+# What zipfile raises for damaged archives.
+_ZIP_ERRORS = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(NotImplementedError, OSError, EOFError, IndexError, OverflowError),
+)
 _TYPE_SIZES = {"short": 2, "int": 4, "long": 4}
 
 # Storage class -> (dtype of the raw values, dtype of the array that is returned).
@@ -197,10 +203,11 @@ class _Unpacking:
 
     def _unpacked(self, value: Any) -> Any:
         if isinstance(value, _Tensor):
-            self._left -= math.prod(value.size) * value.storage.kind.result.itemsize
+            array = value.array()  # At most as large as its storage.
+            self._left -= array.nbytes
             if self._left < 0:
                 raise FormatError("its tensors repeat each other beyond all bounds")
-            return value.array()
+            return array
         if isinstance(value, dict):
             return OrderedDict((key, self.of(item)) for key, item in value.items())
         return type(value)(self.of(item) for item in value)
@@ -276,7 +283,8 @@ def _read_zip(path: pathlib.Path, maximum_bytes: int) -> Any:
         found = [name for name in sizes if name.rpartition("/")[2] == "data.pkl"]
         if len(found) != 1:
             raise FormatError(
-                f"{path}: a zip file without data.pkl, expected PyTorch's."
+                f"{path}: a zip file {'with more' if found else 'without'} data.pkl, "
+                "expected PyTorch's, with one."
             )
         root = found[0].removesuffix("data.pkl")
         order = f"{root}byteorder"
@@ -323,7 +331,7 @@ def read_checkpoint(path: files.PathLike, maximum_bytes: int = 8 << 30) -> Any:
         if zipfile.is_zipfile(path):
             return _read_zip(path, maximum_bytes)
         return _read_legacy(path, path.read_bytes(), maximum_bytes)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, OSError) as error:
+    except _ZIP_ERRORS as error:
         raise file_kinds.unreadable(
             path, "a readable PyTorch checkpoint", own=("a ZIP archive",)
         ) from error
@@ -348,13 +356,18 @@ def read_state_dict(path: files.PathLike) -> "OrderedDict[str, np.ndarray]":
       FormatError: if there is no dictionary of tensors in it.
     """
     value = read_checkpoint(path)
-    for name in ("state_dict", "model"):
-        if isinstance(value, dict) and isinstance(value.get(name), dict):
-            value = value[name]
+    while isinstance(value, dict):
+        inner = [value.get(name) for name in ("state_dict", "model")]
+        found = next((one for one in inner if isinstance(one, dict)), None)
+        if found is None:
+            break
+        value = found
     if not isinstance(value, dict) or not value:
         raise FormatError(f"{path}: holds no dictionary of tensors.")
     for name, array in value.items():
-        if not isinstance(name, str) or not isinstance(array, np.ndarray):
+        if not isinstance(name, str):
+            raise FormatError(f"{path}: a tensor is called {name!r}, expected a text.")
+        if not isinstance(array, np.ndarray):
             raise FormatError(
                 f"{path}: {name!r} is a {type(array).__name__}, expected a tensor."
             )
