@@ -299,7 +299,7 @@ def test_detectors_of_ones_own(monkeypatch, image):
         (lambda _: None, "failed with TypeError: 'NoneType' object is not iterable"),
         (lambda _: [("a", "b", "c", "d")], "returned something else than boxes"),
         (lambda _: [(1, 2, 3, 4), (1, 2)], "returned something else than boxes"),
-        (lambda _: [(1, 2, 3, np.nan)], "expected boxes"),
+        (lambda _: [(1, 2, 3, np.nan)], r"returned \(1, 4\), expected boxes"),
     ],
 )
 def test_detectors_that_fail_are_named(monkeypatch, answer, message):
