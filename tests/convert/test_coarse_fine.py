@@ -114,6 +114,16 @@ def test_keras_applications(model, tmp_path):
     )
     np.testing.assert_array_equal(variables[f"{scope}/BatchNorm/gamma"], [3] * 4)
     with h5py.File(path, "a") as file:
+        # What the optimizer keeps of a weight bears its name.
+        file["optimizer_weights/m/conv4_block2_2_conv/kernel:0"] = 0 * kernel
+    coarse_fine.load(one, path)
+    np.testing.assert_array_equal(variables[f"{scope}/weights"], kernel)
+    with h5py.File(path, "a") as file:
+        file["other/conv4_block2_2_conv/kernel:0"] = kernel
+    with pytest.raises(FormatError, match=r"conv4_block2_2_conv/kernel twice"):
+        coarse_fine.load(one, path)
+    with h5py.File(path, "a") as file:
+        del file["other"]
         del file["conv4_block2_2_conv/conv4_block2_2_conv/kernel:0"]
         file["conv4_block2_2_conv/conv4_block2_2_conv/kernel:0"] = kernel[..., :2]
     with pytest.raises(FormatError, match=r"block3/unit_2.*shape"):

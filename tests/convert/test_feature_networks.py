@@ -1,5 +1,6 @@
 """Networks of features: a frozen graph of the right names, others, refusals."""
 
+import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -125,5 +126,17 @@ def test_keras_network(tmp_path, monkeypatch):
     )
     assert found.measure("FID") == "FD-MobileNetV2"
     (tmp_path / "other.weights.h5").write_bytes(b"no weights")
-    with pytest.raises(FormatError, match="no weights of MobileNetV2"):
+    with pytest.raises(FormatError, match="not a readable HDF5 file"):
         networks.open_features("MobileNetV2", tmp_path / "other.weights.h5")
+    with h5py.File(tmp_path / "other.h5", "w") as archive:
+        archive["x"] = np.ones(3)
+    with pytest.raises(FormatError, match="no weights of MobileNetV2"):
+        networks.open_features("MobileNetV2", tmp_path / "other.h5")
+    with h5py.File(tmp_path / "other.h5", "a") as archive:
+        archive["linked"] = h5py.ExternalLink("whole.weights.h5", "layers")
+    with pytest.raises(FormatError, match="linked is a link to another place"):
+        networks.open_features("MobileNetV2", tmp_path / "other.h5")
+    whole.set_weights([value * np.nan for value in whole.get_weights()])
+    whole.save_weights(tmp_path / "nan.weights.h5")
+    with pytest.raises(FormatError, match="weights that are not finite"):
+        networks.open_features("MobileNetV2", tmp_path / "nan.weights.h5")

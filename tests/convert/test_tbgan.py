@@ -122,9 +122,18 @@ def test_wrong_states(tmp_path, three, changes, message):
         weights.read_snapshot(write(tmp_path / "a.pkl", three))
 
 
-def test_not_finite(tmp_path, three):
-    three[2]["variables"][1][1] = writing.array(np.full((4, 4), np.nan))
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+def test_not_finite(tmp_path, three, value):
+    """In single precision, in which the networks compute."""
+    three[2]["variables"][1][1] = writing.array(np.full((4, 4), value))
     with pytest.raises(FormatError, match="is not finite"):
+        weights.read_snapshot(write(tmp_path / "a.pkl", three))
+
+
+def test_a_variable_twice(tmp_path, three):
+    name = three[2]["variables"][1][0]
+    three[2]["variables"].append([name, writing.array(np.zeros((4, 4)))])
+    with pytest.raises(FormatError, match=f"network Gs: holds .*{name}.* twice"):
         weights.read_snapshot(write(tmp_path / "a.pkl", three))
 
 

@@ -234,3 +234,81 @@ def test_pickles_that_we_write_are_ordinary(tmp_path):
     assert pickle_writing.array_rows(rows[:0]) == []
     with pytest.raises(TypeError):
         pickle_writing.dumps({1, 2})
+
+
+def test_zip_files_of_other_programs(tmp_path):
+    """A password, and two members of one name."""
+    values = np.arange(4, dtype="<f4").tobytes()
+    path = _zip(tmp_path / "v.pt", {"w": _tensor(0, (4,), (1,), 4)}, {"0": values})
+    plain = path.read_bytes()
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning):
+        archive.writestr("archive/data/0", bytes(16))
+    with pytest.raises(FormatError, match=r"v\.pt: a zip file that holds a name twice"):
+        torch.read_state_dict(path)
+    locked = bytearray(plain)
+    locked[plain.index(b"PK\1\2") + 8] |= 1
+    path.write_bytes(locked)
+    with pytest.raises(FormatError, match=r"v\.pt: encrypted"):
+        torch.read_state_dict(path)
+
+
+def test_containers_that_repeat_each_other(tmp_path):
+    """A few bytes that would unpack to ten thousand million numbers."""
+    nested: list = [1.0]
+    for _ in range(40):
+        nested = [nested, nested]
+    path = tmp_path / "v.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps({"x": nested}, 2))
+    found = torch.read_checkpoint(path)["x"]
+    for _ in range(40):
+        assert len(found) == 2 and found[0] is found[1]
+        found = found[0]
+    assert found == [1.0]
+
+
+def test_tensors_that_repeat_each_other(tmp_path):
+    values = np.arange(100, dtype="<f4").tobytes()
+    tensors = {str(n): _tensor(0, (100,), (1,), 100) for n in range(50)}
+    path = _zip(tmp_path / "v.pt", tensors, {"0": values})
+    assert len(torch.read_checkpoint(path, 20_000)) == 50
+    with pytest.raises(FormatError, match=r"v\.pt: its tensors repeat each other"):
+        torch.read_checkpoint(path, 19_999)
+
+
+def test_nests_of_dictionaries_are_opened(tmp_path):
+    values = {"0": np.arange(4, dtype="<f4").tobytes()}
+    tensor = _tensor(0, (4,), (1,), 4)
+    for value in (
+        {"model": {"state_dict": {"w": tensor}}, "epoch": 3},
+        {"state_dict": {"model": {"w": tensor}}},
+    ):
+        found = torch.read_state_dict(_zip(tmp_path / "v.pt", value, values))
+        assert list(found) == ["w"] and found["w"].tolist() == [0, 1, 2, 3]
+    path = _zip(tmp_path / "v.pt", {7: tensor}, values)
+    with pytest.raises(FormatError, match=r"v\.pt: a tensor is called 7, expected"):
+        torch.read_state_dict(path)
+    path = _zip(tmp_path / "v.pt", {"w": _tensor(0, (2**40,), (1,), 4)}, values)
+    with pytest.raises(FormatError, match="reaches element"):
+        torch.read_state_dict(path)
+
+
+def test_every_spoilt_byte_of_a_zip_file(tmp_path):
+    path = tmp_path / "v.pt"
+    arrays = {"w": np.arange(12, dtype=np.float32), "b": np.ones(3, np.float32)}
+    torch.write_state_dict(path, arrays)
+    whole = path.read_bytes()
+    refused = 0
+    for place in range(0, len(whole), 3):
+        for change in (1, 128):
+            spoilt = bytearray(whole)
+            spoilt[place] ^= change
+            path.write_bytes(spoilt)
+            try:
+                found = torch.read_state_dict(path)
+            except InputError:
+                refused += 1
+            else:  # Checksums hold every value.
+                for name in set(found) & set(arrays):
+                    np.testing.assert_array_equal(found[name], arrays[name])
+    assert refused > len(whole) / 3

@@ -347,3 +347,88 @@ def test_cells_within_cells(tmp_path, depth):
     else:
         with pytest.raises(FormatError, match="cells nested deeper than 16"):
             matlab_files.load(tmp_path / "a.mat")
+
+
+# --- version 4 ---------------------------------------------------------------------
+
+
+def version_4(name, values, mark=0, order="<", code="f8", size=None, **changes):
+    """One variable of version 4; `changes` replace numbers of its head."""
+    values = np.asarray(values)
+    head = {
+        "mark": mark,
+        "rows": values.shape[0],
+        "columns": values.shape[1],
+        "imaginary": int(np.iscomplexobj(values)),
+        "length": len(name) + 1,
+    } | changes
+    parts = (values.real, values.imag) if np.iscomplexobj(values) else (values,)
+    stored = b"".join(x.astype(order + code).tobytes(order="F") for x in parts)
+    return struct.pack(f"{order}5i", *head.values()) + name + b"\0" + stored[:size]
+
+
+TABLE = np.arange(6.0).reshape(2, 3)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (version_4(b"x", TABLE), TABLE),
+        (version_4(b"x", TABLE, 1000, ">"), TABLE),
+        (version_4(b"x", TABLE, 1010, ">", "f4"), TABLE.astype("f4")),
+        (version_4(b"x", -TABLE, 30, code="i2"), -TABLE.astype("i2")),
+        (version_4(b"x", TABLE, 50, code="u1"), TABLE.astype("u1")),
+        (version_4(b"x", TABLE + 2j), TABLE + 2j),
+        (version_4(b"x", np.zeros((0, 0))), np.zeros((0, 0))),
+        (version_4(b"x", [[72, 0x20AC]], 1), np.array(["H\u20ac"])),
+        (version_4(b"x", [[72, 0xE9], [73, 74]], 51, code="u1"), ["H\xe9", "IJ"]),
+        (version_4(b"y", TABLE) + version_4(b"x", TABLE + 1), TABLE + 1),
+        (version_4(b"sparse", TABLE, 2) + version_4(b"x", TABLE), TABLE),
+    ],
+)
+def test_values_of_version_4(tmp_path, content, expected):
+    path = tmp_path / "a.mat"
+    path.write_bytes(content)
+    found = matlab_files.load(path)
+    assert "sparse" not in found and "x" in matlab_files.names(path)
+    np.testing.assert_array_equal(found["x"], expected)
+    assert found["x"].dtype == np.asarray(expected).dtype
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (version_4(b"x", TABLE, 2000), "VAX or Cray"),
+        (version_4(b"x", TABLE, 99), "no header"),
+        (version_4(b"x", TABLE, 9999), "no header"),
+        (version_4(b"x", TABLE, 1000), "no header"),
+        (version_4(b"x", TABLE, 60), "no header"),
+        (version_4(b"x", TABLE, rows=-2, columns=-3), "without dimensions"),
+        (version_4(b"x", TABLE, imaginary=7), "without dimensions"),
+        (version_4(b"x", TABLE, rows=2**31 - 1, columns=2**31 - 1), "ends too early"),
+        (version_4(b"x", TABLE, imaginary=1), "ends too early"),
+        (version_4(b"x", TABLE, size=47), "ends too early"),
+        (version_4(b"x", TABLE) + b"\0\0\0", "ends too early"),
+        (version_4(b"x", TABLE, length=2**31 - 1), "without name"),
+        (version_4(b"x", TABLE, length=0), "without name"),
+        (version_4(b"x", TABLE, length=-1), "without name"),
+        (version_4(b"x", TABLE, length=5), "without name"),
+        (version_4(b"x", [[2.5]], 1), "letters"),
+        (version_4(b"x", [[-1.0]], 1), "letters"),
+        (version_4(b"x", [[np.nan]], 1), "letters"),
+        (version_4(b"x", [[2e9]], 1), "letters"),
+        (version_4(b"x", TABLE) + version_4(b"x", TABLE + 1), "two variables"),
+        (handmade() + handmade()[128:], "two variables of the name 'x'"),
+    ],
+)
+def test_version_4_and_doubles_that_are_refused(tmp_path, content, message):
+    path = tmp_path / "a.mat"
+    path.write_bytes(content)
+    with pytest.raises(FormatError, match=rf"a\.mat.*{message}"):
+        matlab_files.load(path)
+
+
+def test_doubles_that_nobody_wants(tmp_path):
+    content = version_4(b"y", TABLE)
+    (tmp_path / "a.mat").write_bytes(version_4(b"x", TABLE) + content + content)
+    assert set(matlab_files.load(tmp_path / "a.mat", ["x"])) == {"x"}

@@ -66,6 +66,11 @@ def test_locating(tmp_path):
     (tmp_path / "001-again").mkdir()
     with pytest.raises(InputError, match="found 2 runs"):
         locate(tmp_path, "1")
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(InputError, match=r"notes\.txt: found a file, expected a run"):
+        locate(tmp_path, str(tmp_path / "notes.txt"))
+    with pytest.raises(InputError, match="\N{SUPERSCRIPT TWO}: no such run folder"):
+        locate(tmp_path, "\N{SUPERSCRIPT TWO}")
     with pytest.raises(InputError, match="no such run folder"):
         locate(tmp_path, "nowhere")
 

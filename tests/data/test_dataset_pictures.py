@@ -2,6 +2,7 @@
 
 import gzip
 import pickle
+import re
 
 import h5py
 import numpy as np
@@ -178,3 +179,31 @@ def test_lsun(tmp_path):
     expected = np.asarray(square.resize((16, 16), PIL.Image.Resampling.LANCZOS))
     last = list(record_set.images())[2]
     np.testing.assert_array_equal(last.transpose(1, 2, 0), expected)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.array([["a"]] * 5), "expected numbers"),
+        (np.eye(5) * 1j, "expected numbers"),
+        (np.full((5, 2), 1e300), "its label holds a NaN or an infinite number"),
+        (np.eye(4), r"old-labels.npy: an array of shape \[4, 4\]"),
+    ],
+)
+def test_labels_of_hdf5_that_are_none(tmp_path, capsys, labels, message):
+    with h5py.File(tmp_path / "old.h5", "w") as archive:
+        archive["data32x32"] = _archive(3, 5, 5)[0]
+    np.save(tmp_path / "old-labels.npy", labels)
+    paths = [str(tmp_path / name) for name in ("set", "old.h5")]
+    assert dataset_tool.main(["create_from_hdf5", *paths, "--processes=1"]) == 2
+    assert re.search(message, capsys.readouterr().err)
+    assert not (tmp_path / "set").exists()
+
+
+def test_hdf5_of_two_sets_of_one_size(tmp_path, capsys):
+    pixels = _archive(3, 5, 5)[0]
+    with h5py.File(tmp_path / "old.h5", "w") as archive:
+        archive["data_a"], archive["data_b"] = pixels, 255 - pixels
+    paths = [str(tmp_path / name) for name in ("set", "old.h5")]
+    assert dataset_tool.main(["create_from_hdf5", *paths]) == 2
+    assert "old.h5: data_a and data_b hold images" in capsys.readouterr().err

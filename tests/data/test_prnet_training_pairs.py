@@ -1,5 +1,7 @@
 """Layouts of any chart, loss weights, augmentation, and the readers of pairs."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -280,6 +282,17 @@ def test_records(drawn, tmp_path):
     other, _ = charts.face_layout(raw_form.load("builtin:tiny"), 16)
     with pytest.raises(InputError, match="--chart 16"):
         pairs.PairRecords(tmp_path / "set", other)
+    described = json.loads((tmp_path / "set/set.json").read_text())
+    for name, change in (
+        ("picture", {"shape": [96, 96]}),
+        ("picture", {"type": "float32"}),
+        ("landmarks", {"type": "uint8"}),
+    ):
+        changed = described["fields"] | {name: described["fields"][name] | change}
+        text = json.dumps(described | {"fields": changed})
+        (tmp_path / "set/set.json").write_text(text)
+        with pytest.raises(FormatError, match=rf"set\.json: {name} is"):
+            pairs.PairRecords(tmp_path / "set", found)
 
 
 def test_lists(tmp_path):

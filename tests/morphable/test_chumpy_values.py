@@ -239,3 +239,28 @@ def test_sparse_entries_add_up():
     thing = pickles.PickledObject("scipy.sparse.coo.coo_matrix", (), state)
     found = chumpy_values.plain_array(thing, "a.pkl", "x")
     assert found.tolist() == [[0, 3], [4, 0]]
+
+
+@pytest.mark.parametrize(
+    ("name", "terms", "expected"),
+    [
+        ("add", {"a": np.uint8([200, 3]), "b": np.uint8([100, 1])}, [300, 4]),
+        ("subtract", {"a": np.uint16([1, 9]), "b": np.uint16([2, 9])}, [-1, 0]),
+        ("multiply", {"a": np.int16([300, -2]), "b": np.int16([300, 1])}, [90000, -2]),
+        ("negative", {"a": np.uint8([5, 0])}, [-5, 0]),
+        ("square", {"a": np.int8([100, -100])}, [10000, 10000]),
+        ("dot", {"a": np.uint8([[20, 20]]), "b": np.uint8([20, 1])}, [420]),
+    ],
+)
+def test_whole_numbers_do_not_wrap_around(name, terms, expected):
+    thing = pickles.PickledObject(f"{OPERATIONS}.{name}", (), terms)
+    np.testing.assert_array_equal(
+        chumpy_values.plain_array(thing, "a.pkl", "x"), expected
+    )
+
+
+def test_terms_that_do_not_fit_are_told_by_their_shapes():
+    terms = {"a": np.zeros((2, 3)), "b": np.zeros(4)}
+    thing = pickles.PickledObject(f"{OPERATIONS}.add", (), terms)
+    with pytest.raises(FormatError, match=r"of the shapes \[2, 3\] and \[4\]\); save"):
+        chumpy_values.plain_array(thing, "a.pkl", "x")

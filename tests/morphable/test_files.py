@@ -1,6 +1,7 @@
 """Every layout: written by the package or by the test itself, and read back."""
 
 import dataclasses
+import json
 import pickle
 import sys
 import types
@@ -190,6 +191,44 @@ def test_bfm2017_refuses_links_to_other_files(small, tmp_path):
         )
     with pytest.raises(FormatError, match="outside"):
         io.load(tmp_path / "model.h5")
+
+
+@pytest.mark.parametrize(
+    ("points", "found"),
+    [
+        (np.array([], "S5"), None),
+        ("[" * 100_000, None),
+        (np.bytes_(b"\xff"), None),
+        ('[{"coordinates": [NaN, 0, 0]}]', None),
+        (json.dumps([{"coordinates": [float("nan")] * 3}] * 68), None),
+        (json.dumps([{"coordinates": [1e300] * 3}] * 68), "a landmark of"),
+        (json.dumps([{"coordinates": [0, 9e4, 0]}] * 68), "a landmark of"),
+    ],
+)
+def test_landmarks_of_bfm2017_that_are_none(small, tmp_path, points, found):
+    path = tmp_path / "model.h5"
+    io.save(path, small, "bfm2017")
+    with h5py.File(path, "a") as archive:
+        del archive["metadata/landmarks/json"]
+        archive["metadata/landmarks/json"] = points
+    if found is None:
+        assert io.load(path).landmarks68 is None
+    else:
+        with pytest.raises(FormatError, match=rf"model\.h5: {found}"):
+            io.load(path)
+
+
+@pytest.mark.parametrize("group", ["color", "expression"])
+def test_bfm2017_with_a_part_of_a_part(small, tmp_path, group):
+    path = tmp_path / "model.h5"
+    io.save(path, small, "bfm2017")
+    with h5py.File(path, "a") as archive:
+        del archive[f"{group}/model/pcaVariance"]
+    with pytest.raises(FormatError, match=f"lacks .*{group}/model/pcaVariance"):
+        io.load(path)
+    with h5py.File(path, "a") as archive:
+        del archive[group]
+    assert io.load(path).shape_count == small.shape_count
 
 
 def test_bfm_trimmed_landmarks_are_known():

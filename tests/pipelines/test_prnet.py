@@ -290,6 +290,46 @@ def test_detectors_of_ones_own(monkeypatch, image):
             detectors.make_detector(name)
 
 
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda _: {}["face"], "failed with KeyError: 'face' .on a picture of 40 x 30"),
+        (lambda _: 1 / 0, "failed with ZeroDivisionError: division by zero"),
+        (lambda _, more: [], "failed with TypeError"),
+        (lambda _: None, "failed with TypeError: 'NoneType' object is not iterable"),
+        (lambda _: [("a", "b", "c", "d")], "returned something else than boxes"),
+        (lambda _: [(1, 2, 3, 4), (1, 2)], "returned something else than boxes"),
+        (lambda _: [(1, 2, 3, np.nan)], r"returned \(1, 4\), expected boxes"),
+    ],
+)
+def test_detectors_that_fail_are_named(monkeypatch, answer, message):
+    monkeypatch.setitem(sys.modules, "my_d", types.SimpleNamespace(f=answer))
+    detect = detectors.make_detector("my_d:f")
+    with pytest.raises(InputError, match=f"the detector my_d:f {message}"):
+        detect(np.zeros((30, 40, 3), np.uint8))
+
+
+def test_detectors_that_cannot_be_imported_are_named(monkeypatch, tmp_path):
+    (tmp_path / "broken_detector.py").write_text("def f(:\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InputError, match="broken_detector:f failed with SyntaxError"):
+        detectors.make_detector("broken_detector:f")
+    (tmp_path / "failing_detector.py").write_text("raise RuntimeError('no camera')\n")
+    with pytest.raises(InputError, match="RuntimeError: no camera, when it was impor"):
+        detectors.make_detector("failing_detector:f")
+
+
+def test_weights_of_detectors_that_are_damaged(monkeypatch, tmp_path):
+    def damaged(path):
+        raise RuntimeError("unsupported version")
+
+    fake = types.SimpleNamespace(cnn_face_detection_model_v1=damaged)
+    monkeypatch.setitem(sys.modules, "dlib", fake)
+    (tmp_path / "mmod.dat").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"mmod\.dat: the detector dlib failed with"):
+        detectors.make_detector("dlib", tmp_path / "mmod.dat")
+
+
 # --- drawing and editing --------------------------------------------------------------
 
 

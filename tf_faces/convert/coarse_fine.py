@@ -12,8 +12,9 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from tf_faces.convert import stored as stored_files
 from tf_faces.convert import tf1
-from tf_faces.core import file_kinds, files
+from tf_faces.core import files, hdf5_files
 from tf_faces.core.errors import FormatError
 from tf_faces.models.coarse_fine.network import CoarseFine
 
@@ -107,7 +108,7 @@ def load_imagenet(
     )
     arrays = tf1.read_variables(path, sorted(set(mapping.values())))
     for name, source in mapping.items():
-        variables[name].assign(arrays[source])
+        variables[name].assign(stored_files.weight(arrays[source], path, source))
     return sorted(mapping)
 
 
@@ -125,7 +126,7 @@ def load_original(network: CoarseFine, path: files.PathLike) -> None:
     )
     arrays = tf1.read_variables(path, variables)
     for name, variable in variables.items():
-        variable.assign(arrays[name])
+        variable.assign(stored_files.weight(arrays[name], path, name))
 
 
 # --- Keras-applications ---------------------------------------------------------------
@@ -161,8 +162,7 @@ def load_keras(network: CoarseFine, path: files.PathLike) -> list[str]:
                 f"{path}: the weights for {name} have shape {value.shape}, expected "
                 f"{tuple(variables[name].shape)}."
             )
-        if not np.isfinite(value).all():
-            raise FormatError(f"{path}: the weights for {name} are not all finite.")
+        found[name] = stored_files.weight(value, path, f"the weight for {name}")
     for name, value in found.items():
         variables[name].assign(value)
     return sorted(found)
@@ -201,22 +201,19 @@ def _read_h5(path) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
 
     def take(name, item):
+        parts = name.split("/")
+        if "optimizer_weights" in parts:  # They may bear the names of the weights.
+            return
         if isinstance(item, h5py.Dataset) and item.dtype.kind == "f":
-            parts = name.split("/")
             key = f"{parts[-2] if len(parts) > 1 else ''}/{parts[-1].partition(':')[0]}"
-            if item.size * item.dtype.itemsize > item.file.id.get_filesize():
-                raise FormatError(f"{path}: {name} is larger than the file.")
-            found[key] = np.asarray(item, np.float32)
+            if key in found:
+                raise FormatError(f"{path}: holds {key} twice.")
+            value = hdf5_files.read(item, name, path)
+            with np.errstate(over="ignore"):  # Refused where it is used.
+                found[key] = value.astype(np.float32)
 
-    try:
-        with h5py.File(path, "r") as file:
-            file.visititems(take)
-    except FormatError:
-        raise
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
-        raise file_kinds.unreadable(
-            path, "a readable HDF5 file", own=("an HDF5 file",)
-        ) from error
+    with hdf5_files.opened(path) as archive:
+        archive.visititems(take)
     return found
 
 

@@ -107,11 +107,8 @@ def assign(
                 f"{source}: {name} has shape {list(value.shape)}, expected "
                 f"{list(expected)} of {architecture}."
             )
-        if value.dtype.kind not in "fiu" or not np.isfinite(value).all():
-            raise FormatError(
-                f"{source}: {name} holds something else than finite numbers."
-            )
-        variable.assign(_to_kernel(name, value).astype(np.float32))
+        value = stored.weight(value, source, name)
+        variable.assign(_to_kernel(name, value))
 
 
 def save(path: files.PathLike, denoiser: denoisers.Denoiser) -> None:
@@ -236,7 +233,7 @@ def find(folder: files.PathLike, group: str, epoch: str | None = None) -> pathli
     """
     here = pathlib.Path(folder) / group
     names = ["final", str(ORIGINAL_EPOCH)] if epoch is None else [epoch]
-    stems = [f"epoch_{name}" if name.isdigit() else name for name in names]
+    stems = [f"epoch_{name}" if name.isdecimal() else name for name in names]
     for stem in stems:
         for suffix in SUFFIXES:
             path = here / f"{stem}{suffix}"
@@ -255,7 +252,7 @@ def _is_npz(path: pathlib.Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return all(name.endswith(".npy") for name in archive.namelist())
-    except (zipfile.BadZipFile, OSError) as error:
+    except Exception as error:  # Damaged archives fail in many ways.
         raise file_kinds.unreadable(
             path, "a readable .npz or .pt file", own=("a ZIP archive",)
         ) from error

@@ -15,11 +15,12 @@ tkarras/progressive_growing_of_gans (which tensors are fed and fetched).
 
 import dataclasses
 import hashlib
+import pathlib
 from collections.abc import Callable
 
 import numpy as np
 
-from tf_faces.core import files
+from tf_faces.core import files, hdf5_files
 from tf_faces.core.errors import FormatError, InputError
 
 INCEPTION = "inception-2015"
@@ -226,6 +227,8 @@ def keras_network(name: str, path: files.PathLike) -> FeatureNetwork:
     import keras
     import tensorflow as tf
 
+    if pathlib.Path(path).suffix.lower() in (".h5", ".hdf5"):
+        hdf5_files.require_whole(path)
     build = getattr(keras.applications, name)
     module = getattr(keras.applications, _MODULES[name])
     side = KERAS_NETWORKS[name]
@@ -240,13 +243,15 @@ def keras_network(name: str, path: files.PathLike) -> FeatureNetwork:
         )
         try:
             candidate.load_weights(str(path))
-        except (ValueError, OSError, KeyError, TypeError) as error:
+        except Exception as error:  # Files of other kinds fail in many ways.
             problem = error
             continue
         network = candidate
         break
     if network is None:
         raise FormatError(f"{path}: holds no weights of {name}.") from problem
+    if not all(np.isfinite(value).all() for value in network.get_weights()):
+        raise FormatError(f"{path}: holds weights that are not finite.")
     if not top:
         tail = network
     else:

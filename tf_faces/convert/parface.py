@@ -113,11 +113,8 @@ def assign(
                 f"{source}: {name} has shape {list(value.shape)}, expected "
                 f"{list(expected)}."
             )
-        if value.dtype.kind not in "fiu" or not np.isfinite(value).all():
-            raise FormatError(
-                f"{source}: {name} holds something else than finite numbers."
-            )
-        variable.assign(from_original(value).astype(np.float32))
+        value = stored.weight(value, source, name)
+        variable.assign(from_original(value))
     return left
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_faces.convert import tf1
-from tf_faces.core import file_kinds, files
+from tf_faces.core import files, hdf5_files
 from tf_faces.core.errors import FormatError
 from tf_faces.models import prnet
 
@@ -157,21 +157,16 @@ def _keras_arrays(path: files.PathLike) -> dict[str, dict[int, dict[str, np.ndar
                 f"{path}: found a layer {parts[-2]!r}, expected Keras' own names "
                 "(conv2d, conv2d_transpose_3, batch_normalization_7, ...)."
             )
-        if item.size * item.dtype.itemsize > item.file.id.get_filesize():
-            raise FormatError(f"{path}: {name} is larger than the file.")
         layer = found[match[1]].setdefault(int(match[2] or 0), {})
-        layer[parts[-1].partition(":")[0]] = np.asarray(item, np.float32)
+        weight = parts[-1].partition(":")[0]
+        if weight in layer:
+            raise FormatError(f"{path}: holds {weight} of {parts[-2]} twice.")
+        value = hdf5_files.read(item, name, path)
+        with np.errstate(over="ignore"):  # What is not finite is refused below.
+            layer[weight] = value.astype(np.float32)
 
-    path = files.require_file(path, "Keras file of weights")
-    try:
-        with h5py.File(path, "r") as file:
-            file.visititems(take)
-    except FormatError:
-        raise
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
-        raise file_kinds.unreadable(
-            path, "a readable HDF5 file", own=("an HDF5 file",)
-        ) from error
+    with hdf5_files.opened(path, "Keras file of weights") as archive:
+        archive.visititems(take)
     return found
 
 
@@ -239,6 +234,10 @@ def load_keras(
                 if not np.isfinite(stored[part]).all():
                     raise FormatError(
                         f"{path}: {part} of {family}_{number} is not finite."
+                    )
+                if part == "moving_variance" and stored[part].min() < 0:
+                    raise FormatError(
+                        f"{path}: {part} of {family}_{number} holds negative variances."
                     )
                 values[name] = stored[part]
     for name, value in values.items():

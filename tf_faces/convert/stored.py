@@ -1,4 +1,7 @@
-"""The configuration that our own .npz files of weights carry beside the tensors."""
+"""What files of weights share: single tensors, and the configuration of our own.
+
+Our `.npz` files of weights carry a configuration beside the tensors.
+"""
 
 import json
 from collections.abc import MutableMapping
@@ -11,6 +14,24 @@ from tf_faces.core.errors import FormatError, InputError, in_words
 from tf_faces.models.configuration import NetworkConfiguration
 
 Configuration = TypeVar("Configuration", bound=NetworkConfiguration)
+
+
+def weight(value: object, source: files.PathLike, name: str) -> np.ndarray:
+    """A stored tensor in single precision, in which all networks here compute.
+
+    Raises:
+      FormatError: if it holds anything but numbers that are finite there.
+    """
+    found = np.asarray(value)
+    if found.dtype.kind in "fiu":
+        with np.errstate(over="ignore"):
+            result = found.astype(np.float32)
+        if np.isfinite(result).all():
+            return result
+    raise FormatError(
+        f"{source}: {name} holds something else than finite numbers (in single "
+        "precision)."
+    )
 
 
 def take_configuration(

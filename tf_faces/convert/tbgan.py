@@ -198,17 +198,21 @@ def _variables(where: str, stored: Any) -> dict[str, np.ndarray]:
     if isinstance(stored, dict):
         stored = list(stored.items())
     try:
-        named = {str(name): np.asarray(value) for name, value in stored or ()}
+        pairs = [(str(name), np.asarray(value)) for name, value in stored or ()]
     except (TypeError, ValueError) as error:
         raise FormatError(f"{where}: lacks a list of named variables.") from error
-    for name, value in named.items():
+    named: dict[str, np.ndarray] = {}
+    for name, value in pairs:
+        if name in named:
+            raise FormatError(f"{where}: holds the variable {name!r} twice.")
         if value.dtype.kind != "f":
             raise FormatError(
                 f"{where}: {name} has type {value.dtype}, expected floating numbers."
             )
-        if not np.isfinite(value).all():
+        with np.errstate(over="ignore"):
+            named[name] = value.astype(np.float32)
+        if not np.isfinite(named[name]).all():
             raise FormatError(f"{where}: {name} is not finite.")
-    named = {name: value.astype(np.float32) for name, value in named.items()}
     return {"lod": np.float32(0), **named}
 
 

@@ -72,7 +72,9 @@ def _newest_of(folder):
     try:
         newest = tf.train.latest_checkpoint(str(folder))
     except _READER_ERRORS as error:
-        raise FormatError(f"{folder / 'checkpoint'}: {_first_line(error)}.") from error
+        raise FormatError(
+            f"{folder / 'checkpoint'}: damaged, expected the name of a checkpoint."
+        ) from error
     if newest is None:
         raise InputError(
             f"{folder}: a folder without a file 'checkpoint' that names its newest "
@@ -99,21 +101,13 @@ def data_files(prefix: pathlib.Path) -> list[pathlib.Path]:
     )
 
 
-def _first_line(error):
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0].rstrip(".")
-
-
 def _open(prefix):
     try:
         return tf.train.load_checkpoint(str(prefix))
     except _READER_ERRORS as error:
-        if not _index_of(prefix).is_file():
-            raise file_kinds.unreadable(
-                prefix, "a readable TensorFlow checkpoint"
-            ) from error
-        raise FormatError(
-            f"{prefix}: not a readable TensorFlow checkpoint ({_first_line(error)})."
+        index = _index_of(prefix)
+        raise file_kinds.unreadable(
+            index if index.is_file() else prefix, "a readable TensorFlow checkpoint"
         ) from error
 
 
@@ -129,9 +123,7 @@ def _describe(prefix, reader):
             for name in sorted(shapes)
         }
     except _READER_ERRORS as error:
-        raise FormatError(
-            f"{prefix}: a damaged table of variables ({_first_line(error)})."
-        ) from error
+        raise FormatError(f"{prefix}: a damaged table of variables.") from error
 
 
 def list_variables(path: files.PathLike) -> dict[str, Variable]:
@@ -214,9 +206,7 @@ def _read(prefix, reader, name, variable):
     try:
         array = np.asarray(reader.get_tensor(name))
     except _READER_ERRORS as error:
-        raise FormatError(
-            f"{prefix}: {name} is damaged or cut short ({_first_line(error)})."
-        ) from error
+        raise FormatError(f"{prefix}: {name} is damaged or cut short.") from error
     if array.shape != variable.shape or array.dtype != variable.dtype:
         raise FormatError(
             f"{prefix}: {name} has shape {array.shape} and type {array.dtype}, "

@@ -8,6 +8,7 @@ tensors and containers, nothing else, and no view reaches outside of its storage
 import contextlib
 import dataclasses
 import io
+import lzma
 import math
 import pathlib
 import pickletools
@@ -28,6 +29,11 @@ from tf_faces.core.pickles.writing import Build, Call, Global, Persistent
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_VERSION = 1001
 _HEADER_PICKLES = 5
+# What zipfile raises for damaged archives.
+_ZIP_ERRORS = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(NotImplementedError, OSError, EOFError, IndexError, OverflowError),
+)
 _TYPE_SIZES = {"short": 2, "int": 4, "long": 4}
 
 # Storage class -> (dtype of the raw values, dtype of the array that is returned).
@@ -177,15 +183,34 @@ class _Archive:
         return storage
 
 
-def _arrays(value: Any) -> Any:
-    """Replaces tensors in nested containers by arrays."""
-    if isinstance(value, _Tensor):
-        return value.array()
-    if isinstance(value, dict):
-        return OrderedDict((key, _arrays(item)) for key, item in value.items())
-    if isinstance(value, list | tuple):
-        return type(value)(_arrays(item) for item in value)
-    return value
+class _Unpacking:
+    """Replaces tensors in nested containers by arrays.
+
+    A few bytes can name one container or storage any number of times: containers are
+    unpacked once, and tensors are counted.
+    """
+
+    def __init__(self, maximum_bytes: int):
+        self._left = maximum_bytes
+        self._known: dict[int, Any] = {}
+
+    def of(self, value: Any) -> Any:
+        if not isinstance(value, _Tensor | dict | list | tuple):
+            return value
+        if id(value) not in self._known:
+            self._known[id(value)] = self._unpacked(value)
+        return self._known[id(value)]
+
+    def _unpacked(self, value: Any) -> Any:
+        if isinstance(value, _Tensor):
+            array = value.array()  # At most as large as its storage.
+            self._left -= array.nbytes
+            if self._left < 0:
+                raise FormatError("its tensors repeat each other beyond all bounds")
+            return array
+        if isinstance(value, dict):
+            return OrderedDict((key, self.of(item)) for key, item in value.items())
+        return type(value)(self.of(item) for item in value)
 
 
 def _split_pickles(content: bytes, path: pathlib.Path) -> tuple[list[bytes], int]:
@@ -205,7 +230,7 @@ def _split_pickles(content: bytes, path: pathlib.Path) -> tuple[list[bytes], int
     return pieces, stream.tell()
 
 
-def _read_legacy(path: pathlib.Path, content: bytes) -> Any:
+def _read_legacy(path: pathlib.Path, content: bytes, maximum_bytes: int) -> Any:
     pieces, position = _split_pickles(content, path)
     source = str(path)
     archive = _Archive()
@@ -237,12 +262,19 @@ def _read_legacy(path: pathlib.Path, content: bytes) -> Any:
         position += size
     if position != len(content):
         raise FormatError(f"{path}: {len(content) - position} bytes are left over.")
-    return _arrays(value)
+    return _Unpacking(maximum_bytes).of(value)
 
 
 def _read_zip(path: pathlib.Path, maximum_bytes: int) -> Any:
     with zipfile.ZipFile(path) as archive:
-        sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+        listed = archive.infolist()
+        sizes = {entry.filename: entry.file_size for entry in listed}
+        if len(sizes) < len(listed):
+            raise FormatError(f"{path}: a zip file that holds a name twice.")
+        if any(entry.flag_bits & 1 for entry in listed):
+            raise FormatError(
+                f"{path}: encrypted, expected a zip file without a password."
+            )
         if sum(sizes.values()) > maximum_bytes:
             raise InputError(
                 f"{path}: inflates to {sum(sizes.values())} bytes, expected at most "
@@ -251,7 +283,8 @@ def _read_zip(path: pathlib.Path, maximum_bytes: int) -> Any:
         found = [name for name in sizes if name.rpartition("/")[2] == "data.pkl"]
         if len(found) != 1:
             raise FormatError(
-                f"{path}: a zip file without data.pkl, expected PyTorch's."
+                f"{path}: a zip file {'with more' if found else 'without'} data.pkl, "
+                "expected PyTorch's, with one."
             )
         root = found[0].removesuffix("data.pkl")
         order = f"{root}byteorder"
@@ -271,7 +304,7 @@ def _read_zip(path: pathlib.Path, maximum_bytes: int) -> Any:
             if name not in sizes:
                 raise FormatError(f"{path}: lacks the storage {name!r}.")
             storage.take(archive.read(name))
-        return _arrays(value)
+        return _Unpacking(maximum_bytes).of(value)
 
 
 def read_checkpoint(path: files.PathLike, maximum_bytes: int = 8 << 30) -> Any:
@@ -297,8 +330,8 @@ def read_checkpoint(path: files.PathLike, maximum_bytes: int = 8 << 30) -> Any:
     try:
         if zipfile.is_zipfile(path):
             return _read_zip(path, maximum_bytes)
-        return _read_legacy(path, path.read_bytes())
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, OSError) as error:
+        return _read_legacy(path, path.read_bytes(), maximum_bytes)
+    except _ZIP_ERRORS as error:
         raise file_kinds.unreadable(
             path, "a readable PyTorch checkpoint", own=("a ZIP archive",)
         ) from error
@@ -323,13 +356,18 @@ def read_state_dict(path: files.PathLike) -> "OrderedDict[str, np.ndarray]":
       FormatError: if there is no dictionary of tensors in it.
     """
     value = read_checkpoint(path)
-    for name in ("state_dict", "model"):
-        if isinstance(value, dict) and isinstance(value.get(name), dict):
-            value = value[name]
+    while isinstance(value, dict):
+        inner = [value.get(name) for name in ("state_dict", "model")]
+        found = next((one for one in inner if isinstance(one, dict)), None)
+        if found is None:
+            break
+        value = found
     if not isinstance(value, dict) or not value:
         raise FormatError(f"{path}: holds no dictionary of tensors.")
     for name, array in value.items():
-        if not isinstance(name, str) or not isinstance(array, np.ndarray):
+        if not isinstance(name, str):
+            raise FormatError(f"{path}: a tensor is called {name!r}, expected a text.")
+        if not isinstance(array, np.ndarray):
             raise FormatError(
                 f"{path}: {name!r} is a {type(array).__name__}, expected a tensor."
             )

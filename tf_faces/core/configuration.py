@@ -330,7 +330,7 @@ def _assign(
                 "expected a group of options."
             )
     if ".".join(parents) in tables:
-        if not leaf.isdigit():
+        if not leaf.isdecimal():
             raise InputError(f"--config.{name}: found {leaf!r}, expected a resolution.")
         value = _number(text, name)
         with node.unlocked(), node.ignore_type():
@@ -416,7 +416,7 @@ def _parse(text: str, present: Any, name: str) -> Any:
         return list(value)
     if isinstance(present, str):
         # "full" or a number: some options take either.
-        return int(text) if text.isdigit() and present == "full" else text
+        return int(text) if text.isdecimal() and present == "full" else text
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):

@@ -1,9 +1,9 @@
-"""MATLAB files of versions 5 to 7.2, read without trusting a byte of them.
+"""MATLAB files of versions 4 to 7.2, read without trusting a byte of them.
 
 Lengths, types and checksums are verified where they are used, so that a damaged or
 hostile file ends in a `FormatError`, never in the process; compiled readers (SciPy's)
 believe what a file says.  Every byte is unpacked once, and only of the variables that
-are wanted.  Version 4, which has no lengths to lie about, is left to SciPy.
+are wanted.
 
 Values are those of `scipy.io.loadmat`: numbers as (read-only) arrays of the type they
 are stored in, texts as arrays of strings, cells as arrays of objects, structs as arrays
@@ -44,6 +44,10 @@ _MAXIMUM_DEPTH = 16
 _MAXIMUM_BYTES = 8 << 30
 _LARGE = 1 << 20  # Bytes from which on arrays are not copied out of the file's content.
 _HEAD_BYTES = 4096  # Flags, dimensions and name of a variable lie in the first bytes.
+# Version 4 tells what a variable is by four decimal digits.
+_HEAD_4 = 20
+_DATA_TYPES_4 = ("f8", "f4", "i4", "i2", "u2", "u1")
+_KINDS_4 = {0: 6, 1: _CHAR, 2: 5}  # Numbers, text, sparse.
 
 
 @dataclasses.dataclass
@@ -240,17 +244,18 @@ class _Variable:
     start: int
     size: int
     is_compressed: bool
+    order: str
 
-    def read(self, stream: BinaryIO, order: str) -> Any:
+    def read(self, stream: BinaryIO) -> Any:
         stream.seek(self.start)
         content = stream.read(self.size)
-        inner = _inflated(content, order) if self.is_compressed else content
-        elements = _Elements(memoryview(inner), order)
+        inner = _inflated(content, self.order) if self.is_compressed else content
+        elements = _Elements(memoryview(inner), self.order)
         return _read_value(elements, _read_head(elements), 0)
 
 
-def _byte_order(stream: BinaryIO) -> str:
-    order = {b"IM": "<", b"MI": ">"}.get(stream.read(_HEADER)[126:128])
+def _byte_order(header: bytes) -> str:
+    order = {b"IM": "<", b"MI": ">"}.get(header[126:128])
     if order is None:
         raise FormatError("no header of MATLAB 5 to 7.2")
     return order
@@ -275,13 +280,84 @@ def _variables(stream: BinaryIO, order: str, end: int) -> Iterator[_Variable]:
             continue  # An empty variable.
         head = _read_head(_Elements(memoryview(first), order))
         if head.name:  # MATLAB's own notes have none.
-            yield _Variable(head, start, size, kind == _COMPRESSED)
+            yield _Variable(head, start, size, kind == _COMPRESSED, order)
 
 
-def _is_version_4(path: pathlib.Path) -> bool:
-    with open(path, "rb") as stream:
-        head = stream.read(_HEADER)
-    return len(head) >= 20 and 0 in head[:4]
+# --- version 4 ---------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class _Variable4:
+    """Where a variable lies in a file of version 4."""
+
+    head: _Head
+    start: int
+    size: int
+    code: str  # Of its numbers, with their order.
+
+    def read(self, stream: BinaryIO) -> np.ndarray:
+        stream.seek(self.start)
+        values = np.frombuffer(stream.read(self.size), self.code)
+        shape = (*self.head.dimensions, 1 + self.head.is_complex)
+        parts = values.astype(self.code[1:]).reshape(shape, order="F")
+        if self.head.kind == _CHAR:
+            return _text_of_codes(parts[..., 0])
+        result = parts[..., 0]
+        if self.head.is_complex:
+            result = result + 1j * parts[..., 1]
+        result.flags.writeable = False
+        return result
+
+
+def _text_of_codes(codes: np.ndarray) -> np.ndarray:
+    if not ((codes >= 0) & (codes < 0x110000) & (codes == np.floor(codes))).all():
+        raise FormatError("a text of other numbers than letters have")
+    lines = ["".join(map(chr, row)) for row in codes.astype(int).tolist()]
+    return np.array(lines, np.str_)
+
+
+def _variables_4(stream: BinaryIO, end: int) -> Iterator[_Variable4]:
+    position = 0
+    while position < end:
+        stream.seek(position)
+        first = stream.read(_HEAD_4)
+        if len(first) < _HEAD_4:
+            raise FormatError("it ends too early")
+        order = "<" if struct.unpack("<i", first[:4])[0] in range(5000) else ">"
+        mark, rows, columns, imaginary, length = struct.unpack(f"{order}5i", first)
+        machine, rest = divmod(mark, 1000)
+        kind, code = _KINDS_4.get(rest % 10), rest // 10
+        if machine in (2, 3, 4):
+            raise FormatError("numbers in the form of a VAX or Cray")
+        if machine != "<>".index(order) or kind is None or code > 5:
+            raise FormatError("no header of MATLAB 4 to 7.2")
+        if min(rows, columns) < 0 or imaginary not in (0, 1):
+            raise FormatError("a variable without dimensions")
+        start = position + _HEAD_4 + length
+        name = stream.read(length) if 0 < length <= _HEAD_BYTES else b""
+        if not name or name.find(b"\0") != length - 1:
+            raise FormatError("a variable without name")
+        stored = f"{order}{_DATA_TYPES_4[code]}"
+        size = rows * columns * (1 + imaginary) * np.dtype(stored).itemsize
+        position = start + size
+        if position > end:
+            raise FormatError("it ends too early")
+        text = name[:-1].decode("latin1")
+        head = _Head(kind, bool(imaginary), (rows, columns), text)
+        yield _Variable4(head, start, size, stored)
+
+
+# --- files -------------------------------------------------------------------------
+
+
+def _listed(stream: BinaryIO) -> list[_Variable | _Variable4]:
+    """All variables of a file, by their heads."""
+    end = stream.seek(0, 2)
+    stream.seek(0)
+    first = stream.read(_HEADER)
+    if len(first) >= _HEAD_4 and 0 in first[:4]:  # No letters, with which 5 begins.
+        return list(_variables_4(stream, end))
+    return list(_variables(stream, _byte_order(first), end))
 
 
 def _guarded(path: pathlib.Path, read: Callable[[BinaryIO], Any]) -> Any:
@@ -291,7 +367,7 @@ def _guarded(path: pathlib.Path, read: Callable[[BinaryIO], Any]) -> Any:
             return read(stream)
     except FormatError as error:
         reason, cause = str(error), error
-    except Exception as error:  # zlib's, and of SciPy's reader of version 4 any.
+    except (MemoryError, OSError, ValueError, zlib.error) as error:
         reason, cause = "its data is damaged", error
     raise file_kinds.unreadable(
         path, "a readable MATLAB file", reason, own=("a MATLAB file",)
@@ -306,17 +382,7 @@ def names(path: files.PathLike) -> set[str]:
       FormatError: if the heads cannot be decoded, or the file is version 7.3 (HDF5).
     """
     path = files.require_file(path)
-    if _is_version_4(path):
-        import scipy.io  # Here: version 4 is rare.
-
-        return {name for name, _, _ in _guarded(path, scipy.io.whosmat)}
-    size = path.stat().st_size
-
-    def read(stream: BinaryIO) -> set[str]:
-        order = _byte_order(stream)
-        return {found.head.name for found in _variables(stream, order, size)}
-
-    return _guarded(path, read)
+    return {found.head.name for found in _guarded(path, _listed)}
 
 
 def load(path: files.PathLike, names: Collection[str] | None = None) -> dict[str, Any]:
@@ -329,27 +395,19 @@ def load(path: files.PathLike, names: Collection[str] | None = None) -> dict[str
 
     Raises:
       InputError: if there is no such file.
-      FormatError: if the file cannot be decoded, or is version 7.3 (HDF5).
+      FormatError: if the file cannot be decoded, holds a wanted variable twice, or is
+        version 7.3 (HDF5).
     """
     path = files.require_file(path)
-    if _is_version_4(path):
-        import scipy.io
-
-        wanted = None if names is None else list(names)
-        found = _guarded(
-            path, lambda stream: scipy.io.loadmat(stream, variable_names=wanted)
-        )
-        return {name: x for name, x in found.items() if not name.startswith("__")}
-    size = path.stat().st_size
 
     def read(stream: BinaryIO) -> dict[str, Any]:
-        order = _byte_order(stream)
-        chosen = [
-            found
-            for found in _variables(stream, order, size)
-            if found.head.kind in _READABLE
-            and (names is None or found.head.name in names)
-        ]
-        return {found.head.name: found.read(stream, order) for found in chosen}
+        values: dict[str, Any] = {}
+        for found in _listed(stream):
+            name = found.head.name
+            if found.head.kind in _READABLE and (names is None or name in names):
+                if name in values:
+                    raise FormatError(f"two variables of the name {name!r}")
+                values[name] = found.read(stream)
+        return values
 
     return _guarded(path, read)

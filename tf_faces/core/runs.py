@@ -90,7 +90,9 @@ class RunFolder:
                 wanted = f" of {description!r}" if description else ""
                 raise InputError(f"{result_directory}: found no run{wanted} to resume.")
             return cls(max(found, key=lambda path: _number_of(path.name)))
-        if not run.isdigit():
+        if not run.isdecimal():
+            if pathlib.Path(run).exists():
+                raise InputError(f"{run}: found a file, expected a run folder.")
             raise InputError(f"{run}: no such run folder.")
         matching = [path for path in found if _number_of(path.name) == int(run)]
         if len(matching) != 1:

@@ -40,7 +40,7 @@ def prepare() -> None:
     """
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     level = os.environ.setdefault(_LEVEL, _USUAL)
-    wanted = level.isdigit() and int(level) > 0
+    wanted = level.isdecimal() and int(level) > 0
     waiting = any(isinstance(finder, _Finder) for finder in sys.meta_path)
     if wanted and not waiting and "tensorflow" not in sys.modules:
         sys.meta_path.insert(0, _Finder())

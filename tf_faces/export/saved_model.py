@@ -133,7 +133,7 @@ def _form(specification) -> dict[str, Any]:
 
 
 def _next_version(directory: pathlib.Path) -> int:
-    numbers = [int(path.name) for path in directory.iterdir() if path.name.isdigit()]
+    numbers = [int(path.name) for path in directory.iterdir() if path.name.isdecimal()]
     return 1 + max(numbers, default=0)
 
 

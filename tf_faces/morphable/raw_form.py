@@ -14,6 +14,7 @@ from tf_faces.core import files, matlab_files, seeding
 from tf_faces.core.errors import InputError
 from tf_faces.morphable import io, reduction
 from tf_faces.morphable.coefficients import FaceCoefficients
+from tf_faces.morphable.formats import arrays
 from tf_faces.morphable.model import MorphableModel
 
 # How far a column product may be from the identity's for columns to count as
@@ -88,4 +89,5 @@ def stored_texture_deviations(path_or_name: files.PathLike) -> np.ndarray | None
     found = matlab_files.load(path, ("model",)).get("model")
     if found is None or found.dtype.names is None or "texEV" not in found.dtype.names:
         return None
-    return np.asarray(found["texEV"].reshape(-1)[0], np.float64).reshape(-1)
+    stored = arrays.numbers(found["texEV"].reshape(-1)[0], path, "texEV")
+    return stored.astype(np.float64).reshape(-1)

@@ -273,7 +273,7 @@ def listed(folder: files.PathLike) -> list[pathlib.Path]:
         (
             path
             for path in folder.glob(f"{_PREFIX}*")
-            if path.name.removeprefix(_PREFIX).isdigit()
+            if path.name.removeprefix(_PREFIX).isdecimal()
         ),
         key=lambda path: int(path.name.removeprefix(_PREFIX)),
         reverse=True,

@@ -265,6 +265,12 @@ def _aflw(count=3):
         ({"bbox": np.zeros((2, 4))}, "bbox has shape"),
         ({"data": np.zeros((3, 19))}, "data has shape"),
         ({"mask_new": np.zeros((4, 19))}, "mask_new does not hold 3"),
+        ({"mask_new": np.zeros((19, 3))}, "mask_new holds no table"),
+        ({"mask_new": np.full((3, 19), 7)}, "mask_new holds no table"),
+        ({"bbox": np.full((3, 4), np.nan)}, "record 2: box is not finite"),
+        ({"bbox": np.full((3, 4), 1e300)}, "record 2: box reaches"),
+        ({"data": np.full((3, 38), np.nan)}, "record 2: data is not finite"),
+        ({"nameList": np.arange(3.0)}, "record 2: nameList is None"),
     ],
 )
 def test_lists_of_aflw(tmp_path, changes, sentence):

@@ -216,3 +216,42 @@ def test_endless_members_are_not_read(tmp_path):
         stream.truncate(entry.size + 2048)  # Sparse.
     with pytest.raises(FormatError, match="'a.rgb.png' has 268435457 bytes"):
         tars.read(tmp_path / "faces.tar")
+
+
+@pytest.mark.parametrize("second", ["a.bbox.txt", "a/BBOX.csv", "./a.bbox.txt"])
+def test_an_element_of_a_sample_twice(tmp_path, second):
+    with tarfile.open(tmp_path / "faces.tar", "w") as archive:
+        for name in ("a.bbox.txt", second):
+            entry = tarfile.TarInfo(name)
+            entry.size = 7
+            archive.addfile(entry, io.BytesIO(b"1 2 3 4"))
+    with pytest.raises(FormatError, match="is the second bbox of the sample 'a'"):
+        tars.read(tmp_path / "faces.tar")
+
+
+def test_members_with_holes_are_refused(tmp_path):
+    entry = tarfile.TarInfo("a.rgb.png")
+    entry.type = tarfile.GNUTYPE_SPARSE
+    (tmp_path / "faces.tar").write_bytes(entry.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    with pytest.raises(FormatError, match="'a.rgb.png' is stored with holes"):
+        tars.read(tmp_path / "faces.tar")
+
+
+def test_spoilt_heads_of_a_tar_file(tmp_path):
+    path = tmp_path / "faces.tar"
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
+        entry = tarfile.TarInfo("\u00e9.bbox.txt")
+        entry.size = 7
+        archive.addfile(entry, io.BytesIO(b"1 2 3 4"))
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    refused = 0
+    for place in range(0, 1700, 3):
+        spoilt = bytearray(whole)
+        spoilt[place] ^= int(rng.integers(1, 256))
+        path.write_bytes(spoilt)
+        try:
+            tars.read(path)
+        except FormatError as error:
+            refused += "faces.tar" in str(error)
+    assert refused > 20

@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 import pytest
+import scipy.io
 
 from tf_faces.core import matlab_files, pictures
 from tf_faces.core.errors import FormatError, InputError
@@ -60,6 +61,35 @@ def test_an_interrupted_folder_goes_on(tmp_path):
         again = tmp_path / "set/photographs" / path.name
         assert again.read_bytes() == path.read_bytes(), path.name
     assert sets.verify_folder(tmp_path / "set", redrawn=1) == 3
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"Shape_Para": np.zeros((3, 1))},
+        {"Exp_Para": "words"},
+        {"camera": np.zeros((4, 3))},
+        {"pt2d": np.zeros((2, 21))},
+        {"pt2d": np.full((2, 68), np.nan)},
+        {"camera": np.full((3, 4), 1e300)},
+    ],
+)
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid", "ignore:divide")
+def test_damaged_parameters_of_a_folder(tmp_path, changes):
+    write(tmp_path / "set", 1, maps=False)
+    path = tmp_path / "set/photographs/photograph_00000000.mat"
+    scipy.io.savemat(path, matlab_files.load(path) | changes)
+    with pytest.raises(FormatError, match=r"photograph_00000000\.mat"):
+        sets.verify_folder(tmp_path / "set", redrawn=0)
+
+
+def test_a_stranger_among_the_photographs(tmp_path):
+    write(tmp_path / "set", 1, maps=False)
+    for suffix in (".mat", ".jpg"):
+        path = tmp_path / f"set/photographs/photograph_00000000{suffix}"
+        path.with_name(f"holiday{suffix}").write_bytes(path.read_bytes())
+    with pytest.raises(FormatError, match="holiday.mat: its name has no number"):
+        sets.verify_folder(tmp_path / "set")
 
 
 def test_another_set_is_refused(tmp_path):
@@ -185,3 +215,66 @@ def test_the_work_of_beam_is_the_local_one(tmp_path):
     assert beam.write_shard(0, str(tmp_path / "beam"), described) == 0
     for path in sorted((tmp_path / "set").glob("*.tfrecord")):
         assert (tmp_path / "beam" / path.name).read_bytes() == path.read_bytes()
+
+
+def described(folder, manifest=None, **changes):
+    """A set's descriptions, with two files of one byte."""
+    names = [records.shard_name(shard, 2) for shard in range(2)]
+    for name in names:
+        (folder / name).write_bytes(b"x")
+    listed = [{"file": name, "bytes": 1, "sha256": "0" * 64} for name in names]
+    content = {"format": records.FORMAT, "count": 3, "shards": 2, "chart": 8, "seed": 0}
+    content["fields"] = {"pose": {"shape": [2], "type": "float32"}}
+    (folder / "set.json").write_text(json.dumps(content | changes))
+    manifest = {"shards": listed} if manifest is None else manifest(listed)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"shards": 0},
+        {"shards": -1},
+        {"shards": 10**15},
+        {"shards": 1.5},
+        {"shards": True},
+        {"count": 0},
+        {"fields": {"pose": {"shape": [2], "type": None}}},
+        {"fields": {"pose": {"shape": [2], "type": "O"}}},
+        {"fields": {"pose": {"shape": [2], "type": "S5"}}},
+        {"fields": {"pose": {"shape": [2], "type": "f4,i4"}}},
+        {"fields": {"pose": {"shape": [True], "type": "f4"}}},
+        {"fields": {"pose": 5}},
+        {"fields": [1]},
+        {"manifest": lambda listed: {"shards": listed[:1]}},
+        {"manifest": lambda listed: {"shards": listed + listed[:1]}},
+        {"manifest": lambda listed: {"shards": [1, 2]}},
+        {"manifest": lambda listed: {"shards": 2}},
+        {"manifest": lambda listed: listed},
+        {"manifest": lambda listed: {"shards": [{"file": "a"}, {"file": "b"}]}},
+    ],
+)
+def test_damaged_descriptions(tmp_path, changes):
+    found, paths = records.describe_stored(described(tmp_path))
+    assert found["count"] == 3 and len(paths) == 2
+    described(tmp_path, **changes)
+    with pytest.raises(FormatError, match=r"(set|manifest)\.json"):
+        records.describe_stored(tmp_path)
+
+
+def test_records_without_checksums(tmp_path):
+    def without(listed):
+        return {"shards": [{"file": x["file"], "bytes": 1} for x in listed]}
+
+    with pytest.raises(FormatError, match="manifest.json says None"):
+        records.verify_records(described(tmp_path, without))
+
+
+def test_damaged_records_with_right_checksums(tmp_path):
+    make_records(tmp_path / "set")
+    content = json.loads((tmp_path / "set/set.json").read_text())
+    content["fields"]["pose"]["shape"] = [999]
+    (tmp_path / "set/set.json").write_text(json.dumps(content))
+    with pytest.raises(FormatError, match="record 0 is damaged, or has other fields"):
+        records.verify_records(tmp_path / "set")

@@ -160,9 +160,9 @@ def _receive(response, part, begun, entry, maximum_bytes) -> None:
     resumed = begun and response.status == 206
     size = begun if resumed else 0
     announced = response.headers.get("Content-Length")
-    if announced is not None and announced.isdigit():
+    if announced is not None and announced.isdecimal():
         _check_size(size + int(announced), entry, maximum_bytes)
-    expected = size + int(announced) if (announced or "").isdigit() else None
+    expected = size + int(announced) if (announced or "").isdecimal() else None
     with open(part, "ab" if resumed else "wb") as stream:
         while piece := response.read(_PIECE):
             size += len(piece)

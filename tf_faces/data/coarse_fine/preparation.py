@@ -86,7 +86,7 @@ def parse_vggface(text: str, source: str) -> list[ListedFace]:
             continue
         try:
             box = tuple(float(word) for word in words[2:6])
-            if len(box) != 4 or not words[0].isdigit() or not np.isfinite(box).all():
+            if len(box) != 4 or not words[0].isdecimal() or not np.isfinite(box).all():
                 raise ValueError
         except ValueError as error:
             raise FormatError(
@@ -271,6 +271,10 @@ def _read_parameters(path: pathlib.Path, model: MorphableModel):
         if not np.isfinite(values).all():
             raise FormatError(f"{path}: {name} holds a number that is not finite.")
         found.append(values.reshape(-1).astype(np.float64))
+    if not found[0][6] > 0:
+        raise FormatError(
+            f"{path}: Pose_Para has the scale {found[0][6]}, expected > 0."
+        )
     return found
 
 

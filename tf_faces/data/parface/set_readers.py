@@ -364,10 +364,12 @@ def aflw(request: Request) -> FaceSet:
             order = [index for index in order if visible[index].all()]
     faces = []
     for index in order:
-        left, right, top, bottom = np.asarray(found["bbox"][index], float)
-        landmarks = np.asarray(found["data"][index], np.float32).reshape(2, 19).T
-        entry = found["nameList"].reshape(-1)[index]
-        name = str(np.asarray(entry).reshape(-1)[0])
+        left, right, top, bottom = annotations.box(path, index, found["bbox"][index])
+        landmarks = annotations.numbers(path, index, found["data"][index], "data")
+        landmarks = landmarks.astype(np.float32).reshape(2, 19).T
+        entry = np.asarray(found["nameList"].reshape(-1)[index]).reshape(-1)
+        text = str(entry[0]) if entry.size == 1 and entry.dtype.kind == "U" else None
+        name = annotations.file_name(path, index, text, "nameList")
         faces.append(
             Face(
                 name,
@@ -395,6 +397,9 @@ def _aflw_order(path: pathlib.Path, found) -> np.ndarray:
     for name, columns in (("mask_new", 19), ("nameList", 1)):
         if found[name].size != count * columns:
             raise FormatError(f"{path}: {name} does not hold {count} faces.")
+    visible = found["mask_new"]
+    if visible.shape != (count, 19) or not np.isin(visible, (0, 1)).all():
+        raise FormatError(f"{path}: mask_new holds no table of 0 and 1 [{count}, 19].")
     if order.dtype.kind not in "fiu" or sorted(order) != list(range(1, count + 1)):
         raise FormatError(
             f"{path}: ra is no order, expected each number of 1 to {count} once."

@@ -74,15 +74,21 @@ def read(path: pathlib.Path) -> dict[str, Sample]:
     """
     path = files.require_file(path, "tar file")
     samples: dict[str, Sample] = {}
+    seen: set[tuple[str, str]] = set()
     try:
         with tarfile.open(path, "r:") as archive:
             for entry in archive:
                 if not entry.isfile() or _is_hidden(entry.name):
                     continue
-                _add(path, archive, entry, samples)
-    except (tarfile.TarError, EOFError, OSError) as error:
+                _add(path, archive, entry, samples, seen)
+    except FormatError:
+        raise
+    except Exception as error:  # Damaged heads fail in many ways.
         raise file_kinds.unreadable(
-            path, "a tar file", str(error), own=("a tar archive",)
+            path,
+            "a tar file",
+            "it is damaged or ends too early",
+            own=("a tar archive",),
         ) from error
     return samples
 
@@ -92,7 +98,7 @@ def _is_hidden(name: str) -> bool:
     return any(folders.is_hidden(part) for part in parts)
 
 
-def _add(path, archive, entry, samples) -> None:
+def _add(path, archive, entry, samples, seen: set[tuple[str, str]]) -> None:
     plain = pathlib.PurePosixPath(entry.name).as_posix()
     parts = plain.replace("/", ".").rsplit(".", 2)
     if len(parts) != 3 or parts[1].lower() not in PICTURES + NUMBERS:
@@ -103,14 +109,26 @@ def _add(path, archive, entry, samples) -> None:
     key, element = parts[0], parts[1].lower()
     if entry.size > _LARGEST:
         raise FormatError(f"{path}: {entry.name!r} has {entry.size} bytes.")
+    if entry.issparse():
+        raise FormatError(
+            f"{path}: {entry.name!r} is stored with holes, expected a tar file made "
+            "without --sparse."
+        )
     sample = samples.setdefault(key, Sample())
+    if (key, element) in seen:
+        raise FormatError(
+            f"{path}: {entry.name!r} is the second {element} of the sample {key!r}, "
+            "expected one."
+        )
+    seen.add((key, element))
     if element in PICTURES:
         sample.picture = Member(path, entry.offset_data, entry.size, entry.name)
         return
     stream = archive.extractfile(entry)
     text = stream.read().decode("utf-8-sig", errors="replace").translate(_SEPARATORS)
     try:
-        values = np.array([float(word) for word in text.split()], np.float32)
+        with np.errstate(over="ignore"):  # Refused below.
+            values = np.array([float(word) for word in text.split()], np.float32)
     except ValueError as error:
         raise FormatError(
             f"{path}: {entry.name!r} holds something else than numbers."

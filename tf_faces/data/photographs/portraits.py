@@ -365,7 +365,7 @@ def fit_folder(
 
 def _stored_residual(path: pathlib.Path) -> float:
     stored = matlab_files.load(path, ["residual"]).get("residual", np.zeros(0))
-    if stored.size != 1 or stored.dtype.kind != "f":
+    if stored.size != 1 or stored.dtype.kind != "f" or not np.isfinite(stored).all():
         raise FormatError(f"{path}: lacks its residual; delete it to fit it again.")
     return float(stored.reshape(-1)[0])
 

@@ -199,8 +199,10 @@ def _described(
         raise FormatError(f"{path}: describes no set of photograph records.")
     try:
         for value in found["fields"].values():
-            np.dtype(value["type"])
-            if not all(isinstance(x, int) and x >= 0 for x in value["shape"]):
+            kind = value["type"]
+            if not isinstance(kind, str) or np.dtype(kind).kind not in "biuf":
+                raise ValueError(f"type {kind}")
+            if not all(type(x) is int and x >= 0 for x in value["shape"]):
                 raise ValueError(f"shape {value['shape']}")
         names = ("count", "shards", "chart", "seed")
         if found["format"] != FORMAT:
@@ -212,6 +214,8 @@ def _described(
         ) from error
     if not all(isinstance(x, int) and not isinstance(x, bool) for x in numbers):
         raise FormatError(f"{path}: found {numbers}, expected whole numbers.")
+    if found["shards"] < 1 or found.get("count", 1) < 1:
+        raise FormatError(f"{path}: describes no photographs.")
     return found
 
 
@@ -305,7 +309,7 @@ class RecordsByNumber(Sequence):
         try:
             example = tf.train.Example.FromString(self._files[file].payload(row))
             features = example.features.feature
-            return {
+            found = {
                 name: np.frombuffer(
                     features[name].bytes_list.value[0], fields[name]["type"]
                 ).reshape(fields[name]["shape"])
@@ -315,12 +319,20 @@ class RecordsByNumber(Sequence):
             raise
         except Exception as error:  # protobuf's errors have no common kind.
             raise FormatError(f"{where}: no photograph ({in_words(error)}).") from error
+        if not all(np.isfinite(values).all() for values in found.values()):
+            raise FormatError(f"{where}: holds a number that is not finite.")
+        return found
 
 
 def _checked_shards(directory: pathlib.Path, shards: int) -> list[pathlib.Path]:
     manifest = files.read_json(files.require_file(directory / MANIFEST, "manifest"))
     try:
         listed = {x["file"]: x for x in manifest["shards"]}
+        if not len(listed) == len(manifest["shards"]) == shards:
+            raise FormatError(
+                f"{directory / MANIFEST}: lists {len(manifest['shards'])} files, "
+                f"set.json says {shards}."
+            )
         names = [shard_name(shard, shards) for shard in range(shards)]
         entries = [(directory / name, listed[name]["bytes"]) for name in names]
     except (KeyError, TypeError) as error:
@@ -352,18 +364,22 @@ def verify_records(directory: files.PathLike) -> int:
     described = _described(directory)
     paths = _checked_shards(directory, described["shards"])
     listed = files.read_json(directory / MANIFEST)["shards"]
-    for path, entry in zip(paths, listed, strict=True):
+    sums = {entry["file"]: entry.get("sha256") for entry in listed}
+    for path in paths:
         found = files.sha256(path)
-        if found != entry["sha256"]:
+        if found != sums[path.name]:
             raise FormatError(
-                f"{path}: SHA-256 {found}, {MANIFEST} says {entry['sha256']}."
+                f"{path}: SHA-256 {found}, {MANIFEST} says {sums[path.name]}."
             )
     count = 0
     try:
         for _ in open_records(directory):
             count += 1
     except tf.errors.OpError as error:
-        raise FormatError(f"{directory}: record {count}: {error.message}") from error
+        raise FormatError(
+            f"{directory}: record {count} is damaged, or has other fields than "
+            "set.json says."
+        ) from error
     if count != described["count"]:
         raise FormatError(
             f"{directory}: found {count} records, set.json says {described['count']}."

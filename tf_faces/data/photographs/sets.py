@@ -292,6 +292,19 @@ def verify_folder(directory: files.PathLike, redrawn: int = 2) -> int:
         missing = [name for name in names if name not in stored]
         if missing:
             raise FormatError(f"{path}: lacks the variable {missing[0]!r}.")
+        counts = (model.shape_count, model.expression_count, (3, 4), (2, 68))
+        for name, expected in zip(names, counts, strict=True):
+            value = stored[name]
+            is_right = expected in (value.size, value.shape)
+            if value.dtype.kind not in "fiu" or not is_right:
+                raise FormatError(
+                    f"{path}: {name} has shape {value.shape} of {value.dtype}, "
+                    f"expected {expected} numbers."
+                )
+        if not path.stem.rpartition("_")[2].isdecimal():
+            raise FormatError(
+                f"{path}: its name has no number, expected photographs of the set only."
+            )
         vertices = model.vertices(
             stored["Shape_Para"].reshape(-1),
             stored["Exp_Para"].reshape(-1),

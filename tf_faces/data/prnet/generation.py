@@ -80,6 +80,8 @@ def load_model(recipe: Recipe) -> MorphableModel:
             f"{recipe.uv_chart}: expected a variable UV of shape "
             f"({len(model.mean)}, 2), a coordinate for each vertex of {model.name}."
         )
+    if found.dtype.kind not in "fiu" or not np.isfinite(found).all():
+        raise FormatError(f"{recipe.uv_chart}: UV holds no finite numbers.")
     return model.replace(texture_coordinates=found.astype(np.float64))
 
 

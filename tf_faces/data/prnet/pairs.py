@@ -170,10 +170,10 @@ class PairRecords(Sequence):
         flags = f"--fields picture,landmarks,position_map --chart {size}"
         if self._is_crop:
             flags = f"--resolution {size}"
-        for name, shape in (
-            ("picture", None),
-            ("position_map", [size, size, 3]),
-            ("landmarks", [LANDMARKS, 3]),
+        for name, kind, shape in (
+            ("picture", "u", None),
+            ("position_map", "f", [size, size, 3]),
+            ("landmarks", "f", [LANDMARKS, 3]),
         ):
             found = described["fields"].get(name)
             if found is None or (shape is not None and found["shape"] != shape):
@@ -181,6 +181,12 @@ class PairRecords(Sequence):
                     f"{self.directory}: has no field {name}"
                     + (f" of shape {shape}" if shape else "")
                     + f"; make it with {flags}."
+                )
+            is_picture = len(found["shape"]) == 3 and found["shape"][2] == 3
+            if np.dtype(found["type"]).kind != kind or not (shape or is_picture):
+                raise FormatError(
+                    f"{self.directory / 'set.json'}: {name} is {found['type']} "
+                    f"{found['shape']}; make the set with {flags}."
                 )
 
     def __len__(self) -> int:

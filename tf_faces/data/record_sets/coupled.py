@@ -222,7 +222,8 @@ def load_labels(
         raise FormatError(
             f"{paths}: {len(keys)} names, but {labels} has {len(rows)} rows."
         )
-    return rows.astype(np.float32), [str(key) for key in keys]
+    with np.errstate(over="ignore"):  # Infinite ones are refused with their image.
+        return rows.astype(np.float32), [str(key) for key in keys]
 
 
 def _read_source_labels(

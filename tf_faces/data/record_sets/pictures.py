@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tf_faces.core import errors, file_kinds, files, folders, pickles
+from tf_faces.core import errors, file_kinds, files, folders, hdf5_files, pickles
 from tf_faces.core import pictures as picture_files
 from tf_faces.core.errors import FormatError, InputError, in_words
 from tf_faces.data.record_sets import writer
@@ -317,7 +317,12 @@ class _Hdf5Image:
 
         if self._array is None:
             self._array = h5py.File(self._path, "r")[self._name]
-        return self._array[item]
+        try:
+            return self._array[item]
+        except Exception as error:  # Of the libraries that unpack; many kinds.
+            raise FormatError(
+                f"{self._path}: image {item} of {self._name} is damaged."
+            ) from error
 
 
 def from_hdf5(path: files.PathLike, shuffle: bool = True) -> writer.Samples:
@@ -326,28 +331,26 @@ def from_hdf5(path: files.PathLike, shuffle: bool = True) -> writer.Samples:
     Among the data sets whose name starts with `data` the one with the largest last
     axis is taken; labels come from `<base>-labels.npy` if that file exists.
     """
-    import h5py
-
-    path = files.require_file(path, "HDF5 file")
-    try:
-        with h5py.File(path, "r") as archive:
-            candidates = {
-                name: archive[name].shape
-                for name in archive
-                if name.startswith("data")
-                and isinstance(archive[name], h5py.Dataset)
-                and archive[name].ndim == 4
-                and archive[name].dtype == np.uint8
-            }
-    except Exception as error:  # Damaged files fail in many ways.
-        raise file_kinds.unreadable(
-            path, "a readable HDF5 file", own=("an HDF5 file",)
-        ) from error
+    path = pathlib.Path(path)
+    candidates = {}
+    with hdf5_files.opened(path, "HDF5 file") as archive:
+        for name in archive:
+            if not name.startswith("data"):
+                continue
+            found = hdf5_files.data_set(archive, name, path)
+            if found is not None and found.ndim == 4 and found.dtype == np.uint8:
+                candidates[name] = found.shape
     if not candidates:
         raise FormatError(
             f"{path}: found no data set 'data*' of uint8 [images, C, H, W]."
         )
-    name = max(candidates, key=lambda candidate: candidates[candidate][3])
+    largest = max(shape[3] for shape in candidates.values())
+    name, *others = (x for x, shape in candidates.items() if shape[3] == largest)
+    if others:
+        raise FormatError(
+            f"{path}: {name} and {others[0]} hold images of the same size, expected "
+            "one data set of each."
+        )
     count = candidates[name][0]
     labels = None
     label_path = path.with_name(path.stem + "-labels.npy")

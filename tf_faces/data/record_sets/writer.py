@@ -210,7 +210,10 @@ def _check_labels(samples: Samples) -> None:
             f"The labels have the shape {labels.shape}, expected one row for each of "
             f"{len(samples.items)} images."
         )
-    bad = np.flatnonzero(~np.isfinite(labels).all(axis=1))
+    if labels.dtype.kind not in "biuf":
+        raise InputError(f"The labels hold {labels.dtype}, expected numbers.")
+    with np.errstate(over="ignore"):  # They are written in single precision.
+        bad = np.flatnonzero(~np.isfinite(labels.astype(np.float32)).all(axis=1))
     if len(bad):
         raise InputError(
             f"{workers.name_of(samples.items[bad[0]])}: its label holds a NaN "

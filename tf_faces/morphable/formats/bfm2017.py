@@ -9,46 +9,42 @@ from typing import Any
 
 import numpy as np
 
-from tf_faces.core import file_kinds, files
+from tf_faces.core import files, hdf5_files
 from tf_faces.core.errors import FormatError
 from tf_faces.morphable.formats import arrays, bfm, indices
 from tf_faces.morphable.model import UNITS, MorphableModel
 
+# Landmarks lie on the mesh, as near to a vertex as this part of its size.
+_LANDMARK_DISTANCE = 0.05
+
 
 def load_bfm2017(path: files.PathLike) -> MorphableModel:
     """Reads BFM2017/2019 HDF5: millimetres, unit coefficients, colours to 0..255."""
-    import h5py
-
-    path = files.require_file(path)
     wanted = (
         *("shape/model/mean", "shape/model/pcaBasis", "shape/model/pcaVariance"),
         "shape/representer/cells",
     )
     optional = ("expression/model", "color/model")
     found: dict[str, np.ndarray] = {}
-    try:
-        with h5py.File(path, "r") as archive:
-            for name in wanted:
-                if not isinstance(archive.get(name), h5py.Dataset):
-                    raise FormatError(f"{path}: lacks the data set {name!r}.")
-            names = list(wanted)
-            for group in optional:
-                members = [f"{group}/{x}" for x in ("mean", "pcaBasis", "pcaVariance")]
-                if all(isinstance(archive.get(x), h5py.Dataset) for x in members):
-                    names += members
-            for name in names:
-                # External or virtual storage would let a file name other files.
-                if archive[name].external or archive[name].is_virtual:
-                    raise FormatError(f"{path}: {name} lies outside of the file.")
-                found[name] = archive[name][()]
-            marks = archive.get("metadata/landmarks/json")
-            text = marks[()] if isinstance(marks, h5py.Dataset) else None
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        if isinstance(error, FormatError):
-            raise
-        raise file_kinds.unreadable(
-            path, "a readable HDF5 file", own=("an HDF5 file",)
-        ) from error
+    with hdf5_files.opened(path) as archive:
+        stored_sets = {x: hdf5_files.data_set(archive, x, path) for x in wanted}
+        for name, stored in stored_sets.items():
+            if stored is None:
+                raise FormatError(f"{path}: lacks the data set {name!r}.")
+        for group in optional:
+            members = [f"{group}/{x}" for x in ("mean", "pcaBasis", "pcaVariance")]
+            parts = [hdf5_files.data_set(archive, x, path) for x in members]
+            missing = [
+                x for x, part in zip(members, parts, strict=True) if part is None
+            ]
+            if 0 < len(missing) < len(members):
+                raise FormatError(f"{path}: lacks the data set {missing[0]!r}.")
+            if not missing:
+                stored_sets |= zip(members, parts, strict=True)
+        for name, stored in stored_sets.items():
+            found[name] = hdf5_files.read(stored, name, path)
+        marks = hdf5_files.data_set(archive, "metadata/landmarks/json", path)
+        text = None if marks is None else hdf5_files.read(marks, "landmarks", path)
     mean = arrays.vertex_rows(found["shape/model/mean"], path, "shape/model/mean")
     n = len(mean)
     stored = indices.triangle_rows(found["shape/representer/cells"], path, "cells")
@@ -79,7 +75,7 @@ def load_bfm2017(path: files.PathLike) -> MorphableModel:
         path,
         mean=mean,
         triangles=triangles,
-        landmarks68=_json_landmarks(text, mean),
+        landmarks68=_json_landmarks(text, mean, path),
         unit="mm",
         winding=bfm.measured_winding(mean, triangles),
         coefficient_kind="unit",
@@ -90,20 +86,26 @@ def load_bfm2017(path: files.PathLike) -> MorphableModel:
     )
 
 
-def _json_landmarks(text, mean):
+def _json_landmarks(text, mean, path):
     """The vertices nearest to 68 ordered points, if the file has just so many."""
     if text is None:
         return None
-    if isinstance(text, np.ndarray):
-        text = text.reshape(-1)[0]
     try:
+        text = text.reshape(-1)[0]
         points = [entry["coordinates"] for entry in json.loads(text)]
         points = np.asarray(points, np.float64)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError):
         return None
-    if points.shape != (68, 3):
+    if points.shape != (68, 3) or not np.isfinite(points).all():
         return None
-    distance = ((mean[None] - points[:, None]) ** 2).sum(axis=2)
+    with np.errstate(over="ignore"):
+        distance = np.linalg.norm(mean[None] - points[:, None], axis=2)
+    farthest = distance.min(axis=1).max()
+    if not farthest <= _LANDMARK_DISTANCE * np.ptp(mean, axis=0).max():
+        raise FormatError(
+            f"{path}: a landmark of metadata/landmarks lies {farthest:.3g} off all "
+            "vertices, expected points of its mesh."
+        )
     return np.argmin(distance, axis=1).astype(np.int32)
 
 

@@ -73,6 +73,11 @@ def _numbers(value: Any) -> np.ndarray:
     return found
 
 
+def _of_reals(values: np.ndarray) -> np.ndarray:
+    """The numbers in a type whose sums and products do not wrap around."""
+    return values if values.dtype.kind == "f" else values.astype(np.float64)
+
+
 def _whole(value: Any) -> int:
     number = _numbers(value)
     if number.size != 1 or number.item() != int(number.item()):
@@ -298,7 +303,7 @@ class _Evaluation:
             names = (*(x[0] for x in operation.operands), *operation.options)
             terms = dict(zip(names, thing.arguments, strict=False))
         operands, options = _split(thing.class_name, operation, terms)
-        parts = [self.value(operand) for operand in operands]
+        parts = [_of_reals(self.value(operand)) for operand in operands]
         _require_size(sum(part.size for part in parts))
         options = {
             name: self.value(option) if isinstance(option, PickledObject) else option
@@ -308,8 +313,10 @@ class _Evaluation:
             result = np.asarray(operation.function(*parts, **options))
             _require_size(result.size)
         except (ArithmeticError, IndexError, TypeError, ValueError) as error:
+            shapes = " and ".join(str(list(part.shape)) for part in parts)
             raise InputError(
-                f"is a {thing.class_name} whose terms do not fit each other ({error})"
+                f"is a {thing.class_name} whose terms do not fit each other (of the "
+                f"shapes {shapes})"
             ) from error
         return result
 

@@ -7,7 +7,7 @@ from types import ModuleType
 import numpy as np
 
 from tf_faces.core import files
-from tf_faces.core.errors import InputError, MissingDependencyError
+from tf_faces.core.errors import InputError, MissingDependencyError, TfFacesError
 from tf_faces.pipelines.prnet.reconstruction import Detector
 
 DETECTORS = ("mtcnn", "dlib", "mediapipe")
@@ -76,11 +76,41 @@ def _mediapipe(weights: pathlib.Path) -> Detector:
     return detect
 
 
+def _told(name: str, error: Exception) -> str:
+    """What to say of an error in code that is not ours."""
+    text = " ".join(str(error).split())
+    return f"the detector {name} failed with {type(error).__name__}: {text[:200]}"
+
+
+def _guarded(detector: Detector, name: str) -> Detector:
+    """The detector; whatever fails in it names it."""
+
+    def detect(image: np.ndarray):
+        try:
+            return list(detector(image))
+        except TfFacesError:
+            raise
+        except Exception as error:  # Of another package; it may raise anything.
+            raise InputError(
+                f"{_told(name, error)} (on a picture of {image.shape[1]} x "
+                f"{image.shape[0]} pixels); expected boxes (left, top, right, bottom)."
+            ) from error
+
+    return detect
+
+
 def _checked(detector, name: str) -> Detector:
     """A detector of the user's own, whose answers are looked at."""
 
     def detect(image: np.ndarray):
-        found = np.asarray(list(detector(image)), np.float64)
+        boxes = list(detector(image))
+        try:
+            found = np.asarray(boxes, np.float64)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"the detector {name} returned something else than boxes, expected "
+                "[N, 4] (left, top, right, bottom)."
+            ) from error
         if found.size == 0:
             return []
         if found.ndim != 2 or found.shape[1] < 4 or not np.isfinite(found).all():
@@ -101,9 +131,11 @@ def _own(name: str) -> Detector:
         raise InputError(
             f"the detector {name} was not found ({error}), expected PACKAGE:FUNCTION."
         ) from error
+    except Exception as error:  # What the user's file does when it is imported.
+        raise InputError(f"{_told(name, error)}, when it was imported.") from error
     if not callable(found):
         raise InputError(f"the detector {name} is no function.")
-    return _checked(found, name)
+    return _guarded(_checked(found, name), name)
 
 
 def make_detector(name: str, weights: files.PathLike | None = None) -> Detector:
@@ -127,10 +159,18 @@ def make_detector(name: str, weights: files.PathLike | None = None) -> Detector:
             f"found {name!r}."
         )
     if name == "mtcnn":
-        return _mtcnn()
+        return _guarded(_mtcnn(), name)
     if weights is None:
         file = {"dlib": "mmod_human_face_detector.dat",
                 "mediapipe": "blaze_face_short_range.tflite"}[name]  # fmt: skip
         raise InputError(f"the detector {name} needs its weights, {file}.")
     path = files.require_file(weights, "detector's weights")
-    return _dlib(path) if name == "dlib" else _mediapipe(path)
+    try:
+        found = _dlib(path) if name == "dlib" else _mediapipe(path)
+    except TfFacesError:
+        raise
+    except Exception as error:  # Each package has its own errors for damaged files.
+        raise InputError(
+            f"{path}: {_told(name, error)}; expected its weights."
+        ) from error
+    return _guarded(found, name)

@@ -194,12 +194,16 @@ def read_lists(
     points = files.load_npy(files.require_file(path, "list of landmarks"))
     if points.dtype.kind != "f" or points.ndim != 3 or points.shape[2] != LANDMARKS:
         raise FormatError(f"{path}: shape {points.shape}, expected [N, 2 or 3, 68].")
+    if not np.isfinite(points).all():
+        raise FormatError(f"{path}: holds points that are not finite.")
     path = folder / _YAW_FILES[yaw]
     angles = files.load_npy(files.require_file(path, "list of yaws"))
     if angles.dtype.kind != "f" or angles.shape != (len(points),):
         raise FormatError(
             f"{path}: shape {angles.shape}, expected ({len(points)},) as the landmarks."
         )
+    if not np.isfinite(angles).all():
+        raise FormatError(f"{path}: holds angles that are not finite.")
     names = sorted(names)
     if len(names) == len(points):
         rows: Mapping[str, int] = {name: row for row, name in enumerate(names)}
@@ -207,7 +211,7 @@ def read_lists(
         path = folder / "rows.json"
         rows = files.read_json(files.require_file(path, "rows of pictures"))
         if not isinstance(rows, dict) or not all(
-            isinstance(row, int) and 0 <= row < len(points) for row in rows.values()
+            type(row) is int and 0 <= row < len(points) for row in rows.values()
         ):
             raise FormatError(f"{path}: expected the number of a row for each name.")
     unknown = [name for name in names if name not in rows]

@@ -11,7 +11,7 @@ from tf_faces.core.errors import InputError
 def images_shown(path: files.PathLike) -> int:
     """Images shown, by the number of thousands that a file's name ends with; else 0."""
     digits = pathlib.Path(path).stem.rpartition("-")[2]
-    return int(digits) * 1000 if digits.isdigit() and len(digits) < 10 else 0
+    return int(digits) * 1000 if digits.isdecimal() and len(digits) < 10 else 0
 
 
 def import_snapshot(

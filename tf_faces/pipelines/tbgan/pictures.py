@@ -65,7 +65,7 @@ def label_number(pipeline: TbganPipeline, label: str) -> int:
       InputError: if the network has no such label.
     """
     names = expressions.BASIC_EXPRESSIONS
-    if label.isdigit():
+    if label.isdecimal():
         number = int(label)
     elif label in names and pipeline.label_size == len(names):
         number = list(names).index(label)

@@ -43,7 +43,7 @@ def _sizes(arrays) -> dict[str, int]:
     sides = [
         int(scope.split("x")[0])
         for scope in scopes
-        if scope.count("x") == 1 and scope.split("x")[0].isdigit()
+        if scope.count("x") == 1 and scope.split("x")[0].isdecimal()
     ]
     channels = sum(
         array.shape[-1]
@@ -153,7 +153,7 @@ def newest_version(directory: files.PathLike) -> pathlib.Path:
     versions = [
         path
         for path in directory.iterdir()
-        if path.name.isdigit() and (path / "saved_model.pb").is_file()
+        if path.name.isdecimal() and (path / "saved_model.pb").is_file()
     ]
     if not versions:
         raise InputError(

@@ -147,6 +147,6 @@ def _choose_reals(dataset, columns: int, rows: int, by_class: bool):
 def _grid_size(size: str, side: int) -> tuple[int, int]:
     """Returns (columns, rows) for "1080p", "4k" or e.g. "12x6"."""
     columns, _, rows = size.partition("x")
-    if columns.isdigit() and rows.isdigit() and int(columns) and int(rows):
+    if columns.isdecimal() and rows.isdecimal() and int(columns) and int(rows):
         return int(columns), int(rows)
     return pictures.snapshot_grid_size(size, side, side)
