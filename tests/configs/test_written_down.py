@@ -81,5 +81,7 @@ def test_what_is_written_down(stem):
 
 
 if __name__ == "__main__":
-    text = json.dumps({stem: described(stem) for stem in stems.STEMS}, indent=1)
+    text = json.dumps(
+        {stem: described(stem) for stem in stems.STEMS}, indent=1, sort_keys=True
+    )
     STORED.write_text(text + "\n", "utf-8")

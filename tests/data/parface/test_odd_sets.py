@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 import scipy.io
 
-from tf_faces.apps.parface import showing
 from tf_faces.core import pictures
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.data.parface import sets, tars
+from tf_faces.data.parface import preparing, sets, tars
 
 POINTS = np.random.default_rng(0).uniform(20, 90, (68, 2))
 SPACE = np.column_stack([POINTS, POINTS[:, 0]]).tolist()
@@ -28,7 +27,7 @@ def opened(name, folder, **request):
 
 
 def pts(folder, name):
-    put(folder / name, showing.pts_text(POINTS))
+    put(folder / name, preparing.pts_text(POINTS))
 
 
 # --- folders ---------------------------------------------------
