@@ -21,7 +21,7 @@ from typing import Any
 
 import ml_collections
 
-from tf_faces.core import configuration, files, folders, rules
+from tf_faces.core import configuration, files, folders, machine, rules
 from tf_faces.core.errors import InputError
 
 # Thousands of images a tick, by resolution.
@@ -232,6 +232,7 @@ def base_config() -> ml_collections.ConfigDict:
             "random_seed": 1000,
             "num_gpus": 1,
             "devices": "auto",
+            "strategy": "auto",
             "deterministic": False,
             "xla": False,
             "precision": "float32",
@@ -378,6 +379,7 @@ _AT_LEAST_1 = (
 )
 # Field -> the test of its value, and what is expected.
 _RULES: dict[str, rules.Rule] = {
+    "strategy": rules.one_of(*machine.STRATEGIES),
     "dataset.kind": (
         lambda v: v in ("tfrecord", "synthetic"),
         "tfrecord or synthetic",

@@ -18,6 +18,7 @@ Reference: train.py of TBGAN and of the Progressive GAN code.
 """
 
 import math
+import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -26,11 +27,11 @@ import ml_collections
 import numpy as np
 import tensorflow as tf
 
-from tf_faces.core import runs, seeding
+from tf_faces.core import machine, runs, seeding
 from tf_faces.core.errors import InputError
 from tf_faces.data import tbgan as data
 from tf_faces.models import tbgan as networks
-from tf_faces.training import checkpoints, distribution, logging, loop
+from tf_faces.training import checkpoints, distribution, logging, loop, workers
 from tf_faces.training.tbgan import (
     adam,
     average,
@@ -113,9 +114,14 @@ def build(config: ml_collections.ConfigDict) -> "TbganSystem":
 
     Sets `num_gpus` of the configuration to the number of replicas really used.
     """
-    strategy = distribution.make_strategy(
-        config.devices, config.num_gpus, config.desc or "of this run"
-    )
+    wanted = (config.devices, config.num_gpus, config.desc or "of this run")
+    cluster = None
+    if config.strategy == "multi_worker":
+        cluster = machine.parse_cluster(os.environ.get("TF_CONFIG"))
+        strategy = distribution.make_multi_worker_strategy(*wanted, cluster)
+    else:
+        strategy = distribution.make_strategy(*wanted)
+        distribution.require_strategy(config.strategy, strategy)
     replicas = strategy.num_replicas_in_sync
     if config.xla and replicas > 1:
         raise InputError(
@@ -130,7 +136,8 @@ def build(config: ml_collections.ConfigDict) -> "TbganSystem":
     for line in dataset.describe():
         print(line)
     print("Constructing networks...", flush=True)
-    system = TbganSystem(config, strategy, dataset)
+    joined = () if cluster is None else (cluster,)
+    system = TbganSystem(config, strategy, dataset, *joined)
     for name, network in (("G", system.generator), ("D", system.discriminator)):
         print()
         for line in system.layer_table(name, network):
@@ -155,6 +162,7 @@ class TbganSystem(loop.System):
         config: ml_collections.ConfigDict,
         strategy: tf.distribute.Strategy,
         dataset,
+        cluster: machine.Cluster | None = None,
     ):
         """Makes networks and optimizers.
 
@@ -162,6 +170,7 @@ class TbganSystem(loop.System):
           config: resolved configuration.
           strategy: one replica a device.
           dataset: `TfrecordDataset` or `SyntheticDataset`.
+          cluster: the processes that share a MultiWorkerMirroredStrategy.
 
         Raises:
           InputError: if configuration and data set contradict each other.
@@ -169,6 +178,7 @@ class TbganSystem(loop.System):
         self.config = config
         self.strategy = strategy
         self.dataset = dataset
+        self._workers = workers.Workers(cluster, strategy)
         self.schedule = make_schedule(config, dataset.resolution_log2)
         self.seed = int(config.random_seed)
         if config.train.mirror_augment:
@@ -236,6 +246,10 @@ class TbganSystem(loop.System):
         self._index = self.dataset.index_from_state(state["data"])
         self._former_level = state["former_level"]
         self._reader = None
+
+    def workers(self) -> workers.Workers:
+        """The processes that train these networks together."""
+        return self._workers
 
     # --- iterations -----------------------------------------------------------------
 
@@ -361,10 +375,18 @@ class TbganSystem(loop.System):
                 )
             # The order of names is fixed by the first trace.
             self._names[with_generator] = tuple(measured)
-            return tf.stack([tf.cast(value, tf.float32) for value in measured.values()])
+            values = tf.stack(
+                [tf.cast(value, tf.float32) for value in measured.values()]
+            )
+            if self._workers.count > 1:
+                context = tf.distribute.get_replica_context()
+                values = context.all_reduce(tf.distribute.ReduceOp.MEAN, values)
+            return values
 
         def step(*arguments):
             values = strategy.run(replica_step, arguments)
+            if self._workers.count > 1:
+                return distribution.first_replica(strategy, values)
             return strategy.reduce(tf.distribute.ReduceOp.MEAN, values, axis=None)
 
         return step
