@@ -63,7 +63,10 @@ def agree(cluster, strategy):
     joined.share_variables({"group": {"name": variable}})
     shared = joined.share({"at": [1, "two"]} if chief else None)
     assert shared == {"at": [1, "two"]}
-    assert joined.share_array(odd if chief else odd * 0).tobytes() == odd.tobytes()
+    assert (
+        joined.share_array(odd if chief else np.zeros_like(odd)).tobytes()
+        == odd.tobytes()
+    )
     assert variable.numpy().tobytes() == odd.tobytes()
     found = joined.share_array(large if chief else large * 0)
     assert np.array_equal(found, large)

@@ -35,6 +35,7 @@ from tf_faces.training import checkpoints, distribution, logging, loop, workers
 from tf_faces.training.tbgan import (
     adam,
     average,
+    beyond,
     builtin_data,
     data_sets,
     sheets,
@@ -208,6 +209,7 @@ class TbganSystem(loop.System):
                 "TrainD",
                 **config.D_opt.to_dict(),
             )
+            self._beyond = beyond.Beyond(config, dataset, self.schedule)
         self._generator_options = tbgan_step.LossOptions(**config.G_loss.to_dict())
         self._discriminator_options = tbgan_step.LossOptions(**config.D_loss.to_dict())
         # What the last iteration worked with; the first one resets the optimizers.
@@ -232,6 +234,7 @@ class TbganSystem(loop.System):
             "Gs": self.average.variables_by_name(),
             "TrainG": checkpoints.named_variables(self.generator_optimizer),
             "TrainD": checkpoints.named_variables(self.discriminator_optimizer),
+            **self._beyond.variables(),
         }
 
     def host_state(self) -> dict[str, Any]:
@@ -275,6 +278,9 @@ class TbganSystem(loop.System):
                 tf.constant(values.generator_learning_rate, tf.float32),
                 tf.constant(values.discriminator_learning_rate, tf.float32),
             )
+            arguments += self._beyond.smoothing(
+                progress.images + repeat * values.minibatch, values.minibatch
+            )
             if train.save_tf_graph and not self._graph_taken:
                 self._graph_taken = True
                 self._graph = step.get_concrete_function(*arguments).graph
@@ -315,8 +321,17 @@ class TbganSystem(loop.System):
         config, strategy = self.config, self.strategy
         replicas = strategy.num_replicas_in_sync
         mirror = bool(config.train.mirror_augment)
+        extras = self._beyond.extras(floor, fading, minibatch, replicas)
 
-        def replica_step(images, labels, seed, fraction, generator_rate, rate):
+        def replica_step(
+            images,
+            labels,
+            seed,
+            fraction,
+            generator_rate,
+            rate,
+            smoothing=config.train.G_smoothing,
+        ):
             level = networks.LevelOfDetail(floor, fraction if fading else None)
             replica = tf.distribute.get_replica_context().replica_id_in_sync_group
 
@@ -360,7 +375,8 @@ class TbganSystem(loop.System):
                 level,
                 rate,
                 self._discriminator_options,
-                config.train.G_smoothing,
+                smoothing,
+                *extras(seed, mine, 0),
             )
             if with_generator:
                 measured |= tbgan_step.generator_step(
@@ -372,6 +388,7 @@ class TbganSystem(loop.System):
                     level,
                     generator_rate,
                     self._generator_options,
+                    *extras(seed, mine, 1),
                 )
             # The order of names is fixed by the first trace.
             self._names[with_generator] = tuple(measured)
