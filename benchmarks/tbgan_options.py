@@ -4,12 +4,13 @@
         --count 4000 --resolution 64 --chart face
     python benchmarks/tbgan_options.py datasets/makehuman results/options
 
-Every run is the preset `demo` with a modifier more, on the same data, with the same seed
-and schedule.  A run that has ended already is measured only; one that was stopped goes
-on.  Columns: sliced Wasserstein distance of the modalities and of all together (in
-thousandths, the mean over levels), the angle between normals and shape of the samples
-in degrees, and the seconds of the processor that training took.  The first rows are the
-real maps: their first pass is the reference, the second the floor.
+Every run is the preset `demo` with a modifier more; data, seed and schedule are the
+same.  A run that has ended already is measured only; one that was stopped goes on.
+
+Columns: sliced Wasserstein distance of the modalities and of all together (thousandths,
+mean over levels), the angle between normals and shape of the samples in degrees, and
+the seconds of the processor that training took.  The first rows are the real maps:
+their first pass is the reference, the second the floor.
 """
 
 import argparse
