@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from tests import tiny_training
+from tf_faces.apps import train as train_program
 from tf_faces.core import machine
-from tf_faces.core.errors import InputError
-from tf_faces.training import distribution
+from tf_faces.core.errors import InputError, WorkerLost
+from tf_faces.training import distribution, workers
 
 
 def tf_configs(count=2):
@@ -208,3 +209,58 @@ def test_several_machines_are_asked_for_before_tensorflow_starts(tmp_path):
     assert not pathlib.Path(tmp_path, "results").exists() or not os.listdir(
         tmp_path / "results"
     )
+
+
+# --- what happens when one is lost ----------------------------------------------------
+
+
+def test_a_process_alone_agrees_with_itself():
+    alone = workers.Workers()
+    assert alone.is_chief and alone.count == 1
+    assert alone.any(True) and not alone.any(False)
+    value = {"a": (1, 2)}
+    assert alone.share(value) is value
+    alone.share_variables({"group": {"name": None}})
+    alone.require_same({"a": 1})
+    error = distribution.tf.errors.UnavailableError(None, None, "gone")
+    with pytest.raises(type(error)), alone.lost_peers_are_told():
+        raise error
+
+
+def test_failing_collective_operations_tell_of_a_lost_worker():
+    joined = workers.Workers(machine.Cluster(1, ("a:1", "b:1")))
+    assert joined.count == 2 and not joined.is_chief
+    error = distribution.tf.errors.UnavailableError(None, None, "Socket  closed\n")
+    sentence = r"Another process of 2 was lost \(Socket closed\); expected"
+    with pytest.raises(WorkerLost, match=sentence), joined.lost_peers_are_told():
+        raise error
+    error = distribution.tf.errors.InvalidArgumentError(None, None, "other")
+    with pytest.raises(type(error)), joined.lost_peers_are_told():
+        raise error
+
+
+@pytest.mark.parametrize(
+    ("given", "run", "more"),
+    [
+        ([], None, []),
+        ([], pathlib.Path("results/003-mine"), ["--resume=results/003-mine"]),
+        (["--resume=7"], pathlib.Path("results/007-mine"), []),
+    ],
+)
+def test_the_program_starts_itself_again(monkeypatch, capsys, given, run, more):
+    started = []
+    monkeypatch.setattr(os, "execv", lambda *words: started.append(words))
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    command = ["-m", "tf_faces", "train", *given]
+    monkeypatch.setattr(sys, "orig_argv", ["python", *command])
+    error = WorkerLost("Another process was lost.")
+    error.run = run
+    train_program._start_anew(error)
+    assert started == [(sys.executable, [sys.executable, *command, *more])]
+    assert "was lost. Starting again." in capsys.readouterr().err
+
+
+def test_systems_of_one_device_have_no_strategies(capsys):
+    words = ["--model=prnet", "--preset=smoke", "--strategy=mirrored"]
+    assert train_program.main(words) == 2
+    assert "--strategy: found mirrored, but prnet" in capsys.readouterr().err

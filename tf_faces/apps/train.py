@@ -18,7 +18,7 @@ import ml_collections
 from tf_faces.apps import arguments as options_of
 from tf_faces.apps import entry
 from tf_faces.core import configuration, folders, machine, runs, stems
-from tf_faces.core.errors import InputError, Terminated
+from tf_faces.core.errors import InputError, Terminated, WorkerLost
 
 _EXAMPLES = """\
   tf-faces train --config=my_recipe.py
@@ -130,13 +130,19 @@ def _main(arguments: list[str], prog: str | None = None) -> int:
     started = time.monotonic()
     overrides, rest = _split_overrides(arguments)
     options = _parser(prog).parse_args(rest)
+    finished = lost = None
     with runs.OutputLog() as log, _terminable():
         try:
             finished = _train(options, overrides, log, started)
+        except WorkerLost as error:
+            log.write(f"{error}\n")
+            lost = error
         except Exception as error:
             # The message itself is printed by entry.run, after the log is closed.
             log.write(f"Error: {' '.join(str(error).split())}\n")
             raise
+    if lost is not None:
+        _start_anew(lost)
     if finished is not None:
         # To the terminal only: log.txt ends as the original's.
         _present(*finished)
@@ -186,7 +192,6 @@ def _train(
         return None
     print("Setting up result dir...", flush=True)
     resumed = run is not None
-    lost = None
     with contextlib.ExitStack() as held:
         if not _cluster(config).is_chief:
             # The chief alone keeps records; the run is the one that it chooses.
@@ -198,7 +203,7 @@ def _train(
         log.open(run.path / "log.txt")
         print(f"Saving results to {run.path}", flush=True)
         run.write_environment({"seed": config.random_seed, "replicas": config.num_gpus})
-        from tf_faces.training import loop, workers
+        from tf_faces.training import loop
 
         try:
             loop.train(
@@ -210,29 +215,24 @@ def _train(
                 resume=resumed,
                 started=started,
             )
-        except workers.WorkerLost as error:
-            lost = error
-        else:
-            print("Exiting...", flush=True)
-    if lost is not None:
-        _start_anew(lost, run.path if _cluster(config).is_chief else None)
+        except WorkerLost as error:
+            error.run = run.path if _cluster(config).is_chief else None
+            raise
+        print("Exiting...", flush=True)
     return (run, config) if _cluster(config).is_chief else None
 
 
-def _start_anew(error: Exception, run: pathlib.Path | None) -> None:
+def _start_anew(error: WorkerLost) -> None:
     """Replaces this process by the same program, which goes on with the run.
 
     TensorFlow cannot take a lost process back into a cluster that runs.  The new
     program waits for the others, as at the first start.
-
-    Args:
-      error: what happened.
-      run: what the chief resumes; None in the others.
     """
     print(f"{error} Starting again.", file=sys.stderr, flush=True)
     command = [sys.executable, *sys.orig_argv[1:]]
-    if run and not any(word.startswith("--resume") for word in command):
-        command.append(f"--resume={run}")
+    if error.run and not any(word.startswith("--resume") for word in command):
+        command.append(f"--resume={error.run}")
+    time.sleep(1)  # The others notice one after the other.
     os.execv(sys.executable, command)
 
 

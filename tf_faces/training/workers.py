@@ -18,25 +18,19 @@ import numpy as np
 import tensorflow as tf
 
 from tf_faces.core import machine
-from tf_faces.core.errors import InputError, TfFacesError
+from tf_faces.core.errors import InputError, WorkerLost
 
-# What collective operations fail with when a process goes away.
+# What collective operations fail with when a process goes away, and what joining fails
+# with while the others have not noticed yet that this process is a new one.
 _LOST = (
     tf.errors.AbortedError,
+    tf.errors.AlreadyExistsError,
     tf.errors.CancelledError,
     tf.errors.DeadlineExceededError,
-    tf.errors.FailedPreconditionError,
-    tf.errors.InternalError,
     tf.errors.UnavailableError,
 )
 # Lengths of what is sent at once, in numbers of four bytes.
 _LONG, _SHORT = 1 << 20, 1 << 12
-
-
-class WorkerLost(TfFacesError):
-    """Another process of the cluster went away; exit status 75 (try again)."""
-
-    exit_status = 75
 
 
 class Workers:

@@ -115,14 +115,22 @@ def build(config: ml_collections.ConfigDict) -> "TbganSystem":
 
     Sets `num_gpus` of the configuration to the number of replicas really used.
     """
+    if config.strategy != "multi_worker":
+        return _build(config, None)
+    cluster = machine.parse_cluster(os.environ.get("TF_CONFIG"))
+    with workers.Workers(cluster).lost_peers_are_told():
+        return _build(config, cluster)
+
+
+def _build(
+    config: ml_collections.ConfigDict, cluster: machine.Cluster | None
+) -> "TbganSystem":
     wanted = (config.devices, config.num_gpus, config.desc or "of this run")
-    cluster = None
-    if config.strategy == "multi_worker":
-        cluster = machine.parse_cluster(os.environ.get("TF_CONFIG"))
-        strategy = distribution.make_multi_worker_strategy(*wanted, cluster)
-    else:
+    if cluster is None:
         strategy = distribution.make_strategy(*wanted)
         distribution.require_strategy(config.strategy, strategy)
+    else:
+        strategy = distribution.make_multi_worker_strategy(*wanted, cluster)
     replicas = strategy.num_replicas_in_sync
     if config.xla and replicas > 1:
         raise InputError(
