@@ -42,9 +42,9 @@ def test_consistency_is_one_minus_the_cosine_where_it_is_trusted():
 
 
 def test_consistency_has_derivatives_everywhere():
-    shapes = tf.Variable(np.zeros((1, 4, 4, 3), np.float32))
-    normals = tf.Variable(np.zeros((1, 4, 4, 3), np.float32))
+    shapes, normals = tf.zeros([1, 4, 4, 3]), tf.zeros([1, 4, 4, 3])
     with tf.GradientTape() as tape:
+        tape.watch([shapes, normals])
         loss = surfaces.normal_consistency(shapes, normals, np.ones((4, 4)))
     np.testing.assert_allclose(loss, [1.0])
     for gradient in tape.gradient(loss, [shapes, normals]):

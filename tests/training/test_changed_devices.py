@@ -4,9 +4,12 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from tests import tiny_training
 
 
+@pytest.mark.slow
 def test_another_number_of_devices_goes_on_with_the_same_samples():
     process = subprocess.run(
         [sys.executable, "-m", "tests.training.changed_devices"],

@@ -58,7 +58,7 @@ def test_two_workers_equal_one_process(tmp_path):
     chief, other, alone = (
         dict(np.load(tmp_path / f"{name}.npz")) for name in ("chief", "other", "alone")
     )
-    assert chief.keys() == other.keys() == alone.keys() and len(chief) > 60
+    assert chief.keys() == other.keys() == alone.keys() and len(chief) > 200
     assert chief["sgd_moved"] > 1e-2 and chief["adam_moved"] > 1e-3
     for name, value in chief.items():
         # The workers never drift apart.
