@@ -234,6 +234,11 @@ def test_failing_collective_operations_tell_of_a_lost_worker():
     sentence = r"Another process of 2 was lost \(Socket closed\); expected"
     with pytest.raises(WorkerLost, match=sentence), joined.lost_peers_are_told():
         raise error
+    told = "Graph execution error:\n\nCollective ops is aborted by: a peer left\nmore"
+    error = distribution.tf.errors.AbortedError(None, None, told)
+    with pytest.raises(WorkerLost, match=r"\(a peer left\)"):  # noqa: SIM117
+        with joined.lost_peers_are_told():
+            raise error
     error = distribution.tf.errors.InvalidArgumentError(None, None, "other")
     with pytest.raises(type(error)), joined.lost_peers_are_told():
         raise error

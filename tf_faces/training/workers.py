@@ -11,6 +11,7 @@ cannot be repaired within a process: `lost_peers_are_told` turns the failure int
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -124,7 +125,9 @@ class Workers:
         except _LOST as error:
             if self.count == 1:
                 raise
-            reason = " ".join(str(error.message).split())[:200]
+            told = str(error.message)
+            found = re.search(r"aborted by: (.*)", told)
+            reason = " ".join((found[1] if found else told).split())[:200]
             raise WorkerLost(
                 f"Another process of {self.count} was lost ({reason}); expected all "
                 "to stay. Started again with --resume, they go on together."
