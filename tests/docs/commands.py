@@ -409,11 +409,15 @@ _TRAINED = (
 )
 
 _STAGES = "needs the stage before; steps run in tests/training/test_parface.py"
-
+_SEVERAL = "needs several processes; runs in tests/training/test_multi_worker.py"
 _ORIGINAL = "needs a snapshot of the original; runs in tests/apps/test_tbgan.py"
 _PHOTOGRAPHS = "runs in tests/apps/test_photographs.py, smaller"
 
 NOT_RUN = {
+    "tf-faces train --preset v2-4gpus --data_dir datasets/faces "
+    "--strategy=multi_worker": _SEVERAL,
+    "tf-faces train --preset v2-4gpus --data_dir datasets/mine "
+    "--strategy=multi_worker": _SEVERAL,
     "tf-faces tbgan import network-snapshot-013600.pkl results/032-tbgan": _ORIGINAL,
     "tf-faces parface annotate photographs --model RUN": _TRAINED,
     "tf-faces parface convert photographs --to ljson": (
@@ -502,6 +506,9 @@ NOT_RUN = {
     """[[0.14, 0.14, 0.14, 0.14, 0.14, 0.14, 0.14]]}}' """
     "http://localhost:8501/v1/models/tbgan:predict": _SERVER,
     "python benchmarks/tbgan.py": _MINUTES,
+    "python benchmarks/tbgan_options.py DATA RESULTS": (
+        "trains for hours; runs in tests/benchmarks/test_tbgan_options.py, smaller"
+    ),
     "python benchmarks/face_manifold.py": _MINUTES,
     "python benchmarks/prnet.py": _MINUTES,
     "python benchmarks/photographs.py --count 20000 --sizes 128": _MINUTES,

@@ -88,3 +88,39 @@ def test_penalties_have_the_originals_weights():
     np.testing.assert_allclose(
         adversarial.softplus_gradient_penalty(gradients, 2.0), found / 5, rtol=1e-6
     )
+
+
+def test_hinge_scores_ask_for_no_more_than_the_margin():
+    real = np.array([[2.0], [0.5], [-1.0]], np.float32)
+    fake = np.array([[-3.0], [-0.5], [1.0]], np.float32)
+    np.testing.assert_allclose(
+        adversarial.discriminator_scores(real, fake, "hinge"), [0.0, 1.0, 4.0]
+    )
+    np.testing.assert_allclose(
+        adversarial.discriminator_scores(real, fake, "wgan"), [-5.0, -1.0, 2.0]
+    )
+
+
+def test_the_other_discriminator_loss_is_the_sum_of_its_terms():
+    rng = np.random.default_rng(3)
+    real, fake = rng.standard_normal((2, 4, 1)).astype(np.float32)
+    logits = rng.standard_normal((2, 4, 3)).astype(np.float32)
+    labels = rng.dirichlet(np.ones(3), 4).astype(np.float32)
+    penalty = rng.random(4).astype(np.float32)
+    terms = adversarial.discriminator_acgan(
+        real, logits[0], fake, logits[1], penalty, labels,
+        kind="hinge", wgan_epsilon=0.5, cond_weight=3.0,
+    )  # fmt: skip
+    expected = np.maximum(1 + fake[:, 0], 0) + np.maximum(1 - real[:, 0], 0) + penalty
+    expected += 0.5 * real[:, 0] ** 2
+    expected += 3 * np.asarray(adversarial.label_cross_entropy(labels, logits[0]))
+    expected += 3 * np.asarray(adversarial.label_cross_entropy(labels, logits[1]))
+    np.testing.assert_allclose(terms["loss"], expected, rtol=1e-5)
+    np.testing.assert_array_equal(terms["Loss/gradient_penalty"], penalty)
+
+
+def test_squared_gradient_norms():
+    gradients = np.zeros((2, 2, 2, 3), np.float32)
+    gradients[1] = 1.0
+    found = adversarial.squared_gradient_norms(gradients, 0.5)
+    np.testing.assert_allclose(found, [0.0, 3.0], rtol=1e-6)

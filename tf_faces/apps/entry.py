@@ -8,6 +8,7 @@ A program is a function of its arguments that returns an exit status (None means
 | it worked                                            | 0           |
 | a failure of the work (full disk, diverged training) | 1           |
 | wrong input, file or flag                            | 2           |
+| another process of the training went away            | 75          |
 | stopped by Ctrl-C without a clean save               | 130         |
 | stopped by SIGTERM or Ctrl-C after a clean save      | 143         |
 

@@ -4,7 +4,11 @@ import argparse
 import contextlib
 import dataclasses
 import functools
+import os
+import pathlib
 import signal
+import sys
+import tempfile
 import textwrap
 import time
 from collections.abc import Iterator, Sequence
@@ -14,13 +18,15 @@ import ml_collections
 from tf_faces.apps import arguments as options_of
 from tf_faces.apps import entry, original_options
 from tf_faces.core import configuration, folders, machine, runs, stems
-from tf_faces.core.errors import InputError, Terminated
+from tf_faces.core.errors import InputError, Terminated, WorkerLost
 
 _EXAMPLES = """\
   tf-faces train --config=my_recipe.py
       a recipe: a file of yours that names a preset and its differences
   tf-faces train --resume
       goes on with the newest run; --resume=7 or --resume=results/007-... names one
+  tf-faces train --preset v2-4gpus --data_dir datasets/mine --strategy=multi_worker
+      one process a machine, which TF_CONFIG tells of the others
 """
 
 # Flags that set one field of the configuration.
@@ -29,6 +35,7 @@ _CONFIG_FLAGS = {
     "result_dir": "result_dir",
     "seed": "random_seed",
     "devices": "devices",
+    "strategy": "strategy",
     "deterministic": "deterministic",
     "xla": "xla",
     "precision": "precision",
@@ -81,6 +88,12 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
         "--devices",
         help="auto, gpu:N, or cpu:N (N logical devices on the processor)",
     )
+    add(
+        "--strategy",
+        choices=machine.STRATEGIES,
+        help="auto; none: one device; mirrored: several; multi_worker: processes on "
+        "several machines, told of each other by TF_CONFIG",
+    )
     options_of.add_switch(
         parser, "deterministic", "same numbers on every run, at some speed"
     )
@@ -117,13 +130,19 @@ def _main(arguments: list[str], prog: str | None = None) -> int:
     started = time.monotonic()
     overrides, rest = _split_overrides(original_options.as_overrides(arguments))
     options = _parser(prog).parse_args(rest)
+    finished = lost = None
     with runs.OutputLog() as log, _terminable():
         try:
             finished = _train(options, overrides, log, started)
+        except WorkerLost as error:
+            log.write(f"{error}\n")
+            lost = error
         except Exception as error:
             # The message itself is printed by entry.run, after the log is closed.
             log.write(f"Error: {' '.join(str(error).split())}\n")
             raise
+    if lost is not None:
+        _start_anew(lost)
     if finished is not None:
         # To the terminal only: log.txt ends as the original's.
         _present(*finished)
@@ -173,25 +192,48 @@ def _train(
         return None
     print("Setting up result dir...", flush=True)
     resumed = run is not None
-    if run is None:
-        run = runs.RunFolder.create(config.result_dir, config.desc)
-    with run.lock():
+    with contextlib.ExitStack() as held:
+        if not _cluster(config).is_chief:
+            # The chief alone keeps records; the run is the one that it chooses.
+            kept_by_nobody = held.enter_context(tempfile.TemporaryDirectory())
+            run = runs.RunFolder(pathlib.Path(kept_by_nobody))
+        elif run is None:
+            run = runs.RunFolder.create(config.result_dir, config.desc)
+        held.enter_context(run.lock())
         log.open(run.path / "log.txt")
         print(f"Saving results to {run.path}", flush=True)
         run.write_environment({"seed": config.random_seed, "replicas": config.num_gpus})
         from tf_faces.training import loop
 
-        loop.train(
-            system,
-            run,
-            dataclasses.replace(
-                trainer.loop_options(config), precision=config.precision
-            ),
-            resume=resumed,
-            started=started,
-        )
+        try:
+            loop.train(
+                system,
+                run,
+                dataclasses.replace(
+                    trainer.loop_options(config), precision=config.precision
+                ),
+                resume=resumed,
+                started=started,
+            )
+        except WorkerLost as error:
+            error.run = run.path if _cluster(config).is_chief else None
+            raise
         print("Exiting...", flush=True)
-    return run, config
+    return (run, config) if _cluster(config).is_chief else None
+
+
+def _start_anew(error: WorkerLost) -> None:
+    """Replaces this process by the same program, which goes on with the run.
+
+    TensorFlow cannot take a lost process back into a cluster that runs.  The new
+    program waits for the others, as at the first start.
+    """
+    print(f"{error} Starting again.", file=sys.stderr, flush=True)
+    command = [sys.executable, *sys.orig_argv[1:]]
+    if error.run and not any(word.startswith("--resume") for word in command):
+        command.append(f"--resume={error.run}")
+    time.sleep(1)  # The others notice one after the other.
+    os.execv(sys.executable, command)
 
 
 def _present(run: runs.RunFolder, config: ml_collections.ConfigDict) -> None:
@@ -224,18 +266,35 @@ def _resolve(
     for flag, field in _CONFIG_FLAGS.items():
         value = getattr(options, flag)
         if value is not None:
+            if field not in config:
+                raise InputError(
+                    f"--{flag}: found {value}, but {config.model} is trained on one "
+                    "device only, expected none."
+                )
             config[field] = value
     configuration.override(config, overrides)
     # Mistakes are found before TensorFlow starts.
     folders.place_for_results(config.result_dir)
     configuration.check(config)
     machine.parse_devices(config.devices)
+    _cluster(config)
     config.precision = machine.resolve_precision(config.precision, config.xla)
     if run is None:
         configuration.finalize(config)
-        if options.resume is not None:
+        if options.resume is not None and _cluster(config).is_chief:
             run = runs.RunFolder.locate(config.result_dir, options.resume, config.desc)
     return config, run
+
+
+def _cluster(config: ml_collections.ConfigDict) -> machine.Cluster:
+    """The processes that train together; this one alone unless several were asked for.
+
+    Raises:
+      InputError: if TF_CONFIG does not tell of them.
+    """
+    if config.get("strategy", "auto") != "multi_worker":
+        return machine.Cluster()
+    return machine.parse_cluster(os.environ.get("TF_CONFIG"))
 
 
 def _of_recipe(options: argparse.Namespace) -> ml_collections.ConfigDict:

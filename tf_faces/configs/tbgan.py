@@ -21,7 +21,7 @@ from typing import Any
 
 import ml_collections
 
-from tf_faces.core import configuration, files, folders, rules
+from tf_faces.core import configuration, files, folders, machine, rules
 from tf_faces.core.errors import InputError
 
 # Thousands of images a tick, by resolution.
@@ -174,6 +174,14 @@ _MODIFIERS: dict[str, dict[str, Any]] = {
         "train.total_kimg": 10000.0,
     },
     "singletrunk": {"G.single_trunk": True, "D.single_trunk": True},
+    # Beyond the originals; docs/systems/tbgan.md says when each helps.
+    "hinge": {"D_loss.adversarial": "hinge"},
+    "r1": {"D_loss.penalty": "r1"},
+    "ada": {"augment.target": 0.6},
+    "ramp": {"train.G_smoothing_ramp": 0.05},
+    "consistent": {"G_loss.consistency_weight": 1.0},
+    "onmodel": {"G_loss.model_weight": 10.0},
+    "labels4": {"G.label_strength": 4.0},
     "nopixelnorm": {"G.use_pixelnorm": False},
     "nowscale": {"G.use_wscale": False, "D.use_wscale": False},
     "noleakyrelu": {"G.use_leakyrelu": False},
@@ -232,6 +240,7 @@ def base_config() -> ml_collections.ConfigDict:
             "random_seed": 1000,
             "num_gpus": 1,
             "devices": "auto",
+            "strategy": "auto",
             "deterministic": False,
             "xla": False,
             "precision": "float32",
@@ -268,6 +277,7 @@ def base_config() -> ml_collections.ConfigDict:
                 "dtype": "float32",
                 "lod_sep": 7,
                 "single_trunk": False,  # True: the Progressive GAN's networks
+                "label_strength": 1.0,  # factor on the labels beside the latents
             },
             "D": {
                 "fmap_base": 8192,
@@ -284,14 +294,29 @@ def base_config() -> ml_collections.ConfigDict:
             "D_opt": _optimizer(),
             # label_softmax: labels are logits, made probabilities inside the losses;
             # turn it off for one-hot labels.
-            "G_loss": {"cond_weight": 1.0, "label_softmax": True},
+            # consistency_weight: normals and shape of a sample agree; model_weight: its
+            # shape is one of the morphable model's, on this chart of it.
+            "G_loss": {
+                "cond_weight": 1.0,
+                "label_softmax": True,
+                "consistency_weight": 0.0,
+                "model_weight": 0.0,
+            },
+            "surface": {"model": "builtin", "chart": "whole"},
+            # adversarial: wgan or hinge.  penalty: wgan_gp, or r1 by r1_gamma.
             "D_loss": {
+                "adversarial": "wgan",
+                "penalty": "wgan_gp",
+                "r1_gamma": 10.0,
                 "wgan_lambda": 10.0,
                 "wgan_epsilon": 0.001,
                 "wgan_target": 1.0,
                 "cond_weight": 1.0,
                 "label_softmax": True,
             },
+            # Adaptive augmentation of what D sees: off with the target 0; kimg to rise
+            # from 0 to 1, at most to the limit.
+            "augment": {"target": 0.0, "kimg": 500.0, "limit": 0.8},
             "sched": {
                 "lod_initial_resolution": 4,
                 "lod_training_kimg": 1000.0,
@@ -305,10 +330,14 @@ def base_config() -> ml_collections.ConfigDict:
                 "D_lrate_dict": {},
                 "tick_kimg_base": 160.0,
                 "tick_kimg_dict": dict(TICK_KIMG),
+                # Images that a device computes at once at most; 0 for all of its share.
+                "part_base": 0,
+                "part_dict": {},
             },
             "train": {
                 "total_kimg": 15000.0,
                 "G_smoothing": 0.999,
+                "G_smoothing_ramp": 0.0,  # half-life over images shown; 0.05 is usual
                 "D_repeats": 1,
                 "minibatch_repeats": 4,
                 "reset_opt_for_new_lod": True,
@@ -370,6 +399,8 @@ _AT_LEAST_0 = (
     *("D_loss.wgan_lambda", "D_loss.wgan_epsilon", "D_loss.cond_weight"),
     *("sched.lod_training_kimg", "sched.lod_transition_kimg", "sched.G_lrate_base"),
     *("sched.D_lrate_base", "train.total_kimg", "finish.samples"),
+    *("sched.part_base", "train.G_smoothing_ramp", "D_loss.r1_gamma"),
+    *("G_loss.consistency_weight", "G_loss.model_weight", "G.label_strength"),
 )
 _AT_LEAST_1 = (
     *("dataset.num_channels", "G.fmap_base", "G.fmap_max", "D.fmap_base"),
@@ -378,6 +409,7 @@ _AT_LEAST_1 = (
 )
 # Field -> the test of its value, and what is expected.
 _RULES: dict[str, rules.Rule] = {
+    "strategy": rules.one_of(*machine.STRATEGIES),
     "dataset.kind": (
         lambda v: v in ("tfrecord", "synthetic"),
         "tfrecord or synthetic",
@@ -415,6 +447,13 @@ _RULES: dict[str, rules.Rule] = {
         )
     },
     "sched.lod_initial_resolution": rules.power_of_two(4),
+    "D_loss.adversarial": rules.one_of("wgan", "hinge"),
+    "D_loss.penalty": rules.one_of("wgan_gp", "r1"),
+    "surface.chart": rules.one_of("whole", "face"),
+    "augment.target": rules.within(0, 1),
+    "augment.kimg": rules.above(0),
+    "augment.limit": rules.within(0, 1),
+    "sched.part_dict": rules.each(rules.at_least(0)),
     "sched.tick_kimg_base": rules.above(0),
     "sched.tick_kimg_dict": rules.each(rules.above(0)),
     "sched.minibatch_dict": rules.each(rules.at_least(1)),
@@ -521,6 +560,7 @@ PRESETS = configuration.Presets(
             "sched.G_lrate_dict",
             "sched.D_lrate_dict",
             "sched.tick_kimg_dict",
+            "sched.part_dict",
         }
     ),
     default="v2-4gpus",

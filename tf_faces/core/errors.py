@@ -38,6 +38,18 @@ class Terminated(TfFacesError):
     exit_status = 143
 
 
+class WorkerLost(TfFacesError):
+    """Another process that trains with this one went away: exit status 75, try again.
+
+    Attributes:
+      run: the run folder that the chief goes on with; None before there is one, and in
+        other processes.
+    """
+
+    exit_status = 75
+    run = None
+
+
 def in_words(error: Exception) -> str:
     """What is wrong with content that made `error`, without a library's own terms.
 

@@ -1,6 +1,8 @@
-"""What the machine offers a program: processors, graphics cards and memory."""
+"""What the machine offers a program: processors, graphics cards, memory, companions."""
 
 import ctypes
+import dataclasses
+import json
 import os
 import pathlib
 import re
@@ -9,6 +11,12 @@ import shutil
 from tf_faces.core.errors import InputError
 
 PRECISIONS = ("float32", "bfloat16", "auto")
+# How the devices of a training are put together.
+STRATEGIES = ("auto", "none", "mirrored", "multi_worker")
+_TF_CONFIG_EXAMPLE = (
+    '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, '
+    '"task": {"type": "worker", "index": 0}}'
+)
 
 # Names of processors' features that multiply bfloat16: Intel's and AMD's, and Arm's.
 _BFLOAT16_FEATURES = {"avx512_bf16", "amx_bf16", "bf16"}
@@ -84,6 +92,61 @@ def parse_devices(text: str) -> tuple[str, int] | None:
             "1."
         )
     return matched[1], int(matched[2])
+
+
+@dataclasses.dataclass(frozen=True)
+class Cluster:
+    """Processes that train together, one of which is this one.
+
+    Attributes:
+      index: of this process; 0 is the chief, who alone writes the run folder.
+      addresses: "host:port" of all, in the order of their indices.
+    """
+
+    index: int = 0
+    addresses: tuple[str, ...] = ("",)
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes the run folder."""
+        return self.index == 0
+
+    @property
+    def workers(self) -> int:
+        """Number of processes."""
+        return len(self.addresses)
+
+
+def parse_cluster(text: str | None) -> Cluster:
+    """Reads TF_CONFIG, by which TensorFlow's processes find each other.
+
+    A task of the type "chief" comes before all of the type "worker".
+
+    Raises:
+      InputError: if it is absent, no JSON, or names no place for this process.
+    """
+    expected = f"expected {_TF_CONFIG_EXAMPLE}"
+    if not text:
+        raise InputError(
+            f"--strategy=multi_worker: TF_CONFIG is not in the environment, {expected}."
+        )
+    try:
+        found = json.loads(text)
+        jobs, task = found["cluster"], found["task"]
+        kind, index = task["type"], task["index"]
+        known = {name: list(jobs[name]) for name in ("chief", "worker") if name in jobs}
+        others = sorted(set(jobs) - set(known))
+        addresses = [str(entry) for entries in known.values() for entry in entries]
+        place = known[kind][index] if type(index) is int and index >= 0 else None
+    except (ValueError, TypeError, LookupError, RecursionError):
+        raise InputError(f"TF_CONFIG: found {text[:200]!r}, {expected}.") from None
+    if place is None or others or len(set(addresses)) != len(addresses):
+        raise InputError(
+            f"TF_CONFIG: found {text[:200]!r}, expected workers (and a chief at most), "
+            "each with an address of its own, and the index of one of them."
+        )
+    before = len(known.get("chief", ())) if kind == "worker" else 0
+    return Cluster(before + index, tuple(addresses))
 
 
 def multiplies_bfloat16(root: str | os.PathLike = "/") -> bool:

@@ -205,6 +205,33 @@ def depth_normals(depth: Array, y_up: bool = True, spacing: float = 1.0) -> Arra
     return safe_normalize(xp, normals)
 
 
+def map_normals(positions: Array) -> Array:
+    """Normals of the surface that a map of positions holds; central differences.
+
+    Differences along the columns times differences along the rows (cross product),
+    normalised; zero where the surface has no area.  Whether they point outwards depends
+    on the chart.
+
+    Args:
+      positions: [..., H, W, 3], H and W at least 2.
+
+    Returns:
+      [..., H, W, 3].
+    """
+    xp = namespace(positions)
+    (positions,) = as_floating(xp, positions)
+
+    def along_rows(values):
+        first = values[..., 1:2, :, :] - values[..., :1, :, :]
+        last = values[..., -1:, :, :] - values[..., -2:-1, :, :]
+        middle = values[..., 2:, :, :] - values[..., :-2, :, :]
+        return xp.concatenate([first, middle, last], axis=-3)
+
+    down = along_rows(positions)
+    right = xp.swapaxes(along_rows(xp.swapaxes(positions, -2, -3)), -2, -3)
+    return safe_normalize(xp, xp.cross(right, down))
+
+
 def turn_to_viewer(normals: Array) -> Array:
     """Negates the normals [..., 3] whose z is negative."""
     xp = namespace(normals)

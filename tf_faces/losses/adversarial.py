@@ -43,6 +43,12 @@ def gradient_norms(gradients, scale: float = 1.0):
     return ops.where(positive, root, ops.zeros_like(square)) * scale
 
 
+def squared_gradient_norms(gradients, scale: float = 1.0):
+    """Squares of `gradient_norms`: [N] float32, with a derivative everywhere."""
+    square = ops.sum(ops.square(ops.cast(gradients, "float32")), axis=(1, 2, 3))
+    return square * scale**2
+
+
 def generator_wgan_acgan(fake_scores, fake_logits, labels, cond_weight: float = 1.0):
     """Loss of the generator.
 
@@ -101,6 +107,68 @@ def discriminator_wgan_gp_acgan(
     }
     penalty = ops.square(mixed_norms - wgan_target)
     loss = fake - real + penalty * (wgan_lambda / wgan_target**2)
+    loss = loss + epsilon_penalty * wgan_epsilon
+    if labels.shape[-1]:
+        reals = label_cross_entropy(labels, real_logits)
+        fakes = label_cross_entropy(labels, fake_logits)
+        terms["Loss/label_penalty_reals"] = reals
+        terms["Loss/label_penalty_fakes"] = fakes
+        loss = loss + (reals + fakes) * cond_weight
+    return {"loss": loss, **terms}
+
+
+def discriminator_scores(real_scores, fake_scores, kind: str):
+    """What the discriminator loses by its scores alone.
+
+    Args:
+      real_scores, fake_scores: [N, 1].
+      kind: "wgan", fake - real; or "hinge", max(0, 1 + fake) + max(0, 1 - real), which
+        asks no more of a sample that lies beyond the margin.
+
+    Returns:
+      [N] float32.
+    """
+    real = ops.cast(real_scores, "float32")[:, 0]
+    fake = ops.cast(fake_scores, "float32")[:, 0]
+    if kind == "hinge":
+        return ops.relu(1.0 + fake) + ops.relu(1.0 - real)
+    return fake - real
+
+
+def discriminator_acgan(
+    real_scores,
+    real_logits,
+    fake_scores,
+    fake_logits,
+    penalty,
+    labels,
+    kind: str = "wgan",
+    wgan_epsilon: float = 0.001,
+    cond_weight: float = 1.0,
+):
+    """Loss of the discriminator by another penalty or other scores than WGAN-GP's.
+
+    Args:
+      real_scores, fake_scores: [N, 1].
+      real_logits, fake_logits: [N, L].
+      penalty: [N] of the gradients, weighted.
+      labels: [N, L] probabilities of the real images.
+      kind: see `discriminator_scores`.
+      wgan_epsilon: weight of the squared real scores.
+      cond_weight: weight of the label terms.
+
+    Returns:
+      {"loss": [N]} and the terms under their tags `Loss/...`, each [N].
+    """
+    real = ops.cast(real_scores, "float32")[:, 0]
+    epsilon_penalty = ops.square(real)
+    terms = {
+        "Loss/real_scores": real,
+        "Loss/fake_scores": ops.cast(fake_scores, "float32")[:, 0],
+        "Loss/gradient_penalty": penalty,
+        "Loss/epsilon_penalty": epsilon_penalty,
+    }
+    loss = discriminator_scores(real_scores, fake_scores, kind) + penalty
     loss = loss + epsilon_penalty * wgan_epsilon
     if labels.shape[-1]:
         reals = label_cross_entropy(labels, real_logits)

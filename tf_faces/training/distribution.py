@@ -10,6 +10,9 @@ Rules that every step function follows (Keras 3 on TensorFlow):
   number of devices;
 - the minibatch-stddev groups of the discriminator are formed within a replica, as in
   the original, where every GPU had its own.
+
+On several machines (`make_multi_worker_strategy`) every process runs the same program
+on the same data set; what they agree on otherwise is in `training.workers`.
 """
 
 import tensorflow as tf
@@ -63,6 +66,77 @@ def make_strategy(devices: str, wanted: int, preset: str) -> tf.distribute.Strat
     if count == 1:
         return tf.distribute.get_strategy()
     return tf.distribute.MirroredStrategy([f"GPU:{index}" for index in range(count)])
+
+
+def require_strategy(name: str, strategy: tf.distribute.Strategy) -> None:
+    """Checks that devices and `--strategy` say the same.
+
+    Args:
+      name: "auto", "none" (one device) or "mirrored" (several).
+      strategy: of `make_strategy`.
+
+    Raises:
+      InputError: if they do not.
+    """
+    replicas = strategy.num_replicas_in_sync
+    if name == "none" and replicas > 1:
+        raise InputError(
+            f"--strategy=none: found {replicas} devices, expected one; --devices=cpu:1 "
+            "or gpu:1 with --config.num_gpus=1, or --strategy=mirrored."
+        )
+    if name == "mirrored" and replicas == 1:
+        raise InputError(
+            "--strategy=mirrored: found one device, expected several; --devices=cpu:N "
+            "or gpu:N, or --strategy=none."
+        )
+
+
+def make_multi_worker_strategy(
+    devices: str, wanted: int, preset: str, cluster: machine.Cluster
+) -> tf.distribute.Strategy:
+    """Returns the strategy of one of several processes, TF_CONFIG being set.
+
+    Waits until all processes are there.  Must be called before TensorFlow has run its
+    first op.
+
+    Args:
+      devices: of each process: "auto" (as many GPUs as are needed, or the processor
+        as one device), "gpu:N" or "cpu:1".
+      wanted: devices that the configuration wants, over all processes.
+      preset: the preset's name, for messages.
+      cluster: of `machine.parse_cluster`.
+
+    Raises:
+      InputError: if this process has too few devices.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    share = -(-wanted // cluster.workers)
+    asked = machine.parse_devices(devices)
+    if asked is None:
+        asked = ("cpu", 1) if not gpus and share == 1 else ("gpu", share)
+    kind, count = asked
+    if kind == "cpu" and count > 1:
+        raise InputError(
+            f"--devices={devices}: found {count} parts of a processor, expected cpu:1 "
+            "with --strategy=multi_worker; start more processes instead."
+        )
+    if count * cluster.workers < wanted:
+        raise InputError(
+            f"--devices={devices}: the preset {preset} wants {wanted} devices, found "
+            f"{count} in each of {cluster.workers} processes; expected "
+            f"--devices={kind}:{share}, or --config.num_gpus={count * cluster.workers} "
+            "for another division of the minibatch."
+        )
+    if kind == "gpu" and len(gpus) < count:
+        raise InputError(
+            f"--devices={devices}: the preset {preset} wants {count} devices in each "
+            f"of {cluster.workers} processes, found {len(gpus)} GPUs; expected more "
+            f"processes, or --config.num_gpus={max(len(gpus), 1) * cluster.workers}."
+        )
+    tf.config.set_visible_devices(gpus[:count] if kind == "gpu" else [], "GPU")
+    for gpu in gpus[:count] if kind == "gpu" else []:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    return tf.distribute.MultiWorkerMirroredStrategy()
 
 
 def _processor_strategy(count: int) -> tf.distribute.Strategy:

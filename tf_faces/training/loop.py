@@ -23,28 +23,29 @@ code).
 """
 
 import abc
-import contextlib
 import dataclasses
 import math
 import pathlib
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from tf_faces.core import files, rules, runs
 from tf_faces.core.errors import InputError, Terminated, TfFacesError
-from tf_faces.training import checkpoints, logging, precision
+from tf_faces.training import checkpoints, logging, precision, termination, workers
 
 NONFINITE_POLICIES = rules.NONFINITE_POLICIES
 
 # Iterations whose measurements stay on the device before they are looked at: a look
 # waits for the device, so looking at every one would leave it idle.
 _ITERATIONS_BETWEEN_LOOKS = 32
+
+# What any run may change when it is resumed: the samples of a step, their order and
+# what is drawn for them do not depend on the devices that share them.
+_FREE_EVERYWHERE = ("num_gpus", "strategy")
 
 
 @dataclasses.dataclass
@@ -174,6 +175,10 @@ class System(abc.ABC):
         """True if non-finite gradients are normal (dynamic loss scaling)."""
         return False
 
+    def workers(self) -> workers.Workers:
+        """Returns the processes that train it together; by default this one alone."""
+        return workers.Workers()
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -233,7 +238,8 @@ def train(
 
     Args:
       system: what is trained.
-      run: the run folder, locked by the caller.
+      run: the run folder, locked by the caller; of processes other than the chief, a
+        folder for records that nobody keeps.
       options: see `Options`.
       resume: go on from the newest whole snapshot of `run`; without any, begin.
       started: `time.monotonic()` of the program's start, for the first tick's
@@ -262,6 +268,7 @@ class _Loop:
         self.system = system
         self.run = run
         self.options = options
+        self.workers = system.workers()
         self.started = time.monotonic() if started is None else started
         self.progress = Progress()
         self.averages = logging.Averages()
@@ -271,7 +278,8 @@ class _Loop:
         self.total_origin = self.started
 
     def train(self, resume: bool) -> Progress:
-        if resume:
+        self.workers.require_same(self._configuration_of_all())
+        if self.workers.any(resume and self.workers.is_chief):
             self._restore()
             if self.progress.images >= self.options.total_images:
                 print(
@@ -282,13 +290,13 @@ class _Loop:
         (self.run.path / "_training-done.txt").unlink(missing_ok=True)
         self.run.write_config(self.options.configuration)
         pictures: Mapping[str, pathlib.Path] = {}
-        if self.progress.images == 0:
+        if self.progress.images == 0 and self.workers.is_chief:
             pictures = self.system.write_results(self.run, self.progress)
         self.run.rewind_stats(self.progress.images)
         print("Training...", flush=True)
         with (
             logging.EventWriter(self.run.path, self.progress.images) as events,
-            _termination() as termination,
+            termination.termination() as asked,
         ):
             events.write_pictures(self.progress.images, pictures)
             self._start_clock(first=True)
@@ -299,15 +307,19 @@ class _Loop:
                     self._return_to_snapshot(error)
                     events.restart(self.progress.images)
                     continue
-                if termination.requested and not done:
-                    self._save_and_leave(termination.requested)
+                if self.workers.any(bool(asked.requested)) and not done:
+                    self._save_and_leave(asked.requested or "a signal to another")
         files.write_text(self.run.path / "_training-done.txt", "")
+        self.workers.any(False)  # None leaves before all are done.
         return self.progress
 
     def _advance(self, events: logging.EventWriter) -> bool:
         """One iteration and, where it ends one, the tick; returns True when done."""
         progress = self.progress
-        with precision.arithmetic(self.options.precision):
+        with (
+            precision.arithmetic(self.options.precision),
+            self.workers.lost_peers_are_told(),
+        ):
             iteration = self.system.iterate(progress)
         progress.images += iteration.images
         progress.iterations += 1
@@ -412,7 +424,8 @@ class _Loop:
         self.run.append_stats(
             {"images": progress.images, "iterations": progress.iterations, **scalars}
         )
-        if done or progress.tick % options.picture_ticks == 0:
+        show = done or progress.tick % options.picture_ticks == 0
+        if show and self.workers.is_chief:
             pictures = system.write_results(self.run, progress)
             events.write_pictures(progress.images, pictures)
         progress.tick_start_images = progress.images
@@ -425,6 +438,8 @@ class _Loop:
     # --- snapshots -----------------------------------------------------------------
 
     def _save(self) -> None:
+        if not self.workers.is_chief:
+            return
         progress = self.progress
         checkpoints.save(
             self.run.snapshots,
@@ -441,28 +456,57 @@ class _Loop:
         self.saved_images = progress.images
 
     def _restore(self) -> None:
-        """Takes the newest whole snapshot; without any, the run begins anew."""
-        snapshot = checkpoints.load_newest(self.run.snapshots)
-        if snapshot is None:
+        """Takes the newest whole snapshot; without any, the run begins anew.
+
+        The chief reads it, and hands everything to the others.
+        """
+        snapshot = None
+        if self.workers.is_chief:
+            snapshot = checkpoints.load_newest(self.run.snapshots)
+        if not self.workers.any(snapshot is not None):
             print(
                 f"{self.run.snapshots}: no whole snapshot, starting from the beginning."
             )
             return
-        checkpoints.require_same_configuration(
-            snapshot, self.options.configuration, self.options.free_configuration
-        )
-        snapshot.assign(self.system.variables())
-        state = snapshot.state
+        variables = self.system.variables()
+        if snapshot is not None:
+            checkpoints.require_same_configuration(
+                snapshot,
+                self.options.configuration,
+                (*self.options.free_configuration, *_FREE_EVERYWHERE),
+            )
+            snapshot.assign(variables)
+        self.workers.share_variables(variables)
+        state = self.workers.share(None if snapshot is None else snapshot.state)
         self.progress = Progress(**state["progress"])
         self.averages = logging.Averages(state["averages"])
         self.system.restore_host_state(state["system"])
         self.pending = []
         self.saved_images = self.progress.images
+        source = "the chief's snapshot" if snapshot is None else snapshot.path
         print(
-            f"Resuming from {snapshot.path} ({self.progress.images / 1000:.1f} kimg, "
+            f"Resuming from {source} ({self.progress.images / 1000:.1f} kimg, "
             f"tick {self.progress.tick}).",
             flush=True,
         )
+        if snapshot is not None:
+            self._tell_devices(snapshot.configuration.get("num_gpus"))
+
+    def _tell_devices(self, former: int | None) -> None:
+        now = self.options.configuration.get("num_gpus")
+        if former is not None and now is not None and former != now:
+            print(
+                f"The run was on {former} device(s) and goes on with {now}: the data, "
+                "their order and all draws stay as they were; minibatch statistics "
+                "are each device's own.",
+                flush=True,
+            )
+
+    def _configuration_of_all(self) -> dict[str, Any]:
+        """What must be the same in all processes."""
+        free = (*self.options.free_configuration, *_FREE_EVERYWHERE)
+        flat = checkpoints.flatten(self.options.configuration)
+        return {name: value for name, value in flat.items() if name not in free}
 
     def _return_to_snapshot(self, error: NonFiniteError) -> None:
         """The policy "restore"; raises `error` where it does not apply."""
@@ -470,7 +514,7 @@ class _Loop:
         if (
             self.options.nonfinite_policy != "restore"
             or restores > self.options.restore_limit
-            or checkpoints.newest(self.run.snapshots) is None
+            or not self.workers.any(checkpoints.newest(self.run.snapshots) is not None)
         ):
             raise error
         print(f"{error} Going back (attempt {restores}).", file=sys.stderr, flush=True)
@@ -488,31 +532,3 @@ class _Loop:
             f"Stopped by {signal_name} at {self.progress.images} images; the state is "
             f"saved in {self.run.snapshots}, and --resume={self.run.path} goes on."
         )
-
-
-class _Termination:
-    """Remembers the signal that asked the run to end."""
-
-    def __init__(self) -> None:
-        self.requested: str | None = None
-
-    def handle(self, number: int, _: Any) -> None:
-        if self.requested and number == signal.SIGINT:
-            raise KeyboardInterrupt  # Asked twice: the user will not wait.
-        self.requested = signal.Signals(number).name
-
-
-@contextlib.contextmanager
-def _termination() -> Iterator[_Termination]:
-    """Turns SIGTERM and SIGINT into a request that is met after the iteration."""
-    termination = _Termination()
-    former = {}
-    # Python allows handlers in the main thread only.
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            former[number] = signal.signal(number, termination.handle)
-    try:
-        yield termination
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)

@@ -127,6 +127,8 @@ class GeneratorConfig(NetworkConfig):
       normalize_latents: pixel norm of the joined latents and labels.
       use_pixelnorm, pixelnorm_epsilon: pixel norm after every activation.
       use_leakyrelu: leaky ReLU rather than ReLU.
+      label_strength: factor on the labels that are joined to the latents; the pixel
+        norm over hundreds of latents leaves seven probabilities little weight.
     """
 
     latent_size: int | None = None
@@ -134,6 +136,7 @@ class GeneratorConfig(NetworkConfig):
     use_pixelnorm: bool = True
     pixelnorm_epsilon: float = 1e-8
     use_leakyrelu: bool = True
+    label_strength: float = 1.0
 
     def __post_init__(self):
         super().__post_init__()

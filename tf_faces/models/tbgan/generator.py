@@ -168,9 +168,10 @@ class Generator(ProgressiveNetwork):
             )
         features = ops.cast(latents, config.dtype)
         if labels is not None and config.label_size:
-            features = ops.concatenate(
-                [features, ops.cast(labels, config.dtype)], axis=1
-            )
+            labels = ops.cast(labels, config.dtype)
+            if config.label_strength != 1.0:
+                labels = labels * config.label_strength
+            features = ops.concatenate([features, labels], axis=1)
         if config.normalize_latents:
             features = normalization.pixel_norm(features, config.pixelnorm_epsilon)
             if activations is not None:

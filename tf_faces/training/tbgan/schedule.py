@@ -50,6 +50,8 @@ class ProgressiveSchedule:
       max_minibatch_per_gpu: upper bound a replica where the resolution is listed.
       G_lrate_base, G_lrate_dict, D_lrate_base, D_lrate_dict: learning rates.
       tick_kimg_base, tick_kimg_dict: tick lengths.
+      part_base, part_dict: images that a device computes at once at most, 0 for all of
+        its share; the gradients of the parts are added up (`accumulation`).
     """
 
     resolution_log2: int
@@ -68,6 +70,13 @@ class ProgressiveSchedule:
     tick_kimg_dict: Mapping[int, float] = dataclasses.field(
         default_factory=lambda: dict(TICK_KIMG)
     )
+    part_base: int = 0
+    part_dict: Mapping[int, int] = dataclasses.field(default_factory=dict)
+
+    def most_at_once(self, level_of_detail_floor: int) -> int:
+        """Returns how many images a device computes at once at most, 0 for all."""
+        resolution = 2 ** (self.resolution_log2 - level_of_detail_floor)
+        return self.part_dict.get(resolution, self.part_base)
 
     def at(self, images: int) -> ScheduleValues:
         """Returns the values that hold after `images` images.

@@ -18,6 +18,7 @@ Reference: train.py of TBGAN and of the Progressive GAN code.
 """
 
 import math
+import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -26,14 +27,15 @@ import ml_collections
 import numpy as np
 import tensorflow as tf
 
-from tf_faces.core import runs, seeding
+from tf_faces.core import machine, runs, seeding
 from tf_faces.core.errors import InputError
 from tf_faces.data import tbgan as data
 from tf_faces.models import tbgan as networks
-from tf_faces.training import checkpoints, distribution, logging, loop
+from tf_faces.training import checkpoints, distribution, logging, loop, workers
 from tf_faces.training.tbgan import (
     adam,
     average,
+    beyond,
     builtin_data,
     data_sets,
     sheets,
@@ -113,9 +115,22 @@ def build(config: ml_collections.ConfigDict) -> "TbganSystem":
 
     Sets `num_gpus` of the configuration to the number of replicas really used.
     """
-    strategy = distribution.make_strategy(
-        config.devices, config.num_gpus, config.desc or "of this run"
-    )
+    if config.strategy != "multi_worker":
+        return _build(config, None)
+    cluster = machine.parse_cluster(os.environ.get("TF_CONFIG"))
+    with workers.Workers(cluster).lost_peers_are_told():
+        return _build(config, cluster)
+
+
+def _build(
+    config: ml_collections.ConfigDict, cluster: machine.Cluster | None
+) -> "TbganSystem":
+    wanted = (config.devices, config.num_gpus, config.desc or "of this run")
+    if cluster is None:
+        strategy = distribution.make_strategy(*wanted)
+        distribution.require_strategy(config.strategy, strategy)
+    else:
+        strategy = distribution.make_multi_worker_strategy(*wanted, cluster)
     replicas = strategy.num_replicas_in_sync
     if config.xla and replicas > 1:
         raise InputError(
@@ -130,7 +145,8 @@ def build(config: ml_collections.ConfigDict) -> "TbganSystem":
     for line in dataset.describe():
         print(line)
     print("Constructing networks...", flush=True)
-    system = TbganSystem(config, strategy, dataset)
+    joined = () if cluster is None else (cluster,)
+    system = TbganSystem(config, strategy, dataset, *joined)
     for name, network in (("G", system.generator), ("D", system.discriminator)):
         print()
         for line in system.layer_table(name, network):
@@ -155,6 +171,7 @@ class TbganSystem(loop.System):
         config: ml_collections.ConfigDict,
         strategy: tf.distribute.Strategy,
         dataset,
+        cluster: machine.Cluster | None = None,
     ):
         """Makes networks and optimizers.
 
@@ -162,6 +179,7 @@ class TbganSystem(loop.System):
           config: resolved configuration.
           strategy: one replica a device.
           dataset: `TfrecordDataset` or `SyntheticDataset`.
+          cluster: the processes that share a MultiWorkerMirroredStrategy.
 
         Raises:
           InputError: if configuration and data set contradict each other.
@@ -169,6 +187,7 @@ class TbganSystem(loop.System):
         self.config = config
         self.strategy = strategy
         self.dataset = dataset
+        self._workers = workers.Workers(cluster, strategy)
         self.schedule = make_schedule(config, dataset.resolution_log2)
         self.seed = int(config.random_seed)
         if config.train.mirror_augment:
@@ -198,6 +217,7 @@ class TbganSystem(loop.System):
                 "TrainD",
                 **config.D_opt.to_dict(),
             )
+            self._beyond = beyond.Beyond(config, dataset, self.schedule)
         self._generator_options = tbgan_step.LossOptions(**config.G_loss.to_dict())
         self._discriminator_options = tbgan_step.LossOptions(**config.D_loss.to_dict())
         # What the last iteration worked with; the first one resets the optimizers.
@@ -222,6 +242,7 @@ class TbganSystem(loop.System):
             "Gs": self.average.variables_by_name(),
             "TrainG": checkpoints.named_variables(self.generator_optimizer),
             "TrainD": checkpoints.named_variables(self.discriminator_optimizer),
+            **self._beyond.variables(),
         }
 
     def host_state(self) -> dict[str, Any]:
@@ -236,6 +257,10 @@ class TbganSystem(loop.System):
         self._index = self.dataset.index_from_state(state["data"])
         self._former_level = state["former_level"]
         self._reader = None
+
+    def workers(self) -> workers.Workers:
+        """The processes that train these networks together."""
+        return self._workers
 
     # --- iterations -----------------------------------------------------------------
 
@@ -260,6 +285,9 @@ class TbganSystem(loop.System):
                 fraction,
                 tf.constant(values.generator_learning_rate, tf.float32),
                 tf.constant(values.discriminator_learning_rate, tf.float32),
+            )
+            arguments += self._beyond.smoothing(
+                progress.images + repeat * values.minibatch, values.minibatch
             )
             if train.save_tf_graph and not self._graph_taken:
                 self._graph_taken = True
@@ -301,8 +329,17 @@ class TbganSystem(loop.System):
         config, strategy = self.config, self.strategy
         replicas = strategy.num_replicas_in_sync
         mirror = bool(config.train.mirror_augment)
+        extras = self._beyond.extras(floor, fading, minibatch, replicas)
 
-        def replica_step(images, labels, seed, fraction, generator_rate, rate):
+        def replica_step(
+            images,
+            labels,
+            seed,
+            fraction,
+            generator_rate,
+            rate,
+            smoothing=config.train.G_smoothing,
+        ):
             level = networks.LevelOfDetail(floor, fraction if fading else None)
             replica = tf.distribute.get_replica_context().replica_id_in_sync_group
 
@@ -346,7 +383,8 @@ class TbganSystem(loop.System):
                 level,
                 rate,
                 self._discriminator_options,
-                config.train.G_smoothing,
+                smoothing,
+                *extras(seed, mine, 0),
             )
             if with_generator:
                 measured |= tbgan_step.generator_step(
@@ -358,13 +396,22 @@ class TbganSystem(loop.System):
                     level,
                     generator_rate,
                     self._generator_options,
+                    *extras(seed, mine, 1),
                 )
             # The order of names is fixed by the first trace.
             self._names[with_generator] = tuple(measured)
-            return tf.stack([tf.cast(value, tf.float32) for value in measured.values()])
+            values = tf.stack(
+                [tf.cast(value, tf.float32) for value in measured.values()]
+            )
+            if self._workers.count > 1:
+                context = tf.distribute.get_replica_context()
+                values = context.all_reduce(tf.distribute.ReduceOp.MEAN, values)
+            return values
 
         def step(*arguments):
             values = strategy.run(replica_step, arguments)
+            if self._workers.count > 1:
+                return distribution.first_replica(strategy, values)
             return strategy.reduce(tf.distribute.ReduceOp.MEAN, values, axis=None)
 
         return step
