@@ -28,7 +28,8 @@ def faces(tmp_path):
         ({"shards": []}, "not listed in manifest.json"),
         ({"count": 10**30}, "found 5 records"),
         ({"count": "5"}, "a damaged manifest"),
-        ({"labels": "text"}, "a damaged manifest"),
+        ({"labels": "text"}, "an entry is of another kind than expected"),
+        ({"shards": [None]}, "an entry is of another kind than expected"),
     ],
 )
 def test_manifest_that_contradicts_the_records(faces, change, words):

@@ -99,7 +99,9 @@ def read(directory: pathlib.Path) -> Manifest | None:
 def _reason(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"it lacks the entry {error.args[0]!r}"
-    return f"an entry is of the wrong kind: {error}"
+    if isinstance(error, TypeError):
+        return "an entry is of another kind than expected"
+    return f"an entry is of the wrong kind: {error}"  # In words of ours.
 
 
 def _number(value: Any) -> int:
