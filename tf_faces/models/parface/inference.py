@@ -24,7 +24,9 @@ def _factor_and_offset(norm: layers.BatchNormalization):
 
 def _activation(name: str) -> folding.Layer:
     if name == "leaky_relu":
-        return lambda flow: tf.nn.leaky_relu(flow, layers.LEAKY_RELU_SLOPE)
+        # Not `tf.nn.leaky_relu`: fused with a convolution, an offset and a sum by
+        # oneDNN, it has another slope.
+        return lambda flow: tf.maximum(flow, layers.LEAKY_RELU_SLOPE * flow)
     return tf.nn.relu
 
 
