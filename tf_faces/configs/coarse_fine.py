@@ -12,6 +12,7 @@
 | modifier | changes                                                                |
 |----------|------------------------------------------------------------------------|
 | folder   | pictures and labels of `data_dir` instead of drawn ones                |
+| records  | photographs of the picture factory from TFRecord files in `data_dir`   |
 | separate | a CoarseNet of its own for every pass                                  |
 | absolute | every pass gives the parameters anew, as the original's                |
 """
@@ -111,6 +112,7 @@ _PRESETS: dict[str, dict[str, Any]] = {
 
 _MODIFIERS: dict[str, dict[str, Any]] = {
     "folder": {"data.source": "folder"},
+    "records": {"data.source": "records"},
     "separate": {"network.share_weights": False},
     "absolute": {"network.update": "absolute"},
 }
@@ -133,6 +135,8 @@ def base_config() -> ml_collections.ConfigDict:
             "precision": "float32",
             # builtin, builtin:tiny, ict, or a folder with Model_Shape.mat.
             "face_model": "builtin",
+            # Names of its regions that are kept, separated by commas; empty for all.
+            "face_regions": "",
             "network": {
                 "image_size": 200,
                 "shape_count": 199,
@@ -143,6 +147,8 @@ def base_config() -> ml_collections.ConfigDict:
                 "stem_width": 64,
                 "widths": [64, 128, 256, 512],
                 "dense_layers": 1,
+                "pooling": "mean",
+                "head_width": 0,
                 "statistics": "batch",
                 "scale": False,
                 "ranges": "original",
@@ -158,6 +164,7 @@ def base_config() -> ml_collections.ConfigDict:
                 "weights": {
                     "pose": 1e-3,
                     "geometry": 1e-6,
+                    "vertices": 0.0,
                     "shading": 1e-3,
                     "fidelity": 100.0,
                     "smoothness": 1e-5,
@@ -169,10 +176,12 @@ def base_config() -> ml_collections.ConfigDict:
                 "masked": False,
                 "depth_unit": 1.0,
                 "hold_coarse": False,
+                "hold_feedback": False,
             },
             "data": {
                 # model: pictures drawn of the face model while training; folder:
-                # pictures and labels of `data_dir`.
+                # pictures and labels of `data_dir`; records: photographs of the picture
+                # factory, sets `train` and `held_out` in `data_dir`.
                 "source": "model",
                 "grey_mean": 126.064,
                 # Drawn faces: degrees, parts of the side, spread of the scale.
@@ -184,6 +193,16 @@ def base_config() -> ml_collections.ConfigDict:
                 # Height of wrinkles on drawn faces, in parts of the side.
                 "wrinkles": 0.004,
                 "validation_faces": 64,
+                # Of records: the part of a batch that are faces drawn of the model; a
+                # folder of `tf-faces photographs fit` for the fine stage, or "".
+                "drawn_share": 0.0,
+                "portraits": "",
+                # Crops while training are off by so much of their side,
+                # larger or smaller by so much; contrast and brightness differ by so
+                # much (deviations).
+                "jitter_shift": 0.03,
+                "jitter_scale": 0.08,
+                "jitter_light": 0.15,
             },
             "train": {
                 # Original weights to start from: slim's or Keras' ImageNet files, or a
@@ -215,14 +234,18 @@ _AT_LEAST_0 = (
     *(f"loss.weights.{name}" for name in ("pose", "geometry", "shading", "fidelity")),
     *("loss.weights.smoothness", "data.pitch", "data.yaw", "data.roll", "data.shift"),
     *("data.scale_spread", "data.wrinkles", "train.coarse_kimg", "train.fine_kimg"),
-    *("train.joint_kimg", "train.clip_norm"),
+    *("train.joint_kimg", "train.clip_norm", "loss.weights.vertices"),
+    *("data.jitter_light",),
 )
 _RULES: dict[str, rules.Rule] = {
     **dict.fromkeys(_AT_LEAST_0, rules.at_least(0)),
     "loss.shading": rules.one_of("per_pixel", "per_picture"),
     "loss.geometry_unit": rules.above(0),
     "loss.depth_unit": rules.above(0),
-    "data.source": rules.one_of("model", "folder"),
+    "data.source": rules.one_of("model", "folder", "records"),
+    "data.drawn_share": rules.within(0, 0.9),
+    "data.jitter_shift": rules.within(0, 0.5),
+    "data.jitter_scale": rules.within(0, 0.5),
     "data.grey_mean": rules.within(0, 255),
     "data.validation_faces": rules.at_least(1),
     "train.batch": rules.at_least(1),

@@ -328,7 +328,8 @@ def test_drawn_faces_go_on_and_change_with_restores(monkeypatch):
     monkeypatch.setattr(synthetic, "SyntheticFaces", Faces)
     config = settings(**{"random_seed": 5, "data.validation_faces": 6})
     network = types.SimpleNamespace(image_size=9, shape_count=4, expression_count=3)
-    source = sources.make(config, network, "a model")
+    renderer = types.SimpleNamespace(model="a model")
+    source = sources.make(config, network, renderer)
     data = config.data
     options = synthetic.SyntheticOptions(
         size=9, shape_count=4, expression_count=3, pitch=data.pitch, yaw=data.yaw,
@@ -408,7 +409,7 @@ def test_an_iteration(schedule):
                                 (55, "fine", 0.1464466)):  # fmt: skip
         progress = loop.Progress(images=images, iterations=images // 4, restores=2)
         done = made.iterate(progress)
-        assert done.images == 4 and asked[-1] == (images // 4, 2, 4)
+        assert done.images == 4 and asked[-1] == (images // 4, 2, 4, stage)
         (measured,) = done.measurements
         assert measured.names == (f"of {stage}",) and measured.weight == 4
         expected = 0.5 * (rate if schedule == "cosine" else 1)
@@ -503,7 +504,9 @@ def test_fields_and_scalars(monkeypatch):
 
     monkeypatch.setattr(measures, "measure", measure)
     drawn = []
-    source = types.SimpleNamespace(validation=lambda: drawn.append(1) or "held out")
+    source = types.SimpleNamespace(
+        validation=lambda: drawn.append(1) or "held out", detailed=lambda: None
+    )
     made = bare(
         settings(
             **{
@@ -518,7 +521,8 @@ def test_fields_and_scalars(monkeypatch):
     )
     fields = made.status_fields(loop.Progress(images=100))
     assert fields == [
-        "coarse", "vertices 1.235  px", "mean face 4      px", "depth 0.5 -> 0.25px",
+        "coarse", "vertices 9.000 1.235 px", "mean face 4      px",
+        "depth 0.5 -> 0.25px",
     ]  # fmt: skip
     assert made.status_fields(loop.Progress(images=0))[0] == "coarse"
     del numbers["depth_fine"]

@@ -17,6 +17,7 @@ TRUNKS = {
 STATISTICS = ("batch", "moving")
 RANGES = ("original", "deviations")
 UPDATES = ("absolute", "residual")
+POOLINGS = ("mean", "flat")
 RENDERERS = ("original", "smooth")
 
 
@@ -33,6 +34,10 @@ class CoarseFineConfig(NetworkConfiguration):
       stem_width: channels of the first convolution.
       widths: inner channels of the four groups; bottlenecks put out four times these.
       dense_layers: fully connected layers of the head.
+      pooling: "mean": the head's maps are averaged; "flat": the fully connected layers
+        see each of their pixels.
+      head_width: channels of the head's convolution and of the inner fully connected
+        layers; 0 for the number of parameters.
       statistics: "batch": batch normalisation by the batch's own statistics, also in
         use; "moving": averages kept in training are used afterwards.
       scale: whether batch normalisation has a factor (gamma).
@@ -57,6 +62,8 @@ class CoarseFineConfig(NetworkConfiguration):
     stem_width: int = 64
     widths: tuple[int, ...] = (64, 128, 256, 512)
     dense_layers: int = 1
+    pooling: str = "mean"
+    head_width: int = 0
     statistics: str = "batch"
     scale: bool = False
     ranges: str = "original"
@@ -73,6 +80,7 @@ class CoarseFineConfig(NetworkConfiguration):
             ("statistics", STATISTICS),
             ("ranges", RANGES),
             ("update", UPDATES),
+            ("pooling", POOLINGS),
             ("renderer", RENDERERS),
         ):
             if getattr(self, name) not in known:
@@ -92,11 +100,11 @@ class CoarseFineConfig(NetworkConfiguration):
                 raise InputError(
                     f"{name} must be at least 1. Received: {getattr(self, name)}"
                 )
-        if self.expression_count < 0:
-            raise InputError(
-                f"expression_count must be at least 0. Received: "
-                f"{self.expression_count}"
-            )
+        for name in ("expression_count", "head_width"):
+            if getattr(self, name) < 0:
+                raise InputError(
+                    f"{name} must be at least 0. Received: {getattr(self, name)}"
+                )
         if self.image_size < 16 or self.image_size % 4:
             raise InputError(
                 "image_size must be a multiple of 4 of at least 16. Received: "
