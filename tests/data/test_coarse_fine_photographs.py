@@ -1,4 +1,4 @@
-"""Photographs of the factory as CoarseNet's training pictures: crops and their labels."""
+"""Photographs of the factory as CoarseNet's training pictures: crops, labels."""
 
 import json
 
@@ -12,7 +12,7 @@ from tf_faces.data.photographs import Settings, records
 from tf_faces.geometry import cameras
 from tf_faces.morphable import raw_form
 
-FIELDS = ("picture", "coarse_parameters", "landmarks")
+FIELDS = photographs.FIELDS
 BOX = (9.0, 40.0, 8.0, 38.0)
 
 
@@ -35,9 +35,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def recorded(folder, model):
-    return photographs.RecordedPhotographs(
-        folder, model.shape_count, model.expression_count
-    )
+    return photographs.read_records(folder, model.shape_count, model.expression_count)
 
 
 def stored(folder):
@@ -92,23 +90,21 @@ def copied(folder, target, **changes):
 
 def test_other_counts_of_coefficients(folder, tmp_path, model):
     with pytest.raises(InputError, match="have more coefficients than 1 of identity"):
-        photographs.RecordedPhotographs(folder, 1, model.expression_count)
+        photographs.read_records(folder, 1, model.expression_count)
     with pytest.raises(InputError, match="coarse_parameters a photograph, exp"):
-        photographs.RecordedPhotographs(folder, 201, model.expression_count)
+        photographs.read_records(folder, 201, model.expression_count)
     fields = json.loads((folder / "set.json").read_text())["fields"]
     del fields["landmarks"]
     other = copied(folder, tmp_path, fields=fields)
     with pytest.raises(InputError, match="no field landmarks; make it with --fields"):
-        photographs.RecordedPhotographs(other, 3, 2)
+        photographs.read_records(other, 3, 2)
 
 
 @pytest.mark.parametrize("count", [2, 4])
 def test_sets_of_another_length(folder, tmp_path, model, count):
     other = copied(folder, tmp_path, count=count)
     with pytest.raises(FormatError, match=rf"set.json says \(?{count}"):
-        photographs.RecordedPhotographs(
-            other, model.shape_count, model.expression_count
-        )
+        photographs.read_records(other, model.shape_count, model.expression_count)
 
 
 def test_numbers_that_are_not_finite(folder, tmp_path, model):
@@ -127,6 +123,4 @@ def test_numbers_that_are_not_finite(folder, tmp_path, model):
             stream.write(content)
     records.write_manifest(other, 1)
     with pytest.raises(FormatError, match="not finite"):
-        photographs.RecordedPhotographs(
-            other, model.shape_count, model.expression_count
-        )
+        photographs.read_records(other, model.shape_count, model.expression_count)

@@ -178,5 +178,5 @@ def test_wrong_options():
         objective.Options(weights={"pose": 1.0})
     config = presets.get_config("smoke")
     config.data.source = "web"
-    with pytest.raises(InputError, match="expected model, folder or records"):
+    with pytest.raises(InputError, match="expected model, folder, records or factory"):
         sources.make(config, None, None)

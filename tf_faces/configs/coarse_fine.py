@@ -13,6 +13,7 @@
 |----------|------------------------------------------------------------------------|
 | folder   | pictures and labels of `data_dir` instead of drawn ones                |
 | records  | photographs of the picture factory from TFRecord files in `data_dir`   |
+| factory  | photographs of the picture factory, drawn while training               |
 | separate | a CoarseNet of its own for every pass                                  |
 | absolute | every pass gives the parameters anew, as the original's                |
 """
@@ -113,6 +114,7 @@ _PRESETS: dict[str, dict[str, Any]] = {
 _MODIFIERS: dict[str, dict[str, Any]] = {
     "folder": {"data.source": "folder"},
     "records": {"data.source": "records"},
+    "factory": {"data.source": "factory"},
     "separate": {"network.share_weights": False},
     "absolute": {"network.update": "absolute"},
 }
@@ -181,7 +183,8 @@ def base_config() -> ml_collections.ConfigDict:
             "data": {
                 # model: pictures drawn of the face model while training; folder:
                 # pictures and labels of `data_dir`; records: photographs of the picture
-                # factory, sets `train` and `held_out` in `data_dir`.
+                # factory, sets `train` and `held_out` in `data_dir`; factory: the same,
+                # drawn while training.
                 "source": "model",
                 "grey_mean": 126.064,
                 # Drawn faces: degrees, parts of the side, spread of the scale.
@@ -193,8 +196,10 @@ def base_config() -> ml_collections.ConfigDict:
                 # Height of wrinkles on drawn faces, in parts of the side.
                 "wrinkles": 0.004,
                 "validation_faces": 64,
-                # Of records: the part of a batch that are faces drawn of the model; a
-                # folder of `tf-faces photographs fit` for the fine stage, or "".
+                # Processes of the factory; 0: one a core.
+                "processes": 0,
+                # Of photographs: the part of a batch that are faces drawn of the model;
+                # a folder of `tf-faces photographs fit` for the fine stage, or "".
                 "drawn_share": 0.0,
                 "portraits": "",
                 # Crops while training are off by so much of their side,
@@ -203,6 +208,18 @@ def base_config() -> ml_collections.ConfigDict:
                 "jitter_shift": 0.03,
                 "jitter_scale": 0.08,
                 "jitter_light": 0.15,
+            },
+            # Settings of the picture factory (data/photographs/settings.py).
+            "factory": {
+                "size": 160,
+                "supersampling": 2,
+                "camera": "weak",
+                "yaw": 45.0,
+                "pitch": 20.0,
+                "roll": 15.0,
+                "face_low": 0.42,
+                "face_high": 0.62,
+                "occluders": 0.15,
             },
             "train": {
                 # Original weights to start from: slim's or Keras' ImageNet files, or a
@@ -235,14 +252,14 @@ _AT_LEAST_0 = (
     *("loss.weights.smoothness", "data.pitch", "data.yaw", "data.roll", "data.shift"),
     *("data.scale_spread", "data.wrinkles", "train.coarse_kimg", "train.fine_kimg"),
     *("train.joint_kimg", "train.clip_norm", "loss.weights.vertices"),
-    *("data.jitter_light",),
+    *("data.jitter_light", "data.processes"),
 )
 _RULES: dict[str, rules.Rule] = {
     **dict.fromkeys(_AT_LEAST_0, rules.at_least(0)),
     "loss.shading": rules.one_of("per_pixel", "per_picture"),
     "loss.geometry_unit": rules.above(0),
     "loss.depth_unit": rules.above(0),
-    "data.source": rules.one_of("model", "folder", "records"),
+    "data.source": rules.one_of("model", "folder", "records", "factory"),
     "data.drawn_share": rules.within(0, 0.9),
     "data.jitter_shift": rules.within(0, 0.5),
     "data.jitter_scale": rules.within(0, 0.5),
@@ -259,6 +276,7 @@ PRESETS = configuration.Presets(
     base_config,
     _PRESETS,
     _MODIFIERS,
+    exclusive=(("folder", "records", "factory"),),
     rules=_RULES,
     default="repo",
     examples="""\

@@ -104,7 +104,8 @@ def test_drawn_faces_and_portraits_in_a_batch(folder, network, tmp_path):
     assert sorted(np.rint(middles[6:])) == [40, 200]
     assert len(labels) == 8
     _, with_labels = source.batch(0, 0, 8, "coarse")
-    assert len(np.unique(with_labels[:, 0])) == 8
+    # Three photographs, twice, and two drawn faces; jitter turns nobody.
+    assert len(np.unique(with_labels[:, 0])) == 5
     detailed = source.detailed()
     assert detailed.mask.any() and detailed.detailed_depth is not None
 
@@ -112,6 +113,21 @@ def test_drawn_faces_and_portraits_in_a_batch(folder, network, tmp_path):
 def test_portraits_that_are_not_there(folder, network, tmp_path):
     with pytest.raises(InputError, match="found no .mat files"):
         made(folder, network, portraits=str(tmp_path))
+
+
+def test_photographs_drawn_while_training(network):
+    config = presets.get_config("smoke+factory")
+    config.face_model = MODEL
+    config.data.validation_faces, config.data.processes = 2, 1
+    config.factory.size, config.factory.supersampling = 32, 1
+    source = sources.make(config, network.config, network.renderer)
+    assert "drawn while training" in source.describe()
+    first = [source.batch(iteration, 0, 2)[1] for iteration in range(2)]
+    assert len(np.unique(np.concatenate(first)[:, 7])) == 4
+    # Entered anew, elsewhere, the same photographs come.
+    again = sources.make(config, network.config, network.renderer).batch(1, 0, 2)[1]
+    np.testing.assert_array_equal(again, first[1])
+    assert len(source.validation().images) == 2
 
 
 def test_vertices_count_with_a_weight(folder, network):

@@ -96,6 +96,10 @@ def _add_data_commands(command) -> None:
     add("folder", help="of the set")
     add("--seed", type=seed, default=1234, help="of the shuffle")
 
+    add = command("pack", "writes a set's parts as TFRecord files", _DATA)
+    add("folder", help="of the set, split")
+    add("--output", help="folder of the records (default: the set's)")
+
     add = command("mean", "mean grey picture of the training part", _DATA)
     add("folder", help="of the set")
 

@@ -1,6 +1,6 @@
-"""Photographs of the picture factory as CoarseNet's training pictures, from records."""
+"""Photographs of the picture factory as CoarseNet's training pictures."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from tf_faces.data.photographs import records, truth
 from tf_faces.data.record_sets import frames
 from tf_faces.geometry import cropping
 
-_FIELDS = ("picture", "coarse_parameters", "landmarks")
+FIELDS = ("picture", "coarse_parameters", "landmarks")
 
 
 def face_crop(
@@ -39,121 +39,19 @@ def face_crop(
     return cropping.SquareCrop((x, y), side * jitter[2], size)
 
 
-class RecordedPhotographs:
-    """A set of records of the picture factory, grey, in memory.
+class Photographs:
+    """Grey photographs whose faces have known parameters.
 
-    Attributes:
+    Args:
       grey: uint8 [N, H, H].
       parameters: float32 [N, 7 + ks + ke], in the photographs' own frame.
       boxes: float32 [N, 4], (left, right, top, bottom) of the landmarks.
-
-    Args:
-      directory: of the set.
-      shape_count, expression_count: coefficients that the networks know; the set must
-        have no more.
-
-    Raises:
-      InputError: if there is no set, it lacks a field or has more coefficients.
-      FormatError: if a file is missing or damaged.
     """
 
-    def __init__(
-        self, directory: files.PathLike, shape_count: int, expression_count: int
-    ):
-        self.directory = files.require_directory(directory, "set of photographs")
-        described, paths = records.describe_stored(self.directory)
-        fields = described["fields"]
-        for name in _FIELDS:
-            if name not in fields:
-                raise InputError(
-                    f"{self.directory}: has no field {name}; make it with --fields "
-                    f"{','.join(_FIELDS)}."
-                )
-        self._fields = fields
-        self._check(described["count"], shape_count, expression_count)
-        count, height = described["count"], fields["picture"]["shape"][0]
-        length = 7 + shape_count + expression_count
-        self.grey = np.empty((count, height, height), np.uint8)
-        self.parameters = np.empty((count, length), np.float32)
-        self.boxes = np.empty((count, 4), np.float32)
-        row = 0
-        for path in paths:
-            file = frames.RecordFile(path)
-            try:
-                for number in range(len(file)):
-                    if row == count:
-                        raise FormatError(
-                            f"{path}: more photographs than set.json says ({count})."
-                        )
-                    self._keep(row, file, number, shape_count)
-                    row += 1
-            finally:
-                file.close()
-        if row < count:
-            raise FormatError(
-                f"{self.directory}: found {row} photographs, set.json says {count}."
-            )
-
-    def _check(self, count: int, shape_count: int, expression_count: int) -> None:
-        picture = self._fields["picture"]["shape"]
-        landmarks = self._fields["landmarks"]["shape"]
-        (length,) = self._fields["coarse_parameters"]["shape"]
-        if count < 1 or len(picture) != 3 or picture[0] != picture[1]:
-            raise FormatError(f"{self.directory}: holds no square photographs.")
-        if picture[2] != 3 or landmarks != [68, 3]:
-            raise FormatError(
-                f"{self.directory}: found pictures {picture} and landmarks "
-                f"{landmarks}, expected colours and [68, 3]."
-            )
-        # The shorter of both kinds are padded with zeros.
-        expected = (
-            7
-            + max(truth.COARSE_SHAPE, shape_count)
-            + max(truth.COARSE_EXPRESSION, expression_count)
-        )
-        if length != expected:
-            raise InputError(
-                f"{self.directory}: found {length} coarse_parameters a photograph, "
-                f"expected {expected} for {shape_count} identity and "
-                f"{expression_count} expression coefficients."
-            )
-
-    def _keep(self, row: int, file: frames.RecordFile, number: int, shape_count: int):
-        import tensorflow as tf
-
-        try:
-            features = tf.train.Example.FromString(file.payload(number)).features
-            found = {
-                name: np.frombuffer(
-                    features.feature[name].bytes_list.value[0],
-                    self._fields[name]["type"],
-                ).reshape(self._fields[name]["shape"])
-                for name in _FIELDS
-            }
-        except FormatError:
-            raise
-        except Exception as error:  # protobuf's errors have no common kind.
-            raise FormatError(
-                f"{file.where(number)}: no photograph ({in_words(error)})."
-            ) from error
-        values, landmarks = found["coarse_parameters"], found["landmarks"]
-        if not (np.isfinite(values).all() and np.isfinite(landmarks).all()):
-            raise FormatError(f"{file.where(number)}: numbers that are not finite.")
-        self.grey[row] = np.rint(pictures.grey(found["picture"]))
-        known = 7 + shape_count
-        expressions = self.parameters.shape[1] - known
-        start = 7 + max(truth.COARSE_SHAPE, shape_count)
-        unknown = (*values[known:start], *values[start + expressions :])
-        if np.any(np.asarray(unknown) != 0):
-            raise InputError(
-                f"{self.directory}: its faces have more coefficients than "
-                f"{shape_count} of identity and {expressions} of expression; set "
-                "network.shape_count and network.expression_count to the model's."
-            )
-        self.parameters[row, :known] = values[:known]
-        self.parameters[row, known:] = values[start : start + expressions]
-        low, high = landmarks[:, :2].min(axis=0), landmarks[:, :2].max(axis=0)
-        self.boxes[row] = low[0], high[0], low[1], high[1]
+    def __init__(self, grey: np.ndarray, parameters: np.ndarray, boxes: np.ndarray):
+        self.grey = grey
+        self.parameters = parameters
+        self.boxes = boxes
 
     def __len__(self) -> int:
         return len(self.grey)
@@ -189,3 +87,127 @@ class RecordedPhotographs:
             images[row] = crop.cut(self.grey[number][..., np.newaxis])
             labels[row, :7] = crop_pose(labels[row, :7], crop, self.grey.shape[1])
         return images, labels
+
+
+def of_fields(
+    photographs: Sequence[Mapping[str, np.ndarray]],
+    shape_count: int,
+    expression_count: int,
+    source: str,
+) -> Photographs:
+    """Photographs from their fields `FIELDS`, as the factory's streams yield them.
+
+    Args:
+      photographs: at least one.
+      shape_count, expression_count: coefficients that the networks know.
+      source: what messages call them.
+
+    Raises:
+      InputError: if the faces have more coefficients.
+      FormatError: if a number is not finite.
+    """
+    known = 7 + shape_count
+    start = 7 + max(truth.COARSE_SHAPE, shape_count)
+    grey, parameters, boxes = [], [], []
+    for found in photographs:
+        values, landmarks = found["coarse_parameters"], found["landmarks"]
+        if not (np.isfinite(values).all() and np.isfinite(landmarks).all()):
+            raise FormatError(f"{source}: holds numbers that are not finite.")
+        if values[known:start].any() or values[start + expression_count :].any():
+            raise InputError(
+                f"{source}: its faces have more coefficients than {shape_count} of "
+                f"identity and {expression_count} of expression; set "
+                "network.shape_count and network.expression_count to the model's."
+            )
+        grey.append(np.rint(pictures.grey(found["picture"])).astype(np.uint8))
+        own = values[:known], values[start : start + expression_count]
+        parameters.append(np.concatenate(own))
+        low, high = landmarks[:, :2].min(axis=0), landmarks[:, :2].max(axis=0)
+        boxes.append((low[0], high[0], low[1], high[1]))
+    return Photographs(np.stack(grey), np.float32(parameters), np.float32(boxes))
+
+
+def read_records(
+    directory: files.PathLike, shape_count: int, expression_count: int
+) -> Photographs:
+    """A whole set of records of the picture factory, in memory.
+
+    Args:
+      directory: of the set.
+      shape_count, expression_count: see `of_fields`.
+
+    Raises:
+      InputError: if there is no set, it lacks a field or has more coefficients.
+      FormatError: if a file is missing or damaged.
+    """
+    directory = files.require_directory(directory, "set of photographs")
+    described, paths = records.describe_stored(directory)
+    fields, count = described["fields"], described["count"]
+    for name in FIELDS:
+        if name not in fields:
+            raise InputError(
+                f"{directory}: has no field {name}; make it with --fields "
+                f"{','.join(FIELDS)}."
+            )
+    _check(directory, fields, count, shape_count, expression_count)
+    parts, total = [], 0
+    for path in paths:
+        with frames.RecordFile(path) as file:
+            total += len(file)
+            if total > count:
+                raise FormatError(
+                    f"{path}: more photographs than set.json says ({count})."
+                )
+            found = (_parsed(file, number, fields) for number in range(len(file)))
+            parts.append(of_fields(found, shape_count, expression_count, str(path)))
+    if total < count:
+        raise FormatError(
+            f"{directory}: found {total} photographs, set.json says {count}."
+        )
+    return Photographs(
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("grey", "parameters", "boxes")
+        )
+    )
+
+
+def _check(directory, fields, count: int, shape_count: int, expression_count: int):
+    picture, landmarks = fields["picture"]["shape"], fields["landmarks"]["shape"]
+    if count < 1 or len(picture) != 3 or picture[0] != picture[1]:
+        raise FormatError(f"{directory}: holds no square photographs.")
+    if picture[2] != 3 or landmarks != [68, 3]:
+        raise FormatError(
+            f"{directory}: found pictures {picture} and landmarks {landmarks}, "
+            "expected colours and [68, 3]."
+        )
+    # The shorter of both kinds are padded with zeros.
+    expected = (
+        7
+        + max(truth.COARSE_SHAPE, shape_count)
+        + max(truth.COARSE_EXPRESSION, expression_count)
+    )
+    if fields["coarse_parameters"]["shape"] != [expected]:
+        raise InputError(
+            f"{directory}: found {fields['coarse_parameters']['shape']} "
+            f"coarse_parameters a photograph, expected {expected} for {shape_count} "
+            f"identity and {expression_count} expression coefficients."
+        )
+
+
+def _parsed(file: frames.RecordFile, number: int, fields) -> dict[str, np.ndarray]:
+    import tensorflow as tf
+
+    payload = file.payload(number)
+    try:
+        features = tf.train.Example.FromString(payload).features.feature
+        return {
+            name: np.frombuffer(
+                features[name].bytes_list.value[0], fields[name]["type"]
+            ).reshape(fields[name]["shape"])
+            for name in FIELDS
+        }
+    except Exception as error:  # protobuf's errors have no common kind.
+        raise FormatError(
+            f"{file.where(number)}: no photograph ({in_words(error)})."
+        ) from error

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_faces.core import files
-from tf_faces.data.coarse_fine import photographs, pictures, synthetic
+from tf_faces.data.coarse_fine import packed, photographs, synthetic
 from tf_faces.geometry import landmarks as landmark_lengths
 from tf_faces.pipelines.coarse_fine.reconstructor import Reconstructor
 from tf_faces.training.coarse_fine import measures
@@ -57,7 +57,7 @@ def measure(
             faces.images, faces.parameters, faces.detailed_depth, faces.mask
         )
     elif (pathlib.Path(data_dir) / RECORDS).is_file():
-        recorded = photographs.RecordedPhotographs(
+        recorded = photographs.read_records(
             data_dir, config.shape_count, config.expression_count
         )
         images, labels = recorded.crops(
@@ -67,7 +67,7 @@ def measure(
         )
         data = Validation(images - np.float32(reconstructor.grey_mean), labels)
     else:
-        source = pictures.LabelledPictures(
+        source = packed.open_part(
             data_dir,
             part,
             config.image_size,

@@ -14,7 +14,8 @@ import numpy as np
 from tf_faces.core import files, matlab_files, seeding
 from tf_faces.core import pictures as picture_files
 from tf_faces.core.errors import InputError
-from tf_faces.data.coarse_fine import photographs, pictures, synthetic
+from tf_faces.data import photographs as factory
+from tf_faces.data.coarse_fine import packed, photographs, pictures, synthetic
 from tf_faces.models.coarse_fine.config import CoarseFineConfig
 from tf_faces.models.coarse_fine.rendering import FaceRenderer
 
@@ -106,7 +107,7 @@ class FolderSource:
 
     def __init__(self, config: ml_collections.ConfigDict, network: CoarseFineConfig):
         def part(name):
-            return pictures.LabelledPictures(
+            return packed.open_part(
                 config.data_dir,
                 name,
                 network.image_size,
@@ -142,8 +143,11 @@ class FolderSource:
         )
 
 
-class RecordsSource:
+class PhotographSource:
     """Photographs of the picture factory; drawn faces and portraits beside them.
+
+    From records in `data_dir`, in an order of their own every round, or drawn beside
+    the training, without end.
 
     Of a batch's pictures the part `data.drawn_share` are faces drawn of the face model,
     with wrinkles.  In the fine stage, which needs no labels, a quarter are real
@@ -160,18 +164,14 @@ class RecordsSource:
         self._network = network
         self._box = renderer.mean_face_box()
         self._seed = int(config.random_seed)
-        folder = pathlib.Path(config.data_dir)
-        self._train, self._held_out = (
-            photographs.RecordedPhotographs(
-                folder / name, network.shape_count, network.expression_count
-            )
-            for name in (TRAINING_SET, VALIDATION_SET)
-        )
+        if config.data.source == "records":
+            self._faces = _Records(config, network, self._seed)
+        else:
+            self._faces = _Factory(config, network, self._seed)
         self._drawn = DrawnSource(config, network, renderer)
         self._portraits = None
         if config.data.portraits:
             self._portraits = self._read_portraits(config.data.portraits)
-        self._folder = config.data_dir
 
     def _read_portraits(self, folder) -> np.ndarray:
         """float32 [N, S, S, 1], crops of the pictures with landmarks in a folder."""
@@ -200,11 +200,9 @@ class RecordsSource:
         if stage == "fine" and self._portraits is not None:
             real = min(count // 4, count - drawn - 1)
         recorded = count - drawn - real
-        numbers = _rounds(
-            self._seed, iteration, restores, recorded, len(self._train), "order"
-        )
+        faces, numbers = self._faces.chosen(iteration, restores, recorded)
         rng = seeding.numpy_generator(self._seed, "jitter", iteration, restores)
-        images, labels = self._train.crops(
+        images, labels = faces.crops(
             numbers, self._box, self._network.image_size, self._jitter(rng, recorded)
         )
         images = self._relit(rng, images)
@@ -237,10 +235,9 @@ class RecordsSource:
 
     def validation(self) -> Validation:
         """The first held-out photographs, in the crops of `Reconstructor`."""
-        numbers = range(min(int(self._data.validation_faces), len(self._held_out)))
-        images, labels = self._held_out.crops(
-            numbers, self._box, self._network.image_size
-        )
+        faces = self._faces.held_out()
+        numbers = range(min(int(self._data.validation_faces), len(faces)))
+        images, labels = faces.crops(numbers, self._box, self._network.image_size)
         return Validation(images - np.float32(self._data.grey_mean), labels)
 
     def detailed(self) -> Validation:
@@ -250,9 +247,84 @@ class RecordsSource:
     def describe(self) -> str:
         """One clause for the plan."""
         portraits = 0 if self._portraits is None else len(self._portraits)
-        return (
-            f"{len(self._train)} photographs of {self._folder}, "
-            f"{len(self._held_out)} held out, {portraits} portraits"
+        return f"{self._faces.name}, {portraits} portraits"
+
+
+class _Records:
+    """The sets `train` and `held_out` in a folder."""
+
+    def __init__(self, config, network: CoarseFineConfig, seed: int):
+        folder = pathlib.Path(config.data_dir)
+        self._train, self._held_out = (
+            photographs.read_records(
+                folder / name, network.shape_count, network.expression_count
+            )
+            for name in (TRAINING_SET, VALIDATION_SET)
+        )
+        self._seed = seed
+        self.name = (
+            f"{len(self._train)} photographs of {config.data_dir}, "
+            f"{len(self._held_out)} held out"
+        )
+
+    def chosen(self, iteration: int, restores: int, count: int):
+        return self._train, _rounds(
+            self._seed, iteration, restores, count, len(self._train), "order"
+        )
+
+    def held_out(self) -> photographs.Photographs:
+        return self._held_out
+
+
+class _Factory:
+    """Photographs that the factory draws beside the training."""
+
+    def __init__(self, config, network: CoarseFineConfig, seed: int):
+        self._settings = factory.Settings(
+            model=config.face_model, **config.factory.to_dict()
+        )
+        self._counts = network.shape_count, network.expression_count
+        self._processes = int(config.data.processes) or None
+        self._held_out_count = int(config.data.validation_faces)
+        self._seeds = [
+            seeding.derive(seed, name)[0] for name in ("photographs", "held-out")
+        ]
+        self._batches = None
+        self._next = (-1, -1, -1)
+        self.name = f"photographs of {config.face_model!r}, drawn while training"
+
+    def _of(self, found) -> photographs.Photographs:
+        return photographs.of_fields(found, *self._counts, "the picture factory")
+
+    def chosen(self, iteration: int, restores: int, count: int):
+        """The next of the endless pipeline, wherever it is entered."""
+        if self._next != (iteration, restores, count):
+            found = factory.pipeline(
+                self._settings,
+                photographs.FIELDS,
+                seed=self._seeds[0],
+                start=(restores << 32) + iteration * count,
+                processes=self._processes,
+            )
+            self._batches = found.batch(count).prefetch(2).as_numpy_iterator()
+        batch = next(self._batches)
+        self._next = (iteration + 1, restores, count)
+        rows = [
+            {name: values[row] for name, values in batch.items()}
+            for row in range(count)
+        ]
+        return self._of(rows), range(count)
+
+    def held_out(self) -> photographs.Photographs:
+        """Photographs of another seed."""
+        return self._of(
+            factory.stream(
+                self._settings,
+                photographs.FIELDS,
+                seed=self._seeds[1],
+                count=self._held_out_count,
+                processes=self._processes,
+            )
         )
 
 
@@ -270,9 +342,9 @@ def make(
         return DrawnSource(config, network, renderer)
     if config.data.source == "folder":
         return FolderSource(config, network)
-    if config.data.source == "records":
-        return RecordsSource(config, network, renderer)
+    if config.data.source in ("records", "factory"):
+        return PhotographSource(config, network, renderer)
     raise InputError(
-        f"--config.data.source: found {config.data.source!r}, expected model, folder "
-        "or records."
+        f"--config.data.source: found {config.data.source!r}, expected model, folder, "
+        "records or factory."
     )
