@@ -29,6 +29,7 @@ def get_config():
             "network.expression_count": 53,
             "network.image_size": 64,
             "network.iterations": 3,
+            "network.decay": 0.95,
             "network.stem_width": 16,
             "network.widths": [16, 32, 64, 128],
             "network.dense_layers": 1,

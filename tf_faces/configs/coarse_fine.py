@@ -152,6 +152,7 @@ def base_config() -> ml_collections.ConfigDict:
                 "pooling": "mean",
                 "head_width": 0,
                 "statistics": "batch",
+                "decay": 0.99,
                 "scale": False,
                 "ranges": "original",
                 "update": "absolute",

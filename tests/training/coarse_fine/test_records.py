@@ -199,5 +199,12 @@ def test_the_head_sees_each_pixel():
     assert flat.coarse_passes(images)[-1].parameters.shape == (1, 12)
     with pytest.raises(InputError, match="pooling must be one of mean, flat"):
         tiny_coarse_fine.network(pooling="max")
+    with pytest.raises(InputError, match="decay must be at least 0 and below 1"):
+        tiny_coarse_fine.network(decay=1.0)
+    for layer in (flat.coarse[0]._stem, flat.fine._first[0]):
+        assert layer.decay == 0.99
+    quick = tiny_coarse_fine.network(decay=0.5)
+    for layer in (quick.coarse[0]._stem, quick.fine._first[0]):
+        assert layer.decay == 0.5
     with pytest.raises(InputError, match="head_width must be at least 0"):
         tiny_coarse_fine.network(head_width=-1)

@@ -97,6 +97,7 @@ class CoarseNet(keras.layers.Layer):
             # With 0.01 throughout, narrow networks see nothing of their input.
             "initializers": Initializers(seed, 0.01 if original else None),
             "statistics": config.statistics,
+            "decay": config.decay,
             "scale": config.scale,
         }
         self._stem = Convolution(

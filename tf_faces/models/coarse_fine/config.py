@@ -40,6 +40,7 @@ class CoarseFineConfig(NetworkConfiguration):
         layers; 0 for the number of parameters.
       statistics: "batch": batch normalisation by the batch's own statistics, also in
         use; "moving": averages kept in training are used afterwards.
+      decay: of these averages, a step.
       scale: whether batch normalisation has a factor (gamma).
       ranges: "original": sigmoid ranges of `morphable.parameters`; "deviations":
         unbounded numbers in units of each parameter's usual deviation.
@@ -65,6 +66,9 @@ class CoarseFineConfig(NetworkConfiguration):
     pooling: str = "mean"
     head_width: int = 0
     statistics: str = "batch"
+    # slim's 0.999, which the original never uses, would need thousands of steps before
+    # the averages are those of the network.
+    decay: float = 0.99
     scale: bool = False
     ranges: str = "original"
     update: str = "absolute"
@@ -109,6 +113,10 @@ class CoarseFineConfig(NetworkConfiguration):
             raise InputError(
                 "image_size must be a multiple of 4 of at least 16. Received: "
                 f"{self.image_size}"
+            )
+        if not 0 <= self.decay < 1:
+            raise InputError(
+                f"decay must be at least 0 and below 1. Received: {self.decay}"
             )
         if not self.depth_scale > 0:
             raise InputError(
