@@ -364,21 +364,6 @@ FASTER = {
     "tf-faces train --model=coarse_fine --preset quick": (
         "tf-faces train --model=coarse_fine --preset smoke --dry_run"
     ),
-    # ParFace.
-    f"tf-faces photographs make parface_faces/train {_PARFACE_SET} --count 2700 "
-    "--seed 1": (
-        f"tf-faces photographs make parface_faces/train {_TINY_PARFACE_SET} --count 4"
-    ),
-    f"tf-faces photographs make parface_faces/held_out {_PARFACE_SET} --count 200 "
-    "--seed 2": (
-        f"tf-faces photographs make parface_faces/held_out {_TINY_PARFACE_SET} "
-        "--count 2 --seed 2"
-    ),
-    f"{_PARFACE_STAGE}:self_supervised": (
-        "tf-faces train --config={repository}/configs/parface_factory_128.py"
-        ":self_supervised --config.batchsize=2 --config.width=2 "
-        "--config.latent_width=4 --dry_run"
-    ),
     f"tf-faces photographs make coarse_faces/train {_COARSE_SET} --count 3000 "
     "--seed 1": f"tf-faces photographs make coarse_faces/train {_TINY_COARSE_SET} "
     "--count 4",
@@ -398,6 +383,21 @@ FASTER = {
     "--count 300": (
         "tf-faces coarse-fine evaluate newest --data_dir coarse_faces/held_out "
         "--count 2 --result_dir coarse_results"
+    ),
+    # ParFace.
+    f"tf-faces photographs make parface_faces/train {_PARFACE_SET} --count 2700 "
+    "--seed 1": (
+        f"tf-faces photographs make parface_faces/train {_TINY_PARFACE_SET} --count 4"
+    ),
+    f"tf-faces photographs make parface_faces/held_out {_PARFACE_SET} --count 200 "
+    "--seed 2": (
+        f"tf-faces photographs make parface_faces/held_out {_TINY_PARFACE_SET} "
+        "--count 2 --seed 2"
+    ),
+    f"{_PARFACE_STAGE}:self_supervised": (
+        "tf-faces train --config={repository}/configs/parface_factory_128.py"
+        ":self_supervised --config.batchsize=2 --config.width=2 "
+        "--config.latent_width=4 --dry_run"
     ),
     # PRNet.
     "tf-faces train --model=prnet --preset paper+factory+half_128+quick": (
