@@ -108,7 +108,7 @@ def evaluate(options: argparse.Namespace) -> None:
     if options.photographs:
         measured |= photographs.measure(reconstructor, options.photographs)
     for name, value in measured.items():
-        print(f"{name:<34}{value:.5g}")
+        print(f"{name:<36}{value:.5g}")
     if options.output:
         files.write_json(options.output, measured)
         print(options.output)
