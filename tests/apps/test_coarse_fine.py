@@ -1,5 +1,8 @@
 """The coarse-fine program: its data commands, and a sentence for every mistake."""
 
+import pathlib
+import runpy
+
 import numpy as np
 import pytest
 
@@ -57,6 +60,7 @@ def test_sample_split_and_mean(tmp_path, capsys):
         ),
         (["split", "absent"], "absent"),
         (["mean", "absent"], "absent"),
+        (["pack", "absent"], "absent"),
         (["fetch", "absent.txt", "--output", "x"], "absent.txt"),
         (["manifest", "absent", "--output", "x"], "absent"),
         (["reconstruct", "absent", "face.jpg", "--output", "x"], "face.jpg"),
@@ -90,3 +94,12 @@ def test_faces_of_an_earlier_run_are_kept(tmp_path, capsys):
     said = fails(capsys, *arguments, tmp_path / "faces")
     assert "found other results (face.obj" in said
     assert "absent" in fails(capsys, *arguments, tmp_path / "others")
+
+
+def test_the_program_under_its_former_name(capsys, monkeypatch):
+    path = pathlib.Path(__file__).resolve().parents[2] / "tools/coarse_fine.py"
+    monkeypatch.setattr("sys.argv", [str(path), "split", "absent"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(path), run_name="__main__")
+    assert ended.value.code == 2
+    assert "absent" in capsys.readouterr().err

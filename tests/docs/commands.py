@@ -21,6 +21,14 @@ _DRAWN = "--model builtin:tiny --picture_size 48"
 _PRNET_SET = (
     "--form records --size 160 --chart 128 --fields picture,landmarks,position_map"
 )
+_COARSE_SET = (
+    "--form records --size 160 --fields picture,coarse_parameters,landmarks "
+    "--camera weak --yaw 45 --pitch 20 --roll 15"
+)
+_TINY_COARSE_SET = (
+    "--form records --model builtin:tiny --size 40 "
+    "--fields picture,coarse_parameters,landmarks --camera weak --processes 1"
+)
 _TINY_PRNET_SET = (
     "--form records --model builtin:tiny --size 40 --chart 32 "
     "--fields picture,landmarks,position_map --processes 1"
@@ -356,6 +364,26 @@ FASTER = {
     "tf-faces train --model=coarse_fine --preset quick": (
         "tf-faces train --model=coarse_fine --preset smoke --dry_run"
     ),
+    f"tf-faces photographs make coarse_faces/train {_COARSE_SET} --count 3000 "
+    "--seed 1": f"tf-faces photographs make coarse_faces/train {_TINY_COARSE_SET} "
+    "--count 4",
+    f"tf-faces photographs make coarse_faces/held_out {_COARSE_SET} --count 300 "
+    "--seed 2": f"tf-faces photographs make coarse_faces/held_out {_TINY_COARSE_SET} "
+    "--count 2 --seed 2",
+    "tf-faces train --config=configs/coarse_fine_64.py": (
+        "tf-faces train --config={repository}/configs/coarse_fine_64.py "
+        "--config.face_model=builtin:tiny --config.face_regions= "
+        "--config.network.shape_count=199 --config.network.expression_count=29 "
+        "--config.network.image_size=32 --config.network.widths=[4,4,4,4] "
+        "--config.network.fine_widths=[4,4,4] --config.data.portraits= "
+        "--config.data.validation_faces=2 --config.train.coarse_kimg=0.016 "
+        "--config.train.fine_kimg=0.016 --result_dir coarse_results"
+    ),
+    "tf-faces coarse-fine evaluate newest --data_dir coarse_faces/held_out "
+    "--count 300": (
+        "tf-faces coarse-fine evaluate newest --data_dir coarse_faces/held_out "
+        "--count 2 --result_dir coarse_results"
+    ),
     # ParFace.
     f"tf-faces photographs make parface_faces/train {_PARFACE_SET} --count 2700 "
     "--seed 1": (
@@ -450,6 +478,7 @@ NOT_RUN = {
     "tf-faces train --model=parface --preset "
     "self_supervised+builtin+narrow+random_features": "runs in tests/contract, smaller",
     "python tools/prnet.py COMMAND --help": _FORM,
+    "python tools/coarse_fine.py COMMAND": _FORM,
     "tf-faces parface": _FORM,
     'pytest -m "not slow"': _SUITE,
     'pytest -m "not slow" tests/geometry': _SUITE,
@@ -461,6 +490,8 @@ NOT_RUN = {
     "tf-faces photographs make photographs --count 1000 --size 128": (_PHOTOGRAPHS),
     "tf-faces photographs verify photographs": _PHOTOGRAPHS,
     "tf-faces photographs inspect sheet.png --count 64 --size 256": (_PHOTOGRAPHS),
+    "tf-faces photographs fit portraits labels.npz coarse_faces/portraits "
+    "--count 120": "runs in tests/data/photographs/test_portraits.py, smaller",
     "tf-faces photographs fit portraits labels.npz fitted --model ict "
     "--overlays": "runs in tests/data/photographs/test_portraits.py, smaller",
     "tf-faces coarse-fine prepare --lists files --images images "

@@ -194,11 +194,13 @@ def test_initial_values_of_coarse_layers():
 
 @pytest.mark.parametrize("statistics", ["batch", "moving"])
 @pytest.mark.parametrize("training", [True, False])
-def test_normalisation_of_coarse_layers(statistics, training):
+@pytest.mark.parametrize("decay", [None, 0.75])
+def test_normalisation_of_coarse_layers(statistics, training, decay):
     one = coarse_layers.Convolution(
         "a/b", 4, 1, initializers=coarse_layers.Initializers(1, None), scale=True,
-        statistics=statistics,
+        statistics=statistics, **({} if decay is None else {"decay": decay}),
     )  # fmt: skip
+    decay = 0.99 if decay is None else decay
     values = RNG.normal(1, 2, (3, 4, 4, 2)).astype(np.float32)
     one.build(values.shape)
     assert [v.numpy().tolist() for v in (one.beta, one.gamma, one.moving_mean)] == [
@@ -213,7 +215,8 @@ def test_normalisation_of_coarse_layers(statistics, training):
     after = [one.moving_mean.numpy(), one.moving_variance.numpy()]
     if statistics == "moving" and training:
         for now, then, value in zip(after, before, (mean, variance), strict=True):
-            np.testing.assert_allclose(now, 0.99 * then + 0.01 * value, rtol=1e-4)
+            expected = decay * then + (1 - decay) * value
+            np.testing.assert_allclose(now, expected, rtol=1e-4)
     else:
         np.testing.assert_array_equal(after, before)
     if statistics == "moving" and not training:

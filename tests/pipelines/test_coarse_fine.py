@@ -9,13 +9,16 @@ from PIL import Image
 
 from tests import tiny_coarse_fine
 from tf_faces.core import pictures
-from tf_faces.core.errors import InputError
+from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data import posed_faces
+from tf_faces.data.coarse_fine import photographs as faces
+from tf_faces.data.photographs import Settings, records
 from tf_faces.export import coarse_fine as export
 from tf_faces.geometry import mesh_files
 from tf_faces.pipelines import coarse_fine
-from tf_faces.pipelines.coarse_fine import evaluation
+from tf_faces.pipelines.coarse_fine import evaluation, photographs
 from tf_faces.pipelines.coarse_fine import files as results
+from tf_faces.training.coarse_fine import measures
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +134,54 @@ def test_folders_without_weights(tmp_path):
     assert not coarse_fine.recognises(tmp_path)
     with pytest.raises(InputError, match="no snapshot"):
         coarse_fine.open_run(tmp_path)
+
+
+def test_landmarks_of_photographs(reconstructor, tmp_path):
+    """What a run finds is measured against itself, and the mean face against it."""
+    rng = np.random.default_rng(3)
+    points, shown = [], rng.integers(0, 256, (90, 80, 3)).astype(np.uint8)
+    for number in range(2):
+        pictures.write(tmp_path / f"{number:03d}.png", shown)
+        (tmp_path / f"{number:03d}.png").rename(tmp_path / f"{number:03d}.jpg")
+        corners = np.array([[20.0, 30.0], [60.0, 70.0]]) + number
+        found = rng.uniform(*corners, (68, 2))
+        found[:2] = corners
+        points.append(found)
+    np.savez(tmp_path / "annotations.npz", points68=points, yaw=[-40.0, 10.0])
+    measured = photographs.measure(reconstructor, tmp_path)
+    errors = []
+    for one in points:
+        box = (*one.min(axis=0), *one.max(axis=0))
+        face = reconstructor.reconstruct(shown, (box[0], box[2], box[1], box[3]))
+        marks = reconstructor.landmarks(face)[:, :2]
+        # Every box is a square of 40 pixels.
+        errors.append(100 * np.linalg.norm(marks - one, axis=-1).mean() / 40)
+    assert measured["photographs"] == pytest.approx(np.mean(errors), rel=1e-4)
+    assert measured["photographs_yaw_above_30"] == pytest.approx(errors[0], rel=1e-4)
+    assert measured["photographs_yaw_to_30"] == pytest.approx(errors[1], rel=1e-4)
+    assert 1 < measured["photographs_mean_face"] < 60
+    np.savez(tmp_path / "annotations.npz", points=points)
+    with pytest.raises(FormatError, match="points68"):
+        photographs.measure(reconstructor, tmp_path)
+
+
+def test_evaluation_of_recorded_photographs(tmp_path):
+    model = tiny_coarse_fine.model()
+    network = tiny_coarse_fine.network(
+        shape_count=model.shape_count, expression_count=model.expression_count
+    )
+    settings = Settings(model="builtin:tiny", size=48, camera="weak", supersampling=1)
+    fields = ("picture", "coarse_parameters", "landmarks")
+    records.write_records(
+        tmp_path, settings, 2, fields, processes=1, progress=False
+    )  # fmt: skip
+    measured = evaluation.measure(coarse_fine.Reconstructor(network), tmp_path)
+    assert "depth_fine" not in measured
+    found = faces.read_records(tmp_path, model.shape_count, model.expression_count)
+    box = network.renderer.mean_face_box()
+    images, labels = found.crops(range(2), box, 32)
+    passes = network.coarse_passes(tf.constant(images - np.float32(126.064)))
+    for number, one in enumerate(passes, 1):
+        expected = measures.vertex_errors(network, one.parameters, labels).mean()
+        assert measured[f"vertex_pass_{number}"] == pytest.approx(expected, rel=1e-4)
+    assert 2 < measured["landmarks_mean_face"] < 40

@@ -158,7 +158,7 @@ def test_a_folder_is_read_in_rounds(tmp_path):
     for part in ("train", "val"):
         listed = "".join(f"{name}.txt\n" for name in names)
         (tmp_path / f"{part}_list.txt").write_text(listed)
-    source = sources.make(config, network, tiny_coarse_fine.model())
+    source = sources.make(config, network, tiny_coarse_fine.network(None).renderer)
     seen = [source.batch(iteration, 0, 2) for iteration in range(5)]
     order = np.concatenate([labels[:, 0] for _, labels in seen])
     assert sorted(order[:5]) == sorted(order[5:]) == [0, 1, 2, 3, 4]
@@ -178,5 +178,5 @@ def test_wrong_options():
         objective.Options(weights={"pose": 1.0})
     config = presets.get_config("smoke")
     config.data.source = "web"
-    with pytest.raises(InputError, match="expected model or folder"):
+    with pytest.raises(InputError, match="expected model, folder, records or factory"):
         sources.make(config, None, None)

@@ -12,6 +12,8 @@
 | modifier | changes                                                                |
 |----------|------------------------------------------------------------------------|
 | folder   | pictures and labels of `data_dir` instead of drawn ones                |
+| records  | photographs of the picture factory from TFRecord files in `data_dir`   |
+| factory  | photographs of the picture factory, drawn while training               |
 | separate | a CoarseNet of its own for every pass                                  |
 | absolute | every pass gives the parameters anew, as the original's                |
 """
@@ -111,6 +113,8 @@ _PRESETS: dict[str, dict[str, Any]] = {
 
 _MODIFIERS: dict[str, dict[str, Any]] = {
     "folder": {"data.source": "folder"},
+    "records": {"data.source": "records"},
+    "factory": {"data.source": "factory"},
     "separate": {"network.share_weights": False},
     "absolute": {"network.update": "absolute"},
 }
@@ -133,6 +137,8 @@ def base_config() -> ml_collections.ConfigDict:
             "precision": "float32",
             # builtin, builtin:tiny, ict, or a folder with Model_Shape.mat.
             "face_model": "builtin",
+            # Names of its regions that are kept, separated by commas; empty for all.
+            "face_regions": "",
             "network": {
                 "image_size": 200,
                 "shape_count": 199,
@@ -143,7 +149,10 @@ def base_config() -> ml_collections.ConfigDict:
                 "stem_width": 64,
                 "widths": [64, 128, 256, 512],
                 "dense_layers": 1,
+                "pooling": "mean",
+                "head_width": 0,
                 "statistics": "batch",
+                "decay": 0.99,
                 "scale": False,
                 "ranges": "original",
                 "update": "absolute",
@@ -158,6 +167,7 @@ def base_config() -> ml_collections.ConfigDict:
                 "weights": {
                     "pose": 1e-3,
                     "geometry": 1e-6,
+                    "vertices": 0.0,
                     "shading": 1e-3,
                     "fidelity": 100.0,
                     "smoothness": 1e-5,
@@ -169,10 +179,13 @@ def base_config() -> ml_collections.ConfigDict:
                 "masked": False,
                 "depth_unit": 1.0,
                 "hold_coarse": False,
+                "hold_feedback": False,
             },
             "data": {
                 # model: pictures drawn of the face model while training; folder:
-                # pictures and labels of `data_dir`.
+                # pictures and labels of `data_dir`; records: photographs of the picture
+                # factory, sets `train` and `held_out` in `data_dir`; factory: the same,
+                # drawn while training.
                 "source": "model",
                 "grey_mean": 126.064,
                 # Drawn faces: degrees, parts of the side, spread of the scale.
@@ -184,6 +197,30 @@ def base_config() -> ml_collections.ConfigDict:
                 # Height of wrinkles on drawn faces, in parts of the side.
                 "wrinkles": 0.004,
                 "validation_faces": 64,
+                # Processes of the factory; 0: one a core.
+                "processes": 0,
+                # Of photographs: the part of a batch that are faces drawn of the model;
+                # a folder of `tf-faces photographs fit` for the fine stage, or "".
+                "drawn_share": 0.0,
+                "portraits": "",
+                # Crops while training are off by so much of their side,
+                # larger or smaller by so much; contrast and brightness differ by so
+                # much (deviations).
+                "jitter_shift": 0.03,
+                "jitter_scale": 0.08,
+                "jitter_light": 0.15,
+            },
+            # Settings of the picture factory (data/photographs/settings.py).
+            "factory": {
+                "size": 160,
+                "supersampling": 2,
+                "camera": "weak",
+                "yaw": 45.0,
+                "pitch": 20.0,
+                "roll": 15.0,
+                "face_low": 0.42,
+                "face_high": 0.62,
+                "occluders": 0.15,
             },
             "train": {
                 # Original weights to start from: slim's or Keras' ImageNet files, or a
@@ -215,14 +252,18 @@ _AT_LEAST_0 = (
     *(f"loss.weights.{name}" for name in ("pose", "geometry", "shading", "fidelity")),
     *("loss.weights.smoothness", "data.pitch", "data.yaw", "data.roll", "data.shift"),
     *("data.scale_spread", "data.wrinkles", "train.coarse_kimg", "train.fine_kimg"),
-    *("train.joint_kimg", "train.clip_norm"),
+    *("train.joint_kimg", "train.clip_norm", "loss.weights.vertices"),
+    *("data.jitter_light", "data.processes"),
 )
 _RULES: dict[str, rules.Rule] = {
     **dict.fromkeys(_AT_LEAST_0, rules.at_least(0)),
     "loss.shading": rules.one_of("per_pixel", "per_picture"),
     "loss.geometry_unit": rules.above(0),
     "loss.depth_unit": rules.above(0),
-    "data.source": rules.one_of("model", "folder"),
+    "data.source": rules.one_of("model", "folder", "records", "factory"),
+    "data.drawn_share": rules.within(0, 0.9),
+    "data.jitter_shift": rules.within(0, 0.5),
+    "data.jitter_scale": rules.within(0, 0.5),
     "data.grey_mean": rules.within(0, 255),
     "data.validation_faces": rules.at_least(1),
     "train.batch": rules.at_least(1),
@@ -236,6 +277,7 @@ PRESETS = configuration.Presets(
     base_config,
     _PRESETS,
     _MODIFIERS,
+    exclusive=(("folder", "records", "factory"),),
     rules=_RULES,
     default="repo",
     examples="""\

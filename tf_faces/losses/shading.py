@@ -73,6 +73,21 @@ def geometry_loss(parameters, labels, basis, unit: float = 1.0):
     return tf.reduce_mean(tf.square(moved / unit), axis=-1)
 
 
+def vertex_loss(vertices, true_vertices, size: float):
+    """Mean distance of vertices [N, V, 3] in percent of the picture's side, [N].
+
+    Pose, shape and expression count as they show; far vertices do not count more.
+
+    Args:
+      vertices, true_vertices: in the image frame, pixels.
+      size: of the picture.
+    """
+    squares = tf.reduce_sum(tf.square(vertices - true_vertices), axis=-1)
+    # Off the true place by nothing the root has no slope.
+    distance = tf.sqrt(squares + (1e-4 * size) ** 2)
+    return 100 / size * tf.reduce_mean(distance, axis=-1)
+
+
 def fidelity_loss(fine_depth, coarse_depth, mask=None):
     """Mean squared difference of two depth maps [N, S, S, 1]: [N].
 

@@ -123,7 +123,7 @@ def test_defaults_are_the_originals():
     assert dataclasses.asdict(objective.Options(WEIGHTS)) == {
         "weights": WEIGHTS, "shading": "per_pixel", "every_pass": False,
         "whitened": False, "geometry_unit": 1.0, "masked": False, "depth_unit": 1.0,
-        "hold_coarse": False,
+        "hold_coarse": False, "hold_feedback": False,
     }  # fmt: skip
     assert objective.STAGES == ("coarse", "fine", "joint")
     assert objective.TERMS == ("pose", "geometry", "shading", "fidelity", "smoothness")
@@ -264,8 +264,8 @@ class Noting:
         self.calls = []
         self.renderer = types.SimpleNamespace(render=self.render)
 
-    def coarse_passes(self, image, training):
-        self.calls.append(("coarse", training))
+    def coarse_passes(self, image, training, hold):
+        self.calls.append(("coarse", training, hold))
         return (Pass(None, image[:, :2]), Pass(None, 2 * image[:, :2]))
 
     def render(self, parameters, attributes):
@@ -285,13 +285,15 @@ class Noting:
 def test_only_trained_networks_move_their_averages(stage, coarse, fine, training):
     one = objective.Objective.__new__(objective.Objective)
     one.network, one._attributes = Noting(), "textures"
+    hold = stage == "joint"
+    one.options = objective.Options(WEIGHTS, hold_feedback=hold)
     image = tf.constant(np.ones((1, 3), np.float32))
     with tf.GradientTape() as tape:
         tape.watch(image)
         found = one.reconstruct(image, stage, *([] if training else [False]))
         depth = found.rendering.depth
     expected = [
-        ("coarse", coarse and training),
+        ("coarse", coarse and training, hold),
         ("render", "textures" if fine else None),
     ]
     assert one.network.calls == expected + [("fine", training)] * bool(fine)
@@ -328,7 +330,8 @@ def test_drawn_faces_go_on_and_change_with_restores(monkeypatch):
     monkeypatch.setattr(synthetic, "SyntheticFaces", Faces)
     config = settings(**{"random_seed": 5, "data.validation_faces": 6})
     network = types.SimpleNamespace(image_size=9, shape_count=4, expression_count=3)
-    source = sources.make(config, network, "a model")
+    renderer = types.SimpleNamespace(model="a model")
+    source = sources.make(config, network, renderer)
     data = config.data
     options = synthetic.SyntheticOptions(
         size=9, shape_count=4, expression_count=3, pitch=data.pitch, yaw=data.yaw,
@@ -353,6 +356,7 @@ def bare(config, **attributes):
     made = system.CoarseFineSystem.__new__(system.CoarseFineSystem)
     made.config, made.stages = config, system.stage_images(config)
     made._steps, made._validation, made._latest = {}, None, {}
+    made._detailed = None
     vars(made).update(attributes)
     return made
 
@@ -408,7 +412,7 @@ def test_an_iteration(schedule):
                                 (55, "fine", 0.1464466)):  # fmt: skip
         progress = loop.Progress(images=images, iterations=images // 4, restores=2)
         done = made.iterate(progress)
-        assert done.images == 4 and asked[-1] == (images // 4, 2, 4)
+        assert done.images == 4 and asked[-1] == (images // 4, 2, 4, stage)
         (measured,) = done.measurements
         assert measured.names == (f"of {stage}",) and measured.weight == 4
         expected = 0.5 * (rate if schedule == "cosine" else 1)
@@ -503,7 +507,9 @@ def test_fields_and_scalars(monkeypatch):
 
     monkeypatch.setattr(measures, "measure", measure)
     drawn = []
-    source = types.SimpleNamespace(validation=lambda: drawn.append(1) or "held out")
+    source = types.SimpleNamespace(
+        validation=lambda: drawn.append(1) or "held out", detailed=lambda: None
+    )
     made = bare(
         settings(
             **{
@@ -518,7 +524,8 @@ def test_fields_and_scalars(monkeypatch):
     )
     fields = made.status_fields(loop.Progress(images=100))
     assert fields == [
-        "coarse", "vertices 1.235  px", "mean face 4      px", "depth 0.5 -> 0.25px",
+        "coarse", "vertices 9.000 1.235 px", "mean face 4      px",
+        "depth 0.5 -> 0.25px",
     ]  # fmt: skip
     assert made.status_fields(loop.Progress(images=0))[0] == "coarse"
     del numbers["depth_fine"]
@@ -529,6 +536,33 @@ def test_fields_and_scalars(monkeypatch):
     assert scalars.pop("Progress/learning_rate") == 0.25
     assert scalars == {f"Validation/{name}": value for name, value in numbers.items()}
     assert made.tick_images(loop.Progress()) == 30
+
+
+def test_depths_of_other_faces(monkeypatch):
+    """Photographs have vertices to measure, drawn faces with wrinkles depths."""
+    found = {
+        "held out": {"vertex_pass_1": 2.0, "vertex_mean_face": 4.0, "angle": 1.0},
+        "drawn": {"vertex_pass_1": 7.0, "depth_coarse": 0.5, "depth_fine": 0.25},
+    }
+    monkeypatch.setattr(
+        measures, "measure", lambda network, data, with_fine=True: dict(found[data])
+    )
+    asked = []
+    source = types.SimpleNamespace(
+        validation=lambda: "held out", detailed=lambda: asked.append(1) or "drawn"
+    )
+    made = bare(
+        settings(**{"train.coarse_kimg": 0.1, "train.fine_kimg": 0.1}),
+        source=source,
+        network=types.SimpleNamespace(config=types.SimpleNamespace(iterations=1)),
+    )
+    assert len(made.status_fields(loop.Progress(images=100))) == 3 and not asked
+    for _ in range(2):
+        fields = made.status_fields(loop.Progress(images=101))
+        assert fields[1:] == [
+            "vertices 2.000 px", "mean face 4      px", "depth 0.5 -> 0.25px",
+        ]  # fmt: skip
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize(
@@ -582,9 +616,9 @@ def test_options_of_the_loop():
         "free_configuration": system.FREE_ON_RESUME,
     }  # fmt: skip
     assert system.FREE_ON_RESUME == (
-        "desc", "result_dir", "devices", "data_dir", "train.snapshot_ticks",
-        "train.picture_ticks", "train.keep_snapshots", "train.nonfinite_policy",
-        "train.restore_limit",
+        "desc", "result_dir", "devices", "data_dir", "data.portraits",
+        "train.snapshot_ticks", "train.picture_ticks", "train.keep_snapshots",
+        "train.nonfinite_policy", "train.restore_limit",
     )  # fmt: skip
 
 

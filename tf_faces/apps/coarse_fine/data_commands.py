@@ -8,7 +8,7 @@ import numpy as np
 
 from tf_faces.core import files, folders, pictures
 from tf_faces.core.errors import InputError, TfFacesError
-from tf_faces.data.coarse_fine import fetching, labels, lists, preparation
+from tf_faces.data.coarse_fine import fetching, labels, lists, packed, preparation
 from tf_faces.data.coarse_fine import pictures as grey_pictures
 
 # Options that the pictures and labels of a set depend on.
@@ -111,6 +111,13 @@ def split(options: argparse.Namespace) -> None:
         f"{options.folder}: "
         + ", ".join(f"{number} {part}" for part, number in counts.items())
     )
+
+
+def pack(options: argparse.Namespace) -> None:
+    """Writes train.tfrecord, val.tfrecord and test.tfrecord."""
+    output = options.output or options.folder
+    for part, number in packed.pack(options.folder, output).items():
+        print(f"{pathlib.Path(output) / packed.file_name(part)}: {number} pictures")
 
 
 def mean(options: argparse.Namespace) -> None:

@@ -100,13 +100,15 @@ def reconstruct(options: argparse.Namespace) -> None:
 def evaluate(options: argparse.Namespace) -> None:
     """Prints the errors of a run, and writes them."""
     reconstructor = _open(options)
-    from tf_faces.pipelines.coarse_fine import evaluation
+    from tf_faces.pipelines.coarse_fine import evaluation, photographs
 
     measured = evaluation.measure(
         reconstructor, options.data_dir, options.part, options.count
     )
+    if options.photographs:
+        measured |= photographs.measure(reconstructor, options.photographs)
     for name, value in measured.items():
-        print(f"{name:<22}{value:.5g}")
+        print(f"{name:<36}{value:.5g}")
     if options.output:
         files.write_json(options.output, measured)
         print(options.output)

@@ -96,6 +96,10 @@ def _add_data_commands(command) -> None:
     add("folder", help="of the set")
     add("--seed", type=seed, default=1234, help="of the shuffle")
 
+    add = command("pack", "writes a set's parts as TFRecord files", _DATA)
+    add("folder", help="of the set, split")
+    add("--output", help="folder of the records (default: the set's)")
+
     add = command("mean", "mean grey picture of the training part", _DATA)
     add("folder", help="of the set")
 
@@ -139,7 +143,16 @@ def _add_face_commands(command) -> None:
 
     add = command("evaluate", "errors of a run on a set with labels", _FACES)
     add_run(add)
-    add("--data_dir", help="set of prepare and split; default: drawn faces")
+    add(
+        "--data_dir",
+        help="set of prepare and split, or one set of photograph records; default: "
+        "drawn faces",
+    )
+    add(
+        "--photographs",
+        help="besides: folder of 000.jpg, 001.jpg, ... and annotations.npz with the "
+        "array points68",
+    )
     add("--part", choices=("train", "val", "test"), default="test", help="of the set")
     add("--count", type=count, default=64, help="pictures at most")
     add("--output", help="JSON file for the measures")

@@ -51,8 +51,8 @@ def write_label(path: files.PathLike, parameters: np.ndarray, digits=None) -> No
     files.write_text(path, text)
 
 
-def parse_label(text: str, source: str, count: int) -> np.ndarray:
-    """float64 [count] of a label's text.
+def parse_label(text: str, source: str, count: int | None) -> np.ndarray:
+    """float64 [count] of a label's text; any number of them for None.
 
     Raises:
       FormatError: if it holds anything but so many finite numbers.
@@ -61,7 +61,7 @@ def parse_label(text: str, source: str, count: int) -> np.ndarray:
         values = np.array([float(word) for word in text.split()], np.float64)
     except ValueError as error:
         raise FormatError(f"{source}: is no list of numbers.") from error
-    if len(values) != count:
+    if count is not None and len(values) != count:
         raise FormatError(
             f"{source}: found {len(values)} numbers, expected {count} parameters."
         )
@@ -70,7 +70,7 @@ def parse_label(text: str, source: str, count: int) -> np.ndarray:
     return values
 
 
-def read_label(path: files.PathLike, count: int) -> np.ndarray:
+def read_label(path: files.PathLike, count: int | None) -> np.ndarray:
     """Reads a label file; see `parse_label`."""
     path = files.require_file(path, "label")
     try:

@@ -97,6 +97,7 @@ class CoarseNet(keras.layers.Layer):
             # With 0.01 throughout, narrow networks see nothing of their input.
             "initializers": Initializers(seed, 0.01 if original else None),
             "statistics": config.statistics,
+            "decay": config.decay,
             "scale": config.scale,
         }
         self._stem = Convolution(
@@ -120,7 +121,8 @@ class CoarseNet(keras.layers.Layer):
                 self._units[name] = unit
                 setattr(self, name.replace("/", "_"), unit)
         count = config.parameter_count
-        self._head = Convolution(f"{self.scope}/conv_out", count, 3, **options)
+        width = config.head_width or count
+        self._head = Convolution(f"{self.scope}/conv_out", width, 3, **options)
         self._dense = []
         for layer in range(config.dense_layers):
             last = layer == config.dense_layers - 1
@@ -128,13 +130,14 @@ class CoarseNet(keras.layers.Layer):
             name = "fc" if last else f"fc_{layer + 1}"
             dense = Dense(
                 f"{self.scope}/{name}",
-                count,
+                count if last else width,
                 initializers=options["initializers"],
                 activate=not last,
             )
             self._dense.append(dense)
         # Every layer is built by one pass over a small nothing.
-        self.stages(ops.zeros((1, 16, 16, INPUT_CHANNELS)))
+        side = 16 if config.pooling == "mean" else config.image_size
+        self.stages(ops.zeros((1, side, side, INPUT_CHANNELS)))
         self.built = True
 
     def _stride(self, group, number, count) -> int:
@@ -163,7 +166,7 @@ class CoarseNet(keras.layers.Layer):
           training: whether moving averages are updated.
 
         Returns:
-          conv_in, (root_pool,) block<b>/unit_<u>, conv_out [N, h, w, P], pooling,
+          conv_in, (root_pool,) block<b>/unit_<u>, conv_out [N, h, w, head], pooling,
           fc [N, P].
         """
         if len(inputs.shape) != 4 or inputs.shape[-1] != INPUT_CHANNELS:
@@ -178,7 +181,11 @@ class CoarseNet(keras.layers.Layer):
         for name, unit in self._units.items():
             found[name] = x = unit(x, training=training)
         found["conv_out"] = x = self._head(x, training=training)
-        found["pooling"] = x = ops.mean(x, axis=(1, 2))
+        if self.config.pooling == "mean":
+            x = ops.mean(x, axis=(1, 2))
+        else:
+            x = ops.reshape(x, (-1, x.shape[1] * x.shape[2] * x.shape[3]))
+        found["pooling"] = x
         for dense in self._dense:
             x = dense(x)
         found["fc"] = x

@@ -17,6 +17,7 @@ TRUNKS = {
 STATISTICS = ("batch", "moving")
 RANGES = ("original", "deviations")
 UPDATES = ("absolute", "residual")
+POOLINGS = ("mean", "flat")
 RENDERERS = ("original", "smooth")
 
 
@@ -33,8 +34,13 @@ class CoarseFineConfig(NetworkConfiguration):
       stem_width: channels of the first convolution.
       widths: inner channels of the four groups; bottlenecks put out four times these.
       dense_layers: fully connected layers of the head.
+      pooling: "mean": the head's maps are averaged; "flat": the fully connected layers
+        see each of their pixels.
+      head_width: channels of the head's convolution and of the inner fully connected
+        layers; 0 for the number of parameters.
       statistics: "batch": batch normalisation by the batch's own statistics, also in
         use; "moving": averages kept in training are used afterwards.
+      decay: of these averages, a step.
       scale: whether batch normalisation has a factor (gamma).
       ranges: "original": sigmoid ranges of `morphable.parameters`; "deviations":
         unbounded numbers in units of each parameter's usual deviation.
@@ -57,7 +63,12 @@ class CoarseFineConfig(NetworkConfiguration):
     stem_width: int = 64
     widths: tuple[int, ...] = (64, 128, 256, 512)
     dense_layers: int = 1
+    pooling: str = "mean"
+    head_width: int = 0
     statistics: str = "batch"
+    # slim's 0.999, which the original never uses, would need thousands of steps before
+    # the averages are those of the network.
+    decay: float = 0.99
     scale: bool = False
     ranges: str = "original"
     update: str = "absolute"
@@ -73,6 +84,7 @@ class CoarseFineConfig(NetworkConfiguration):
             ("statistics", STATISTICS),
             ("ranges", RANGES),
             ("update", UPDATES),
+            ("pooling", POOLINGS),
             ("renderer", RENDERERS),
         ):
             if getattr(self, name) not in known:
@@ -92,15 +104,19 @@ class CoarseFineConfig(NetworkConfiguration):
                 raise InputError(
                     f"{name} must be at least 1. Received: {getattr(self, name)}"
                 )
-        if self.expression_count < 0:
-            raise InputError(
-                f"expression_count must be at least 0. Received: "
-                f"{self.expression_count}"
-            )
+        for name in ("expression_count", "head_width"):
+            if getattr(self, name) < 0:
+                raise InputError(
+                    f"{name} must be at least 0. Received: {getattr(self, name)}"
+                )
         if self.image_size < 16 or self.image_size % 4:
             raise InputError(
                 "image_size must be a multiple of 4 of at least 16. Received: "
                 f"{self.image_size}"
+            )
+        if not 0 <= self.decay < 1:
+            raise InputError(
+                f"decay must be at least 0 and below 1. Received: {self.decay}"
             )
         if not self.depth_scale > 0:
             raise InputError(

@@ -34,6 +34,7 @@ class FineNet(keras.layers.Layer):
         options = {
             "initializers": Initializers(seed, None if config.fine_residual else 0.01),
             "statistics": config.statistics,
+            "decay": config.decay,
             "scale": config.scale,
         }
 

@@ -12,9 +12,6 @@ from keras import ops
 
 # That of slim's batch_norm.
 EPSILON = 1e-3
-# Of the moving averages.  slim's 0.999, which the original never uses, would need
-# thousands of steps before the averages are those of the network.
-DECAY = 0.99
 INITIAL_DEVIATION = 0.01
 
 
@@ -66,6 +63,7 @@ class Convolution(keras.layers.Layer):
       explicit_padding: with a stride, one row of zeros on every side instead of the
         padding "same" (slim's `conv2d_same`).
       statistics: "batch" or "moving", see `CoarseFineConfig`.
+      decay: of the moving averages.
       scale: whether the normalisation has gamma.
       initializers: of the weights.
 
@@ -90,6 +88,7 @@ class Convolution(keras.layers.Layer):
         activate: bool = True,
         explicit_padding: bool = False,
         statistics: str = "batch",
+        decay: float = 0.99,
         scale: bool = False,
     ):
         super().__init__(name=scope.replace("/", "_"))
@@ -102,6 +101,7 @@ class Convolution(keras.layers.Layer):
         self.activate = activate
         self.explicit_padding = explicit_padding
         self.statistics = statistics
+        self.decay = decay
         self.scale = scale
         self._initializers = initializers
         self.gamma = None
@@ -158,7 +158,7 @@ class Convolution(keras.layers.Layer):
                     (self.moving_mean, mean),
                     (self.moving_variance, variance),
                 ):
-                    average.assign(average * DECAY + value * (1 - DECAY))
+                    average.assign(average * self.decay + value * (1 - self.decay))
         else:
             mean, variance = self.moving_mean, self.moving_variance
         factor = ops.rsqrt(variance + EPSILON)

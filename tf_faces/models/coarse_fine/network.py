@@ -84,12 +84,15 @@ class CoarseFine(tf.Module):
         """All weights under the original's names, in its order."""
         return {**self.coarse_variables(), **self.fine.variables_by_name()}
 
-    def coarse_passes(self, image, training: bool = False) -> tuple[Pass, ...]:
+    def coarse_passes(
+        self, image, training: bool = False, hold: bool = False
+    ) -> tuple[Pass, ...]:
         """Runs CoarseNet, each time on what the renderer shows of the last result.
 
         Args:
           image: [N, S, S, 1] grey minus its mean.
           training: whether moving averages are updated.
+          hold: whether a pass takes the guess before it as given, without gradient.
         """
         self._check(image)
         start = tf.constant(self.renderer.initial_parameters())
@@ -98,6 +101,8 @@ class CoarseFine(tf.Module):
         )
         passes = []
         for number in range(self.config.iterations):
+            if hold:
+                parameters = tf.stop_gradient(parameters)
             inputs = network_input(image, self.renderer.render(parameters))
             network = self.coarse[number % self.config.networks]
             parameters = self.renderer.parameters(

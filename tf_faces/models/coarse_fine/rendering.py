@@ -127,6 +127,17 @@ class FaceRenderer:
             found[6] *= size / _ORIGINAL_SIZE
         return found
 
+    def mean_face_box(self) -> tuple[float, float, float, float]:
+        """(left, right, top, bottom) of the initial face: of its 68 landmarks.
+
+        Of its vertices where the model has no landmarks.
+        """
+        start = tf.constant(self.initial_parameters()[np.newaxis])
+        points = self.landmarks(start)
+        vertices = np.asarray(self.vertices(start) if points is None else points)[0]
+        low, high = vertices[:, :2].min(axis=0), vertices[:, :2].max(axis=0)
+        return float(low[0]), float(high[0]), float(low[1]), float(high[1])
+
     def deviations(self) -> np.ndarray:
         """float32 [P]: the usual deviation of each parameter (t_z: none)."""
         size = self.config.image_size
@@ -162,6 +173,13 @@ class FaceRenderer:
         if self.config.renderer == "original":
             pose = tf.concat([tf.stop_gradient(pose[:, :3]), pose[:, 3:]], axis=1)
         return cameras.project_pose(faces, pose, self.config.image_size)
+
+    def landmarks(self, parameters) -> np.ndarray | None:
+        """float32 [N, 68, 3] in the image frame; None where the model has none."""
+        if self.model.landmarks68 is None:
+            return None
+        vertices = self.vertices(tf.convert_to_tensor(parameters, tf.float32))
+        return np.asarray(vertices)[:, self.model.landmarks68]
 
     # --- pictures --------------------------------------------------------------------
 

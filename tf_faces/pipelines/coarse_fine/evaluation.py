@@ -1,10 +1,12 @@
 """Errors of a trained run on pictures whose parameters are known."""
 
+import pathlib
+
 import numpy as np
 import tensorflow as tf
 
 from tf_faces.core import files
-from tf_faces.data.coarse_fine import pictures, synthetic
+from tf_faces.data.coarse_fine import packed, photographs, synthetic
 from tf_faces.geometry import landmarks as landmark_lengths
 from tf_faces.pipelines.coarse_fine.reconstructor import Reconstructor
 from tf_faces.training.coarse_fine import measures
@@ -12,6 +14,8 @@ from tf_faces.training.coarse_fine.sources import Validation
 
 # Of the faces that are drawn where no set is given.
 SEED = 20_000
+# What tells a set of records from a folder of pictures and labels.
+RECORDS = "manifest.json"
 
 
 def measure(
@@ -24,7 +28,8 @@ def measure(
 
     Args:
       reconstructor: the run.
-      data_dir: set with labels; None draws faces that no training has seen.
+      data_dir: set with labels, or one set of records of the picture factory; None
+        draws faces that no training has seen.
       part: of the set: "train", "val" or "test".
       count: pictures at most.
 
@@ -51,8 +56,18 @@ def measure(
         data = Validation(
             faces.images, faces.parameters, faces.detailed_depth, faces.mask
         )
+    elif (pathlib.Path(data_dir) / RECORDS).is_file():
+        recorded = photographs.read_records(
+            data_dir, config.shape_count, config.expression_count
+        )
+        images, labels = recorded.crops(
+            range(min(count, len(recorded))),
+            network.renderer.mean_face_box(),
+            config.image_size,
+        )
+        data = Validation(images - np.float32(reconstructor.grey_mean), labels)
     else:
-        source = pictures.LabelledPictures(
+        source = packed.open_part(
             data_dir,
             part,
             config.image_size,
@@ -77,11 +92,9 @@ def measure(
 
 def _landmark_errors(reconstructor, parameters, labels) -> dict[str, float]:
     renderer = reconstructor.network.renderer
-    chosen = reconstructor.model.landmarks68
 
     def points(values):
-        vertices = renderer.vertices(tf.constant(values, tf.float32))
-        return np.asarray(vertices)[:, chosen, :2]
+        return renderer.landmarks(values)[..., :2]
 
     true = points(labels)
     start = points(renderer.initial_parameters()[np.newaxis])[0]

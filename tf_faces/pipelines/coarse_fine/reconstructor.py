@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tf_faces.core import files
 from tf_faces.core.errors import InputError
+from tf_faces.data.coarse_fine import photographs
 from tf_faces.data.coarse_fine import pictures as grey_pictures
 from tf_faces.geometry import cropping, normals
 from tf_faces.geometry.mesh import Mesh
@@ -94,12 +95,7 @@ class Reconstructor:
         Of the 68 landmarks of the initial face; of its vertices where the model has no
         landmarks.
         """
-        start = self.network.renderer.initial_parameters()[np.newaxis]
-        vertices = np.asarray(self.network.renderer.vertices(tf.constant(start)))[0]
-        if self.model.landmarks68 is not None:
-            vertices = vertices[self.model.landmarks68]
-        low, high = vertices[:, :2].min(axis=0), vertices[:, :2].max(axis=0)
-        return float(low[0]), float(high[0]), float(low[1]), float(high[1])
+        return self.network.renderer.mean_face_box()
 
     def crop(
         self, picture: np.ndarray, box: Sequence[float] | None = None
@@ -130,15 +126,7 @@ class Reconstructor:
             raise InputError(
                 f"the box {tuple(box)} lies outside of the {width} x {height} picture."
             )
-        ours = self.mean_face_box()
-        scale = max(right - left, bottom - top) / max(
-            ours[1] - ours[0], ours[3] - ours[2]
-        )
-        # The middle of our box goes to the middle of theirs.
-        centre = (size - 1) / 2
-        x = (left + right) / 2 + (centre - (ours[0] + ours[1]) / 2) * scale
-        y = (top + bottom) / 2 + (centre - (ours[2] + ours[3]) / 2) * scale
-        return cropping.SquareCrop((x, y), scale * (size - 1), size)
+        return photographs.face_crop(box, self.mean_face_box(), size)
 
     def reconstruct(
         self, picture: np.ndarray, box: Sequence[float] | None = None

@@ -2,7 +2,7 @@
 
 | stage  | trained   | terms                                                     |
 |--------|-----------|-----------------------------------------------------------|
-| coarse | CoarseNet | pose, geometry                                            |
+| coarse | CoarseNet | pose, geometry, vertices                                  |
 | fine   | FineNet   | shading, fidelity, smoothness; no labels                  |
 | joint  | both      | all; of pictures with labels and of those without        |
 """
@@ -19,10 +19,26 @@ from tf_faces.models.coarse_fine.network import CoarseFine, Reconstruction
 
 STAGES = ("coarse", "fine", "joint")
 TERMS = ("pose", "geometry", "shading", "fidelity", "smoothness")
-_OF_STAGE = {"coarse": TERMS[:2], "fine": TERMS[2:], "joint": TERMS}
+# Ours; without a weight it is not computed.
+VERTICES = "vertices"
+_SUPERVISED = ("pose", "geometry", VERTICES)
+_OF_STAGE = {
+    "coarse": _SUPERVISED,
+    "fine": TERMS[2:],
+    "joint": (*_SUPERVISED, *TERMS[2:]),
+}
 # Texture modes that the albedo is fitted with; ten in the original and the paper.
 ALBEDO_MODES = 10
 _SMALL = 1e-6
+
+
+def terms_of(stage: str, weights: Mapping[str, float]) -> tuple[str, ...]:
+    """Names of the terms of a stage, in order."""
+    return tuple(
+        name
+        for name in _OF_STAGE[stage]
+        if name != VERTICES or weights.get(name, 0) > 0
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +46,7 @@ class Options:
     """Which form the terms have.
 
     Attributes:
-      weights: {term: weight}.
+      weights: {term: weight}; "vertices" may be left out.
       shading: "per_pixel", the original's, or "per_picture", the paper's.
       every_pass: pose and geometry count for all passes (their mean), not the last.
       whitened: pose differences are divided by usual deviations.
@@ -39,6 +55,7 @@ class Options:
         all and a sum.
       depth_unit: pixels of the unit of fidelity and smoothness when masked.
       hold_coarse: fidelity has no gradient to the coarse depth.
+      hold_feedback: no gradient from a pass to those before it.
     """
 
     weights: Mapping[str, float]
@@ -49,6 +66,7 @@ class Options:
     masked: bool = False
     depth_unit: float = 1.0
     hold_coarse: bool = False
+    hold_feedback: bool = False
 
     def __post_init__(self) -> None:
         if self.shading not in ("per_pixel", "per_picture"):
@@ -56,10 +74,10 @@ class Options:
                 "--config.loss.shading: found "
                 f"{self.shading!r}, expected per_pixel or per_picture."
             )
-        if sorted(self.weights) != sorted(TERMS):
+        if {*self.weights, VERTICES} != {*TERMS, VERTICES}:
             raise InputError(
                 f"--config.loss.weights: found {', '.join(self.weights)}, expected "
-                f"{', '.join(TERMS)}."
+                f"{', '.join(TERMS)} and perhaps {VERTICES}."
             )
 
 
@@ -104,7 +122,9 @@ class Objective:
             trained.
         """
         network = self.network
-        passes = network.coarse_passes(image, training and stage != "fine")
+        passes = network.coarse_passes(
+            image, training and stage != "fine", self.options.hold_feedback
+        )
         parameters = passes[-1].parameters
         if stage == "fine":
             parameters = tf.stop_gradient(parameters)
@@ -131,7 +151,8 @@ class Objective:
             terms.update(self._supervised(found, labels))
         if stage != "coarse":
             terms.update(self._unsupervised(found, image))
-        return {name: terms[name] for name in _OF_STAGE[stage] if name in terms}
+        chosen = terms_of(stage, self.options.weights)
+        return {name: terms[name] for name in chosen if name in terms}
 
     def total(self, terms: Mapping[str, tf.Tensor]):
         """The weighted sum."""
@@ -141,8 +162,11 @@ class Objective:
 
     def _supervised(self, found, labels):
         chosen = found.passes if self.options.every_pass else found.passes[-1:]
-        basis = self.network.renderer.basis
-        pose, geometry = [], []
+        renderer = self.network.renderer
+        basis, size = renderer.basis, float(self.network.config.image_size)
+        pose, geometry, vertices = [], [], []
+        with_vertices = VERTICES in terms_of("coarse", self.options.weights)
+        true = renderer.vertices(labels) if with_vertices else None
         for one in chosen:
             pose.append(shading.pose_loss(one.parameters, labels, self._deviations))
             geometry.append(
@@ -150,7 +174,13 @@ class Objective:
                     one.parameters, labels, basis, self.options.geometry_unit
                 )
             )
-        return {"pose": tf.reduce_mean(pose), "geometry": tf.reduce_mean(geometry)}
+            if with_vertices:
+                placed = renderer.vertices(one.parameters)
+                vertices.append(shading.vertex_loss(placed, true, size))
+        found = {"pose": tf.reduce_mean(pose), "geometry": tf.reduce_mean(geometry)}
+        if with_vertices:
+            found[VERTICES] = tf.reduce_mean(vertices)
+        return found
 
     def _unsupervised(self, found, image):
         options = self.options

@@ -20,6 +20,7 @@ from tf_faces.core.errors import InputError
 from tf_faces.models.coarse_fine import CoarseFine, CoarseFineConfig, FaceRenderer
 from tf_faces.models.coarse_fine.rendering import network_input
 from tf_faces.morphable import raw_form
+from tf_faces.morphable.model import MorphableModel
 from tf_faces.training import checkpoints, distribution, loop
 from tf_faces.training.coarse_fine import measures, objective, sources
 from tf_faces.viz import pictures as shown_pictures
@@ -30,6 +31,7 @@ FREE_ON_RESUME = (
     "result_dir",
     "devices",
     "data_dir",
+    "data.portraits",
     "train.snapshot_ticks",
     "train.picture_ticks",
     "train.keep_snapshots",
@@ -46,6 +48,28 @@ def network_config(config: ml_collections.ConfigDict) -> CoarseFineConfig:
     return CoarseFineConfig.from_dict(config.network.to_dict())
 
 
+def of_regions(model: MorphableModel, names: str) -> MorphableModel:
+    """The part of a face model that some regions make; its coefficients stay.
+
+    Args:
+      names: separated by commas; empty for all.
+
+    Raises:
+      InputError: if the model lacks one.
+    """
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    if not wanted:
+        return model
+    known = model.region_names or ()
+    for name in wanted:
+        if name not in known:
+            raise InputError(
+                f"--config.face_regions: found {name!r}, expected one of "
+                f"{', '.join(known) or 'none: the face model has no regions'}."
+            )
+    return model.without_regions([name for name in known if name not in wanted])
+
+
 def make_network(
     config: ml_collections.ConfigDict,
     seed: int | None = None,
@@ -58,7 +82,7 @@ def make_network(
         modes.
     """
     network = network_config(config)
-    model = raw_form.load(config.face_model)
+    model = of_regions(raw_form.load(config.face_model), config.face_regions)
     return CoarseFine(network, FaceRenderer(model, network, implementation), seed)
 
 
@@ -90,9 +114,7 @@ class CoarseFineSystem(loop.System):
                 weights.load(self.network, path, faithful=train.faithful_restore),
                 flush=True,
             )
-        self.source = sources.make(
-            config, self.network.config, self.network.renderer.model
-        )
+        self.source = sources.make(config, self.network.config, self.network.renderer)
         options = config.loss.to_dict()
         self.objective = objective.Objective(
             self.network, objective.Options(**options), config.data.grey_mean
@@ -106,6 +128,7 @@ class CoarseFineSystem(loop.System):
         }
         self._steps = {}
         self._validation: sources.Validation | None = None
+        self._detailed: sources.Validation | tuple[()] | None = None
         self._latest: dict[str, float] = {}
 
     # --- state -----------------------------------------------------------------------
@@ -135,7 +158,7 @@ class CoarseFineSystem(loop.System):
         batch = int(self.config.train.batch)
         stage, share = self.stage(progress.images)
         images, labels = self.source.batch(
-            progress.iterations, progress.restores, batch
+            progress.iterations, progress.restores, batch, stage
         )
         rate = float(self.config.train.learning_rate)
         if self.config.train.learning_rate_schedule == "cosine":
@@ -152,11 +175,7 @@ class CoarseFineSystem(loop.System):
         """The names of what a stage's step measures, and the compiled step."""
         parts = [part for part in self._parts if stage in (part, "joint")]
         clip = float(self.config.train.clip_norm)
-        terms_of_stage = [
-            term
-            for term in objective.TERMS
-            if stage == "joint" or (term in objective.TERMS[:2]) == (stage == "coarse")
-        ]
+        terms_of_stage = objective.terms_of(stage, self.config.loss.weights)
 
         @tf.function
         def step(images, labels):
@@ -189,13 +208,17 @@ class CoarseFineSystem(loop.System):
     def status_fields(self, progress: loop.Progress) -> list[str]:
         """Stage, and errors of the held-out pictures."""
         stage, _ = self.stage(max(progress.images - 1, 0))
-        self._latest = measures.measure(
-            self.network, self.validation(), with_fine=stage != "coarse"
+        with_fine = stage != "coarse"
+        self._latest = measures.measure(self.network, self.validation(), with_fine)
+        if with_fine:
+            self._latest |= self._depths()
+        passes = " ".join(
+            f"{self._latest[f'vertex_pass_{number}']:.3f}"
+            for number in range(1, self.network.config.iterations + 1)
         )
-        last = self._latest[f"vertex_pass_{self.network.config.iterations}"]
         fields = [
             f"{stage:<6}",
-            f"vertices {last:<7.4g}px",
+            f"vertices {passes} px",
             f"mean face {self._latest['vertex_mean_face']:<7.4g}px",
         ]
         if "depth_fine" in self._latest:
@@ -213,6 +236,15 @@ class CoarseFineSystem(loop.System):
             **{f"Validation/{name}": value for name, value in self._latest.items()},
             "Progress/learning_rate": rate,
         }
+
+    def _depths(self) -> dict[str, float]:
+        """Errors of depth of faces with wrinkles, where the held-out have none."""
+        if self._detailed is None:
+            self._detailed = self.source.detailed() or ()
+        if not self._detailed:
+            return {}
+        found = measures.measure(self.network, self._detailed)
+        return {name: found[name] for name in ("depth_coarse", "depth_fine")}
 
     def validation(self) -> sources.Validation:
         """The held-out pictures, read or drawn once."""
