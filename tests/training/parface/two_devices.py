@@ -30,7 +30,7 @@ _SMALL = {
     "lr_encoder": 1e-9,
 }
 KINDS = {
-    "heat_maps": {"stage": "landmarks_2d"},
+    "heat_maps": {"stage": "landmarks_2d", "train_encoder": False},
     "heat_maps_and_encoder": {"stage": "landmarks_2d", "train_encoder": True},
 }
 
