@@ -214,7 +214,7 @@ def open_run(
     """
     path = pathlib.Path(folder)
     if snapshot is not None:
-        number = int(snapshot) if str(snapshot).isdigit() else -1
+        number = int(snapshot) if str(snapshot).isdecimal() else -1
         path = path / weights.FOLDER / f"{number:05d}"
         if not path.is_dir():
             raise InputError(f"{path}: no snapshot {snapshot!r} of this run.")
