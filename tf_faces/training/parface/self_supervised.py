@@ -105,9 +105,6 @@ def _gradients(tape, loss, part, prefix: str) -> dict[str, tf.Tensor]:
 class SelfSupervisedStep:
     """The iteration over one set of networks.
 
-    On several devices each has its share of the batch; statistics of batch norms are
-    those of the whole, and gradients are averaged.
-
     Args:
       networks: what is trained.
       terms: of the loss.
