@@ -143,7 +143,8 @@ SHARED = {
         (
             tbgan.GeneratorConfig(),
             {**SHARED, "latent_size": 1536, "normalize_latents": True,
-             "use_pixelnorm": True, "pixelnorm_epsilon": 1e-8, "use_leakyrelu": True},
+             "use_pixelnorm": True, "pixelnorm_epsilon": 1e-8, "use_leakyrelu": True,
+             "label_strength": 1.0},
         ),
         (tbgan.DiscriminatorConfig(), {**SHARED, "mbstd_group_size": 4}),
         (
@@ -170,7 +171,8 @@ SHARED = {
              "statistics": "batch", "scale": False, "ranges": "original",
              "update": "absolute", "renderer": "original",
              "fine_widths": (64, 128, 256), "fine_inputs_in_column": False,
-             "fine_residual": False, "depth_scale": 1.0},
+             "fine_residual": False, "depth_scale": 1.0, "decay": 0.99,
+             "head_width": 0, "pooling": "mean"},
         ),
     ],
     ids=lambda value: type(value).__name__,

@@ -1,7 +1,6 @@
 """The picture factory: photograph i of a seed, with all that is true of it."""
 
 import dataclasses
-import functools
 
 import numpy as np
 
@@ -20,8 +19,6 @@ from tf_faces.data.photographs.settings import Settings
 
 # Luminance to which an exposure by the face brings it, and how much the face counts.
 _FACE_LEVEL, _FACE_WEIGHT = 0.22, 0.65
-# Photographs whose faces are computed at once, whoever asks for one of them.
-_TOGETHER = 8
 _LUMINANCE = np.float32([0.2126, 0.7152, 0.0722])
 
 
@@ -129,20 +126,6 @@ def _exposure(place, light, level: float, stops: float) -> float:
     return float(np.exp(by_place + _FACE_WEIGHT * (by_face - by_place) + stops))
 
 
-def _generator(seed: int, stream: str, index: int) -> np.random.Generator:
-    return seeding.numpy_generator(seed, f"photograph {stream}", index)
-
-
-@functools.lru_cache(maxsize=2)
-def _people(head: heads.Head, settings: Settings, seed: int, number: int):
-    """The faces of some neighbouring photographs, and their `Head.identities`."""
-    drawn = [
-        faces.draw(head, settings, _generator(seed, "face", index))
-        for index in range(number * _TOGETHER, (number + 1) * _TOGETHER)
-    ]
-    return drawn, head.identities(np.stack([face.shape for face in drawn]))
-
-
 def draw(
     settings: Settings,
     seed: int,
@@ -164,15 +147,10 @@ def draw(
     head = heads.load(settings.model)
 
     def generator(stream: str) -> np.random.Generator:
-        return _generator(seed, stream, index)
+        return seeding.numpy_generator(seed, f"photograph {stream}", index)
 
-    if given is None:
-        drawn, neutral = _people(head, settings, seed, index // _TOGETHER)
-        face, neutral = drawn[index % _TOGETHER], neutral[index % _TOGETHER]
-    else:
-        face = faces.draw(head, settings, generator("face"), given)
-        (neutral,) = head.identities(face.shape[None])
-    posed = shading.pose(head, face, neutral)
+    face = faces.draw(head, settings, generator("face"), given)
+    posed = shading.pose(head, face)
     view = views.draw(settings, posed.vertices, head.landmarks68, generator("view"))
     rng = generator("place")
     every = places()

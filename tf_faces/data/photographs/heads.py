@@ -113,9 +113,7 @@ class Head:
             model.neutral[self.numbers].astype(np.float32) * _CENTIMETRES
         )
         identity = model.shape_basis[self.numbers] * np.float32(_CENTIMETRES)
-        self._identity = np.ascontiguousarray(
-            identity.reshape(-1, model.shape_count).T, np.float32
-        )
+        self._identity = identity.reshape(-1, model.shape_count)
         expression = np.moveaxis(model.expression_basis[self.numbers], 2, 0)
         self._expression = np.ascontiguousarray(
             expression.reshape(model.expression_count, -1) * np.float32(_CENTIMETRES)
@@ -340,22 +338,22 @@ class Head:
 
     # --- geometry ---------------------------------------------------------------------
 
-    def identities(self, shapes: np.ndarray) -> np.ndarray:
-        """The computed model vertices, cm, of several people: float32 [k, n, 3].
-
-        The basis is large: several products with it at once cost little more than one.
+    def neutral(self, shape: np.ndarray) -> np.ndarray:
+        """The computed model vertices, cm, without expression: float32 [n, 3].
 
         Args:
-          shapes: [k, ks] raw coefficients.
+          shape: [ks] raw coefficients.
         """
-        moved = np.asarray(shapes, np.float32) @ self._identity
-        return self._mean + moved.reshape(len(moved), -1, 3)
+        # Vertex by vertex: bits do not depend on the number of threads, as those of
+        # products of several people at once would.
+        moved = self._identity @ np.asarray(shape, np.float32)
+        return self._mean + moved.reshape(-1, 3)
 
     def skin(self, neutral: np.ndarray, expression: np.ndarray) -> np.ndarray:
         """The computed model vertices, cm, with an expression: float32 [n, 3].
 
         Args:
-          neutral: [n, 3] from `identities`.
+          neutral: [n, 3] from `neutral`.
           expression: [ke].
         """
         active = np.flatnonzero(expression)
@@ -369,7 +367,7 @@ class Head:
         """All vertices of a head, cm: skin, eyes, shoulders.
 
         Args:
-          neutral, vertices: from `identities` and `skin`.
+          neutral, vertices: from `neutral` and `skin`.
           gaze: [2, 2], degrees that the left and the right eye turn to the subject's
             left and up.
           shoulders: factors of their width and of how far they fall.

@@ -55,7 +55,7 @@ class Posed:
     """A face's geometry; centimetres in the model's frame.
 
     Attributes:
-      neutral, vertices: [n, 3] from `Head.identities` and `Head.skin`.
+      neutral, vertices: [n, 3] from `Head.neutral` and `Head.skin`.
       geometry: [v, 3] from `Head.geometry`.
       normals: [v, 3].
     """
@@ -66,8 +66,9 @@ class Posed:
     normals: np.ndarray
 
 
-def pose(head: Head, face: Face, neutral: np.ndarray) -> Posed:
-    """Computes a face's geometry; `neutral` is its row of `Head.identities`."""
+def pose(head: Head, face: Face) -> Posed:
+    """Computes a face's geometry."""
+    neutral = head.neutral(face.shape)
     vertices = head.skin(neutral, face.expression)
     geometry = head.geometry(neutral, vertices, face.gaze, face.shoulders)
     return Posed(neutral, vertices, geometry, head.normals(geometry))

@@ -38,7 +38,7 @@ def put_on(
 
     Args:
       head, face: who.
-      neutral, vertices: from `Head.identities` and `Head.skin`.
+      neutral, vertices: from `Head.neutral` and `Head.skin`.
     """
     found = []
     for worn in face.worn:

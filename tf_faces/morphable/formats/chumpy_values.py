@@ -105,7 +105,7 @@ def _places(value: Any) -> np.ndarray:
 
 def _require_size(count: float) -> None:
     if not count <= _MOST_NUMBERS:
-        raise ValueError(f"more than {_MOST_NUMBERS} numbers")
+        raise InputError(f"more than {_MOST_NUMBERS} numbers")
 
 
 def _product(sizes) -> float:
@@ -312,11 +312,16 @@ class _Evaluation:
         try:
             result = np.asarray(operation.function(*parts, **options))
             _require_size(result.size)
+        except InputError as error:
+            raise InputError(
+                f"is a {thing.class_name} whose terms do not fit each other ({error})"
+            ) from error
         except (ArithmeticError, IndexError, TypeError, ValueError) as error:
             shapes = " and ".join(str(list(part.shape)) for part in parts)
+            more = "".join(f", {name}" for name in operation.options)
             raise InputError(
                 f"is a {thing.class_name} whose terms do not fit each other (of the "
-                f"shapes {shapes})"
+                f"shapes {shapes}{more})"
             ) from error
         return result
 
