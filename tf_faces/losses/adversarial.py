@@ -108,6 +108,11 @@ def discriminator_wgan_gp_acgan(
     penalty = ops.square(mixed_norms - wgan_target)
     loss = fake - real + penalty * (wgan_lambda / wgan_target**2)
     loss = loss + epsilon_penalty * wgan_epsilon
+    return _with_label_terms(loss, terms, labels, real_logits, fake_logits, cond_weight)
+
+
+def _with_label_terms(loss, terms, labels, real_logits, fake_logits, cond_weight):
+    """The loss of a discriminator and its terms, with those of the labels if any."""
     if labels.shape[-1]:
         reals = label_cross_entropy(labels, real_logits)
         fakes = label_cross_entropy(labels, fake_logits)
@@ -170,13 +175,7 @@ def discriminator_acgan(
     }
     loss = discriminator_scores(real_scores, fake_scores, kind) + penalty
     loss = loss + epsilon_penalty * wgan_epsilon
-    if labels.shape[-1]:
-        reals = label_cross_entropy(labels, real_logits)
-        fakes = label_cross_entropy(labels, fake_logits)
-        terms["Loss/label_penalty_reals"] = reals
-        terms["Loss/label_penalty_fakes"] = fakes
-        loss = loss + (reals + fakes) * cond_weight
-    return {"loss": loss, **terms}
+    return _with_label_terms(loss, terms, labels, real_logits, fake_logits, cond_weight)
 
 
 # --- ParFace --------------------------------------------------------------------------
