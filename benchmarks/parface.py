@@ -17,9 +17,10 @@ import os
 import pathlib
 import sys
 import tempfile
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from benchmarks.processor_time import seconds  # noqa: E402
+
 # Before NumPy and TensorFlow start: one core.
 _ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
 _PARTS = ("detect", "pipeline")
@@ -27,17 +28,6 @@ _PARTS = ("detect", "pipeline")
 # What is wanted.
 PLAIN_RATIO = 0.8
 PIPELINE_SHARE = 0.05
-
-
-def seconds(function, repeats: int = 5) -> float:
-    """Processor seconds of one call: the least of some, after one that warms up."""
-    function()
-    found = []
-    for _ in range(repeats):
-        start = time.process_time()
-        function()
-        found.append(time.process_time() - start)
-    return min(found)
 
 
 def plain_graph(networks):

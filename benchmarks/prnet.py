@@ -21,9 +21,10 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from benchmarks.processor_time import seconds  # noqa: E402
+
 # Before NumPy and TensorFlow start: one core.
 _ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
 _PARTS = ("networks", "plain", "outputs", "truth")
@@ -32,17 +33,6 @@ _PARTS = ("networks", "plain", "outputs", "truth")
 PLAIN_RATIO = 0.35
 TRUTH_A_SECOND = 40
 BATCH_GAIN = 1.15
-
-
-def seconds(function, repeats: int = 3) -> float:
-    """Processor seconds of one call: the least of some, after one that warms up."""
-    function()
-    found = []
-    for _ in range(repeats):
-        start = time.process_time()
-        function()
-        found.append(time.process_time() - start)
-    return min(found)
 
 
 def _crops(config, count: int):
