@@ -1,5 +1,7 @@
-// The unit of benchmarks/render_depth.py: the loop that everybody writes first.  One
-// thread, one triangle and one pixel after another, depth and owner only.
+// The units of benchmarks/render_depth.py.  One thread, one triangle and one pixel after
+// another: the loop that everybody writes first, for depth and owner only, and the form
+// of face3d's kernels, whose inside test and weights come from dot products in float32,
+// for depth, owner, weights and three colours.
 
 #include <algorithm>
 #include <cmath>
@@ -33,6 +35,69 @@ extern "C" void draw(const float* vertices, const int32_t* triangles, int64_t co
         if (u >= 0 && v >= 0 && w >= 0 && z > depth[y * width + x]) {
           depth[y * width + x] = z;
           owner[y * width + x] = t;
+        }
+      }
+    }
+  }
+}
+
+namespace {
+
+// Weights of the corners of `a`, `b` and `c` at (x, y), by five dot products.
+inline void weigh(const float* a, const float* b, const float* c, float x, float y,
+                  float* weights) {
+  const float v0[2] = {c[0] - a[0], c[1] - a[1]};
+  const float v1[2] = {b[0] - a[0], b[1] - a[1]};
+  const float v2[2] = {x - a[0], y - a[1]};
+  const float d00 = v0[0] * v0[0] + v0[1] * v0[1];
+  const float d01 = v0[0] * v1[0] + v0[1] * v1[1];
+  const float d02 = v0[0] * v2[0] + v0[1] * v2[1];
+  const float d11 = v1[0] * v1[0] + v1[1] * v1[1];
+  const float d12 = v1[0] * v2[0] + v1[1] * v2[1];
+  const float bottom = d00 * d11 - d01 * d01;
+  const float inverse = bottom == 0 ? 0 : 1 / bottom;
+  weights[2] = (d11 * d02 - d01 * d12) * inverse;
+  weights[1] = (d00 * d12 - d01 * d02) * inverse;
+  weights[0] = 1 - weights[2] - weights[1];
+}
+
+}  // namespace
+
+extern "C" void draw_all(const float* vertices, const int32_t* triangles,
+                         const float* colors, int64_t count, int64_t height,
+                         int64_t width, float* depth, int32_t* owner, float* weights,
+                         float* image) {
+  std::fill(depth, depth + height * width, -INFINITY);
+  std::fill(owner, owner + height * width, -1);
+  std::fill(weights, weights + 3 * height * width, 0.0f);
+  std::fill(image, image + 3 * height * width, 0.0f);
+  for (int64_t t = 0; t < count; ++t) {
+    const int32_t* corners = triangles + 3 * t;
+    const float* a = vertices + 3 * corners[0];
+    const float* b = vertices + 3 * corners[1];
+    const float* c = vertices + 3 * corners[2];
+    const int64_t left = std::max(0.0f, std::ceil(std::min({a[0], b[0], c[0]})));
+    const int64_t top = std::max(0.0f, std::ceil(std::min({a[1], b[1], c[1]})));
+    const int64_t right = std::min<int64_t>(
+        width - 1, std::floor(std::max({a[0], b[0], c[0]})));
+    const int64_t bottom = std::min<int64_t>(
+        height - 1, std::floor(std::max({a[1], b[1], c[1]})));
+    for (int64_t y = top; y <= bottom; ++y) {
+      for (int64_t x = left; x <= right; ++x) {
+        float w[3];
+        weigh(a, b, c, x, y, w);
+        // The side opposite to the first corner is not the triangle's.
+        if (!(w[1] >= 0 && w[2] >= 0 && w[0] > 0)) continue;
+        const float z = w[0] * a[2] + w[1] * b[2] + w[2] * c[2];
+        const int64_t pixel = y * width + x;
+        if (z <= depth[pixel]) continue;
+        depth[pixel] = z;
+        owner[pixel] = t;
+        for (int k = 0; k < 3; ++k) {
+          weights[3 * pixel + k] = w[k];
+          image[3 * pixel + k] = w[0] * colors[3 * corners[0] + k] +
+                                 w[1] * colors[3 * corners[1] + k] +
+                                 w[2] * colors[3 * corners[2] + k];
         }
       }
     }

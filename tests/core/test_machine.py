@@ -143,6 +143,34 @@ def test_precisions_that_cannot_be_had(monkeypatch, asked, xla, able, said):
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("TF_ENABLE_ONEDNN_OPTS", "0", "float32"),
+        ("TF_ENABLE_ONEDNN_OPTS", "False", "float32"),
+        ("TF_ENABLE_ONEDNN_OPTS", "1", "bfloat16"),
+        ("ONEDNN_MAX_CPU_ISA", "AVX2", "float32"),
+        ("ONEDNN_MAX_CPU_ISA", "avx512_core_bf16", "bfloat16"),
+        ("DNNL_MAX_CPU_ISA", "AVX512_CORE_VNNI", "float32"),
+    ],
+)
+def test_settings_of_onednn_that_keep_it_from_bfloat16(
+    monkeypatch, name, value, expected
+):
+    for other in ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"):
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv(name, value)
+    monkeypatch.setattr(machine, "multiplies_bfloat16", lambda: True)
+    monkeypatch.setattr(machine, "sees_nvidia_gpu", lambda: False)
+    assert machine.resolve_precision("auto", False) == expected
+    assert machine.resolve_precision("float32", False) == "float32"
+    if expected == "bfloat16":
+        assert machine.resolve_precision("bfloat16", False) == "bfloat16"
+    else:
+        with pytest.raises(InputError, match=f"found {name}={value} in the environ"):
+            machine.resolve_precision("bfloat16", False)
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [("auto", None), ("cpu:1", ("cpu", 1)), ("gpu:12", ("gpu", 12))],
 )

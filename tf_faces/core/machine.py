@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 import shutil
+from collections.abc import Mapping
 
 from tf_faces.core.errors import InputError
 
@@ -20,6 +21,8 @@ _TF_CONFIG_EXAMPLE = (
 
 # Names of processors' features that multiply bfloat16: Intel's and AMD's, and Arm's.
 _BFLOAT16_FEATURES = {"avx512_bf16", "amx_bf16", "bf16"}
+# Parts of the names of oneDNN's instruction sets that do.
+_BFLOAT16_SETS = ("ALL", "DEFAULT", "BF16", "FP16", "AMX", "AVX10")
 
 # Parameters of mallopt, from glibc's malloc.h.
 _MALLOC_TRIM_THRESHOLD = -1
@@ -168,6 +171,22 @@ def multiplies_bfloat16(root: str | os.PathLike = "/") -> bool:
     )
 
 
+def _switched_off_for_bfloat16(environment: Mapping[str, str]) -> str | None:
+    """The setting, as NAME=VALUE, that keeps oneDNN from products of bfloat16; or None.
+
+    Without oneDNN TensorFlow rewrites nothing; below these instruction sets oneDNN has
+    no such products and ends the process.
+    """
+    options = environment.get("TF_ENABLE_ONEDNN_OPTS", "1")
+    if options.strip().lower() in ("0", "false"):
+        return f"TF_ENABLE_ONEDNN_OPTS={options}"
+    for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"):
+        value = environment.get(name, "ALL")
+        if not any(part in value.upper() for part in _BFLOAT16_SETS):
+            return f"{name}={value}"
+    return None
+
+
 def resolve_precision(precision: str, xla: bool) -> str:
     """Returns the precision that a training uses here.
 
@@ -184,9 +203,10 @@ def resolve_precision(precision: str, xla: bool) -> str:
             f"--precision: found {precision!r}, expected one of "
             f"{', '.join(PRECISIONS)}."
         )
+    without = _switched_off_for_bfloat16(os.environ)
     if precision == "auto":
         able = multiplies_bfloat16() and not xla and not sees_nvidia_gpu()
-        return "bfloat16" if able else "float32"
+        return "bfloat16" if able and not without else "float32"
     if precision == "bfloat16" and xla:
         raise InputError(
             "--precision=bfloat16: found with --xla, expected one of them: TensorFlow "
@@ -197,5 +217,10 @@ def resolve_precision(precision: str, xla: bool) -> str:
             "--precision=bfloat16: this processor does not multiply bfloat16 (no "
             "avx512_bf16, amx_bf16 or Arm's bf16 among its features), expected "
             "--precision=float32."
+        )
+    if precision == "bfloat16" and without:
+        raise InputError(
+            f"--precision=bfloat16: found {without} in the environment, which keeps "
+            "oneDNN from bfloat16, expected it unset."
         )
     return precision
