@@ -14,7 +14,7 @@ with average and one G step an iteration.  Variants of the same training run in 
 Given are medians of the time an iteration takes, and of the processor seconds that it
 costs: where other programs share the machine only the latter are steady.  The original
 graph, interleaved with equal weights, needed 1.10 times as long as `plain`, so 0.62 of
-the original is a ratio of 0.68 to `plain`.
+the original is a ratio of 0.68 to `plain`.  What products alone cost is printed beside.
 
 dataset_tool: samples a second of `create_from_pkl_img_norm` with one process and two,
 whole commands from start to durable files, and of the original's inner loop alone
@@ -135,6 +135,7 @@ def make_system(
         "sched.lod_training_kimg=0",
         "sched.lod_transition_kimg=0",
         "train.minibatch_repeats=1",
+        "train.save_tf_graph=True",
         f"xla={xla}",
     ]
     configuration.override(config, options)
@@ -156,7 +157,7 @@ def make_system(
 
 
 def make_plain(system, minibatch: int):
-    """Makes the plain step from copies of a system's networks."""
+    """Makes the plain step from copies of a system's networks; returns (run, graph)."""
     import tensorflow as tf
 
     from benchmarks import plain_tbgan
@@ -174,11 +175,16 @@ def make_plain(system, minibatch: int):
         )
         return step(images, labels, drawn, tf.constant(0.001))
 
-    return lambda: np.asarray(compiled(images, labels, tf.constant([1, next(counter)])))
+    def run():
+        return np.asarray(compiled(images, labels, tf.constant([1, next(counter)])))
+
+    graph = compiled.get_concrete_function(images, labels, tf.constant([1, 0])).graph
+    return run, graph
 
 
 def measure_steps(arguments, resolution: int) -> None:
     """Prints a row of the table."""
+    from benchmarks import products
     from tf_faces.core import machine
 
     with tempfile.TemporaryDirectory() as folder:
@@ -187,9 +193,10 @@ def measure_steps(arguments, resolution: int) -> None:
         disk, system, observed = make_system(directory, arguments, resolution, False)
         functions = {
             "disk": disk,
-            "memory": make_system(directory, arguments, resolution, True)[0],
-            "plain": make_plain(system, arguments.minibatch),
         }
+        memory, other, _ = make_system(directory, arguments, resolution, True)
+        plain, plain_graph = make_plain(system, arguments.minibatch)
+        functions |= {"memory": memory, "plain": plain}
         if arguments.xla:
             functions["xla"] = make_system(
                 directory, arguments, resolution, True, xla=True
@@ -199,6 +206,7 @@ def measure_steps(arguments, resolution: int) -> None:
                 directory, arguments, resolution, True, arithmetic="bfloat16"
             )[0]
         found = in_turn(arguments.rounds, functions)
+    graphs = (other.graph(), plain_graph)
     wait = statistics.median(observed.waits[2:])
     for kind, unit in ((0, "time"), (1, "CPU")):
         milliseconds = {name: found[name][kind] * 1e3 for name in found}
@@ -213,6 +221,14 @@ def measure_steps(arguments, resolution: int) -> None:
         if "bf16" in milliseconds:
             row.append(f"{milliseconds['bf16'] / milliseconds['memory']:>12.2f}")
         print(" ".join(row), flush=True)
+    rate = products.product_rate()
+    ours, theirs = map(products.multiply_adds, graphs)
+    print(
+        f"{resolution:>4} products: memory {2e-9 * ours:.0f} GFLOP, plain "
+        f"{2e-9 * theirs:.0f} ({ours / theirs:.2f}); a matrix product of 2048 runs at "
+        f"{2e-9 * rate:.0f} GFLOP/s, at which memory's took {1e3 * ours / rate:.0f} ms",
+        flush=True,
+    )
 
 
 # --- dataset_tool -------------------------------------------------------------------
