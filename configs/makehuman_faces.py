@@ -1,9 +1,12 @@
-"""Figures docs/images/makehuman_fakes.png and makehuman_faces.png.
+"""Figures docs/images/makehuman_fakes.png and makehuman_faces.png, and the table of
+distances over the snapshots of a run in docs/systems/tbgan.md.
 
-    tf-faces dataset make_uv_set maps --model makehuman --count 4000 --resolution 64
+    tf-faces dataset make_uv_set maps --model makehuman --chart face --count 2500 \
+        --resolution 64
     tf-faces dataset create_from_pkl_img_norm datasets/makehuman maps/texture \
         maps/shape maps/normals --labels maps/labels.pkl --paths maps/paths.pkl
     tf-faces train --config=configs/makehuman_faces.py --data_dir datasets/makehuman
+    tf-faces tbgan evaluate newest --metrics swd --images 2000
 """
 
 from tf_faces.core import configuration
@@ -15,8 +18,10 @@ def get_config():
         "tbgan",
         "demo",
         {
-            "train.total_kimg": 110.0,
-            "sched.lod_training_kimg": 5.0,
-            "sched.lod_transition_kimg": 5.0,
+            "precision": "auto",
+            "train.total_kimg": 72.0,
+            "train.keep_snapshots": 20,
+            "sched.lod_training_kimg": 4.0,
+            "sched.lod_transition_kimg": 4.0,
         },
     )

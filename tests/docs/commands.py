@@ -153,7 +153,7 @@ FASTER = {
     "tf-faces dataset make_uv_set maps --model makehuman --chart face": (
         f"tf-faces dataset make_uv_set face_maps --chart face {_TINY_MAPS}"
     ),
-    "tf-faces dataset make_uv_set maps --model makehuman --count 4000 "
+    "tf-faces dataset make_uv_set maps --model makehuman --chart face --count 2500 "
     "--resolution 64": f"tf-faces dataset make_uv_set makehuman {_TINY_MAPS}",
     "tf-faces dataset create_from_pkl_img_norm datasets/makehuman maps/texture "
     "maps/shape maps/normals --labels maps/labels.pkl --paths maps/paths.pkl": (
@@ -237,6 +237,9 @@ FASTER = {
     ),
     "tf-faces tbgan evaluate newest --images 400": (
         "tf-faces tbgan evaluate {tbgan} --images 16 --minibatch 8"
+    ),
+    "tf-faces tbgan evaluate newest --metrics swd --images 2000": (
+        "tf-faces tbgan evaluate {tbgan} --metrics swd --images 16 --minibatch 8"
     ),
     "tf-faces tbgan evaluate newest --metrics swd,msssim --images 2000": (
         "tf-faces tbgan evaluate {tbgan} --metrics swd --images 16 --minibatch 8"
