@@ -234,6 +234,7 @@ def test_json_in_any_unicode(tmp_path, encoding):
         (b"\x93NUMPY" + b"\xff" * 9, "found a single NumPy array"),
         (b'{"a": "\xe9"}', "it is no text"),
         (b"[" * 100_000, "not a JSON file"),
+        (b"[" + b"9" * 400 + b"]", "a number is too large"),
         (b"{'a': 1}", "not a JSON file"),
         (b"", "not a JSON file"),
     ],

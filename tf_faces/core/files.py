@@ -26,6 +26,8 @@ PathLike = str | os.PathLike
 
 # Largest array of an .npz file: a file of few bytes may claim any size.
 MAXIMUM_ARRAY_BYTES = 8 << 30
+# Floats reach 1e308.
+_MOST_DIGITS = 300
 
 
 # --- writing -----------------------------------------------------------------------
@@ -142,6 +144,21 @@ def require_directory(path: PathLike, what: str = "folder") -> pathlib.Path:
     return path
 
 
+def parse_json(content: str | bytes) -> Any:
+    """Reads JSON whose whole numbers all have a place among the floats.
+
+    Raises:
+      ValueError, OverflowError, RecursionError: `errors.in_words` has words for each.
+    """
+    return json.loads(content, parse_int=_whole_number)
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise OverflowError(digits[:_MOST_DIGITS])
+    return int(digits)
+
+
 def read_json(path: PathLike) -> Any:
     """Reads a JSON file.
 
@@ -150,10 +167,10 @@ def read_json(path: PathLike) -> Any:
     """
     path = require_file(path)
     try:
-        return json.loads(path.read_bytes())  # UTF-8, UTF-16 or UTF-32.
+        return parse_json(path.read_bytes())  # UTF-8, UTF-16 or UTF-32.
     except UnicodeDecodeError as error:
         raise file_kinds.unreadable(path, "a JSON file", "it is no text") from error
-    except (ValueError, RecursionError) as error:
+    except (ValueError, OverflowError, RecursionError) as error:
         raise FormatError(f"{path}: not a JSON file ({in_words(error)}).") from error
 
 
@@ -235,13 +252,17 @@ def load_npz(
     except InputError:
         raise
     except Exception as error:  # NumPy reads headers as Python text.
-        if "Object arrays" in str(error):
-            raise FormatError(
-                f"{path}: its array {name!r} holds Python objects, expected numbers or "
-                "texts; save it again as such (numpy.array(..., float) or str)."
-            ) from error
+        _refuse_objects(path, f"its array {name!r} ", error)
         raise file_kinds.unreadable(
             path, "a readable .npz file", reason, own=("a ZIP archive",)
+        ) from error
+
+
+def _refuse_objects(path: pathlib.Path, what: str, error: Exception) -> None:
+    if "Object arrays" in str(error):
+        raise FormatError(
+            f"{path}: {what}holds Python objects, expected numbers or texts; save it "
+            "again as such (numpy.array(..., float) or str)."
         ) from error
 
 
@@ -255,6 +276,7 @@ def load_npy(path: PathLike) -> np.ndarray:
     try:
         array = np.load(path, allow_pickle=False)
     except Exception as error:  # NumPy reads headers as Python text.
+        _refuse_objects(path, "", error)
         raise file_kinds.unreadable(
             path, "a readable .npy file", own=("a single NumPy array",)
         ) from error
