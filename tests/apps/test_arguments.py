@@ -30,6 +30,20 @@ def test_hyphens_and_former_spellings_are_taken(words):
     assert (found.data_dir, found.size) == ("a-b", 4)
 
 
+@pytest.mark.parametrize(
+    ("kind", "text", "sentence"),
+    [
+        (arguments.count, "1000000000000", "expected at most 1000000000"),
+        (arguments.count, "1e3", "expected a whole number"),
+        (arguments.side, "0", "expected 1 to 16384"),
+        (arguments.side, "1000000000000", "expected 1 to 16384"),
+    ],
+)
+def test_sizes_that_no_machine_holds(kind, text, sentence):
+    with pytest.raises(argparse.ArgumentTypeError, match=f"'{text}', {sentence}"):
+        kind(text)
+
+
 def test_options_from_a_file(tmp_path):
     path = tmp_path / "options.txt"
     path.write_text("# mine\n--data_dir=faces\n--size=9\n")

@@ -30,6 +30,11 @@ def raising(error):
         (NotADirectoryError(20, "Not a directory", "z/a"), 2, "z/a: found a file in"),
         (IsADirectoryError(21, "Is a directory", "z"), 2, "z: found a folder"),
         (PermissionError(errno.EACCES, "Permission denied", "z"), 1, "z: Permission"),
+        (
+            OSError(errno.ENAMETOOLONG, "too long", "z"),
+            2,
+            "z: found a name",
+        ),
         (MemoryError(), 1, "Out of memory."),
         (ZeroDivisionError("division by zero"), 1, "Unexpected ZeroDivisionError"),
         (SystemExit("told so"), 1, "told so"),

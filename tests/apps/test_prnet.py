@@ -178,7 +178,7 @@ def test_check_weights(weights, tmp_path, capfd):
         (["demo", "-i", "{none}"], "no such folder of pictures"),
         (["demo", "-i", "{uv}"], "--weights: none given"),
         (["demo", "-i", "{uv}", "--weights", "{none}"], "no such checkpoint"),
-        (["demo", "-i", "{uv}", "--texture_size", "0"], "found 0, expected at least 1"),
+        (["demo", "-i", "{uv}", "--texture_size", "0"], "found .0., expected 1 to"),
         (["demo", "--isDepth", "perhaps"], "expected true or false"),
         (["view"], "required"),
         (["paint"], "did you mean|expected one of|invalid choice"),

@@ -102,7 +102,7 @@ def test_more_values_than_the_data_file_has_bytes(tmp_path):
     tf1_checkpoints.write_checkpoint(tmp_path / "model", {"a": np.zeros(100, "f4")})
     data = tmp_path / "model.data-00000-of-00001"
     data.write_bytes(data.read_bytes()[:399])
-    with pytest.raises(FormatError, match="need 400 bytes, its data files hold 399"):
+    with pytest.raises(FormatError, match="need 400 bytes, the file holds 399"):
         tf1.read_variables(tmp_path / "model")
 
 

@@ -234,6 +234,7 @@ def test_json_in_any_unicode(tmp_path, encoding):
         (b"\x93NUMPY" + b"\xff" * 9, "found a single NumPy array"),
         (b'{"a": "\xe9"}', "it is no text"),
         (b"[" * 100_000, "not a JSON file"),
+        (b"[" + b"9" * 400 + b"]", "a number is too large"),
         (b"{'a': 1}", "not a JSON file"),
         (b"", "not a JSON file"),
     ],
@@ -316,3 +317,36 @@ def test_where_rebuilt_data_lie(monkeypatch, tmp_path):
     assert files.cache_directory() == pathlib.Path("/elsewhere/tf_faces")
     monkeypatch.setenv("TF_FACES_CACHE", "/mine")
     assert files.cache_directory() == pathlib.Path("/mine")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("", "found a folder, expected the name of a file"),
+        ("folder", "found a folder, expected the name of a file"),
+        ("file/a.txt", "file: found a file, expected a folder"),
+        ("link/deep/a.txt", "link: found a link that leads nowhere"),
+    ],
+)
+def test_places_that_cannot_be_written(tmp_path, name, sentence, monkeypatch):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "link").symlink_to("nowhere")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=sentence):
+        files.write_text(name, "x")
+    if "/" in name:
+        with pytest.raises(InputError, match=sentence), files.atomic_directory(name):
+            pass
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder", "link"]
+
+
+def test_long_names(tmp_path):
+    """Names as long as file systems take; errors speak of the final name."""
+    for letter in ("a", "\xe9", "\u6f22"):
+        name = letter * (255 // len(letter.encode()))
+        files.write_text(tmp_path / name, "x")
+        assert (tmp_path / name).read_text() == "x"
+    with pytest.raises(OSError) as raised:
+        files.write_text(tmp_path / ("a" * 256), "x")
+    assert "incomplete" not in str(raised.value)

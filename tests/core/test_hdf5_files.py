@@ -137,3 +137,27 @@ def test_files_that_libraries_read(tmp_path):
         archive.create_dataset("a/z", (3, 4), "f4")
     with pytest.raises(FormatError, match=r"x\.h5: of a/z, \[3, 4\], a part was never"):
         hdf5_files.require_whole(path)
+
+
+def test_all_data_sets(tmp_path):
+    """Each once, whatever names lead to it; links to other places lead to none."""
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as archive:
+        archive["a/x"] = VALUES
+        archive["b"] = archive["a"]
+        archive["a/again"] = archive["/"]
+        archive["c"] = h5py.SoftLink("/a/x")
+        archive["d"] = h5py.ExternalLink("other.h5", "x")
+        archive["y"] = 1.0
+    with hdf5_files.opened(path) as archive:
+        found = {n: item.shape for n, item in hdf5_files.data_sets(archive, path)}
+    assert sorted(found.values()) == [(), (3, 4)]
+    with h5py.File(path, "w") as archive:
+        group = archive
+        for _ in range(200):
+            group = group.create_group("g")
+    with (
+        pytest.raises(FormatError, match="a.h5: groups lie more than 64 deep"),
+        hdf5_files.opened(path) as archive,
+    ):
+        list(hdf5_files.data_sets(archive, path))

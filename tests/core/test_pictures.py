@@ -135,8 +135,8 @@ def test_lossy_and_lab_colors_are_near():
 def test_grey_of_colors_is_luma():
     content = samples.saved(np.uint8([[[255, 0, 0], [0, 255, 0], [0, 0, 255]]]), "PNG")
     assert read(content, 1).tolist() == [[76, 150, 29]]
-    with pytest.raises(InputError, match="channels must be 1, 3 or None.*4"):
-        read(content, 4)
+    with pytest.raises(InputError, match="channels must be 1, 3, 4 or None.*2"):
+        read(content, 2)
 
 
 @pytest.mark.parametrize("transparency", [0, b"\x00\x80\xff"])
@@ -150,6 +150,36 @@ def test_palette_with_transparency(transparency):
         found = read(content)
         read(content, 1)
     assert found.tolist() == [[[10, 20, 30], [40, 50, 60], [70, 80, 90]]]
+    alpha = [0, 255, 255] if transparency == 0 else [0, 128, 255]
+    assert read(content, 4)[0, :, 3].tolist() == alpha
+    np.testing.assert_array_equal(read(content, 4)[..., :3], found)
+
+
+@pytest.mark.parametrize(
+    ("mode", "color", "options", "expected"),
+    [
+        ("RGBA", (9, 8, 7, 6), {}, [9, 8, 7, 6]),
+        ("LA", (9, 6), {}, [9, 9, 9, 6]),
+        ("RGB", (9, 8, 7), {}, [9, 8, 7, 255]),
+        ("RGB", (9, 8, 7), {"transparency": (9, 8, 7)}, [9, 8, 7, 0]),
+        ("L", 9, {"transparency": 9}, [9, 9, 9, 0]),
+        ("I;16", 257 * 9, {}, [9, 9, 9, 255]),
+    ],
+)
+def test_alpha(mode, color, options, expected):
+    content = samples.saved(PIL.Image.new(mode, (2, 3), color), "PNG", **options)
+    found = read(content, 4)
+    assert found.shape == (3, 2, 4) and found.dtype == np.uint8
+    assert (found == expected).all()
+
+
+@pytest.mark.parametrize(("kind", "channels"), [(6, 4), (4, 2), (2, 3)])
+def test_alpha_of_sixteen_bits(kind, channels):
+    numbers = np.arange(1, channels + 1, dtype=">u2") * 257
+    content = samples.png(1, 1, 16, kind, b"\0" + numbers.tobytes())
+    alpha = 255 if kind == 2 else channels
+    color = [1, 1, 1] if channels == 2 else [1, 2, 3]
+    assert read(content, 4).tolist() == [[[*color, alpha]]]
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4])

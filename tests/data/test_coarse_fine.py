@@ -69,6 +69,7 @@ def test_labels_on_disk(tmp_path):
         ("1\n2\n", "found 2 numbers, expected 3"),
         ("1\n2\nx\n", "no list of numbers"),
         ("1\n2\nnan\n", "not finite"),
+        ("1\n2\n1e39\n", "too large"),
     ):
         path.write_text(text)
         with pytest.raises(FormatError, match=sentence):
@@ -81,7 +82,14 @@ def test_lists_stay_inside(tmp_path):
     with pytest.raises(FormatError, match="inside of the data set"):
         lists.read(path)
     path.write_text("a/1.txt\n\nb/2.txt\n")
+    with pytest.raises(FormatError, match="line 2 is empty"):
+        lists.read(path)
+    path.write_text("a/1.txt\n\n \n")
     assert lists.read(path) == ["a/1.txt"]
+    (tmp_path / "filelist.txt").write_text("a/1.txt\nb/2.txt\na/1.txt\n")
+    with pytest.raises(InputError, match="names 'a/1.txt' twice"):
+        lists.write_split(tmp_path)
+    (tmp_path / "filelist.txt").write_text("")
     with pytest.raises(InputError):
         lists.write_split(tmp_path)
 
@@ -127,9 +135,13 @@ def test_vggface_is_prepared_split_and_averaged(tmp_path):
     assert images.shape == (1, 32, 32, 1) and labels.shape == (1, 12)
     with pytest.raises(FormatError, match="expected 48 x 48"):
         grey_pictures.LabelledPictures(tmp_path / "set", "train", 48, 12).batch([0])
-    (tmp_path / "lists/Someone.txt").write_text("1 url 2 3 x 4\n")
-    with pytest.raises(FormatError, match="line 1"):
-        preparation.vggface_lists(tmp_path / "lists")
+    for text, sentence in (
+        ("1 url 2 3 x 4\n", "line 1"),
+        ("1 url 2 3 5 6\n" * 2 + "1 url 2 3 5 7\n", "line 3 lists 1 again"),
+    ):
+        (tmp_path / "lists/Someone.txt").write_text(text)
+        with pytest.raises(FormatError, match=sentence):
+            preparation.vggface_lists(tmp_path / "lists")
 
 
 def test_true_parameters_follow_the_crop(tmp_path):

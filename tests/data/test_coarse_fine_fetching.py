@@ -97,6 +97,10 @@ def test_what_fails_is_told(server, tmp_path):
     assert not (tmp_path / "Someone/cut.jpg").exists()
     assert not list(tmp_path.glob("**/whole*"))
     # A file there of another hash is left alone.
+    hosts = f"http://{'a' * 70}.invalid/ a", f"http://127.0.0.1:9/ {'b' * 300}"
+    for text in hosts:  # No host's name, no file's.
+        outcome = fetch(server, tmp_path, *fetching.parse_manifest(text, "m"))
+        assert len(outcome.failed) == 1
     other = entry(server, "ranges", "0" * 64)
     outcome = fetch(server, tmp_path, other)
     assert "another SHA-256" in outcome.failed["Someone/ranges.jpg"]
@@ -118,6 +122,10 @@ def test_too_large_is_not_taken(server, tmp_path):
         ("http://h/a .", FormatError, "below the output folder"),
         ("http://h/a a.jpg 123", FormatError, "64 hexadecimal"),
         ("http://h/a", FormatError, "1 words"),
+        ("http://[::1 a.jpg", FormatError, "the address 'http://"),
+        ("http:///a a.jpg", FormatError, "the address 'http:///a'"),
+        ("http://h/\xfc a.jpg", FormatError, "ASCII as %XX"),
+        ("http://h/a x\nhttp://h/b x", FormatError, "line 2 has the path 'x' again"),
     ],
 )
 def test_wrong_manifests(text, error, sentence):

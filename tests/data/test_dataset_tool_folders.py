@@ -290,6 +290,6 @@ def test_wrong_values_do_not_wait_for_tensorflow(tmp_path):
 
 
 def test_a_uv_set_larger_than_the_disk(tmp_path, capsys):
-    command = ["make_uv_set", tmp_path / "deep" / "out", "--count=1000000000000"]
+    command = ["make_uv_set", tmp_path / "deep" / "out", "--count=1000000000"]
     refused(capsys, command, "no space left", "nothing was written", status=1)
     assert os.listdir(tmp_path) == []

@@ -33,6 +33,7 @@ TEXTS = {
     "a.pts": pts("\n"),
     "a.PTS": pts("\r\n"),
     # Head lines, numbers of points, a column that counts, other separators, brackets.
+    "f.csv": lines(POINTS, '","').replace("\n", '"\n"').join('""'),
     "d.csv": "x;y\n" + lines(POINTS, ";"),
     "e.csv": "frame, x, y\n" + lines(COUNTED, ", "),
     "d.txt": "68\n" + lines(POINTS),
@@ -66,7 +67,9 @@ def test_texts_of_windows_shells(tmp_path, encoding):
         (lines(POINTS[:67]) + "\nright eye", "found 'right', expected numbers"),
         (lines(POINTS[:67]) + "\n1 2 3", "lines of 2 and of 3 numbers"),
         ("67\n" + lines(POINTS[:67]), "67, 2"),
-        (lines(POINTS).replace(".", ",").replace(" ", ";"), "68, 4"),
+        (lines(POINTS).replace(".", ",").replace(" ", ";"), "decimal commas"),
+        (lines(POINTS).replace(".", ","), "decimal commas"),
+        (lines(POINTS[:67]) + "\n1 1e8", "reaches 1e[+]08, expected pixels"),
     ],
 )
 def test_refusals_show_what_was_found(tmp_path, content, message):
@@ -135,6 +138,7 @@ def test_points_of_menpo(tmp_path):
     ("change", "sentence"),
     [
         (lambda text: text.replace("68", "67"), "says n_points: +67, but holds 68"),
+        (lambda text: text.replace(":  68", " : 67"), "says n_points : 67"),
         (lambda text: text + text, "several lists of points"),
     ],
 )

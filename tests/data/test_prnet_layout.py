@@ -90,7 +90,8 @@ def test_layout_of_a_morphable_model(model_layout):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"face_ind.txt": "1 2 x"}, "not a table of numbers"),
+        ({"face_ind.txt": "1 2 x"}, "not a list of face pixels"),
+        ({"face_ind.txt": ""}, "holds no numbers"),
         ({"face_ind.txt": "1.5"}, "not whole"),
         ({"face_ind.txt": "nan"}, "not whole"),
         ({"face_ind.txt": "3\n2"}, "ascending"),

@@ -168,9 +168,12 @@ def test_landmark_list(tmp_path):
     path = tmp_path / "ibug_to_sfm.txt"
     path.write_text('# comment\n[landmarks]\n9 = 33 # chin\n"18" = "225"\n#1 = 2\n')
     assert surrey.read_landmark_mapping(path) == {8: 33, 17: 225}
-    path.write_text("69 = 1\n")
-    with pytest.raises(FormatError):
-        surrey.read_landmark_mapping(path)
+    path.write_text("9 = 33\n", "utf-8-sig")
+    assert surrey.read_landmark_mapping(path) == {8: 33}
+    for text in ("69 = 1\n", "9 = 33\n9 = 34\n"):
+        path.write_text(text)
+        with pytest.raises(FormatError, match="point (69|9)"):
+            surrey.read_landmark_mapping(path)
 
 
 # --- there and back, with a stand-in and with eos itself ----------------------------

@@ -1,5 +1,6 @@
 """What the writer of videos hands to ffmpeg, and what ffmpeg makes of it."""
 
+import subprocess
 import sys
 
 import numpy as np
@@ -50,6 +51,7 @@ def test_frames_are_handed_on_in_order(handed, tmp_path):
     assert handed["options"] == {
         "fps": 12, "codec": "mpeg4", "bitrate": "2M", "pix_fmt_out": "yuv420p",
         "macro_block_size": 2, "output_params": ["-f", "mp4"],
+        "ffmpeg_log_level": "quiet",
     }  # fmt: skip
     assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
 
@@ -90,6 +92,36 @@ def test_frames_that_are_none(handed, tmp_path, wrong):
     with pytest.raises(InputError, match="frames must not be empty"):
         videos.write_video(tmp_path / "a.mp4", [])
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf"), 1e9])
+def test_rates_that_are_none(tmp_path, rate):
+    with pytest.raises(InputError, match="frames a second, expected above 0"):
+        videos.write_video(tmp_path / "a.mp4", [frame(2, 2, 0)], frames_per_second=rate)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_codec_that_is_none_is_told_once(tmp_path, capfd):
+    with pytest.raises(InputError, match="does not encode with codec 'no'"):
+        videos.write_video(tmp_path / "a.mp4", [frame(2, 2, 0)], codec="no")
+    assert not list(tmp_path.iterdir()) and capfd.readouterr().err == ""
+
+
+def test_videos_of_telephones_and_browsers(tmp_path, caplog):
+    """Turned by a note, as EXIF turns photographs; without a rate."""
+    videos.write_video(tmp_path / "a.mp4", [frame(16, 32, 9)] * 3)
+    program = imageio_ffmpeg.get_ffmpeg_exe()
+    for name, before, after in (
+        ("turned.mp4", ["-display_rotation", "90"], ["-c", "copy"]),
+        ("any.mp4", ["-r", "1000"], []),
+    ):
+        arguments = ["-i", tmp_path / "a.mp4", *after, tmp_path / name]
+        subprocess.run([program, "-v", "quiet", *before, *arguments], check=True)
+    rate, frames = videos.read_video(tmp_path / "turned.mp4")
+    assert (rate, next(frames).shape) == (30, (32, 16, 3)) and not caplog.records
+    frames.close()
+    rate, frames = videos.read_video(tmp_path / "any.mp4")
+    assert rate == 25 and len(list(frames)) >= 1
 
 
 def test_without_imageio_ffmpeg(tmp_path, monkeypatch):

@@ -18,6 +18,9 @@ from absl.flags import argparse_flags
 from tf_faces.core.errors import InputError
 from tf_faces.core.units import UNITS
 
+# No machine holds more of anything, nor larger pictures.
+LARGEST_COUNT = 10**9
+LONGEST_SIDE = 1 << 14
 # Of the option --overwrite, see `core.folders.require_free_folder`.
 OVERWRITE = {
     "action": "store_true",
@@ -206,6 +209,20 @@ def count(text: str) -> int:
     value = whole(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"found {text!r}, expected at least 1")
+    if value > LARGEST_COUNT:
+        raise argparse.ArgumentTypeError(
+            f"found {text!r}, expected at most {LARGEST_COUNT}"
+        )
+    return value
+
+
+def side(text: str) -> int:
+    """Reads the side of a picture in pixels."""
+    value = whole(text)
+    if not 1 <= value <= LONGEST_SIDE:
+        raise argparse.ArgumentTypeError(
+            f"found {text!r}, expected 1 to {LONGEST_SIDE}"
+        )
     return value
 
 

@@ -91,6 +91,8 @@ def _describe_os_error(error: OSError) -> tuple[str, int]:
     if error.errno == errno.ENOSPC:
         return f"{where}no space left on the disk; nothing half-written was kept.", 1
     if where:
+        if error.errno == errno.ENAMETOOLONG:
+            return f"{where}found a name that is too long for a file.", 2
         for kind, told in _IN_THE_WAY:
             if isinstance(error, kind):
                 return f"{where}{told}.", 2

@@ -111,7 +111,7 @@ def _parser(prog: str | None = None) -> argparse.ArgumentParser:
         "--yaw", type=options_of.finite, nargs="+", default=[0.0, 35.0, 80.0]
     )
     render.add_argument(
-        "--size", type=options_of.count, default=384, help="pixels of one view"
+        "--size", type=options_of.side, default=384, help="pixels of one view"
     )
     render.add_argument("--shaded", action="store_true", help="grey clay, no colours")
 

@@ -188,9 +188,14 @@ def sheet(settings: Settings, seed: int, count: int, with_truth: bool) -> np.nda
 
 
 def _inspect(options: argparse.Namespace) -> None:
-    picture = sheet(
-        _settings(options), options.seed, options.count, bool(options.truth)
-    )
+    settings = _settings(options)
+    shown = options.count * settings.size**2 * (4 if options.truth else 1)
+    if shown > picture_files.MAXIMUM_PIXELS:
+        raise InputError(
+            f"--count: found {options.count}, which makes a sheet of {shown} pixels, "
+            f"expected at most {picture_files.MAXIMUM_PIXELS}."
+        )
+    picture = sheet(settings, options.seed, options.count, bool(options.truth))
     picture_files.write(options.output, picture)
     print(f"{options.output}: {options.count} photographs.")
 

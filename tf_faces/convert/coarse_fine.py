@@ -196,15 +196,13 @@ def _keras_value(name: str, stored: Mapping[str, np.ndarray]) -> np.ndarray | No
 
 def _read_h5(path) -> dict[str, np.ndarray]:
     """{"layer/weight": array} of a Keras file; links are not followed."""
-    import h5py
-
     found: dict[str, np.ndarray] = {}
 
     def take(name, item):
         parts = name.split("/")
         if "optimizer_weights" in parts:  # They may bear the names of the weights.
             return
-        if isinstance(item, h5py.Dataset) and item.dtype.kind == "f":
+        if item.dtype.kind == "f":
             key = f"{parts[-2] if len(parts) > 1 else ''}/{parts[-1].partition(':')[0]}"
             if key in found:
                 raise FormatError(f"{path}: holds {key} twice.")
@@ -213,7 +211,8 @@ def _read_h5(path) -> dict[str, np.ndarray]:
                 found[key] = value.astype(np.float32)
 
     with hdf5_files.opened(path) as archive:
-        archive.visititems(take)
+        for name, item in hdf5_files.data_sets(archive, path):
+            take(name, item)
     return found
 
 

@@ -141,12 +141,10 @@ _NUMBERED = re.compile(rf"({'|'.join(_FAMILIES)})(?:_(\d+))?")
 
 def _keras_arrays(path: files.PathLike) -> dict[str, dict[int, dict[str, np.ndarray]]]:
     """{family: {number: {weight: array}}} of a file; nothing in it is executed."""
-    import h5py
-
     found: dict[str, dict[int, dict[str, np.ndarray]]] = {x: {} for x in _FAMILIES}
 
     def take(name, item):
-        if not isinstance(item, h5py.Dataset) or item.dtype.kind != "f":
+        if item.dtype.kind != "f":
             return
         parts = name.split("/")
         if "optimizer_weights" in parts or len(parts) < 2:
@@ -166,7 +164,8 @@ def _keras_arrays(path: files.PathLike) -> dict[str, dict[int, dict[str, np.ndar
             layer[weight] = value.astype(np.float32)
 
     with hdf5_files.opened(path, "Keras file of weights") as archive:
-        archive.visititems(take)
+        for name, item in hdf5_files.data_sets(archive, path):
+            take(name, item)
     return found
 
 

@@ -3,7 +3,8 @@
 V2 (`NAME.index` and `NAME.data-00000-of-00001`, written since 2016) and V1 (one file
 `NAME`).  No graph (`.meta`) is needed or looked at.  TensorFlow's own reader does the
 reading; what it is about to give back is compared with the sizes of the files first, so
-that a file cannot ask for more memory than it has content.
+that a file cannot ask for more memory than it has content, and what its reader would
+stumble over is refused (`tf1_tables`).
 """
 
 import dataclasses
@@ -15,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
+from tf_faces.convert import tf1_tables
 from tf_faces.core import file_kinds, files
 from tf_faces.core.errors import FormatError, InputError
 
@@ -101,11 +103,17 @@ def data_files(prefix: pathlib.Path) -> list[pathlib.Path]:
     )
 
 
-def _open(prefix):
+def _open(prefix, for_reading=False):
+    index = _index_of(prefix)
+    if not index.is_file():
+        tf1_tables.check_table(prefix)
+    elif for_reading:
+        tf1_tables.require_data(prefix, tf1_tables.read_index(index))
+    else:
+        tf1_tables.read_index(index)
     try:
         return tf.train.load_checkpoint(str(prefix))
     except _READER_ERRORS as error:
-        index = _index_of(prefix)
         raise file_kinds.unreadable(
             index if index.is_file() else prefix, "a readable TensorFlow checkpoint"
         ) from error
@@ -167,7 +175,7 @@ def read_variables(
         raise InputError(
             f"{prefix}: the index is there, but no data file {prefix.name}.data-*."
         )
-    reader = _open(prefix)
+    reader = _open(prefix, for_reading=True)
     table = _describe(prefix, reader)
     wanted = list(table if names is None else names)
     missing = [name for name in wanted if name not in table]

@@ -60,6 +60,8 @@ def in_words(error: Exception) -> str:
         return f"at line {error.lineno}, column {error.colno}"
     if isinstance(error, RecursionError):
         return "it nests too deeply"
+    if isinstance(error, OverflowError):
+        return "a number is too large"
     if isinstance(error, KeyError) and error.args:
         return f"it lacks {error.args[0]!r}"
     return "an entry is of another kind than expected"

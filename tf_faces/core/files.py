@@ -26,13 +26,41 @@ PathLike = str | os.PathLike
 
 # Largest array of an .npz file: a file of few bytes may claim any size.
 MAXIMUM_ARRAY_BYTES = 8 << 30
+# Of the 255 bytes of a file's name, without what a temporary one has besides.
+_LONGEST_PART = 200
+# Floats reach 1e308.
+_MOST_DIGITS = 300
 
 
 # --- writing -----------------------------------------------------------------------
 
 
-def _temporary_name(path: pathlib.Path) -> pathlib.Path:
-    return path.with_name(f".{path.name}.incomplete-{secrets.token_hex(4)}")
+def temporary_name(path: pathlib.Path) -> pathlib.Path:
+    """A free hidden name beside `path`, no longer than file systems take."""
+    name = path.name.encode("utf-8", "surrogateescape")[:_LONGEST_PART]
+    begin = name.decode("utf-8", "ignore")
+    return path.with_name(f".{begin}.incomplete-{secrets.token_hex(4)}")
+
+
+def _make_folder(folder: pathlib.Path) -> None:
+    for place in (folder, *folder.parents):
+        if place.is_dir():
+            break
+        if os.path.lexists(place):
+            what = "a file" if place.exists() else "a link that leads nowhere"
+            raise InputError(f"{place}: found {what}, expected a folder.")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+@contextlib.contextmanager
+def _named(path: pathlib.Path, temporary: pathlib.Path) -> Iterator[None]:
+    """Errors about the temporary name speak of the final one."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None and str(error.filename) == str(temporary):
+            error.filename = str(path)
+        raise
 
 
 @contextlib.contextmanager
@@ -47,16 +75,22 @@ def atomic_path(path: PathLike, durable: bool = True) -> Iterator[pathlib.Path]:
       durable: wait until the content is on the disk, so that even a crash of the
         machine leaves no empty file; too slow for thousands of small files that can be
         made again.
+
+    Raises:
+      InputError: if `path` is empty or a folder, or a file is in the place of a folder.
     """
     path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary_name(path)
+    if not path.name or path.is_dir():
+        raise InputError(f"{path}: found a folder, expected the name of a file.")
+    _make_folder(path.parent)
+    temporary = temporary_name(path)
     try:
-        yield temporary
-        if durable:
-            with open(temporary, "rb") as written:
-                os.fsync(written.fileno())
-        os.replace(temporary, path)
+        with _named(path, temporary):
+            yield temporary
+            if durable:
+                with open(temporary, "rb") as written:
+                    os.fsync(written.fileno())
+            os.replace(temporary, path)
     finally:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
@@ -67,17 +101,19 @@ def atomic_directory(path: PathLike) -> Iterator[pathlib.Path]:
     """Yields a temporary folder; renames it to `path` if the block ends well.
 
     Raises:
-      InputError: if `path` exists already.
+      InputError: if `path` exists already, or a file is in the place of a folder.
     """
     path = pathlib.Path(path)
-    if path.exists():
+    if path.exists() or not path.name:
         raise InputError(f"{path} exists already; expected a name that is free.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary_name(path)
-    temporary.mkdir()
+    _make_folder(path.parent)
+    temporary = temporary_name(path)
+    with _named(path, temporary):
+        temporary.mkdir()
     try:
-        yield temporary
-        os.replace(temporary, path)
+        with _named(path, temporary):
+            yield temporary
+            os.replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -142,6 +178,21 @@ def require_directory(path: PathLike, what: str = "folder") -> pathlib.Path:
     return path
 
 
+def parse_json(content: str | bytes) -> Any:
+    """Reads JSON whose whole numbers all have a place among the floats.
+
+    Raises:
+      ValueError, OverflowError, RecursionError: `errors.in_words` has words for each.
+    """
+    return json.loads(content, parse_int=_whole_number)
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise OverflowError(digits[:_MOST_DIGITS])
+    return int(digits)
+
+
 def read_json(path: PathLike) -> Any:
     """Reads a JSON file.
 
@@ -150,10 +201,10 @@ def read_json(path: PathLike) -> Any:
     """
     path = require_file(path)
     try:
-        return json.loads(path.read_bytes())  # UTF-8, UTF-16 or UTF-32.
+        return parse_json(path.read_bytes())  # UTF-8, UTF-16 or UTF-32.
     except UnicodeDecodeError as error:
         raise file_kinds.unreadable(path, "a JSON file", "it is no text") from error
-    except (ValueError, RecursionError) as error:
+    except (ValueError, OverflowError, RecursionError) as error:
         raise FormatError(f"{path}: not a JSON file ({in_words(error)}).") from error
 
 
@@ -235,13 +286,17 @@ def load_npz(
     except InputError:
         raise
     except Exception as error:  # NumPy reads headers as Python text.
-        if "Object arrays" in str(error):
-            raise FormatError(
-                f"{path}: its array {name!r} holds Python objects, expected numbers or "
-                "texts; save it again as such (numpy.array(..., float) or str)."
-            ) from error
+        _refuse_objects(path, f"its array {name!r} ", error)
         raise file_kinds.unreadable(
             path, "a readable .npz file", reason, own=("a ZIP archive",)
+        ) from error
+
+
+def _refuse_objects(path: pathlib.Path, what: str, error: Exception) -> None:
+    if "Object arrays" in str(error):
+        raise FormatError(
+            f"{path}: {what}holds Python objects, expected numbers or texts; save it "
+            "again as such (numpy.array(..., float) or str)."
         ) from error
 
 
@@ -255,6 +310,7 @@ def load_npy(path: PathLike) -> np.ndarray:
     try:
         array = np.load(path, allow_pickle=False)
     except Exception as error:  # NumPy reads headers as Python text.
+        _refuse_objects(path, "", error)
         raise file_kinds.unreadable(
             path, "a readable .npy file", own=("a single NumPy array",)
         ) from error

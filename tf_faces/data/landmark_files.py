@@ -11,7 +11,6 @@
 |           | a first column that counts the points are passed over |
 """
 
-import codecs
 import pathlib
 import re
 from collections.abc import Mapping
@@ -19,16 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from tf_faces.core import files, matlab_files
+from tf_faces.core import files, matlab_files, texts
 from tf_faces.core.errors import FormatError
 
 _COUNT = 68
-_SEPARATORS = str.maketrans(dict.fromkeys(",;[]()", " "))
-_COUNT_LINE = re.compile(r"n_points:\s*(\d{1,9})", re.IGNORECASE | re.ASCII)
-_NUMBER = re.compile(
-    r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(nan|inf(inity)?)",
-    re.IGNORECASE | re.ASCII,
-)
+# No coordinate of a picture is larger.
+LARGEST = 1e7
+_SEPARATORS = str.maketrans(dict.fromkeys(',;[]()"', " "))
+_COUNT_LINE = re.compile(r"n_points\s*:\s*(\d{1,9})", re.IGNORECASE | re.ASCII)
+# A comma within a number, beside another separator: "12,5;30,1".
+_DECIMAL_COMMAS = re.compile(r"\d,\d[^,]*[;\s]\s*-?\d+,\d")
 
 
 def _from_mat(path: pathlib.Path) -> np.ndarray:
@@ -42,9 +41,7 @@ def _from_mat(path: pathlib.Path) -> np.ndarray:
 
 
 def _from_text(path: pathlib.Path, has_braces: bool) -> np.ndarray:
-    content = files.require_file(path).read_bytes()
-    is_wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    text = content.decode("utf-16" if is_wide else "utf-8-sig", errors="replace")
+    text = texts.read(path, "a list of points", lenient=True)
     said = None
     if has_braces:
         head, _, rest = text.partition("{")
@@ -54,29 +51,21 @@ def _from_text(path: pathlib.Path, has_braces: bool) -> np.ndarray:
             raise FormatError(f"{path}: holds several lists of points, expected one.")
     lines = [line.translate(_SEPARATORS).split() for line in text.splitlines()]
     lines = [words for words in lines if words and not words[0].startswith("#")]
-    if lines and not any(map(_NUMBER.fullmatch, lines[0])):
+    if lines and not any(map(texts.is_number, lines[0])):
         del lines[0]
-    for words in lines:
-        wrong = [word for word in words if not _NUMBER.fullmatch(word)]
-        if wrong:
-            raise FormatError(
-                f"{path}: not a list of points (found {wrong[0][:40]!r}, expected "
-                "numbers)."
-            )
     if lines and lines[0] == [str(len(lines) - 1)]:
         del lines[0]
-    lengths = sorted({len(words) for words in lines})
-    if len(lengths) > 1:
-        raise FormatError(
-            f"{path}: not a list of points (found lines of {lengths[0]} and of "
-            f"{lengths[-1]} numbers, expected as many in each)."
-        )
-    points = np.array([[float(word) for word in words] for words in lines], np.float64)
+    points = texts.number_rows(path, lines, "a list of points")
     if said is not None and int(said[1]) != len(points):
         raise FormatError(
             f"{path}: says {said[0].strip()}, but holds {len(points)} points."
         )
-    if points.ndim == 2 and points.shape[1] in (3, 4):
+    if points.shape == (_COUNT, 4) and _DECIMAL_COMMAS.search(text):
+        raise FormatError(
+            f"{path}: found decimal commas, expected decimal points, or commas between "
+            "the numbers alone."
+        )
+    if points.shape[1] in (3, 4):
         counted = points[:, 0] - np.arange(len(points))
         if (counted == counted[0]).all() and counted[0] in (0, 1):
             return points[:, 1:]
@@ -164,4 +153,9 @@ def read_landmarks(path: files.PathLike) -> np.ndarray:
         raise FormatError(f"{path}: shape {points.shape}, expected 68 points.")
     if not np.isfinite(points).all():
         raise FormatError(f"{path}: holds points that are not finite.")
+    if np.abs(points).max() > LARGEST:
+        raise FormatError(
+            f"{path}: a point reaches {np.abs(points).max():g}, expected pixels of a "
+            "picture."
+        )
     return points[:, :2] - (1.0 if suffix == ".pts" else 0.0)

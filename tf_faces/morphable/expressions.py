@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tf_faces.core import files
+from tf_faces.core import texts
 from tf_faces.core.errors import InputError
 from tf_faces.morphable.model import MorphableModel
 
@@ -329,9 +329,8 @@ def read_list(model: MorphableModel, source: str) -> np.ndarray:
         if not parts:
             raise InputError("no expression was given.")
         return np.stack([parse_expression(model, part) for part in parts])
-    path = files.require_file(source, "list of expressions")
-    rows = []
-    text = path.read_text("utf-8-sig", errors="replace")
+    path, rows = pathlib.Path(source), []
+    text = texts.read(path, "a list of expressions", lenient=True)
     for number, line in enumerate(text.splitlines(), 1):
         line = line.partition("#")[0]
         for part in line.split(";"):

@@ -1,5 +1,6 @@
 """Videos, in and out, through the ffmpeg that the package imageio-ffmpeg carries."""
 
+import logging
 import pathlib
 from collections.abc import Iterable, Iterator
 
@@ -7,6 +8,9 @@ import numpy as np
 
 from tf_faces.core import files
 from tf_faces.core.errors import FormatError, InputError, missing_dependency
+
+MOST_FRAMES_PER_SECOND = 1000
+_USUAL_RATE = 25
 
 
 def write_video(
@@ -27,8 +31,8 @@ def write_video(
       bitrate: such as "16M"; None lets the codec aim at constant quality.
 
     Raises:
-      InputError: if the name does not end in .mp4, there are no frames, they differ in
-        size, or ffmpeg does not take the codec or bitrate.
+      InputError: if the name does not end in .mp4, the rate is not above 0, there are
+        no frames, they differ in size, or ffmpeg does not take the codec or bitrate.
       MissingDependencyError: without imageio-ffmpeg.
     """
     try:
@@ -38,6 +42,13 @@ def write_video(
     path = pathlib.Path(path)
     if path.suffix.lower() != ".mp4":
         raise InputError(f"{path}: expected a name that ends in .mp4.")
+    if not 0 < frames_per_second <= MOST_FRAMES_PER_SECOND:
+        raise InputError(
+            f"{path}: found {frames_per_second:g} frames a second, expected above 0 "
+            f"and at most {MOST_FRAMES_PER_SECOND}."
+        )
+    if path.is_dir():
+        raise InputError(f"{path}: found a folder, expected the name of a video.")
     iterator = iter(frames)
     first = next(iterator, None)
     if first is None:
@@ -60,6 +71,8 @@ def write_video(
             macro_block_size=2,
             # The temporary name has no suffix that ffmpeg would know.
             output_params=["-f", "mp4"],
+            # What went wrong is told below.
+            ffmpeg_log_level="quiet",
         )
         try:
             writer.send(None)
@@ -87,6 +100,9 @@ def read_video(
 ) -> tuple[float, Iterator[np.ndarray]]:
     """Frames a second of a video, and its frames, uint8 [H, W, 3] each, one by one.
 
+    They are turned as players show them.  A video without a rate of its own gives 25 a
+    second.
+
     Raises:
       InputError: if there is no such file.
       FormatError: if it is no video that ffmpeg can read.
@@ -97,9 +113,16 @@ def read_video(
     except ImportError as error:
         raise missing_dependency("imageio-ffmpeg", "video", "Reading videos") from error
     path = files.require_file(path, "video")
+    # It would tell of every video of a telephone that it was turned.
+    logging.getLogger("imageio_ffmpeg").setLevel(logging.ERROR)
     reader = imageio_ffmpeg.read_frames(str(path))
     try:
         described = next(reader)
+        if not described["fps"]:  # Recorded with frames of any length.
+            reader.close()
+            rate = ["-r", str(_USUAL_RATE)]
+            reader = imageio_ffmpeg.read_frames(str(path), output_params=rate)
+            described = next(reader) | {"fps": _USUAL_RATE}
     except (OSError, RuntimeError, StopIteration) as error:
         raise FormatError(
             f"{path}: not a video that can be read; download or copy it again if it "

@@ -303,7 +303,7 @@ def test_tables_of_texts(tmp_path):
         (b"x,x\n1,2\n", "found the column 'x' more than once"),
         (b"x,y\n1\n", "record 0: 1 values, expected 2"),
         (b"x,y\n1,2\n1,2,3\n", "record 1: 3 values, expected 2"),
-        (b"x\n\0\n", "found bytes 0, expected a table as text"),
+        (b"x\n\0\n", "found bytes 0, expected an annotation file as text"),
         (b"x\n\xe9\n", r"not text in UTF-8 \(byte 2\)"),
     ):
         path.write_bytes(content)

@@ -3,10 +3,11 @@
 import types
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from tf_faces.data import photographs
-from tf_faces.data.photographs import heads, occlusion, surroundings, worn
+from tf_faces.data.photographs import heads, occlusion, surroundings, textures, worn
 from tf_faces.geometry import lighting, rotations
 
 
@@ -159,3 +160,19 @@ def test_vertices_without_triangles_have_no_normal(no_data):
     head = heads.load("builtin:tiny")
     flat = np.zeros((head.vertex_count, 3), np.float32)
     np.testing.assert_array_equal(head.normals(flat), 0)
+
+
+def test_textures_are_read_as_all_pictures_are(tmp_path):
+    """Alpha of a palette, sixteen bits, orientation; one texel can be sampled."""
+    image = PIL.Image.new("P", (1, 1))
+    image.putpalette([255, 255, 255])
+    image.save(tmp_path / "palette.png", transparency=b"\x33")
+    found = textures.read(tmp_path / "palette.png").sample(np.ones(1), np.zeros(1))
+    np.testing.assert_allclose(found, [[1, 1, 1, 0.2]], atol=1e-6)
+    PIL.Image.new("I;16", (2, 2), 257 * 9).save(tmp_path / "deep.png")
+    assert textures.read(tmp_path / "deep.png").texels[0, 0] < 0.01
+    notes = PIL.Image.Exif()
+    notes[274] = 6
+    PIL.Image.new("RGB", (4, 2)).save(tmp_path / "turned.png", exif=notes)
+    turned = textures.read(tmp_path / "turned.png")
+    assert (turned.height, turned.width) == (4, 2)

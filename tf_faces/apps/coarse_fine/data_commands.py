@@ -6,11 +6,12 @@ import time
 
 import numpy as np
 
-from tf_faces.core import files, folders, pictures
+from tf_faces.core import files, folders, pictures, texts
 from tf_faces.core.errors import InputError, TfFacesError
 from tf_faces.data.coarse_fine import fetching, labels, lists, packed, preparation
 from tf_faces.data.coarse_fine import pictures as grey_pictures
 
+_LONGEST_TIMEOUT = 86400
 # Options that the pictures and labels of a set depend on.
 _RECIPE = (
     *("lists", "images", "true_parameters", "face_model", "image_size", "seed"),
@@ -20,11 +21,13 @@ _RECIPE = (
 
 def fetch(options: argparse.Namespace) -> None:
     """Fetches a manifest's files; fails if one could not be had."""
-    path = files.require_file(options.manifest, "manifest")
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
-    entries = fetching.parse_manifest(text, str(path))
-    if not options.timeout > 0:
-        raise InputError(f"--timeout: found {options.timeout}, expected above 0.")
+    text = texts.read(options.manifest, "a manifest")
+    entries = fetching.parse_manifest(text, str(options.manifest))
+    if not 0 < options.timeout <= _LONGEST_TIMEOUT:
+        raise InputError(
+            f"--timeout: found {options.timeout}, expected above 0 and at most "
+            f"{_LONGEST_TIMEOUT} seconds."
+        )
     outcome = fetching.fetch_all(
         entries,
         options.output,

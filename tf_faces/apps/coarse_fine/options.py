@@ -14,6 +14,7 @@ from tf_faces.apps.arguments import (
     finite,
     seed,
     share,
+    side,
 )
 
 # Everything else is imported by the command that needs it: --help is instant.
@@ -87,7 +88,7 @@ def _add_data_commands(command) -> None:
     add("--true_parameters", help="instead: folder of 300W-LP's or AFLW2000's layout")
     add("--output", required=True, help="folder of the set")
     add("--face_model", default="builtin", help="builtin, a folder, a file")
-    add("--image_size", type=count, default=200, help="pixels of a side")
+    add("--image_size", type=side, default=200, help="pixels of a side")
     add("--constant_share", type=share, default=0.7, help="beta of random labels")
     add("--seed", type=seed, default=0, help="of random labels")
     add("--digits", type=count, help="of the labels (default: six decimals)")
@@ -107,7 +108,7 @@ def _add_data_commands(command) -> None:
     add("--output", default="sample", help="folder of the pictures")
     add("--overwrite", **OVERWRITE)
     add("--face_model", default="builtin", help="builtin, a folder, a file")
-    add("--image_size", type=count, default=200, help="pixels of a side")
+    add("--image_size", type=side, default=200, help="pixels of a side")
     add("--seed", type=seed, default=0, help="of the coefficients")
     add(
         "--implementation",

@@ -9,6 +9,7 @@ from tf_faces.apps.arguments import (
     count,
     not_negative,
     share,
+    side,
 )
 from tf_faces.data.face_manifold.random_faces import MODES
 
@@ -123,7 +124,7 @@ def add_rendering(parser, default: str) -> None:
     add_mesh_unit(parser, "mm if absent")
     parser.add_argument(
         "--picture_size",
-        type=count,
+        type=side,
         default=256,
         help="pixels of a picture's side",
     )

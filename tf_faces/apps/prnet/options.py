@@ -123,7 +123,7 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
             help=text,
         )
     demo.add_argument(
-        "--texture_size", type=options_of.whole, default=256, help="side of the texture"
+        "--texture_size", type=options_of.side, default=256, help="side of the texture"
     )
     _add_network(demo)
 

@@ -30,10 +30,6 @@ def run_basics(options: argparse.Namespace) -> int:
 
 def demo_options(options: argparse.Namespace) -> results.Options:
     """Which files the flags ask for."""
-    if options.texture_size < 1:
-        raise InputError(
-            f"--texture_size: found {options.texture_size}, expected at least 1."
-        )
     everything = options.all
     return results.Options(
         mesh=options.is3d,

@@ -341,7 +341,7 @@ def _add_rendering(parser, seeds: str, size: int) -> None:
     add("--seeds", type=_seeds, default=seeds, help="faces, such as 0-3")
     add("--truncation", type=options_of.finite, help=_TRUNCATION)
     add("--uv_dictionary", help="as of `tf-faces generate`; the run's own if absent")
-    add("--size", type=options_of.count, default=size, help="pixels of a face")
+    add("--size", type=options_of.side, default=size, help="pixels of a face")
     add(
         "--appearance",
         choices=("textured", "shaded", "normals", "depth"),

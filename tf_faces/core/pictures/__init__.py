@@ -7,7 +7,7 @@ blue.  What `read` makes of a file, whatever its kind:
 |--------------------------------------|----------------------------------------------|
 | EXIF or XMP orientation, all eight   | turned as every viewer shows it              |
 | several frames or pages              | the first (ICO: the largest)                 |
-| alpha, transparency                  | dropped; colours as they are stored,         |
+| alpha, transparency                  | dropped unless asked for; colours as stored, |
 |                                      | premultiplied ones divided by their alpha    |
 | palette, CMYK, YCbCr, CIELAB         | red, green, blue                             |
 | ICC profile, gamma                   | left alone: the stored numbers count         |
@@ -132,27 +132,30 @@ def read(
     Args:
       source: a file, or a binary stream that can be sought; its suffix is not looked
         at.
-      channels: 3 for red, green, blue (grey is repeated), 1 for grey (of colours the
+      channels: 3 for red, green, blue (grey is repeated), 4 for alpha behind them (255
+        where the file has none; of 16 bits the upper byte), 1 for grey (of colours the
         ITU-R 601 luma), None for grey or colour as the file has it.
       maximum_pixels: larger pictures are refused.  Pillow's own limit, 179 million
         pixels unless a program changes it, holds as well.
       name: what messages call a stream.
 
     Returns:
-      uint8 [H, W, 3], or [H, W] for grey; an array of its own, which may be written to.
+      uint8 [H, W, 3 or 4], or [H, W] for grey; an array of its own, which may be
+      written to.
 
     Raises:
       InputError: if the file is missing, a folder or too large.
       FormatError: if it is empty, damaged, or of a kind that is not read.
     """
-    if channels not in (1, 3, None):
-        raise InputError(f"channels must be 1, 3 or None. Received: {channels}")
+    if channels not in (1, 3, 4, None):
+        raise InputError(f"channels must be 1, 3, 4 or None. Received: {channels}")
+    keep_alpha = channels == 4
     if not isinstance(source, str | os.PathLike):
-        picture = _read(source, name or "the picture", maximum_pixels)
+        picture = _read(source, name or "the picture", maximum_pixels, keep_alpha)
     else:
         path = files.require_file(source, "picture")
         with open(path, "rb") as stream:
-            picture = _read(stream, str(path), maximum_pixels)
+            picture = _read(stream, str(path), maximum_pixels, keep_alpha)
     if channels == 3 and picture.ndim == 2:
         return np.repeat(picture[..., None], 3, axis=2)
     if channels == 1 and picture.ndim == 3:
@@ -160,11 +163,13 @@ def read(
     return picture
 
 
-def _read(stream: BinaryIO, name: str, maximum_pixels: int) -> np.ndarray:
+def _read(
+    stream: BinaryIO, name: str, maximum_pixels: int, keep_alpha: bool
+) -> np.ndarray:
     picture_kinds.refuse_other_files(stream, name)
     try:
         with picture_kinds.quiet:
-            return _decoded(stream, name, maximum_pixels)
+            return _decoded(stream, name, maximum_pixels, keep_alpha)
     except TfFacesError:
         raise
     except MemoryError as error:
@@ -189,7 +194,9 @@ def _read(stream: BinaryIO, name: str, maximum_pixels: int) -> np.ndarray:
         ) from error
 
 
-def _decoded(stream: BinaryIO, name: str, maximum_pixels: int) -> np.ndarray:
+def _decoded(
+    stream: BinaryIO, name: str, maximum_pixels: int, keep_alpha: bool
+) -> np.ndarray:
     with picture_kinds.opened(stream) as picture:
         _check_size(picture, name, maximum_pixels)
         _refuse_unclear_tiff(picture, name)
@@ -198,9 +205,18 @@ def _decoded(stream: BinaryIO, name: str, maximum_pixels: int) -> np.ndarray:
             picture.load()
             # Icons tell the size of what they contain only now.
             _check_size(picture, name, maximum_pixels)
+            alpha = _alpha(picture) if keep_alpha else None
             levels = _levels(picture, name)
         else:
             levels = _levels(_reduced(picture, stream, *halves), name)
+            alpha = _alpha(picture) if keep_alpha else None
+        if keep_alpha:
+            colors = levels if levels.ndim == 3 else levels[..., None]
+            stacked = np.full((*levels.shape[:2], 4), 255, np.uint8)
+            stacked[..., :3] = colors
+            if alpha is not None:
+                stacked[..., 3] = alpha
+            levels = stacked
         return np.array(_upright(levels, _orientation(picture)), order="C")
 
 
@@ -250,6 +266,18 @@ def _levels(picture: Image.Image, name: str) -> np.ndarray:
         picture = picture.convert(mode.upper())
     grey = mode in ("1", "L", "LA", "La")
     return np.asarray(picture.convert("L" if grey else "RGB"))
+
+
+def _alpha(picture: Image.Image) -> np.ndarray | None:
+    """Alpha of the loaded picture, uint8 [H, W]; None where it has none."""
+    if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
+        return np.asarray(picture)[..., -1]
+    # A colour that counts as transparent, or the alpha of each colour of a palette.
+    if "transparency" in picture.info and picture.mode in ("1", "L", "P", "RGB"):
+        if picture.mode == "RGB" and max(picture.info["transparency"]) > 255:
+            return None  # Of 16 bits, which the picture no longer has.
+        return np.asarray(picture.convert("RGBA"))[..., 3]
+    return None
 
 
 def _grey_of_numbers(picture: Image.Image, name: str) -> np.ndarray:

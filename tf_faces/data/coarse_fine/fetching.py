@@ -24,7 +24,10 @@ from tf_faces.core.errors import FormatError, InputError
 _PIECE = 1 << 16
 _HASH = re.compile(r"[0-9a-f]{64}")
 _PART = ".part"
-_FETCH_ERRORS = (urllib.error.URLError, http.client.HTTPException, OSError)
+# UnicodeError: hosts that are no names.
+_FETCH_ERRORS = (
+    *(urllib.error.URLError, http.client.HTTPException, OSError, UnicodeError),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,9 +52,9 @@ def parse_manifest(text: str, source: str) -> list[Entry]:
     """Reads a manifest.
 
     Raises:
-      FormatError: naming the line that is wrong.
+      FormatError: naming the line that is wrong, or contradicts an earlier one.
     """
-    entries = []
+    entries: dict[str, Entry] = {}
     for number, line in enumerate(text.splitlines(), 1):
         words = line.split()
         if not words or line.lstrip().startswith("#"):
@@ -62,10 +65,10 @@ def parse_manifest(text: str, source: str) -> list[Entry]:
                 "path and perhaps a SHA-256."
             )
         url, path = words[:2]
-        if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+        if not _is_address(url):
             raise FormatError(
                 f"{source}: line {number} has the address {url[:80]!r}, expected one "
-                "of http or https."
+                "of http or https, other letters than those of ASCII as %XX."
             )
         pure = pathlib.PurePosixPath(path)
         is_outside = pure.is_absolute() or ".." in pure.parts or "\\" in path
@@ -80,10 +83,23 @@ def parse_manifest(text: str, source: str) -> list[Entry]:
                 f"{source}: line {number} has the hash {words[2][:80]!r}, expected 64 "
                 "hexadecimal digits."
             )
-        entries.append(Entry(url, path, expected))
+        entry = Entry(url, path, expected)
+        if entries.setdefault(path, entry) != entry:
+            raise FormatError(
+                f"{source}: line {number} has the path {path!r} again with another "
+                "address or hash, expected each path once."
+            )
     if not entries:
         raise InputError(f"{source}: names no file, expected a line a file.")
-    return entries
+    return list(entries.values())
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError:  # Brackets that are not closed.
+        return False
+    return url.isascii() and parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def fetch_all(
@@ -104,15 +120,14 @@ def fetch_all(
     outcome = Outcome()
     for entry in entries:
         target = pathlib.Path(folder) / entry.path
-        if target.is_file():
-            if entry.sha256 is None or files.sha256(target) == entry.sha256:
-                outcome.present += 1
-                continue
-            outcome.failed[entry.path] = (
-                "the file there has another SHA-256 than the manifest says"
-            )
-            continue
         try:
+            if target.is_file():
+                if entry.sha256 is None or files.sha256(target) == entry.sha256:
+                    outcome.present += 1
+                    continue
+                raise InputError(
+                    "the file there has another SHA-256 than the manifest says"
+                )
             fetch(entry, target, maximum_bytes=maximum_bytes, timeout=timeout)
             outcome.fetched += 1
         except (FormatError, InputError) as error:

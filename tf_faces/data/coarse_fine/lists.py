@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tf_faces.core import files
+from tf_faces.core import files, texts
 from tf_faces.core.errors import FormatError, InputError
 
 FILE_LIST = "filelist.txt"
@@ -39,16 +39,20 @@ def read(path: files.PathLike) -> list[str]:
 
     Raises:
       InputError: if it is absent.
-      FormatError: if it is no text, or an entry leads out of the data set's folder.
+      FormatError: if it is no text, entries follow an empty line, or one leads out of
+        the data set's folder.
     """
-    path = files.require_file(path, "list of pictures")
-    try:
-        entries = parse(path.read_text(encoding="utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise FormatError(f"{path}: is no text, expected a list of labels.") from error
+    text = texts.read(path, "a list of pictures")
+    entries = parse(text)
+    if len(entries) < sum(bool(line.strip()) for line in text.splitlines()):
+        raise FormatError(
+            f"{path}: line {len(entries) + 1} is empty and would end the list, but "
+            "more lines follow; remove it."
+        )
     for entry in entries:
         pure = pathlib.PurePosixPath(entry)
-        if pure.is_absolute() or ".." in pure.parts or "\\" in entry:
+        is_outside = pure.is_absolute() or ".." in pure.parts or "\\" in entry
+        if is_outside or not pure.name:
             raise FormatError(
                 f"{path}: found {entry!r}, expected names inside of the data set."
             )
@@ -96,12 +100,20 @@ def write_split(folder: files.PathLike, seed: int = SPLIT_SEED) -> dict[str, int
     """Splits `filelist.txt` of a data set; returns the number of entries of each part.
 
     Raises:
-      InputError: if the list is absent or empty.
+      InputError: if the list is absent or empty, or names a picture twice.
     """
     folder = files.require_directory(folder, "data set")
     entries = read(folder / FILE_LIST)
     if not entries:
         raise InputError(f"{folder / FILE_LIST}: is empty, expected a line a picture.")
+    first: set[str] = set()
+    for entry in entries:
+        if entry in first:
+            raise InputError(
+                f"{folder / FILE_LIST}: names {entry!r} twice, expected once: it could "
+                "train and validate."
+            )
+        first.add(entry)
     parts = split(entries, seed)
     for part, chosen in parts.items():
         files.write_text(folder / list_name(part), "\n".join(chosen))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 import PIL.Image
 
-from tf_faces.core import files, pictures
+from tf_faces.core import files, pictures, texts
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data.coarse_fine import lists
 
@@ -65,18 +65,17 @@ def parse_label(text: str, source: str, count: int | None) -> np.ndarray:
         raise FormatError(
             f"{source}: found {len(values)} numbers, expected {count} parameters."
         )
-    if not np.isfinite(values).all():
-        raise FormatError(f"{source}: holds a number that is not finite.")
+    if not (np.abs(values) < np.finfo(np.float32).max).all():
+        raise FormatError(
+            f"{source}: holds a number that is not finite, or too large for single "
+            "precision."
+        )
     return values
 
 
 def read_label(path: files.PathLike, count: int | None) -> np.ndarray:
     """Reads a label file; see `parse_label`."""
-    path = files.require_file(path, "label")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise FormatError(f"{path}: is no list of numbers.") from error
+    text = texts.read(path, "a label", lenient=True)
     return parse_label(text, str(path), count)
 
 

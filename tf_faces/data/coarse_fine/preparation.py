@@ -16,7 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from tf_faces.core import files, folders, matlab_files, pictures, recipes, seeding
+from tf_faces.core import (
+    files,
+    folders,
+    matlab_files,
+    pictures,
+    recipes,
+    seeding,
+    texts,
+)
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data import fitted_faces
 from tf_faces.data.coarse_fine import labels as random_labels
@@ -77,24 +85,31 @@ def parse_vggface(text: str, source: str) -> list[ListedFace]:
     """Reads a subject's list: `id url left top right bottom pose score curation`.
 
     Raises:
-      FormatError: naming the line that is wrong.
+      FormatError: naming the line that is wrong, or names a picture again for
+        something else.
     """
-    found = []
+    found: dict[str, ListedFace] = {}
     for line_number, line in enumerate(text.splitlines(), 1):
         words = line.split()
         if not words:
             continue
         try:
             box = tuple(float(word) for word in words[2:6])
-            if len(box) != 4 or not words[0].isdecimal() or not np.isfinite(box).all():
+            is_id = words[0].isascii() and words[0].isdecimal()
+            if len(box) != 4 or not is_id or not np.isfinite(box).all():
                 raise ValueError
         except ValueError as error:
             raise FormatError(
                 f"{source}: line {line_number} is {line[:80]!r}, expected id, address, "
                 "left, top, right, bottom."
             ) from error
-        found.append(ListedFace(words[0], words[1], box))
-    return found
+        face = ListedFace(words[0], words[1], box)
+        if found.setdefault(face.number, face) != face:
+            raise FormatError(
+                f"{source}: line {line_number} lists {face.number} again with another "
+                "address or box, expected each id once."
+            )
+    return list(found.values())
 
 
 def vggface_lists(folder: files.PathLike) -> dict[str, list[ListedFace]]:
@@ -109,7 +124,7 @@ def vggface_lists(folder: files.PathLike) -> dict[str, list[ListedFace]]:
     listing = folders.list_files(folder, folders.has_suffix(".txt"), deep=False)
     listing.report()
     for path in listing.paths:
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
+        text = texts.read(path, "a list of VGGFace", lenient=True)
         found[path.stem] = parse_vggface(text, str(path))
     if not found:
         raise InputError(f"{folder}: holds no .txt file, expected one a subject.")

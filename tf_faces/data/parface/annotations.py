@@ -1,20 +1,16 @@
 """Reading annotation files of data sets strictly: tables, JSON records, points."""
 
-import codecs
 import csv
 import io
-import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tf_faces.core import files
+from tf_faces.core import files, texts
 from tf_faces.core.errors import FormatError, in_words
-
-# No coordinate of a picture is larger.
-_LARGEST = 1e7
+from tf_faces.data import landmark_files
 
 
 def table(path: pathlib.Path, columns: Sequence[str]) -> list[dict[str, str]]:
@@ -24,12 +20,11 @@ def table(path: pathlib.Path, columns: Sequence[str]) -> list[dict[str, str]]:
       FormatError: if a column is missing, or a row has more or fewer values than the
         line of names.
     """
-    path = files.require_file(path, "annotation file")
-    text = _text(path)
-    if "\0" in text:
-        raise FormatError(f"{path}: found bytes 0, expected a table as text.")
+    text = texts.read(path, "an annotation file")
     try:
-        lines = csv.reader(io.StringIO(text), skipinitialspace=True)
+        # Any line ends; a quotation mark without its fellow would swallow what follows.
+        stream = io.StringIO(text, newline=None)
+        lines = csv.reader(stream, skipinitialspace=True, strict=True)
         rows = [row for row in lines if row]
     except csv.Error as error:
         raise FormatError(
@@ -53,36 +48,20 @@ def table(path: pathlib.Path, columns: Sequence[str]) -> list[dict[str, str]]:
     return [dict(zip(names, values, strict=True)) for values in rows[1:]]
 
 
-def _text(path: pathlib.Path) -> str:
-    """The text of a file, UTF-8 or, with its mark, UTF-16.
-
-    Raises:
-      FormatError: if it is none.
-    """
-    content = path.read_bytes()
-    is_wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    try:
-        return content.decode("utf-16" if is_wide else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise FormatError(
-            f"{path}: not text in UTF-8 (byte {error.start}); save it as UTF-8."
-        ) from error
-
-
 def records(path: pathlib.Path) -> list[Mapping[str, Any]]:
     """The records of a JSON list, or of a file with one JSON record a line.
 
     Raises:
       FormatError: if it is neither.
     """
-    path = files.require_file(path, "annotation file")
-    text = _text(path)
+    text = texts.read(path, "an annotation file")
     try:
         try:
-            found = json.loads(text)
+            found = files.parse_json(text)
         except ValueError:
-            found = [json.loads(line) for line in text.splitlines() if line.strip()]
-    except (ValueError, RecursionError) as error:
+            lines = (line for line in text.splitlines() if line.strip())
+            found = [files.parse_json(line) for line in lines]
+    except (ValueError, OverflowError, RecursionError) as error:
         raise FormatError(f"{path}: not JSON ({in_words(error)}).") from error
     if isinstance(found, Mapping):
         found = list(found.values()) if _nested(found) else [found]
@@ -121,7 +100,7 @@ def numbers(path: pathlib.Path, row: int, values, name: str) -> np.ndarray:
         ) from error
     if not np.isfinite(found).all():
         raise FormatError(f"{path}, record {row}: {name} is not finite.")
-    if found.size and np.abs(found).max() > _LARGEST:
+    if found.size and np.abs(found).max() > landmark_files.LARGEST:
         raise FormatError(
             f"{path}, record {row}: {name} reaches {np.abs(found).max():g}, expected "
             "pixels of a picture."
@@ -150,11 +129,19 @@ def file_name(path: pathlib.Path, row: int, value, name: str) -> str:
     Raises:
       FormatError: if it is none.
     """
-    if not isinstance(value, str) or not value.strip() or "\0" in value:
+    if not isinstance(value, str) or not _is_name(value.strip()):
         raise FormatError(
             f"{path}, record {row}: {name} is {value!r:.60}, expected a file's name."
         )
     return value.strip()
+
+
+def _is_name(value: str) -> bool:
+    """Whether a path could be that of a file: not a folder's, nor with half a letter,
+    as JSON may have it."""
+    is_text = value.encode("utf-8", "ignore").decode("utf-8") == value
+    is_place = pathlib.PurePath(value).name in ("", "..")
+    return is_text and not is_place and "\0" not in value
 
 
 def points(

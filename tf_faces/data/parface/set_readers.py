@@ -4,7 +4,7 @@ import pathlib
 
 import numpy as np
 
-from tf_faces.core import files, folders, matlab_files
+from tf_faces.core import files, folders, matlab_files, texts
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data.parface import annotations, crops, tars
 from tf_faces.data.parface.factory import records
@@ -322,11 +322,11 @@ def wflw(request: Request) -> FaceSet:
     part = "train" if request.train else "test"
     name = f"list_98pt_rect_attr_{part}.txt"
     folder = request.root / "WFLW_annotations" / "list_98pt_rect_attr_train_test"
-    path = files.require_file(folder / name, "annotation file")
+    path = folder / name
     known = {"full": "full", **{name: name for name in _WFLW_ATTRIBUTES}}
     wanted = "full" if request.train else split_of(request, known)
     faces = []
-    lines = path.read_text("utf-8-sig", errors="replace").splitlines()
+    lines = texts.read(path, "an annotation file").splitlines()
     for row, line in enumerate(lines):
         words = line.split()
         if not words:

@@ -5,10 +5,8 @@ import functools
 import pathlib
 
 import numpy as np
-from PIL import Image
 
-from tf_faces.core import file_kinds, files, pictures
-from tf_faces.core.errors import FormatError
+from tf_faces.core import pictures
 from tf_faces.data.photographs import surroundings
 
 
@@ -81,6 +79,9 @@ def of_levels(levels: np.ndarray, largest: int | None = None) -> Texture:
     if step > 1:
         height, width = levels.shape[0] // step, levels.shape[1] // step
         texels = texels.reshape(height, step, width, step, 4).mean((1, 3))
+    # Between two texels at least, that a picture of one colour can be sampled.
+    texels = np.repeat(texels, 2, axis=0) if len(texels) < 2 else texels
+    texels = np.repeat(texels, 2, axis=1) if texels.shape[1] < 2 else texels
     height, width = texels.shape[:2]
     return Texture(np.ascontiguousarray(texels.reshape(-1, 4)), height, width)
 
@@ -90,25 +91,10 @@ def read(path: pathlib.Path, largest: int | None = None) -> Texture:
     """Reads a picture file as a texture, alpha included; the last ones are kept.
 
     Raises:
-      InputError: if there is no such file.
-      FormatError: if it is damaged or too large.
+      InputError: if there is no such file, or it is too large.
+      FormatError: if it is damaged.
     """
-    try:
-        with Image.open(files.require_file(path, "texture")) as picture:
-            if picture.width * picture.height > pictures.MAXIMUM_PIXELS:
-                raise FormatError(
-                    f"{path}: {picture.width} x {picture.height} pixels, expected at "
-                    f"most {pictures.MAXIMUM_PIXELS} in all."
-                )
-            mode = "RGBA" if "A" in picture.getbands() else "RGB"
-            levels = np.asarray(picture.convert(mode))
-    except FormatError:
-        raise
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise file_kinds.unreadable(
-            path, "a readable picture", own=("a document or picture",)
-        ) from error
-    return of_levels(levels, largest)
+    return of_levels(pictures.read(path, channels=4), largest)
 
 
 @functools.lru_cache(maxsize=64)

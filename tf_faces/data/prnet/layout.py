@@ -10,7 +10,7 @@ import pathlib
 
 import numpy as np
 
-from tf_faces.core import file_kinds, files
+from tf_faces.core import files, texts
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.geometry import uv, visibility
 from tf_faces.morphable.model import MorphableModel
@@ -177,17 +177,12 @@ def _moved_into(mask, landmarks):
 
 
 def _whole_numbers(path: pathlib.Path, what: str) -> np.ndarray:
-    path = files.require_file(path, what)
+    path = files.require_file(path, what.partition(" ")[2])
     if path.stat().st_size > _LARGEST_TEXT:
         raise FormatError(
             f"{path}: {path.stat().st_size} bytes, expected a list of pixels."
         )
-    try:
-        values = np.loadtxt(path, dtype=np.float64, ndmin=2, encoding="utf-8-sig")
-    except ValueError as error:
-        raise file_kinds.unreadable(
-            path, "a table of numbers", "it holds something else"
-        ) from error
+    values = texts.read_numbers(path, what)
     if not (np.isfinite(values).all() and (values == np.floor(values)).all()):
         raise FormatError(f"{path}: holds numbers that are not whole.")
     if values.size and np.abs(values).max() >= RESOLUTION**2:
@@ -210,14 +205,14 @@ def load_layout(folder: files.PathLike) -> MapLayout:
     """
     folder = files.require_directory(folder, "folder of PRNet's UV data")
     path = folder / _FACE_FILE
-    indices = _whole_numbers(path, "list of face pixels").ravel()
+    indices = _whole_numbers(path, "a list of face pixels").ravel()
     if not len(indices) or indices[0] < 0 or (np.diff(indices) <= 0).any():
         raise FormatError(f"{path}: expected pixel numbers in ascending order.")
     mask = np.zeros(RESOLUTION**2, bool)
     mask[indices] = True
     mask = mask.reshape(RESOLUTION, RESOLUTION)
     path = folder / _LANDMARK_FILE
-    landmarks = _whole_numbers(path, "list of landmarks")
+    landmarks = _whole_numbers(path, "a list of landmarks")
     if landmarks.shape != (2, LANDMARKS):
         raise FormatError(
             f"{path}: shape {landmarks.shape}, expected {LANDMARKS} columns and "

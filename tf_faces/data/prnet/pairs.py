@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tf_faces.core import files, pictures
+from tf_faces.core import files, pictures, texts
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data.photographs import records
 from tf_faces.data.prnet import generation
@@ -86,9 +86,9 @@ class PairList(Sequence):
     """
 
     def __init__(self, path: files.PathLike, resolution: int):
-        self.path = files.require_file(path, "list of training pairs")
+        self.path = pathlib.Path(path)
         self._resolution = resolution
-        text = self.path.read_text("utf-8-sig", errors="replace")
+        text = texts.read(self.path, "a list of training pairs")
         self._names = []
         for number, line in enumerate(text.splitlines(), 1):
             if not line.strip():

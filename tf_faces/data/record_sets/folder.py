@@ -4,7 +4,6 @@ import contextlib
 import os
 import pathlib
 import re
-import secrets
 import shutil
 from collections.abc import Iterator
 
@@ -89,9 +88,8 @@ def new_directory(
     """
     check_destination(directory, overwrite, member, what)
     directory = folders.place_for_results(directory)
-    mark = secrets.token_hex(4)
-    staging = directory.with_name(f".{directory.name}.incomplete-{mark}")
-    former = directory.with_name(f".{directory.name}.former-{mark}")
+    staging = files.temporary_name(directory)
+    former = staging.with_name(staging.name.replace(".incomplete-", ".former-"))
     staging.parent.mkdir(parents=True, exist_ok=True)
     staging.mkdir()
     try:

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from tf_faces.core import files, matlab_files
+from tf_faces.core import files, matlab_files, texts
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data.prnet import ground_truth
 from tf_faces.data.prnet.layout import LANDMARKS, MapLayout
@@ -94,10 +94,7 @@ class TrueVertices:
 
 
 def _table(path: pathlib.Path) -> np.ndarray:
-    try:
-        points = np.loadtxt(path, ndmin=2)
-    except ValueError as error:
-        raise FormatError(f"{path}: not a table of numbers.") from error
+    points = texts.read_numbers(path, "a table of numbers")
     if points.shape != (LANDMARKS, 3) or not np.isfinite(points).all():
         raise FormatError(
             f"{path}: shape {points.shape}, expected 68 finite points x y z."

@@ -198,7 +198,7 @@ def _read_text(path: pathlib.Path) -> str:
         ) from error
     if len(content) > _LARGEST_TEXT:
         raise FormatError(f"{path}: found more than 64 MiB, expected a mesh or target.")
-    return content.decode("utf-8", errors="replace")
+    return content.decode("utf-8-sig", errors="replace")
 
 
 def _read_body(path: pathlib.Path):

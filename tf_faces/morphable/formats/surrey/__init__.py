@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tf_faces.core import file_kinds, files
+from tf_faces.core import file_kinds, files, texts
 from tf_faces.core.errors import FormatError, InputError, MissingDependencyError
 from tf_faces.morphable import reduction
 from tf_faces.morphable.formats import arrays, bfm, folders, indices
@@ -49,9 +49,9 @@ def read_landmark_mapping(path: files.PathLike) -> dict[int, int]:
     commented out.
 
     Raises:
-      FormatError: for a point outside 1..68.
+      FormatError: for a point outside 1..68, or one with two vertices.
     """
-    text = files.require_file(path).read_text("utf-8", errors="replace")
+    text = texts.read(path, "a list of landmarks", lenient=True)
     mapping: dict[int, int] = {}
     for line in text.splitlines():
         match = re.match(r"^\s*\"?(\d{1,4})\"?\s*=\s*\"?(\d{1,9})\"?\s*(#.*)?$", line)
@@ -59,7 +59,11 @@ def read_landmark_mapping(path: files.PathLike) -> dict[int, int]:
             point, vertex = int(match[1]), int(match[2])
             if not 1 <= point <= 68:
                 raise FormatError(f"{path}: point {point}, expected 1 to 68.")
-            mapping[point - 1] = vertex
+            if mapping.setdefault(point - 1, vertex) != vertex:
+                raise FormatError(
+                    f"{path}: gives point {point} to the vertices "
+                    f"{mapping[point - 1]} and {vertex}, expected one."
+                )
     return mapping
 
 
