@@ -4,7 +4,7 @@ Points are rows [N, D].  A map is a matrix that acts on columns, x' = A x + t:
 [D, D + 1] (also written [s R | t]) or homogeneous [D + 1, D + 1].
 
 - `estimate_similarity`: least squares (Umeyama) as scikit-image; crops, alignment.
-- `estimate_similarity_prnet`: PRNet's pose; scale by root mean squares.
+- `estimate_similarities_prnet`: PRNet's pose; scale by root mean squares.
 - `estimate_affine_3d_to_2d_face3d`: Gold Standard algorithm; fitting in face3d.
 - `estimate_affine`: linear least squares in any dimension; frontalisation.
 """
@@ -186,6 +186,13 @@ def estimate_affine(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 def estimate_similarity_prnet(
     static: np.ndarray, moving: np.ndarray, faithful: bool = False
 ) -> np.ndarray:
+    """One of `estimate_similarities_prnet`: the second if `faithful`, [3, 4]."""
+    return estimate_similarities_prnet(static, moving)[1 if faithful else 0]
+
+
+def estimate_similarities_prnet(
+    static: np.ndarray, moving: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """PRNet's similarity from `moving` to `static`: [s R | t].
 
     R comes from the singular vectors of the covariance (its third column negated
@@ -195,12 +202,11 @@ def estimate_similarity_prnet(
     Args:
       static: [N, 3].
       moving: [N, 3].
-      faithful: True returns the original's translation, the difference of the means,
-        with which the map is right only up to a translation (PRNet writes it to its
-        camera matrix file); False the one that maps mean to mean.
 
     Returns:
-      [3, 4] float64.
+      The map that takes mean to mean, and the original's with the difference of the
+      means as its translation, right only up to a translation (PRNet writes it to its
+      camera matrix file): [3, 4] float64 each.
 
     Reference:
       PRNet, utils/estimate_pose.py, compute_similarity_transform.
@@ -220,11 +226,9 @@ def estimate_similarity_prnet(
         raise InputError("moving must hold at least two different points.")
     static_square = np.vdot(static_centred, static_centred) / len(static)
     linear = np.sqrt(static_square / moving_square) * rotation
-    if faithful:
-        translation = static_mean - moving_mean
-    else:
-        translation = static_mean - linear @ moving_mean
-    return np.hstack([linear, translation[:, None]])
+    translations = static_mean - linear @ moving_mean, static_mean - moving_mean
+    right, original = (np.hstack([linear, part[:, None]]) for part in translations)
+    return right, original
 
 
 def estimate_affine_3d_to_2d_face3d(

@@ -70,13 +70,19 @@ def visible_vertices_prnet(
 
 def _at_running_maximum(groups, values):
     """Whether each value is at least all earlier values of its group."""
-    order = np.lexsort((np.arange(len(groups)), groups))
-    # Ranks are exact integers, so that groups can be kept apart by adding multiples.
-    rank = np.unique(values, return_inverse=True)[1].reshape(-1)[order]
-    group = np.unique(groups, return_inverse=True)[1].reshape(-1)[order]
-    keyed = group * (int(rank.max()) + 1) + rank
-    result = np.empty(len(groups), bool)
-    result[order] = keyed >= np.maximum.accumulate(keyed)
+    count = len(groups)
+    # Members of a group lie beside each other, in their order.
+    group, order = np.divmod(np.sort(groups * count + np.arange(count)), count)
+    values = values[order]
+    # The greatest of the last 1, 2, 4, ... members.
+    greatest, step = values.copy(), 1
+    while step < count and (same := group[step:] == group[:-step]).any():
+        np.maximum(
+            greatest[step:], greatest[:-step].copy(), out=greatest[step:], where=same
+        )
+        step *= 2
+    result = np.empty(count, bool)
+    result[order] = values >= greatest
     return result
 
 
@@ -125,7 +131,7 @@ def visibility_map_prnet(
     if drawn is None:
         drawn = drawn_triangles_prnet(triangles, pixels, resolution)
     # The original draws the mean of the corners; it is above 0 where one is visible.
-    shown = np.asarray(visible, bool)[triangles].any(axis=1)
+    shown = topology.touched_triangles(np.asarray(visible, bool), triangles)
     mask = (drawn >= 0) & np.append(shown, False)[drawn]
     mask = _closed(_eroded(_closed(mask)))
     for _ in range(3):

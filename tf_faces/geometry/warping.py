@@ -202,8 +202,8 @@ def colors_at_vertices(image: np.ndarray, vertices: np.ndarray) -> np.ndarray:
     """
     image = np.asarray(image)
     clamped = clamp_to_image(vertices, image.shape[0], image.shape[1])
-    index = np.rint(clamped[:, :2]).astype(np.int64)
-    return image[index[:, 1], index[:, 0]]
+    x, y = np.rint(clamped[:, :2]).T
+    return _take(image, y, x, 0)
 
 
 def clamp_to_image(vertices: np.ndarray, height: int, width: int) -> np.ndarray:

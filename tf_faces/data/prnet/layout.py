@@ -129,7 +129,8 @@ class MapLayout:
                 f"a map of {self.name} must have shape [{size}, {size}, ...], found "
                 f"{values.shape}."
             )
-        return values.reshape(size * size, *values.shape[2:])[self.indices]
+        flat = values.reshape(size * size, *values.shape[2:])
+        return flat.take(self.indices, axis=0)
 
     def at_landmarks(self, values: np.ndarray) -> np.ndarray:
         """Values [R, R, C] of a map at the landmarks, [68, C]."""

@@ -15,14 +15,15 @@ PRNET and both FACE3D styles wrote absolute paths after `mtllib` and `map_Kd`; o
 name the neighbouring file, unless the style's `absolute_paths` is set.
 """
 
+import collections
 import dataclasses
-import functools
 import itertools
 import pathlib
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tf_faces.core import files, pictures
+from tf_faces.core import decimal_numbers, files, pictures
 from tf_faces.core.errors import InputError
 from tf_faces.geometry.mesh import Mesh
 from tf_faces.geometry.mesh_files import neighbours, polygons
@@ -32,6 +33,8 @@ MAXIMUM_BYTES = 4 << 30
 MAXIMUM_TEXTURE_PIXELS = 1 << 27
 # The text of larger arrays is not kept for the next file.
 _REMEMBERED_BYTES = 8 << 20
+# (what a text was made from, the text), the latest last.
+_remembered_texts: collections.deque = collections.deque(maxlen=4)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -294,23 +297,31 @@ def _shown_path(path: pathlib.Path, style: ObjStyle) -> str:
 
 def _vertex_lines(vertices, colors, style: ObjStyle) -> str:
     number = style.number_format
-    line = f"v {number} {number} {number}"
+    blank = " " if style.blank_before_color else ""
     vertices = np.asarray(vertices)
+    columns = [vertices] if colors is None else [vertices, np.asarray(colors)]
+    if number == "%r" and len(vertices) and all(map(_holds_doubles, columns)):
+        before = ["\nv ", " ", " ", blank, " ", " "][: 3 * len(columns)]
+        values = np.concatenate(columns, axis=1, dtype=np.float64)
+        text = decimal_numbers.joined(values, [entry.encode() for entry in before])
+        return text[1:].decode() + "\n"
+    line = f"v {number} {number} {number}"
     if colors is None:
         return (line + "\n") * len(vertices) % tuple(vertices.ravel().tolist())
     # An integer colour is written as an integer, whatever the number format.
-    is_integer = np.asarray(colors).dtype.kind in "iu"
-    entry = "%d" if is_integer else number
-    blank = " " if style.blank_before_color else ""
+    entry = "%d" if columns[1].dtype.kind in "iu" else number
     line += f"{blank}{entry} {entry} {entry}"
     values = [
         [*vertex, *color]
-        for vertex, color in zip(
-            vertices.tolist(), np.asarray(colors).tolist(), strict=True
-        )
+        for vertex, color in zip(*(part.tolist() for part in columns), strict=True)
     ]
     flat = tuple(itertools.chain.from_iterable(values))
     return (line + "\n") * len(values) % flat
+
+
+def _holds_doubles(array: np.ndarray) -> bool:
+    """Whether its numbers are Python's floats, or become such without a loss."""
+    return array.dtype.kind == "f" and array.dtype.itemsize <= 8
 
 
 def _texture_lines(texture_coordinates, style: ObjStyle) -> str:
@@ -321,40 +332,48 @@ def _texture_lines(texture_coordinates, style: ObjStyle) -> str:
     else:
         starts = np.arange(count)[:, None] * style.texture_stride
         coordinates = coordinates.reshape(-1)[starts + np.arange(2)]
-    if style.flipped_v:
+    line = f"vt {style.number_format} {style.number_format}\n"
+    return _remembered(_chart_text, [coordinates], line, style.flipped_v)
+
+
+def _chart_text(arrays: Sequence[np.ndarray], line: str, flipped: bool) -> str:
+    (coordinates,) = arrays
+    if flipped:
         coordinates = np.stack([coordinates[:, 0], 1 - coordinates[:, 1]], axis=1)
-    return _lines(f"vt {style.number_format} {style.number_format}\n", coordinates)
+    return line * len(coordinates) % tuple(coordinates.ravel().tolist())
 
 
 def _triangle_lines(triangles, texture_triangles, style: ObjStyle) -> str:
-    corners = _from_one(triangles)
-    if texture_triangles is not None:
-        # Corner by corner: vertex, texture coordinate.
-        corners = np.stack([corners, _from_one(texture_triangles)], -1)
-    if style.reversed_triangles:
+    arrays = (
+        [triangles] if texture_triangles is None else [triangles, texture_triangles]
+    )
+    return _remembered(_triangle_text, arrays, style.reversed_triangles)
+
+
+def _triangle_text(indices: Sequence[np.ndarray], backwards: bool) -> str:
+    # Corner by corner: vertex, and texture coordinate if there is one.
+    corners = np.stack([array.astype(np.int64) for array in indices], -1) + 1
+    if backwards:
         corners = corners[:, ::-1]
-    line = "f %d %d %d\n" if texture_triangles is None else "f %d/%d %d/%d %d/%d\n"
-    return _lines(line, corners)
+    corner = "/".join(["%d"] * len(indices))
+    line = f"f {corner} {corner} {corner}\n"
+    return line * len(corners) % tuple(corners.ravel().tolist())
 
 
-def _from_one(triangles) -> np.ndarray:
-    triangles = np.asarray(triangles)
-    # Indices of four bytes stay so: half as much to remember lines by.
-    kind = np.int32 if triangles.dtype == np.int32 else np.int64
-    return triangles.astype(kind) + 1
-
-
-def _lines(line: str, rows: np.ndarray) -> str:
-    """A line a row; remembered, since faces of a model share triangles and charts."""
-    make = _remembered_lines
-    if rows.nbytes > _REMEMBERED_BYTES:
-        make = make.__wrapped__
-    return make(line, rows.dtype.str, len(rows), rows.tobytes())
-
-
-@functools.lru_cache(maxsize=4)
-def _remembered_lines(line: str, dtype: str, count: int, content: bytes) -> str:
-    return line * count % tuple(np.frombuffer(content, dtype).tolist())
+def _remembered(make: Callable[..., str], arrays: Sequence, *choices) -> str:
+    """make(arrays, *choices), kept: faces of a model share triangles and charts."""
+    arrays = [np.asarray(array) for array in arrays]
+    if sum(array.nbytes for array in arrays) > _REMEMBERED_BYTES:
+        return make(arrays, *choices)
+    contents = [(array.dtype, array.shape, array.tobytes()) for array in arrays]
+    key = make, choices, contents
+    # Looked for by comparing: that takes less time than a hash of all bytes.
+    for known, text in tuple(_remembered_texts):
+        if known == key:
+            return text
+    text = make(arrays, *choices)
+    _remembered_texts.append((key, text))
+    return text
 
 
 def read_texture(source) -> np.ndarray:

@@ -45,14 +45,10 @@ class Pose:
 
 def estimate_pose(vertices: np.ndarray, canonical: np.ndarray) -> Pose:
     """The pose of vertices [V, 3] of the image frame, from all of them."""
-    original = similarity.estimate_similarity_prnet(vertices, canonical, faithful=True)
+    camera, original = similarity.estimate_similarities_prnet(vertices, canonical)
     _, rotation, _ = similarity.decompose_camera(original)
-    # What it gives when not faithful, without doing all of it again.
-    linear = original[:, :3]
-    middle = np.asarray(vertices, np.float64).mean(axis=0)
-    translation = middle - linear @ np.asarray(canonical, np.float64).mean(axis=0)
     return Pose(
-        camera=np.hstack([linear, translation[:, None]]),
+        camera=camera,
         camera_original=original,
         angles=rotations.matrix_to_euler_prnet(rotation),
     )
