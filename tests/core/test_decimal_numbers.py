@@ -25,22 +25,16 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_texts_are_those_of_repr(name):
+@pytest.mark.parametrize("count", [1, 3])
+def test_texts_are_those_of_repr(name, count):
     values = CASES[name]
-    for count in (1, 3):
-        rows = values[: len(values) // count * count].reshape(-1, count)
-        before = ["\n", " ", "ab "][:count]
-        expected = "".join(
-            text + repr(float(value))
-            for row in rows.tolist()
-            for text, value in zip(before, row, strict=True)
-        )
-        found = decimal_numbers.joined(rows, [text.encode() for text in before])
-        assert found == expected.encode()
+    rows = values[: len(values) // count * count].reshape(-1, count)
+    expected = "".join(
+        "v " + " ".join(repr(float(value)) for value in row) + "\n" for row in rows
+    )
+    assert decimal_numbers.lines(rows, "v ") == expected
 
 
-def test_texts_before_numbers_are_checked():
-    assert decimal_numbers.joined(np.zeros((0, 2)), [b"", b" "]) == b""
-    for before in ([b" "], [b"four", b""], [b"\0", b""]):
-        with pytest.raises(ValueError, match="before: "):
-            decimal_numbers.joined(np.ones((2, 2)), before)
+def test_no_rows_and_no_columns():
+    assert decimal_numbers.lines(np.zeros((0, 3)), "v ") == ""
+    assert decimal_numbers.lines(np.zeros((2, 0)), "v") == "v\nv\n"

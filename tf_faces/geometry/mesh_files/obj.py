@@ -300,11 +300,14 @@ def _vertex_lines(vertices, colors, style: ObjStyle) -> str:
     blank = " " if style.blank_before_color else ""
     vertices = np.asarray(vertices)
     columns = [vertices] if colors is None else [vertices, np.asarray(colors)]
-    if number == "%r" and len(vertices) and all(map(_holds_doubles, columns)):
-        before = ["\nv ", " ", " ", blank, " ", " "][: 3 * len(columns)]
-        values = np.concatenate(columns, axis=1, dtype=np.float64)
-        text = decimal_numbers.joined(values, [entry.encode() for entry in before])
-        return text[1:].decode() + "\n"
+    if (
+        number == "%r"
+        and (colors is None or blank)
+        and all(map(_holds_doubles, columns))
+    ):
+        return decimal_numbers.lines(
+            np.concatenate(columns, axis=1, dtype=np.float64), "v "
+        )
     line = f"v {number} {number} {number}"
     if colors is None:
         return (line + "\n") * len(vertices) % tuple(vertices.ravel().tolist())
