@@ -148,8 +148,10 @@ FASTER = {
     "tf-faces dataset make_uv_set uv --model builtin --count 200 --resolution 64": (
         f"tf-faces dataset make_uv_set uv {_TINY_MAPS}"
     ),
-    "tf-faces dataset make_uv_set makehuman --model makehuman --count 4000 "
-    "--resolution 64": f"tf-faces dataset make_uv_set makehuman {_TINY_MAPS}",
+    "tf-faces dataset make_uv_set makehuman --model makehuman --chart face "
+    "--count 2500 --resolution 64": (
+        f"tf-faces dataset make_uv_set makehuman --chart face {_TINY_MAPS}"
+    ),
     "tf-faces dataset make_uv_set maps --model makehuman --chart face": (
         f"tf-faces dataset make_uv_set face_maps --chart face {_TINY_MAPS}"
     ),
