@@ -122,10 +122,10 @@ def warp(
     inverse = np.linalg.inv(full)
     # A frame of black wide enough that every neighbour of a clipped position exists,
     # and a pixel as one word: what is slow is fetching, not how much.
-    stride = columns + 7
-    padded = np.zeros((rows + 7, stride, _WORD), np.uint8)
+    stride = columns + 8
+    padded = np.zeros((rows + 8, stride, _WORD), np.uint8)
     for channel in range(channels):
-        padded[3:-4, 3:-4, channel] = image[..., channel]
+        padded[4:-4, 4:-4, channel] = image[..., channel]
     words = padded.view(np.uint32).ravel()
     x, y = np.arange(left, left + width), np.arange(top, top + height)
     inverse *= _STEPS
@@ -143,9 +143,9 @@ def warp(
             steps = np.rint(source, out=source).astype(np.int64).ravel()
             fractions.append(steps & (_STEPS - 1))
             steps >>= _BITS
-            np.maximum(steps, -2, out=steps)
+            np.maximum(steps, -3, out=steps)
             cells.append(np.minimum(steps, length + 1, out=steps))
-        corner = (cells[1] + 2) * stride + (cells[0] + 2)
+        corner = (cells[1] + 3) * stride + (cells[0] + 3)
         found = _to_bytes(neighbourhoods.sums(corner, *fractions))
         found = found.reshape(-1, width, _WORD)
         for channel in range(channels):
