@@ -9,7 +9,9 @@ Processor seconds, every ratio of two numbers of the same run:
                convolutions, batch norms by themselves, two passes through the decoder's
                layers
     pipeline   a training batch read, cut, turned and stacked, against the step that it
-               is for; photographs of TFRecord files, made for the measurement
+               is for; photographs of TFRecord files, made for the measurement; and what
+               steps one after another wait for batches that a thread prepares beside
+               them, of the clock's time
 """
 
 import argparse
@@ -17,6 +19,7 @@ import os
 import pathlib
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from benchmarks.processor_time import seconds  # noqa: E402
@@ -160,8 +163,8 @@ def measure_pipeline(size: int, width: int) -> None:
     from tf_faces.training.parface import data_sets, loading, stages
 
     batch = 8
-    print("| stage | batch, s | step, s | share | wanted |")
-    print("|---|---|---|---|---|")
+    print("| stage | batch, s | step, s | share | wanted | waited |")
+    print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         records.write_records(
             pathlib.Path(folder) / "train",
@@ -191,11 +194,28 @@ def measure_pipeline(size: int, width: int) -> None:
             reading = seconds(one_batch)
             step = seconds(lambda s=stage, g=given: s.train(g, 0, 0)[1].numpy(), 3)
             share = reading / (reading + step)
+            waited = waiting(stage, prepared)
             print(
                 f"| {name} | {reading:.4f} | {step:.4f} | {100 * share:.1f} % | "
-                f"{100 * PIPELINE_SHARE:.0f} % |",
+                f"{100 * PIPELINE_SHARE:.0f} % | {100 * waited:.1f} % |",
                 flush=True,
             )
+
+
+def waiting(stage, prepared, steps: int = 5) -> float:
+    """The part of the clock's time that training steps wait for their batches."""
+    from tf_faces.training.parface import loading
+
+    waits = []
+    # The first batch was waited for, with nothing to do meanwhile.
+    for number in range(1 + steps):
+        asked = time.perf_counter()
+        given = loading.stack(prepared.take(number))
+        waits.append(time.perf_counter() - asked)
+        if not number:
+            begun = time.perf_counter()
+        stage.train(given, 0, 0)[1].numpy()
+    return sum(waits[1:]) / (time.perf_counter() - begun)
 
 
 def main() -> None:
