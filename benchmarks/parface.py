@@ -7,16 +7,21 @@ Processor seconds, every ratio of two numbers of the same run:
     detect     encode, decode and landmarks of one crop and of a batch of eight, against
                the plain transcription of the original's order of operations: padded
                convolutions, batch norms by themselves, two passes through the decoder's
-               layers
+               layers; and what the arithmetic of the convolutions takes at the rate of
+               a product of large matrices, the least that either can reach
     pipeline   a training batch read, cut, turned and stacked, against the step that it
-               is for; photographs of TFRecord files, made for the measurement
+               is for; photographs of TFRecord files, made for the measurement; and what
+               steps one after another wait for batches that a thread prepares beside
+               them, of the clock's time
 """
 
 import argparse
+import math
 import os
 import pathlib
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from benchmarks.processor_time import seconds  # noqa: E402
@@ -117,6 +122,30 @@ def plain_graph(networks):
     return run
 
 
+def product_rate(side: int = 2048) -> float:
+    """Operations a second of a product of two matrices of `side` rows and columns."""
+    import tensorflow as tf
+
+    values = tf.random.stateless_normal([side, side], (0, 0))
+    multiply = tf.function(lambda given: tf.matmul(given, given))
+    return 2.0 * side**3 / seconds(lambda: multiply(values)[0, 0].numpy())
+
+
+def convolution_operations(function, images) -> int:
+    """Additions and multiplications of a function's convolutions, for one picture."""
+    count = 0
+    for operation in function.get_concrete_function(images[:1]).graph.get_operations():
+        if operation.type == "Conv2D":
+            places = operation.outputs[0].shape
+        elif operation.type == "Conv2DBackpropInput":
+            places = operation.inputs[2].shape
+        else:
+            continue
+        kernel = operation.inputs[1].shape
+        count += 2 * math.prod(places[1:3]) * math.prod(kernel)
+    return count
+
+
 def measure_detect(size: int) -> None:
     """One row a batch size."""
     import numpy as np
@@ -130,8 +159,9 @@ def measure_detect(size: int) -> None:
     plain = plain_graph(networks)
     folded = inference.fold(networks)
     ours = tf.function(folded.detect, reduce_retracing=True)
-    print("| batch | ours, s a picture | plain, s a picture | ratio | wanted |")
-    print("|---|---|---|---|---|")
+    rate = product_rate()
+    print("| batch | ours, s a picture | plain, s | ratio | wanted | arithmetic, s |")
+    print("|---|---|---|---|---|---|")
     for count in (1, 8):
         images = np.random.default_rng(0).normal(0, 0.3, (count, size, size, 3))
         given = tf.constant(images, tf.float32)
@@ -139,9 +169,10 @@ def measure_detect(size: int) -> None:
         there = seconds(lambda x=given: plain(x)[2].numpy()) / count
         print(
             f"| {count} | {here:.4f} | {there:.4f} | {here / there:.2f} | "
-            f"{PLAIN_RATIO} |",
+            f"{PLAIN_RATIO} | {convolution_operations(plain, given) / rate:.4f} |",
             flush=True,
         )
+    print(f"product of matrices: {rate / 1e9:.1f} GFLOP/s")
     picture, maps, _ = plain(given)
     found = ours(given)
     for name, value in (("reconstructions", picture), ("heatmaps", maps)):
@@ -160,8 +191,8 @@ def measure_pipeline(size: int, width: int) -> None:
     from tf_faces.training.parface import data_sets, loading, stages
 
     batch = 8
-    print("| stage | batch, s | step, s | share | wanted |")
-    print("|---|---|---|---|---|")
+    print("| stage | batch, s | step, s | share | wanted | waited |")
+    print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         records.write_records(
             pathlib.Path(folder) / "train",
@@ -191,11 +222,28 @@ def measure_pipeline(size: int, width: int) -> None:
             reading = seconds(one_batch)
             step = seconds(lambda s=stage, g=given: s.train(g, 0, 0)[1].numpy(), 3)
             share = reading / (reading + step)
+            waited = waiting(stage, prepared)
             print(
                 f"| {name} | {reading:.4f} | {step:.4f} | {100 * share:.1f} % | "
-                f"{100 * PIPELINE_SHARE:.0f} % |",
+                f"{100 * PIPELINE_SHARE:.0f} % | {100 * waited:.1f} % |",
                 flush=True,
             )
+
+
+def waiting(stage, prepared, steps: int = 5) -> float:
+    """The part of the clock's time that training steps wait for their batches."""
+    from tf_faces.training.parface import loading
+
+    waits = []
+    # The first batch was waited for, with nothing to do meanwhile.
+    for number in range(1 + steps):
+        asked = time.perf_counter()
+        given = loading.stack(prepared.take(number))
+        waits.append(time.perf_counter() - asked)
+        if not number:
+            begun = time.perf_counter()
+        stage.train(given, 0, 0)[1].numpy()
+    return sum(waits[1:]) / (time.perf_counter() - begun)
 
 
 def main() -> None:

@@ -63,3 +63,61 @@ def doubling(kernel) -> Layer:
         return tf.nn.conv2d_transpose(flow, weights, shape, 2, "SAME")
 
     return run
+
+
+def _quarter(kernel, row: int, column: int) -> np.ndarray:
+    """The part of a 4x4 transposed kernel that makes the results of even (0) or odd (1)
+    rows and columns, as an ordinary kernel [2, 2, in, out]."""
+    taps = ((3, 1), (2, 0))
+    found = constant(kernel)[np.ix_(taps[row], taps[column])]
+    return np.ascontiguousarray(found.transpose(0, 1, 3, 2))
+
+
+def doubling_by_quarters(kernel) -> Layer:
+    """`doubling` of a 4x4 kernel as four ordinary convolutions, interleaved.
+
+    The weights of a gradient are brought into oneDNN's order at every call, those of an
+    ordinary convolution once: for pictures with fewer pixels than channels.
+    """
+    quarters = [[_quarter(kernel, row, column) for column in (0, 1)] for row in (0, 1)]
+
+    def run(flow):
+        rows = []
+        for row, kernels in enumerate(quarters):
+            parts = []
+            for column, weights in enumerate(kernels):
+                padding = [[0, 0], [1 - row, row], [1 - column, column], [0, 0]]
+                parts.append(tf.nn.conv2d(flow, weights, 1, padding))
+            rows.append(tf.concat(parts, -1))
+        return _interleaved(rows, tf.shape(flow)[2] * 2, kernel.shape[2])
+
+    return run
+
+
+def doubling_to_few(kernel) -> Layer:
+    """`doubling` of a 4x4 kernel as one ordinary convolution, for few filters.
+
+    oneDNN computes sixteen filters at a time, also where there are only three; here
+    four results beside each other count as filters.
+    """
+    # Windows of 2x2 pixels begin one before the first: the odd results of a window are
+    # of the row or column before its even ones.
+    order = [(row, column) for row in (0, 1) for column in (1, 0)]
+    weights = np.concatenate([_quarter(kernel, *one) for one in order], axis=-1)
+    filters = weights.shape[-1] // 4
+
+    def run(flow):
+        height, width = tf.shape(flow)[1], tf.shape(flow)[2]
+        windows = tf.nn.conv2d(flow, weights, 1, around(1))
+        rows = [windows[:, :height, :, : 2 * filters],
+                windows[:, 1:, :, 2 * filters :]]  # fmt: skip
+        return _interleaved(rows, width * 2 + 2, filters)[:, :, 1:-1]
+
+    return run
+
+
+def _interleaved(rows, width, filters: int):
+    """Even and odd rows in turns: [N, 2 H, width, filters]."""
+    shape = tf.shape(rows[0])
+    together = tf.stack(rows, axis=2)
+    return tf.reshape(together, [shape[0], shape[1] * 2, width, filters])

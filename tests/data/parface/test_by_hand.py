@@ -233,6 +233,44 @@ def test_medians_and_resized_pictures():
                                          [0.59375, -0.09375]], atol=1e-12)  # fmt: skip
 
 
+def _warped_pixel(image, inverse, x, y):
+    """One pixel of a warp by its formula, in float64."""
+    places = [np.rint(32 * (inverse[axis] @ [x, y, 1])) / 32 for axis in (0, 1)]
+    starts = [int(np.floor(place)) for place in places]
+    weights_x, weights_y = (
+        resampling._cubic_weights(place - start)
+        for place, start in zip(places, starts, strict=True)
+    )
+    total = np.zeros(image.shape[2])
+    for i, row in enumerate(range(starts[1] - 1, starts[1] + 3)):
+        for j, column in enumerate(range(starts[0] - 1, starts[0] + 3)):
+            if 0 <= row < image.shape[0] and 0 <= column < image.shape[1]:
+                total += weights_y[i] * weights_x[j] * image[row, column]
+    return np.clip(total, 0, 255)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        augmentation.Change(False, 20.0, (0.0, 0.0), (1.1, 0.9), 5.0),
+        augmentation.Change(shift=(8.5, 6.5)),  # Mostly black.
+        augmentation.Change(shift=(-9.5, -7.5)),
+    ],
+)
+def test_warped_pictures(change, monkeypatch):
+    image = RNG.integers(0, 2, (12, 11, 3)).astype(np.uint8) * 255
+    matrix = augmentation.affine_matrix(change, 11, 12)
+    inverse = np.linalg.inv(matrix)
+    expected = [
+        [_warped_pixel(image, inverse, x, y) for x in range(3, 10)] for y in range(1, 9)
+    ]
+    # The same in one piece and in several, the last of which is shorter.
+    for piece in (4096, 21):
+        monkeypatch.setattr(resampling, "_PIECE", piece)
+        found = resampling.warp(image, matrix, (1, 3, 8, 7))
+        np.testing.assert_allclose(found, expected, atol=0.501)
+
+
 # --- tables ---------------------------------------------------------------------------
 
 

@@ -66,9 +66,10 @@ def test_detectors(recording, arrays):
     np.testing.assert_allclose(
         found.heatmaps.max(axis=(0, 1)), arrays["demo2d/hm_max"][0], atol=1e-3
     )
-    drawn = normalized.detect_crops(found.crop[None])["reconstructions"]
+    only = normalized.detect_crops(found.crop[None], wanted=["reconstructions"])
+    assert list(only) == ["reconstructions"]
     np.testing.assert_allclose(
-        recordings.channels_first(drawn)[:, :, ::8, ::8],
+        recordings.channels_first(only["reconstructions"])[:, :, ::8, ::8],
         arrays["demo2d/recon_s8"],
         atol=1e-3,
     )

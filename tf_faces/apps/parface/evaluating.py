@@ -170,6 +170,7 @@ def _of_model(options: argparse.Namespace, spatial: bool):
         normalized=config.normalized,
     )
     truth, found, names = [], [], []
+    kind = "landmarks_3d" if spatial else "landmarks"
     batches = loading.in_order(Mixture([faces]), preparation, options.batchsize)
     for samples in batches:
         batch = loading.stack(samples)
@@ -179,8 +180,8 @@ def _of_model(options: argparse.Namespace, spatial: bool):
             # Evaluation smooths in space as well.
             smooth=True,
             subpixel=bool(options.subpixel),
+            wanted=(kind,),
         )
-        kind = "landmarks_3d" if spatial else "landmarks"
         truth.append(_with_depths(batch[kind], batch["landmarks_3d"], faces))
         found.append(result[kind])
         names += [sample.name for sample in samples]

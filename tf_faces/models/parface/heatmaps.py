@@ -66,15 +66,27 @@ def decode(maps, size: int, subpixel: bool = False):
     Returns:
       [N, K, 2] float32.
     """
-    side, channels = maps.shape[1], maps.shape[-1]
-    flat = ops.reshape(maps, (-1, side * maps.shape[2], channels))
-    index = ops.argmax(flat, axis=1)
-    row, column = index // maps.shape[2], index % maps.shape[2]
+    side, width, channels = maps.shape[1:]
+    # The first row with the largest value and the first place in it: all maps are only
+    # searched for their rows' maxima, which `scores` takes as well.
+    row = ops.argmax(_row_maxima(maps), axis=1)
+    face = ops.arange(ops.shape(maps)[0], dtype=row.dtype)[:, None]
+    begins = ((face * side + row) * width)[:, None, :]
+    pixels = begins + ops.arange(width, dtype=row.dtype)[:, None]
+    places = pixels * channels + ops.arange(channels, dtype=row.dtype)
+    column = ops.argmax(ops.take(ops.reshape(maps, (-1,)), places), axis=1)
     x, y = ops.cast(column, "float32"), ops.cast(row, "float32")
     if subpixel:
-        x = x + _vertex(flat, index, column, 1, maps.shape[2])
-        y = y + _vertex(flat, index, row, maps.shape[2], side)
+        flat = ops.reshape(maps, (-1, side * width, channels))
+        index = row * width + column
+        x = x + _vertex(flat, index, column, 1, width)
+        y = y + _vertex(flat, index, row, width, side)
     return ops.stack([x, y], axis=-1) * (size / HEATMAP_SIZE)
+
+
+def _row_maxima(maps):
+    """[N, 128, K]: the largest value of each row."""
+    return ops.max(maps, axis=2)
 
 
 def _vertex(flat, index, position, step, length):
@@ -94,7 +106,7 @@ def _vertex(flat, index, position, step, length):
 
 def scores(maps):
     """Largest value of each map, limited to 0..1: [N, K]; above 0.8 is good."""
-    return ops.clip(ops.max(maps, axis=(1, 2)), 0.0, 1.0)
+    return ops.clip(ops.max(_row_maxima(maps), axis=1), 0.0, 1.0)
 
 
 def depth_to_pixels(depths):

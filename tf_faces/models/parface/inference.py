@@ -14,6 +14,8 @@ from tf_faces.models.parface.encoder import Encoder
 from tf_faces.models.parface.networks import ParFaceNetworks
 
 _POOL = 3
+# Of the decoder, whose pictures have 4 and 8 pixels a side.
+_SMALL_BLOCKS = 2
 
 
 def _factor_and_offset(norm: layers.BatchNormalization):
@@ -63,7 +65,8 @@ def _residual_block(block: layers.ResidualBlock) -> folding.Layer:
     return lambda flow: activation(second(activation(first(flow))) + shortcut(flow))
 
 
-def _inverse_block(block: layers.InverseResidualBlock) -> folding.Layer:
+def _inverse_block(block: layers.InverseResidualBlock, small: bool) -> folding.Layer:
+    """A block; `small` where there are fewer pixels than channels."""
     kernels, offsets = [], []
     for part, norm in (
         (block.conv1, block.bn1),
@@ -72,7 +75,8 @@ def _inverse_block(block: layers.InverseResidualBlock) -> folding.Layer:
         factor, offset = _factor_and_offset(norm)
         kernels.append(_float64(part.kernel) * factor[:, None])
         offsets.append(offset)
-    both = folding.doubling(np.concatenate(kernels, axis=2))
+    doubling = folding.doubling_by_quarters if small else folding.doubling
+    both = doubling(np.concatenate(kernels, axis=2))
     bias = folding.constant(np.concatenate(offsets))
     filters = len(offsets[0])
     second = _convolution(block.conv2, block.bn2)
@@ -137,11 +141,11 @@ class FoldedNetworks:
         self._side = side
         self._activation = _activation(decoder.activation)
         self._blocks = [
-            _inverse_block(block)
-            for layer in decoder.layers_of_blocks
+            _inverse_block(block, small=number < _SMALL_BLOCKS)
+            for number, layer in enumerate(decoder.layers_of_blocks)
             for block in layer.members
         ]
-        self._picture = folding.doubling(_float64(decoder.lin.kernel))
+        self._picture = folding.doubling_to_few(_float64(decoder.lin.kernel))
         self._transfers = [_convolution(part) for part in head.transfers]
         self._maps = folding.doubling(_float64(head.lin.kernel))
 
