@@ -49,6 +49,34 @@ def convolution(kernel, stride: int = 1, padding: Padding = "SAME") -> Layer:
     return lambda flow: tf.nn.conv2d(flow, weights, stride, padding)
 
 
+def doubling_by_phases(kernel) -> Layer:
+    """`doubling` with a kernel of 4 x 4 as four ordinary convolutions of 2 x 2.
+
+    One gives the even rows and columns, and so on.  On processors it is the faster one
+    where there are few pixels and many channels.
+    """
+    # (Rows of the kernel, zeros before and after) of even and of odd results.
+    phases = ([3, 1], [1, 0]), ([2, 0], [0, 1])
+    filters, inward = kernel.shape[2:]
+    convolve = [
+        [
+            convolution(
+                kernel[rows][:, columns].transpose(0, 1, 3, 2),
+                padding=[[0, 0], above, beside, [0, 0]],
+            )
+            for columns, beside in phases
+        ]
+        for rows, above in phases
+    ]
+
+    def run(flow):
+        rows = [tf.stack([one(flow) for one in row], axis=3) for row in convolve]
+        _, height, width, _ = flow.shape
+        return tf.reshape(tf.stack(rows, axis=2), (-1, height * 2, width * 2, filters))
+
+    return run
+
+
 def doubling(kernel) -> Layer:
     """A transposed convolution of stride 2, padding SAME: twice the sides.
 
