@@ -31,15 +31,3 @@ def test_tiles_are_the_ordinary_convolution(tile, before):
         expected = ordinary(pixels).numpy()
         assert expected.std() > 0.5
         np.testing.assert_allclose(tiled(pixels), expected, rtol=0, atol=2e-5)
-
-
-def test_doubling_by_phases_is_doubling():
-    generator = np.random.default_rng(1)
-    kernel = generator.normal(size=(4, 4, 3, 5)).astype(np.float32)
-    pixels = tf.constant(generator.normal(size=(2, 4, 6, 5)), tf.float32)
-    found, expected = (
-        make(kernel)(pixels).numpy()
-        for make in (folding.doubling_by_phases, folding.doubling)
-    )
-    assert found.shape == (2, 8, 12, 3)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)

@@ -49,34 +49,6 @@ def convolution(kernel, stride: int = 1, padding: Padding = "SAME") -> Layer:
     return lambda flow: tf.nn.conv2d(flow, weights, stride, padding)
 
 
-def doubling_by_phases(kernel) -> Layer:
-    """`doubling` with a kernel of 4 x 4 as four ordinary convolutions of 2 x 2.
-
-    One gives the even rows and columns, and so on.  On processors it is the faster one
-    where there are few pixels and many channels.
-    """
-    # (Rows of the kernel, zeros before and after) of even and of odd results.
-    phases = ([3, 1], [1, 0]), ([2, 0], [0, 1])
-    filters, inward = kernel.shape[2:]
-    convolve = [
-        [
-            convolution(
-                kernel[rows][:, columns].transpose(0, 1, 3, 2),
-                padding=[[0, 0], above, beside, [0, 0]],
-            )
-            for columns, beside in phases
-        ]
-        for rows, above in phases
-    ]
-
-    def run(flow):
-        rows = [tf.stack([one(flow) for one in row], axis=3) for row in convolve]
-        _, height, width, _ = flow.shape
-        return tf.reshape(tf.stack(rows, axis=2), (-1, height * 2, width * 2, filters))
-
-    return run
-
-
 def doubling(kernel) -> Layer:
     """A transposed convolution of stride 2, padding SAME: twice the sides.
 
@@ -86,8 +58,8 @@ def doubling(kernel) -> Layer:
     filters = weights.shape[2]
 
     def run(flow):
-        batch, height, width = (tf.shape(flow)[axis] for axis in range(3))
-        shape = [batch, height * 2, width * 2, filters]
+        height, width = _length(flow, 1) * 2, _length(flow, 2) * 2
+        shape = [tf.shape(flow)[0], height, width, filters]
         return tf.nn.conv2d_transpose(flow, weights, shape, 2, "SAME")
 
     return run
@@ -117,7 +89,7 @@ def doubling_by_quarters(kernel) -> Layer:
                 padding = [[0, 0], [1 - row, row], [1 - column, column], [0, 0]]
                 parts.append(tf.nn.conv2d(flow, weights, 1, padding))
             rows.append(tf.concat(parts, -1))
-        return _interleaved(rows, tf.shape(flow)[2] * 2, kernel.shape[2])
+        return _interleaved(rows, _length(flow, 2) * 2, kernel.shape[2])
 
     return run
 
@@ -135,7 +107,7 @@ def doubling_to_few(kernel) -> Layer:
     filters = weights.shape[-1] // 4
 
     def run(flow):
-        height, width = tf.shape(flow)[1], tf.shape(flow)[2]
+        height, width = _length(flow, 1), _length(flow, 2)
         windows = tf.nn.conv2d(flow, weights, 1, around(1))
         rows = [windows[:, :height, :, : 2 * filters],
                 windows[:, 1:, :, 2 * filters :]]  # fmt: skip
@@ -146,6 +118,11 @@ def doubling_to_few(kernel) -> Layer:
 
 def _interleaved(rows, width, filters: int):
     """Even and odd rows in turns: [N, 2 H, width, filters]."""
-    shape = tf.shape(rows[0])
-    together = tf.stack(rows, axis=2)
-    return tf.reshape(together, [shape[0], shape[1] * 2, width, filters])
+    height = _length(rows[0], 1) * 2
+    return tf.reshape(tf.stack(rows, axis=2), [-1, height, width, filters])
+
+
+def _length(flow, axis: int):
+    """Of an axis: a number where the graph knows it, else a tensor."""
+    known = flow.shape[axis]
+    return tf.shape(flow)[axis] if known is None else known

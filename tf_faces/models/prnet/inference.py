@@ -45,7 +45,7 @@ def _turned(kernel):
 
 def _transposed(kernel, stride):
     if stride == 2:
-        usual, few = folding.doubling(kernel), folding.doubling_by_phases(kernel)
+        usual, few = folding.doubling(kernel), folding.doubling_by_quarters(kernel)
         return lambda flow: (few if flow.shape[1] <= _FEW_PIXELS else usual)(flow)
     kernel = _turned(kernel)
     around = [_BEFORE, _AFTER]
