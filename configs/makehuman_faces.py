@@ -18,7 +18,6 @@ def get_config():
         "tbgan",
         "demo",
         {
-            "precision": "auto",
             "train.total_kimg": 72.0,
             "train.keep_snapshots": 20,
             "sched.lod_training_kimg": 4.0,

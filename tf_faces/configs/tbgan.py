@@ -114,6 +114,8 @@ _PRESETS: dict[str, dict[str, Any]] = {
         # What faces add to the neutral one is wide, and so is a young network's noise.
         "finish.smoothing": "3",
         "finish.saved_model": True,
+        # As near to the real maps as float32, in two thirds of the time.
+        "precision": "auto",
     },
     "smoke": {
         "num_gpus": 1,
