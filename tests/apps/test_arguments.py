@@ -30,6 +30,18 @@ def test_hyphens_and_former_spellings_are_taken(words):
     assert (found.data_dir, found.size) == ("a-b", 4)
 
 
+def test_files_of_options_that_are_none(tmp_path):
+    for name, sentence in (
+        ("absent", "absent: No such file"),
+        ("folder", "folder: Is a directory"),
+        ("wide", "no text in UTF-8"),
+    ):
+        (tmp_path / "folder").mkdir(exist_ok=True)
+        (tmp_path / "wide").write_text("--size=9", "utf-16")
+        with pytest.raises(InputError, match=f"--flagfile.*{sentence}"):
+            parser().parse_args([f"--flagfile={tmp_path / name}"])
+
+
 @pytest.mark.parametrize(
     ("kind", "text", "sentence"),
     [

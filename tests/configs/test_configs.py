@@ -300,3 +300,13 @@ def test_values_that_cannot_be(stem, assignment):
     table = name.removesuffix(".8")
     with pytest.raises(InputError, match=rf"^--config.{table}: found .*, expected "):
         configuration.check(config)
+
+
+def test_a_data_set_in_folders_names_one_folder_of_a_run(tmp_path):
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "a/b/b-r02.tfrecords").touch()
+    config = configuration.load("tbgan", "smoke")
+    changes = ["dataset.kind=tfrecord", "dataset.tfrecord_dir=a/b"]
+    changes += [f"data_dir={tmp_path}", "dataset.build_count=0"]
+    configuration.finalize(configuration.override(config, changes))
+    assert config.desc == "pgan-a-b-preset-smoke"

@@ -50,6 +50,24 @@ def test_a_recipe_trains_with_further_differences(tmp_path, capsys, monkeypatch)
         ("x = 1", "found no function get_config"),
         ("def get_config(): return 3", "returned int"),
         ("def get_config(): raise ValueError('oh')", "the recipe failed.*oh"),
+        ("raise SystemExit(3)", "the recipe failed .SystemExit: 3"),
+        *(
+            (
+                "def get_config():\n"
+                f"    return configuration.recipe('tbgan', 'smoke', {{{change}}})",
+                sentence,
+            )
+            for change, sentence in (
+                ("'train.total_kimg': 'x'", "train.total_kimg is 'x', expected a num"),
+                ("'train': 3", "lacks 'train|train is 3, expected a group of"),
+                ("'desc': 5", "desc is 5, expected a text"),
+            )
+        ),
+        (
+            "import ml_collections\n"
+            "def get_config(): return ml_collections.ConfigDict({'model': 'tbgan'})",
+            "lacks ",
+        ),
         ("import no_such_module", "the recipe failed.*no_such_module"),
         ("def get_config(: pass", "the recipe failed.*SyntaxError"),
         ("def get_config(): return configuration.recipe('x', 'y')", "found 'x'"),

@@ -13,6 +13,9 @@ from tf_faces.core.errors import InputError
         (rules.at_least(1), (1, 2.5), (0, 0.99, -1)),
         (rules.above(0), (1e-9, 3), (0, -1)),
         (rules.within(0, 7), (0, 7), (-1, 7.5)),
+        (rules.whole(1, 3), (1, 3), (0, 4, 1.5, 2.0, True)),
+        (rules.whole(1), (1, 10**30), (0, 1.5)),
+        (rules.part_of_name(), ("a b", "\u6f22"), ("a/b", "a\0", "/")),
         (rules.decay(), (0, 0.999), (1, -0.1)),
         (rules.one_of("a", "b"), ("a", "b"), ("", "ab", 3)),
         (rules.each(rules.above(0)), ([], [1], {4: 2}), ([1, 0], {4: 0})),
@@ -43,7 +46,10 @@ def test_breaches_are_told():
     ("name", "refused", "taken"),
     [
         ("random_seed", -1, 0),
+        ("random_seed", 1e9 + 0.5, 7),
         ("num_gpus", 0, 1),
+        ("num_gpus", 1.5, 2),
+        ("desc", "a/b", "a b"),
         ("train.picture_ticks", 0, 1),
         ("train.snapshot_ticks", 0, 1),
         ("train.snapshot_epochs", 0, 1),
@@ -64,7 +70,7 @@ def test_rules_of_all_systems(name, refused, taken):
     rules.check(config(taken), rules.ALL_SYSTEMS)
     with pytest.raises(InputError, match=f"--config.{name}: found {refused!r}, exp"):
         rules.check(config(refused), rules.ALL_SYSTEMS)
-    assert len(rules.ALL_SYSTEMS) == 10
+    assert len(rules.ALL_SYSTEMS) == 11
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,9 @@ def test_stats_survive_a_line_cut_short(tmp_path):
     for images in (10, 20, 30):
         run.append_stats({"images": images, "x": 0.1})
     with open(run.path / "stats.jsonl", "a") as stream:
-        stream.write('{"images": 40, "x"')
+        stream.write('{"images": 40, "x"\nnull\n')
+    with open(run.path / "stats.jsonl", "ab") as stream:
+        stream.write(b"\xff\0\n")
     assert [record["images"] for record in run.read_stats()] == [10, 20, 30]
     run.rewind_stats(20)
     lines = (run.path / "stats.jsonl").read_text().splitlines()

@@ -45,7 +45,21 @@ class ArgumentParser(argparse_flags.ArgumentParser):
     def parse_known_args(self, args=None, namespace=None):  # noqa: D102
         if args is not None:
             args = [self._with_underscores(argument) for argument in args]
-        namespace, extra = super().parse_known_args(args, namespace)
+        try:
+            namespace, extra = super().parse_known_args(args, namespace)
+        except flags.CantOpenFlagFileError as error:
+            reason = error.__context__  # Of the system, with the file's name.
+            if not isinstance(reason, OSError) or not reason.filename:
+                raise
+            raise InputError(
+                f"--flagfile={reason.filename}: {reason.strerror}, expected a file "
+                "with one option a line."
+            ) from error
+        except UnicodeDecodeError as error:
+            raise InputError(
+                "--flagfile: found a file that is no text in UTF-8, expected one with "
+                "an option a line."
+            ) from error
         if extra:
             self._refuse(extra[0])
         return namespace, extra

@@ -545,7 +545,8 @@ def finalize(config: ml_collections.ConfigDict) -> None:
         if not dataset.build_count:
             require_data(config)
     name = dataset.tfrecord_dir or f"synthetic{dataset.resolution}"
-    config.desc = config.desc.replace("{dataset}", name)
+    # A data set within folders of --data_dir: runs are named by one folder.
+    config.desc = config.desc.replace("{dataset}", name.replace("/", "-"))
 
 
 PRESETS = configuration.Presets(

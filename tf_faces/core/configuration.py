@@ -21,6 +21,7 @@ import ast
 import copy
 import dataclasses
 import difflib
+import math
 import pathlib
 import runpy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -260,7 +261,7 @@ def read_recipe(path: files.PathLike) -> ml_collections.ConfigDict:
         raise InputError(
             f"{path}: found no function get_config, expected a recipe as in configs/."
         ) from error
-    except Exception as error:  # Code of the user's; whatever it raises is told.
+    except (Exception, SystemExit) as error:  # Code of the user's: all is told.
         raise InputError(
             f"{path}: the recipe failed ({type(error).__name__}: {error})."
         ) from error
@@ -270,7 +271,37 @@ def read_recipe(path: files.PathLike) -> ml_collections.ConfigDict:
             "configuration.recipe returns."
         )
     presets(made.model)  # Names the systems there are if it is unknown.
+    require_complete(made, path)
+    _require_kinds(made, path)
     return made.lock()
+
+
+def _require_kinds(config: ml_collections.ConfigDict, path: pathlib.Path) -> None:
+    """Refuses a text where the system has a number, a number in place of a group."""
+    system = presets(config.model)
+    base = system.base()
+    for name in _names(base, system.tables):
+        usual, found = base, config
+        for part in name.split("."):
+            usual, found = usual[part], found[part]
+        expected = _kind(usual)
+        if None in (usual, found) or _kind(found) == expected or usual == "full":
+            continue
+        shown = f"{found!r:.60}".splitlines()[0]
+        raise InputError(f"{path}: {name} is {shown}, expected {expected}.")
+
+
+def _kind(value: Any) -> str:
+    for kinds, words in (
+        (bool, "true or false"),
+        (int | float, "a number"),
+        (str, "a text"),
+        (list | tuple, "a list"),
+        (ml_collections.ConfigDict, "a group of options"),
+    ):
+        if isinstance(value, kinds):
+            return words
+    return type(value).__name__
 
 
 # --- parts ----------------------------------------------------------------------------
@@ -403,7 +434,7 @@ def _parse(text: str, present: Any, name: str) -> Any:
         value = _number(text, name)
         if isinstance(present, int) and not isinstance(value, int):
             # Lengths such as total_kimg may be given with a fraction.
-            if value != int(value):
+            if not math.isfinite(value) or value != int(value):
                 raise InputError(
                     f"--config.{name}: found {text!r}, expected a whole number."
                 )

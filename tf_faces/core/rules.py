@@ -22,6 +22,24 @@ def at_least(low: float) -> Rule:
     return (lambda value: value >= low), f"at least {low:g}"
 
 
+def whole(low: int, high: int | None = None) -> Rule:
+    """A whole number of `low` or more, up to `high`."""
+
+    def test(value):
+        is_whole = isinstance(value, int) and not isinstance(value, bool)
+        return is_whole and low <= value and (high is None or value <= high)
+
+    end = "on" if high is None else f"to {high}"
+    return test, f"a whole number from {low} {end}"
+
+
+def part_of_name() -> Rule:
+    """A text that can be a part of a folder's name."""
+    return (
+        lambda value: "/" not in value and "\0" not in value
+    ), "a text without slashes, for the names of folders"
+
+
 def above(low: float) -> Rule:
     """A number greater than `low`."""
     return (lambda value: value > low), f"above {low:g}"
@@ -60,8 +78,9 @@ def power_of_two(low: int) -> Rule:
 
 
 ALL_SYSTEMS: dict[str, Rule] = {
-    "random_seed": at_least(0),
-    "num_gpus": at_least(1),
+    "random_seed": whole(0, (1 << 32) - 1),
+    "num_gpus": whole(1),
+    "desc": part_of_name(),
     **{
         f"train.{name}": at_least(1)
         for name in (

@@ -175,14 +175,17 @@ class RunFolder:
         path = self.path / "stats.jsonl"
         records = []
         if path.exists():
-            for line in path.read_text("utf-8").splitlines():
+            for line in path.read_text("utf-8", errors="replace").splitlines():
                 with contextlib.suppress(json.JSONDecodeError):
-                    records.append(json.loads(line))
+                    record = json.loads(line)
+                    if isinstance(record, dict):
+                        records.append(record)
         return records
 
     def rewind_stats(self, images: int) -> None:
         """Drops the lines of stats.jsonl that lie after `images` images."""
-        kept = [record for record in self.read_stats() if record["images"] <= images]
+        stored = self.read_stats()
+        kept = [record for record in stored if record.get("images", 0) <= images]
         files.write_text(
             self.path / "stats.jsonl",
             "".join(json.dumps(record, sort_keys=True) + "\n" for record in kept),
