@@ -23,10 +23,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tf_faces.core import decimal_numbers, files, pictures
+from tf_faces.core import files, pictures
 from tf_faces.core.errors import InputError
 from tf_faces.geometry.mesh import Mesh
-from tf_faces.geometry.mesh_files import neighbours, polygons
+from tf_faces.geometry.mesh_files import decimal_numbers, neighbours, polygons
 
 # Larger files are refused before they are read into memory.
 MAXIMUM_BYTES = 4 << 30

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tf_faces.core import decimal_numbers
+from tf_faces.geometry.mesh_files import decimal_numbers
 
 
 def _beside(values):
