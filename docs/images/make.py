@@ -3,14 +3,18 @@
     python docs/images/make.py face_builtin face_ict face_makehuman uv_sets
     python docs/images/make.py demo results/000-pgan-demo_faces_64-preset-demo
     python docs/images/make.py makehuman results/001-pgan-makehuman
+    python docs/images/make.py distances results/001-pgan-makehuman
+    python docs/images/make.py precision results/000-pgan-demo results/003-pgan-demo
     python docs/images/make.py prnet results/002-prnet-paper-records-half_128-quick
 
 The first line needs the open models (docs/data.md) for what is named after them.  The
 others take the folder of a finished training, `tf-faces train --preset demo` and that
 of configs/makehuman_faces.py, and show what it made itself: the sheet of its meshes
-(`faces/faces.png`) in half the size, and the first of its newest generated maps.  The
-last one takes a run of configs/prnet_half_128.py and shows what it made of held-out
-faces, and how its loss and errors fell.
+(`faces/faces.png`) in half the size, and the first of its newest generated maps.
+`distances` draws how near the snapshots of a run came to the real maps, after
+`tf-faces tbgan evaluate`; `precision` takes runs in float32 and in bfloat16.  The last
+line takes a run of configs/prnet_half_128.py and shows what it made of held-out faces,
+and how its loss and errors fell.
 """
 
 import json
@@ -136,8 +140,41 @@ def curves(run: pathlib.Path) -> np.ndarray:
     return np.asarray(canvas.buffer_rgba())[..., :3]
 
 
+def distances(run: pathlib.Path) -> np.ndarray:
+    """Sliced Wasserstein distance of each modality over thousands of pictures."""
+    from matplotlib import figure
+    from matplotlib.backends import backend_agg
+
+    lines = (run / "metric-evaluation.jsonl").read_text("utf-8").splitlines()
+    told = [json.loads(line) for line in lines]
+    floor = next(line for line in told if line["pass"] == "Reals2")
+    passes = [line for line in told if not line["pass"].startswith("Reals")]
+    passes.sort(key=lambda line: line["images"])
+    kimg = [line["images"] / 1000 for line in passes]
+    made = figure.Figure(figsize=(6, 3.2), dpi=100, layout="constrained")
+    axes = made.subplots()
+    for number, modality in enumerate(("texture", "shape", "normals", "joint")):
+        name = f"SWDx1e3_64_{modality}"
+        color = f"C{number}"
+        axes.plot(kimg, [line[name] for line in passes], color=color, label=modality)
+        axes.axhline(floor[name], color=color, linewidth=0.8, linestyle="dotted")
+    axes.set_yscale("log")
+    axes.set_xlabel("thousands of pictures")
+    axes.set_ylabel("distance x 1000, patches of 64 x 64")
+    axes.legend()
+    canvas = backend_agg.FigureCanvasAgg(made)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3]
+
+
 def main(arguments) -> None:
-    if arguments[:1] == ["prnet"]:
+    if arguments[:1] == ["distances"]:
+        made = {"makehuman_distances": distances(pathlib.Path(arguments[1]))}
+    elif arguments[:1] == ["precision"]:
+        runs = [pathlib.Path(argument) for argument in arguments[1:]]
+        rows = [generated(run, 2, 6) for run in runs]
+        made = {"tbgan_precision": np.concatenate(rows, axis=0)}
+    elif arguments[:1] == ["prnet"]:
         run = pathlib.Path(arguments[1])
         newest = max(run.glob("predictions-*.png"))
         made = {
