@@ -7,6 +7,20 @@
 #include <cmath>
 #include <cstdint>
 
+namespace {
+
+struct Span {
+  int64_t first, last;
+};
+
+// The pixels between the corners of a triangle along one axis.
+inline Span inside(float a, float b, float c, int64_t length) {
+  return {int64_t(std::max(0.0f, std::ceil(std::min({a, b, c})))),
+          std::min<int64_t>(length - 1, std::floor(std::max({a, b, c})))};
+}
+
+}  // namespace
+
 extern "C" void draw(const float* vertices, const int32_t* triangles, int64_t count,
                      int64_t height, int64_t width, float* depth, int32_t* owner) {
   std::fill(depth, depth + height * width, -INFINITY);
@@ -18,14 +32,10 @@ extern "C" void draw(const float* vertices, const int32_t* triangles, int64_t co
     const double area =
         (double(b[0]) - a[0]) * (double(c[1]) - a[1]) -
         (double(c[0]) - a[0]) * (double(b[1]) - a[1]);
-    const int64_t left = std::max(0.0f, std::ceil(std::min({a[0], b[0], c[0]})));
-    const int64_t top = std::max(0.0f, std::ceil(std::min({a[1], b[1], c[1]})));
-    const int64_t right = std::min<int64_t>(
-        width - 1, std::floor(std::max({a[0], b[0], c[0]})));
-    const int64_t bottom = std::min<int64_t>(
-        height - 1, std::floor(std::max({a[1], b[1], c[1]})));
-    for (int64_t y = top; y <= bottom; ++y) {
-      for (int64_t x = left; x <= right; ++x) {
+    const Span rows = inside(a[1], b[1], c[1], height);
+    const Span columns = inside(a[0], b[0], c[0], width);
+    for (int64_t y = rows.first; y <= rows.last; ++y) {
+      for (int64_t x = columns.first; x <= columns.last; ++x) {
         const double u = ((double(b[0]) - x) * (double(c[1]) - y) -
                           (double(c[0]) - x) * (double(b[1]) - y)) / area;
         const double v = ((double(c[0]) - x) * (double(a[1]) - y) -
@@ -76,14 +86,10 @@ extern "C" void draw_all(const float* vertices, const int32_t* triangles,
     const float* a = vertices + 3 * corners[0];
     const float* b = vertices + 3 * corners[1];
     const float* c = vertices + 3 * corners[2];
-    const int64_t left = std::max(0.0f, std::ceil(std::min({a[0], b[0], c[0]})));
-    const int64_t top = std::max(0.0f, std::ceil(std::min({a[1], b[1], c[1]})));
-    const int64_t right = std::min<int64_t>(
-        width - 1, std::floor(std::max({a[0], b[0], c[0]})));
-    const int64_t bottom = std::min<int64_t>(
-        height - 1, std::floor(std::max({a[1], b[1], c[1]})));
-    for (int64_t y = top; y <= bottom; ++y) {
-      for (int64_t x = left; x <= right; ++x) {
+    const Span rows = inside(a[1], b[1], c[1], height);
+    const Span columns = inside(a[0], b[0], c[0], width);
+    for (int64_t y = rows.first; y <= rows.last; ++y) {
+      for (int64_t x = columns.first; x <= columns.last; ++x) {
         float w[3];
         weigh(a, b, c, x, y, w);
         // The side opposite to the first corner is not the triangle's.
