@@ -1,5 +1,9 @@
-"""How long a call takes, in seconds of the processor."""
+"""How long a call takes, in seconds of the processor; and of which one."""
 
+import importlib.metadata
+import os
+import pathlib
+import platform
 import time
 
 
@@ -12,3 +16,16 @@ def seconds(function, repeats: int = 5) -> float:
         function()
         found.append(time.process_time() - start)
     return min(found)
+
+
+def machine_line() -> str:
+    """Returns what kind of machine this is, in one line."""
+    name = platform.processor() or platform.machine()
+    information = pathlib.Path("/proc/cpuinfo")
+    if information.exists():
+        lines = information.read_text().splitlines()
+        models = [line.split(":", 1)[1] for line in lines if "model name" in line]
+        name = models[0].strip() if models else name
+    busy = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    version = importlib.metadata.version("tensorflow")
+    return f"{name}, {os.cpu_count()} cores, TensorFlow {version}{busy}"

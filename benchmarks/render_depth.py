@@ -284,6 +284,9 @@ def main() -> None:
         peak_memory(arguments.sizes[0])
     else:
         # Every part in a process of its own: threads and peaks are the process's.
+        from benchmarks.processor_time import machine_line
+
+        print(machine_line(), flush=True)
         again = [sys.executable, __file__, "--repeats", str(arguments.repeats)]
         sizes = [str(size) for size in arguments.sizes]
         subprocess.run([*again, "--part", "speed", "--sizes", *sizes], check=True)

@@ -23,11 +23,9 @@ whole commands from start to durable files, and of the original's inner loop alo
 
 import argparse
 import functools
-import importlib.metadata
 import itertools
 import os
 import pathlib
-import platform
 import resource
 import statistics
 import subprocess
@@ -305,19 +303,6 @@ def measure_tool(arguments) -> None:
 # --- program ------------------------------------------------------------------------
 
 
-def machine_line() -> str:
-    """Returns what kind of machine this is, in one line."""
-    name = platform.processor() or platform.machine()
-    information = pathlib.Path("/proc/cpuinfo")
-    if information.exists():
-        lines = information.read_text().splitlines()
-        models = [line.split(":", 1)[1] for line in lines if "model name" in line]
-        name = models[0].strip() if models else name
-    busy = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    version = importlib.metadata.version("tensorflow")
-    return f"{name}, {os.cpu_count()} cores, TensorFlow {version}{busy}"
-
-
 def main(argv=None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -333,6 +318,7 @@ def main(argv=None) -> None:
     parser.add_argument("--tool_resolution", type=int, default=64)
     parser.add_argument("--tool_rounds", type=int, default=3)
     arguments = parser.parse_args(argv)
+    from benchmarks.processor_time import machine_line
     from tf_faces.core import tensorflow_start
 
     tensorflow_start.prepare()
