@@ -6,7 +6,7 @@ distances over the snapshots of a run in docs/systems/tbgan.md.
     tf-faces dataset create_from_pkl_img_norm datasets/makehuman maps/texture \
         maps/shape maps/normals --labels maps/labels.pkl --paths maps/paths.pkl
     tf-faces train --config=configs/makehuman_faces.py --data_dir datasets/makehuman
-    tf-faces tbgan evaluate newest --metrics swd --images 2000
+    tf-faces tbgan evaluate newest --metrics swd --images 500
 """
 
 from tf_faces.core import configuration

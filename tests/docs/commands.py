@@ -156,7 +156,9 @@ FASTER = {
         f"tf-faces dataset make_uv_set face_maps --chart face {_TINY_MAPS}"
     ),
     "tf-faces dataset make_uv_set maps --model makehuman --chart face --count 2500 "
-    "--resolution 64": f"tf-faces dataset make_uv_set makehuman {_TINY_MAPS}",
+    "--resolution 64": (
+        f"tf-faces dataset make_uv_set makehuman --chart face {_TINY_MAPS}"
+    ),
     "tf-faces dataset create_from_pkl_img_norm datasets/makehuman maps/texture "
     "maps/shape maps/normals --labels maps/labels.pkl --paths maps/paths.pkl": (
         "tf-faces dataset create_from_pkl_img_norm datasets/makehuman maps/texture "
@@ -240,8 +242,12 @@ FASTER = {
     "tf-faces tbgan evaluate newest --images 400": (
         "tf-faces tbgan evaluate {tbgan} --images 16 --minibatch 8"
     ),
-    "tf-faces tbgan evaluate newest --metrics swd --images 2000": (
-        "tf-faces tbgan evaluate {tbgan} --metrics swd --images 16 --minibatch 8"
+    **dict.fromkeys(
+        (
+            "tf-faces tbgan evaluate newest --metrics swd --images 500",
+            "tf-faces tbgan evaluate RUN --metrics swd,msssim --images 1000",
+        ),
+        "tf-faces tbgan evaluate {tbgan} --metrics swd --images 16 --minibatch 8",
     ),
     "tf-faces tbgan evaluate newest --metrics swd,msssim --images 2000": (
         "tf-faces tbgan evaluate {tbgan} --metrics swd --images 16 --minibatch 8"
