@@ -548,6 +548,7 @@ NOT_RUN = {
     """[[0.14, 0.14, 0.14, 0.14, 0.14, 0.14, 0.14]]}}' """
     "http://localhost:8501/v1/models/tbgan:predict": _SERVER,
     "python benchmarks/tbgan.py": _MINUTES,
+    "python benchmarks/render_depth.py": _MINUTES,
     "python benchmarks/tbgan_options.py DATA RESULTS": (
         "trains for hours; runs in tests/benchmarks/test_tbgan_options.py, smaller"
     ),
