@@ -192,11 +192,11 @@ def test_failures_are_in_the_log(capsys, data, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("preset", ["v2-4gpus", "v2-4gpus+fp16"])
-def test_four_devices_on_the_processor(data, tmp_path, preset):
+def test_four_devices_on_the_processor(data, tmp_path):
     arguments = tiny_training.command(data, tmp_path)
     arguments = [
-        f"--preset={preset}",
+        # Half precision passes through all that float32 does, and the loss scale.
+        "--preset=v2-4gpus+fp16",
         "--devices=cpu:4",
         "--config.sched.minibatch_base=16",
         "--config.sched.lod_training_kimg=0.128",
