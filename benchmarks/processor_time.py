@@ -7,15 +7,20 @@ import platform
 import time
 
 
-def seconds(function, repeats: int = 5) -> float:
-    """Processor seconds of one call: the least of some, after one that warms up."""
+def times(function, repeats: int, clock=time.process_time) -> list[float]:
+    """Seconds of some calls, after one that warms up."""
     function()
     found = []
     for _ in range(repeats):
-        start = time.process_time()
+        start = clock()
         function()
-        found.append(time.process_time() - start)
-    return min(found)
+        found.append(clock() - start)
+    return found
+
+
+def seconds(function, repeats: int = 5) -> float:
+    """Processor seconds of one call: the least of some, after one that warms up."""
+    return min(times(function, repeats))
 
 
 def machine_line() -> str:

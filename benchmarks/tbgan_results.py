@@ -21,6 +21,7 @@ import numpy as np
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.processor_time import times  # noqa: E402
 from tf_faces.core import machine  # noqa: E402
 
 TIMES_PLAIN = 5.0
@@ -29,12 +30,7 @@ FACES_A_SECOND = 50.0
 
 def clocked(function, repeats: int) -> tuple[float, float]:
     """(least, median) seconds of some calls, the first left out."""
-    function()
-    found = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        found.append(time.perf_counter() - start)
+    found = times(function, repeats, time.perf_counter)
     return min(found), float(np.median(found))
 
 

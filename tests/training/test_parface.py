@@ -105,6 +105,14 @@ def test_weights_are_named_when_missing(tmp_path):
         stages.perceptual_network(config)
 
 
+def test_missing_weights_are_told_before_data_are_opened(monkeypatch):
+    opened = []
+    monkeypatch.setattr(training.data_sets, "open_mixture", opened.append)
+    with pytest.raises(InputError, match="vgg_weights: not given"):
+        training.build(_config(with_perceptual_loss=True))
+    assert not opened
+
+
 @pytest.mark.parametrize(
     "changes, sentence",
     [

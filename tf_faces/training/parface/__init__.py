@@ -70,6 +70,8 @@ def build(config: ml_collections.ConfigDict) -> ParFaceSystem:
             f"--xla: found {replicas} devices, expected one: XLA cannot compile a step "
             "that spans devices."
         )
+    if config.stage == "self_supervised" and config.with_perceptual_loss:
+        stages.require_perceptual_options(config)
     config.num_gpus = replicas
     seeding.seed_everything(config.random_seed)
     training = data_sets.open_mixture(config, train=True)

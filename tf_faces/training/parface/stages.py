@@ -25,27 +25,36 @@ _ENCODER_DECAY = 0.01
 _LATENT_EVERY, _ENCODER_EVERY = 4, 2
 
 
-def perceptual_network(config: ml_collections.ConfigDict) -> vgg.VGG19Features:
-    """The network of the perceptual term.
+def require_perceptual_options(config: ml_collections.ConfigDict) -> None:
+    """Looks at the options of the perceptual term, before data are opened.
 
     Raises:
-      InputError: if its weights are not named, or the option is unknown.
+      InputError: if its weights are not named, or an option is unknown.
     """
-    layers = [int(number) for number in config.p_loss_features]
-    vgg.require_layers(layers)
-    if config.perceptual_features == "random":
-        return vgg.random_features(layers, config.random_seed)
-    if config.perceptual_features != "vgg19":
+    vgg.require_layers([int(number) for number in config.p_loss_features])
+    if config.perceptual_features not in ("vgg19", "random"):
         raise InputError(
             f"perceptual_features: found {config.perceptual_features!r}, expected "
             "vgg19 or random."
         )
-    if not config.vgg_weights:
+    if config.perceptual_features == "vgg19" and not config.vgg_weights:
         raise InputError(
             "vgg_weights: not given, expected the file of torchvision's VGG19 "
             "(ImageNet) for the perceptual term; "
             "--config.with_perceptual_loss=False trains without it."
         )
+
+
+def perceptual_network(config: ml_collections.ConfigDict) -> vgg.VGG19Features:
+    """The network of the perceptual term.
+
+    Raises:
+      InputError: see `require_perceptual_options`.
+    """
+    require_perceptual_options(config)
+    layers = [int(number) for number in config.p_loss_features]
+    if config.perceptual_features == "random":
+        return vgg.random_features(layers, config.random_seed)
     tensors = torch.read_state_dict(config.vgg_weights)
     return vgg.VGG19Features(tensors, layers, str(config.vgg_weights))
 
