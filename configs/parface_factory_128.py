@@ -1,9 +1,9 @@
-"""ParFace's stages on photographs of the factory, at 128 pixels with a quarter of the
-channels, short enough for a processor.
+"""ParFace's stages on photographs of the factory and open portraits, at 128 pixels with
+a quarter of the channels, short enough for a processor.
 
     tf-faces photographs make parface_faces/train --form records --size 176 \
         --fields picture,landmarks --asymmetry 0.7 --yaw 60 --face_low 0.5 \
-        --count 2700 --seed 1
+        --count 4000 --seed 1
     tf-faces photographs make parface_faces/held_out --form records --size 176 \
         --fields picture,landmarks --asymmetry 0.7 --yaw 60 --face_low 0.5 \
         --count 200 --seed 2
@@ -15,8 +15,10 @@ channels, short enough for a processor.
     tf-faces train --config=configs/parface_factory_128.py:landmarks_3da2d
     tf-faces train --config=configs/parface_factory_128.py:landmarks_3d
 
-Each stage goes on from the newest weights of the one before.  What was interrupted goes
-on by `tf-faces train --resume --result_dir results/parface_128/STAGE`.
+`parface_faces/portraits` is the folder of the open portraits: `labels.npz` with the
+teacher's points, and `portraits` with the pictures.  Each stage goes on from the newest
+weights of the one before.  What was interrupted goes on by
+`tf-faces train --resume --result_dir results/parface_128/STAGE`.
 """
 
 from tf_faces.core import configuration
@@ -25,16 +27,19 @@ from tf_faces.core.errors import InputError
 _RESULTS = "results/parface_128"
 # At which epoch each ends, counted from the very beginning.
 STAGES = {
-    "self_supervised": 10,
-    "self_supervised_l1": 24,
-    "inversion": 28,
-    "landmarks_2d": 36,
-    "landmarks_2d_finetune": 52,
-    "landmarks_3da2d": 54,
-    "landmarks_3d": 66,
+    "self_supervised": 8,
+    "self_supervised_l1": 20,
+    "inversion": 23,
+    "landmarks_2d": 27,
+    "landmarks_2d_finetune": 45,
+    "landmarks_3da2d": 48,
+    "landmarks_3d": 54,
 }
 _ALL = {
     "data_dir": "parface_faces",
+    "dataset_train": ["records", "portraits"],
+    "dataset_weights": [0.85, 0.15],
+    "learning_rate_schedule": "cosine",
     "batchsize": 16,
     "eval_freq": 4,
     # The original's rates are for millions of pictures.
@@ -67,6 +72,9 @@ def get_config(stage: str = "self_supervised"):
         changes.update(_OF_L2)
     if stage == "self_supervised_l1":
         changes["w_adv"] = 0.1
+    if stage == "landmarks_3d":
+        # The depths of the portraits are a network's guesses.
+        changes.update({"dataset_train": ["records"], "dataset_weights": []})
     if stage != names[0]:
         changes["resume"] = f"{_RESULTS}/{names[names.index(stage) - 1]}"
     return configuration.recipe("parface", f"{stage}+records+narrow", changes)

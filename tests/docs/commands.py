@@ -414,7 +414,7 @@ FASTER = {
     "tf-faces train --model=prnet --preset paper+factory+half_128+quick": (
         "tf-faces train --model=prnet --preset smoke --dry_run"
     ),
-    f"tf-faces photographs make prnet_faces/train {_PRNET_SET} --count 2700 --seed 1": (
+    f"tf-faces photographs make prnet_faces/train {_PRNET_SET} --count 4000 --seed 1": (
         f"tf-faces photographs make prnet_faces/train {_TINY_PRNET_SET} --count 8"
     ),
     f"tf-faces photographs make prnet_faces/train-2 {_PRNET_SET} --count 3000 "

@@ -186,6 +186,8 @@ def base_config() -> ml_collections.ConfigDict:
             # Of the encoder while landmarks are trained.
             "lr_encoder": 2e-5,
             "lr_adjust": False,
+            # constant, the original's; cosine: falls to a fiftieth over the stage.
+            "learning_rate_schedule": "constant",
             "weight_decay": 0.0,
             "sigma": 7.0,
             "ocular_norm": "outer",
@@ -259,6 +261,7 @@ _RULES: dict[str, rules.Rule] = {
     "stage": rules.one_of("self_supervised", "landmarks_2d", "landmarks_3d"),
     "crop_source": rules.one_of(*CROP_SOURCES),
     "ocular_norm": rules.one_of(*NORMS),
+    "learning_rate_schedule": rules.one_of("constant", "cosine"),
     "perceptual_features": rules.one_of("vgg19", "random"),
     "daug": rules.within(0, 7),
 }

@@ -13,12 +13,11 @@ Reference: Karras et al., ICLR 2018; tkarras/progressive_growing_of_gans,
 metrics/sliced_wasserstein.py (Rabin et al., SSVM 2011).
 """
 
-import concurrent.futures
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from tf_faces.core import machine
+from tf_faces.ops import sorted_rows
 
 LEAST_RESOLUTION = 16
 PATCH = 7
@@ -179,26 +178,22 @@ def distance(
             f"descriptors must have equal shapes. Received: {first.shape} and "
             f"{second.shape}"
         )
+    import tensorflow as tf
+
     drawn = [directions(first.shape[1], random, count) for _ in range(repeats)]
-    axes = np.ascontiguousarray(np.concatenate(drawn, axis=1).T)
+    axes = np.concatenate(drawn, axis=1)
+    points = [tf.constant(values) for values in (first, second)]
     total = 0.0
     together = max(_LARGEST_PRODUCT // len(first), 1)
-    with concurrent.futures.ThreadPoolExecutor(machine.processors()) as pool:
-        for start in range(0, len(axes), together):
-            part = axes[start : start + together]
-            # Each direction's projections lie together, so that sorting is fast.
-            # Products have threads of their own.
-            projected = [part @ rows.T for rows in (first, second)]
-            total += sum(pool.map(_sorted_difference, *projected))
-    return float(total / (len(axes) * len(first)))
-
-
-def _sorted_difference(first: np.ndarray, second: np.ndarray) -> float:
-    """Sum of the distances of two lists of numbers, in order; sorts them in place."""
-    first.sort()
-    second.sort()
-    first -= second
-    return float(np.abs(first, out=first).sum(dtype=np.float64))
+    for start in range(0, axes.shape[1], together):
+        part = axes[:, start : start + together]
+        # Each direction's projections lie together, so that sorting is fast.
+        projected = [
+            tf.matmul(part, values, transpose_a=True, transpose_b=True)
+            for values in points
+        ]
+        total += sorted_rows.distances(*projected).sum()
+    return float(total / (axes.shape[1] * len(first)))
 
 
 # --- the metric ---------------------------------------------------------------------

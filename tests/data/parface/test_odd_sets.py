@@ -310,12 +310,17 @@ def _portraits(**changes):
         ({"landmarks478": np.zeros((2, 478, 2))}, "landmarks478"),
         ({"landmarks478": np.full((2, 478, 3), np.nan)}, "'?a.jpg'? are not finite"),
         ({"names": np.array([b"a", b"b"])}, "names"),
+        ({"names": np.array(["../a.jpg", "b.jpg"])}, "'../a.jpg'"),
     ],
 )
 def test_labels_of_portraits(tmp_path, changes, sentence):
     np.savez(tmp_path / "labels.npz", **_portraits())
     (face,) = opened("portraits", tmp_path)
     assert face.name == "a.jpg"
+    told = _portraits(names=np.array(["portraits/a.jpg", "portraits/b.jpg"]))
+    np.savez(tmp_path / "labels.npz", **told)
+    (again,) = opened("portraits", tmp_path)
+    assert (again.name, again.picture) == (face.name, face.picture)
     np.savez(tmp_path / "labels.npz", **_portraits(**changes))
     with pytest.raises(FormatError, match=sentence):
         opened("portraits", tmp_path)

