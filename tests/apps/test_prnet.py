@@ -72,7 +72,8 @@ def folder(tmp_path):
 
 def run(command, *arguments, uv_data, weights):
     given = [command, *map(str, arguments), "--uv_data", str(uv_data)]
-    return options.main([*given, "--weights", str(weights)], prog="prnet")
+    given += ["--weights", str(weights), "--detector", "none"]
+    return options.main(given, prog="prnet")
 
 
 def test_demo_writes_every_file(folder, tmp_path, uv_data, weights, capfd):
@@ -176,7 +177,6 @@ def test_check_weights(weights, tmp_path, capfd):
     ("arguments", "message"),
     [
         (["demo", "-i", "{none}"], "no such folder of pictures"),
-        (["demo", "-i", "{uv}"], "--weights: none given"),
         (["demo", "-i", "{uv}", "--weights", "{none}"], "no such checkpoint"),
         (["demo", "-i", "{uv}", "--texture_size", "0"], "found .0., expected 1 to"),
         (["demo", "--isDepth", "perhaps"], "expected true or false"),
@@ -190,6 +190,8 @@ def test_wrong_options(arguments, message, uv_data, tmp_path, capfd):
     given = [known.get(argument, argument) for argument in arguments]
     if given[0] == "demo" and "--uv_data" not in given:
         given += ["--uv_data", str(uv_data)]
+    if given[0] == "demo" and "--weights" not in given:
+        given += ["--weights", "random"]
     assert options.main(given, prog="prnet") == 2
     text = capfd.readouterr().err
     assert text.startswith("Error: ") and text.count("\n") == 1

@@ -147,7 +147,8 @@ def test_landmarks_of_photographs(reconstructor, tmp_path):
         found = rng.uniform(*corners, (68, 2))
         found[:2] = corners
         points.append(found)
-    np.savez(tmp_path / "annotations.npz", points68=points, yaw=[-40.0, 10.0])
+    np.savez(tmp_path / "annotations.npz", points68=points, yaw=[-40.0, 10.0],
+             number=[0, 1])  # fmt: skip
     measured = photographs.measure(reconstructor, tmp_path)
     errors = []
     for one in points:

@@ -13,8 +13,8 @@ from tf_faces.geometry import rotations
 from tf_faces.models import prnet as models
 from tf_faces.models.prnet import inference
 from tf_faces.morphable import io as morphable
-from tf_faces.pipelines import prnet
-from tf_faces.pipelines.prnet import detectors, drawing, texture_editing
+from tf_faces.pipelines import detectors, prnet
+from tf_faces.pipelines.prnet import drawing, texture_editing
 
 HEIGHT, WIDTH = 90, 100
 ANGLES = np.radians([6.0, 20.0, -8.0])

@@ -1,4 +1,5 @@
-"""Writes trained networks as a SavedModel for serving; standard operations only."""
+"""Writes trained networks: a SavedModel for serving, of standard operations only, or
+their weights alone in half precision, to be passed on."""
 
 import argparse
 import functools
@@ -11,6 +12,7 @@ from tf_faces.apps import entry
 from tf_faces.core import folders, stems
 from tf_faces.core.errors import InputError
 
+FORMS = ("saved_model", "weights")
 _EPILOG = """\
 examples:
   tf-faces export newest
@@ -37,7 +39,16 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
         "source", help="run (folder, number, or newest), snapshot, or weights folder"
     )
     parser.add_argument(
-        "--output", help="folder of versions (exports/ and the system's name)"
+        "--form",
+        choices=FORMS,
+        default=FORMS[0],
+        help="a SavedModel, or weights: a run folder without what only training needs "
+        "(%(default)s)",
+    )
+    parser.add_argument(
+        "--output",
+        help="folder of versions (exports/ and the system's name); of weights, the "
+        "new folder itself (weights/ and the system's name)",
     )
     parser.add_argument(
         "--result_dir", default="results", help="where runs lie (%(default)s)"
@@ -59,7 +70,8 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
 
 def _main(arguments: list[str], prog: str | None = None) -> int:
     options = _parser(prog).parse_args(arguments)
-    folders.place_for_results(options.output or "exports")
+    default = "weights" if options.form == "weights" else "exports"
+    folders.place_for_results(options.output or default)
     from tf_faces.pipelines import opening
 
     models = stems.with_stage("apps", "export")
@@ -71,6 +83,9 @@ def _main(arguments: list[str], prog: str | None = None) -> int:
                 f"expected with {' or '.join(owners)} only."
             )
     report_choice(options.source, found)
+    if options.form == "weights":
+        print(f"Weights: {write_weights(found.path, found.stem, options)}")
+        return 0
     path = export(found.path, found.stem, options)
     print(f"SavedModel: {path}")
     print(f"Look at it: saved_model_cli show --dir {path} --all")
@@ -92,3 +107,19 @@ def export(
     return stems.stage("apps", stem, "export").export(
         folder, options.output or f"exports/{stem}", options
     )
+
+
+def write_weights(
+    folder: pathlib.Path, stem: str, options: argparse.Namespace
+) -> pathlib.Path:
+    """Writes the weights of a run folder by the program's options.
+
+    Raises:
+      InputError: if the system's weights have no such form.
+    """
+    part = stems.stage("apps", stem, "export")
+    if not hasattr(part, "write_weights"):
+        raise InputError(
+            f"--form=weights: found a run of {stem}, whose weights have no such form."
+        )
+    return part.write_weights(folder, options.output or f"weights/{stem}")

@@ -16,7 +16,15 @@ from tf_faces.core import stems
 
 # Programs that serve every system: their module and what they do.
 _SHARED = {
+    "photo": (
+        "tf_faces.apps.photo",
+        "faces of photographs in three dimensions, with open weights",
+    ),
     "train": ("tf_faces.apps.train", "trains a system by a preset or a recipe"),
+    "evaluate": (
+        "tf_faces.apps.evaluate",
+        "errors of landmarks on photographs whose landmarks are known",
+    ),
     "export": ("tf_faces.apps.export", "writes trained networks as a SavedModel"),
     "face-model": (
         "tf_faces.apps.face_model",

@@ -20,9 +20,13 @@ import tensorflow as tf
 
 from tf_faces.core import files
 from tf_faces.data.parface.samples import CHANNEL_MEANS
-from tf_faces.export import saved_model
+from tf_faces.export import saved_model, weights
 from tf_faces.models.parface import heatmaps
 from tf_faces.models.parface.networks import ParFaceNetworks
+from tf_faces.training.parface import weights as stored
+
+# Networks that nothing but training asks.
+_OF_TRAINING = ("D", "D_z")
 
 
 class ParFaceFunctions:
@@ -144,3 +148,30 @@ def export(
         extra_files=extra_files,
         model_name="parface",
     )
+
+
+def write_weights(run: pathlib.Path, output: pathlib.Path) -> pathlib.Path:
+    """Writes the networks of a run without discriminators, in half precision.
+
+    Args:
+      run: folder of a run.
+      output: folder that is made.
+
+    Raises:
+      InputError: if the run has no networks yet, or there is something at `output`.
+      FormatError: if a file is damaged or a weight too large.
+    """
+    path = stored.find(str(run))
+    arrays = {
+        name: weights.halved(values, f"{path}: {name}")
+        for name, values in files.load_npz(path).items()
+        if name.partition(".")[0] not in _OF_TRAINING
+    }
+    with files.atomic_directory(output) as folder:
+        place = folder / stored.FOLDER / path.parent.name
+        place.mkdir(parents=True)
+        files.write_npz(place / stored.NAME, False, **arrays)
+        meta = files.require_file(path.parent / stored.META, "file of the run")
+        files.write_bytes(place / stored.META, meta.read_bytes())
+        weights.finish(pathlib.Path(run), folder)
+    return output

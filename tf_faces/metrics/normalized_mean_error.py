@@ -267,6 +267,38 @@ def by_yaw(errors, yaw_degrees, edges=YAW_EDGES) -> Summary:
     )
 
 
+def confidence_interval(
+    errors, groups, *, share: float = 0.95, draws: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """Where the mean of errors [N] lies when whole groups [N] are drawn anew.
+
+    Percentiles of the bootstrap: faces of one photograph are not independent, so
+    photographs are drawn, with all of their faces.
+
+    Args:
+      errors: of the faces.
+      groups: numbers of their photographs.
+      share: of the draws between both ends.
+      draws, seed: of the bootstrap.
+
+    Raises:
+      InputError: for other shapes, or no face.
+    """
+    errors, groups = np.asarray(errors, np.float64), np.asarray(groups)
+    if errors.ndim != 1 or errors.shape != groups.shape or not len(errors):
+        raise InputError(
+            "errors and groups must have the same shape [N], N at least 1. Received: "
+            f"{errors.shape} and {groups.shape}"
+        )
+    _, places = np.unique(groups, return_inverse=True)
+    sums, counts = np.bincount(places, errors), np.bincount(places)
+    rng = np.random.default_rng(seed)
+    chosen = rng.integers(0, len(sums), (draws, len(sums)))
+    means = sums[chosen].sum(axis=1) / counts[chosen].sum(axis=1)
+    low, high = np.quantile(means, [(1 - share) / 2, (1 + share) / 2])
+    return float(low), float(high)
+
+
 def cumulative(errors, thresholds) -> np.ndarray:
     """Part of the faces whose error is at most each threshold."""
     return np.searchsorted(np.sort(errors), thresholds, side="right") / len(errors)

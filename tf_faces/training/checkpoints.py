@@ -82,6 +82,8 @@ def assign_arrays(
 ) -> None:
     """Sets variables from arrays of the same names.
 
+    Weights that were stored in half precision are taken for float32 variables.
+
     Raises:
       InputError: if a name is missing or unknown, or a shape or type differs.
     """
@@ -94,9 +96,12 @@ def assign_arrays(
                 f"{source}: {kind} variable {min(names)!r}"
                 + (f" and {len(names) - 1} more." if len(names) > 1 else ".")
             )
+    arrays = dict(arrays)
     for name, variable in variables.items():
         found = arrays[name]
         expected = (tuple(variable.shape), _dtype_name(variable))
+        if found.dtype == np.float16 and expected[1] == "float32":
+            arrays[name] = found = found.astype(np.float32)
         if (found.shape, found.dtype.name) != expected:
             raise InputError(
                 f"{source}: {name} is {found.dtype.name} {list(found.shape)}, expected "

@@ -7,6 +7,9 @@ import numpy as np
 from tf_faces.core.errors import InputError
 from tf_faces.core.pictures import to_bytes
 
+TRUE_POINTS = (0, 200, 0)
+FOUND_POINTS = (40, 90, 255)
+
 
 def depth_picture(
     depth: np.ndarray,
@@ -118,3 +121,29 @@ def contact_sheet(
             drawing.text(place, caption, fill=ink)
         sheet = np.asarray(image)
     return sheet
+
+
+def with_landmarks(
+    image: np.ndarray, truth: np.ndarray | None, found: np.ndarray | None
+) -> np.ndarray:
+    """A picture with landmarks: the truth green, what was found blue, lines between.
+
+    Args:
+      image: uint8 [S, S, 3].
+      truth, found: [K, 2] in its pixels; None is not drawn.
+    """
+    from PIL import Image, ImageDraw
+
+    drawn = Image.fromarray(image)
+    pen = ImageDraw.Draw(drawn)
+    radius = max(image.shape[0] / 160, 0.6)
+    if truth is not None and found is not None:
+        for one, other in zip(truth, found, strict=True):
+            pen.line([tuple(map(float, one)), tuple(map(float, other))], (255, 160, 0))
+    for points, color in ((truth, TRUE_POINTS), (found, FOUND_POINTS)):
+        if points is None:
+            continue
+        for x, y in np.asarray(points, float)[:, :2]:
+            box = [x - radius, y - radius, x + radius, y + radius]
+            pen.ellipse(box, fill=color)
+    return np.asarray(drawn)

@@ -232,14 +232,16 @@ def test_pictures_above_their_reconstructions(monkeypatch, count, columns):
 def test_landmarks_are_drawn_with_lines_between():
     image = np.full((64, 64, 3), 50, np.uint8)
     truth, found = np.float32([[10, 20]]), np.float32([[40, 20]])
-    drawn = sheets.with_landmarks(image, truth, found)
+    drawn = sheets.pictures.with_landmarks(image, truth, found)
     assert drawn[20, 10].tolist() == [0, 200, 0]
     assert drawn[20, 40].tolist() == [40, 90, 255]
     assert drawn[20, 25].tolist() == [255, 160, 0]
     assert (drawn != 50).any(-1).sum() < 60 and (image == 50).all()
-    only = sheets.with_landmarks(image, None, found)
+    only = sheets.pictures.with_landmarks(image, None, found)
     assert only[20, 40].tolist() == [40, 90, 255] and (only[:, :30] == 50).all()
-    large = sheets.with_landmarks(np.zeros((640, 640, 3), np.uint8), truth, None)
+    large = sheets.pictures.with_landmarks(
+        np.zeros((640, 640, 3), np.uint8), truth, None
+    )
     # Four pixels about the point.
     assert large[24, 10].any() and not large[25, 10].any() and large[20, 6].any()
 

@@ -22,3 +22,10 @@ def export(
 
     opened = coarse_fine.open_run(folder, implementation="reference")
     return writing.export(opened, output, warmup=not options.no_warmup)
+
+
+def write_weights(folder: pathlib.Path, output: str) -> pathlib.Path:
+    """Writes the networks of a run alone and returns their folder."""
+    from tf_faces.export import weights
+
+    return weights.write_snapshot(folder, output, ["coarse", "fine"])

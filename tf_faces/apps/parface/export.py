@@ -23,3 +23,10 @@ def export(
 
     opened = parface.open_run(folder, snapshot=options.session)
     return writing.export(opened.networks, output)
+
+
+def write_weights(folder: pathlib.Path, output: str) -> pathlib.Path:
+    """Writes the networks of a run alone and returns their folder."""
+    from tf_faces.export import parface as writing
+
+    return writing.write_weights(folder, pathlib.Path(output))

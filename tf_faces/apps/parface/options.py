@@ -166,7 +166,7 @@ def _main(arguments: list[str], prog: str | None = None) -> int:
     else:
         if options.command != "annotate":
             folders.require_free_folder(options.output, overwrite=options.overwrite)
-        from tf_faces.apps.parface import inputs
+        from tf_faces.apps import inputs
 
         # Before TensorFlow starts.
         paths = inputs.find(options.pictures, options.command != "annotate")

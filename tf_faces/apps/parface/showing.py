@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tf_faces.apps.parface import inputs
+from tf_faces.apps import inputs
 from tf_faces.core import files, folders, pictures
 from tf_faces.core.errors import InputError
 from tf_faces.data import landmark_files
@@ -74,9 +74,9 @@ def _demo_of_picture(options, opened, name, folder, frame: inputs.Frame) -> None
     path = frame.path
     found = _detected(options, opened, name, frame.picture)
     pictures.write(folder / f"{path.stem}_{name}.png", _sheet(found))
-    whole = sheets.with_landmarks(frame.picture, None, found.landmarks)
+    whole = sheets.pictures.with_landmarks(frame.picture, None, found.landmarks)
     pictures.write(folder / f"{path.stem}_landmarks.png", whole)
-    _write_points(folder / f"{path.stem}.csv", found.landmarks, found.scores)
+    write_points(folder / f"{path.stem}.csv", found.landmarks, found.scores)
     if name == "demo_3d":
         _plot_in_space(folder / f"{path.stem}_3d.png", found.landmarks)
     good = int((found.scores > GOOD_SCORE).sum())
@@ -90,8 +90,8 @@ def _sheet(found) -> np.ndarray:
         found.crop,
         found.reconstruction,
         sheets.heatmaps(found.crop, found.heatmaps),
-        sheets.with_landmarks(found.reconstruction, None, plane),
-        sheets.with_landmarks(found.crop, None, plane),
+        sheets.pictures.with_landmarks(found.reconstruction, None, plane),
+        sheets.pictures.with_landmarks(found.crop, None, plane),
     ]
     return sheets.pictures.contact_sheet(tiles, len(tiles), gap=2)
 
@@ -126,7 +126,7 @@ def _demo_of_video(options, opened, name, folder, path, frames, rate: float) -> 
     )
 
 
-def _write_points(path: pathlib.Path, landmarks, scores) -> None:
+def write_points(path: pathlib.Path, landmarks, scores) -> None:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["x", "y", "z"][: landmarks.shape[1]] + ["score"])

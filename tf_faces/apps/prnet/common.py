@@ -3,7 +3,6 @@
 import argparse
 import pathlib
 import sys
-from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -14,8 +13,8 @@ from tf_faces.data import landmark_files
 from tf_faces.data.prnet import layout
 from tf_faces.models import prnet
 from tf_faces.models.prnet import inference
+from tf_faces.pipelines import detectors, shipped
 from tf_faces.pipelines import prnet as pipeline
-from tf_faces.pipelines.prnet import detectors
 
 RANDOM = "random"
 _KERAS_ENDS = (".h5", ".hdf5")
@@ -34,12 +33,6 @@ def picture_height(path: pathlib.Path) -> int:
 
 def load_network(options: argparse.Namespace) -> inference.FoldedNetwork:
     """The network of `--weights`; says where the weights come from."""
-    if options.weights is None:
-        raise InputError(
-            "--weights: none given, expected PRNet's checkpoint "
-            f"({weights.RELEASED_NAME}), a run of ours, a Keras file (.h5), or "
-            f"{RANDOM!r} to try the program."
-        )
     if options.weights == RANDOM:
         print(_WARNING, file=sys.stderr, flush=True)
         return inference.fold(prnet.create(prnet.named(options.network), seed=0))
@@ -57,8 +50,9 @@ def make_reconstructor(options: argparse.Namespace) -> pipeline.Reconstructor:
     detector = None
     if options.detector != "none":
         detector = detectors.make_detector(options.detector, options.detector_weights)
-    if options.weights is not None and pipeline.recognises(options.weights):
-        opened = pipeline.open_run(options.weights, detector=detector)
+    given = shipped.resolve(options.weights, "prnet")
+    if pipeline.recognises(given):
+        opened = pipeline.open_run(given, detector=detector)
         print(f"{options.weights}: a run, maps of {opened.layout.name}", flush=True)
         return opened
     uv_layout = layout.load_layout(options.uv_data)
@@ -144,34 +138,3 @@ def face_names(path: pathlib.Path, faces: list[pipeline.Face]) -> list[str]:
     if len(faces) == 1:
         return [path.stem]
     return [f"{path.stem}_face{number}" for number in range(len(faces))]
-
-
-def for_each(
-    paths: Iterable[pathlib.Path], work: Callable[[pathlib.Path], None]
-) -> int:
-    """Calls `work` for each picture; bad ones are listed at the end.
-
-    Returns:
-      The exit status: 0, or 2 if a picture was bad.
-    """
-    failed = []
-    done = 0
-    for path in paths:
-        try:
-            work(path)
-            done += 1
-        except InputError as error:
-            message = str(error)
-            failed.append(message if str(path) in message else f"{path}: {message}")
-    print(f"{done} pictures done.", flush=True)
-    return report_failures(failed)
-
-
-def report_failures(failed: list[str], what: str = "pictures") -> int:
-    """Lists what was bad; returns the exit status, 0 if nothing was."""
-    if not failed:
-        return 0
-    print(f"Error: {len(failed)} {what} failed:", file=sys.stderr)
-    for message in failed:
-        print(f"  {message}", file=sys.stderr, flush=True)
-    return InputError.exit_status

@@ -24,3 +24,11 @@ def export(
     return writing.export(
         opened.network, opened.layout, output, warmup=not options.no_warmup
     )
+
+
+def write_weights(folder: pathlib.Path, output: str) -> pathlib.Path:
+    """Writes the networks of a run alone and returns their folder."""
+    from tf_faces.export import weights
+    from tf_faces.training.prnet import system as training
+
+    return weights.write_snapshot(folder, output, [training.GROUP], [training.LAYOUT])

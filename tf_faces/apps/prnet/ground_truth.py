@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 
+from tf_faces.apps import inputs
 from tf_faces.apps.prnet import common
 from tf_faces.core import files, folders, machine
 from tf_faces.core import progress as progress_bars
@@ -55,7 +56,7 @@ def generate_posmaps(options: argparse.Namespace) -> int:
         print(f"{output / generation.LIST}: {count} pairs.", flush=True)
     else:
         print(f"{output}: pairs of {count} photographs written.", flush=True)
-    return common.report_failures(failed)
+    return inputs.report_failures(failed)
 
 
 def _require_names(paths) -> None:
@@ -112,7 +113,7 @@ def _by_lists(options) -> tuple[dict, dict, int]:
     def work(path: pathlib.Path) -> None:
         predictions[path.name] = evaluation.read_prediction(folder, path.name, None)
 
-    status = common.for_each([folder / name for name in truths], work)
+    status = inputs.for_each([folder / name for name in truths], work)
     return predictions, truths, status
 
 
@@ -152,7 +153,7 @@ def _by_folder(options) -> tuple[dict, dict, int]:
         )
         predictions[path.stem] = found
 
-    status = common.for_each(samples, work)
+    status = inputs.for_each(samples, work)
     if not predictions:
         raise InputError(f"{options.input_dir}: no sample could be measured.")
     return predictions, truths, status

@@ -50,8 +50,9 @@ def _add_network(parser):
     group = parser.add_argument_group("network and faces")
     group.add_argument(
         "--weights",
-        help="checkpoint of PRNet, a run folder of ours, a Keras file (.h5) of a port, "
-        "or 'random' to try the program",
+        default="open",
+        help="'open' are those that come with the package; or a checkpoint of PRNet, a "
+        "run folder of ours, a Keras file (.h5) of a port, 'random' to try the program",
     )
     group.add_argument(
         "--network",
@@ -64,7 +65,7 @@ def _add_network(parser):
     )
     group.add_argument(
         "--detector",
-        default="none",
+        default="mtcnn",
         metavar="{none,mtcnn,dlib,mediapipe,PACKAGE:FUNCTION}",
         help="finds faces where no .mat, .pts or .npy file with 68 points lies beside "
         "a picture; without one the face fills the picture; PACKAGE:FUNCTION "

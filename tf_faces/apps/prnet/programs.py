@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 
+from tf_faces.apps import inputs
 from tf_faces.apps.prnet import common
 from tf_faces.core import files, pictures
 from tf_faces.core.errors import InputError
@@ -25,7 +26,7 @@ def run_basics(options: argparse.Namespace) -> int:
         for name, face in zip(common.face_names(path, faces), faces, strict=True):
             results.write_basics(options.output_dir, name, face, image)
 
-    return common.for_each(paths, work)
+    return inputs.for_each(paths, work)
 
 
 def demo_options(options: argparse.Namespace) -> results.Options:
@@ -61,7 +62,7 @@ def demo(options: argparse.Namespace) -> int:
         for name, face in zip(common.face_names(path, faces), faces, strict=True):
             results.write_demo(options.output_dir, name, face, image, chosen)
 
-    return common.for_each(paths, work)
+    return inputs.for_each(paths, work)
 
 
 def _region(options, uv_data):
@@ -116,7 +117,7 @@ def view(options: argparse.Namespace) -> int:
             texture = pictures.to_bytes(face.texture(image / 255.0))
             items.append(html_viewer.Item(face.mesh(image, texture, name), name))
 
-    status = common.for_each(paths, work)
+    status = inputs.for_each(paths, work)
     if items:
         page = html_viewer.write_page(options.output, items, "Reconstructed faces")
         print(f"{page} written.", flush=True)
@@ -182,7 +183,7 @@ def video(options: argparse.Namespace) -> int:
 
     written = videos.write_video(options.output, shown(), frames_per_second=rate)
     print(f"{written}: {count} frames with faces.", flush=True)
-    return common.report_failures(failed, "frames")
+    return inputs.report_failures(failed, "frames")
 
 
 def _tracked(reconstructor, image, last):

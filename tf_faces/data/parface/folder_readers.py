@@ -6,7 +6,7 @@ import numpy as np
 
 from tf_faces.core import files, folders, matlab_files, pictures
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.data import landmark_files
+from tf_faces.data import annotated_photographs, landmark_files
 from tf_faces.data.parface import annotations, crops
 from tf_faces.data.parface.sets import DETECTOR, MENPO, Face, FaceSet, Request, split_of
 from tf_faces.data.photographs import portraits as fitted
@@ -104,47 +104,22 @@ def _w300_boxes(request: Request, column: str) -> dict[str, np.ndarray]:
 def photographs(request: Request) -> FaceSet:
     """Any folder of pictures with their 68 points.
 
-    The points are .pts files beside the pictures, or, where there is one, a file
-    annotations.npz: `points68` [N, 68, 2] in pixels counted from 0, and either `names`
-    of the pictures or a `number` for each (picture 7 is 007.jpg or another kind).
+    The points are .pts files beside the pictures, or, where there is one, of the file
+    annotations.npz (`tf_faces.data.annotated_photographs`).
     """
-    path = request.root / "annotations.npz"
-    if not path.is_file():
+    if not (request.root / annotated_photographs.ANNOTATIONS).is_file():
         return FaceSet("photographs", _pts_faces([request.root], DETECTOR))
-    stored = files.load_npz(path)
-    points = stored.get("points68", np.zeros(0))
-    if points.dtype.kind != "f" or points.ndim != 3 or points.shape[1:] != (68, 2):
-        raise FormatError(
-            f"{path}: points68 has shape {list(points.shape)} of {points.dtype}, "
-            "expected [N, 68, 2] floats."
-        )
-    listed = folders.list_files(request.root, pictures.is_picture)
-    by_name = folders.by_name(listed.paths)
-    faces = []
-    for row, name in enumerate(_annotated_names(path, stored, len(points))):
-        picture = by_name.get(folders.name_key(request.root / f"{name}.jpg"))
-        if picture is None:
-            raise InputError(f"{path}, record {row}: no picture {name!r} beside it.")
-        landmarks = annotations.points(path, row, points[row], "points68", 68)
-        box = crops.extend_box(annotations.box_of(landmarks), **DETECTOR)
-        faces.append(Face(picture.name, picture, box, landmarks))
-    return FaceSet("photographs", faces)
-
-
-def _annotated_names(path: pathlib.Path, stored, count: int) -> list[str]:
-    """The names, without suffix, of pictures that annotations.npz is about.
-
-    Raises:
-      FormatError: if it names them in no way, or other than `count`.
-    """
-    names, numbers = stored.get("names"), stored.get("number")
-    if names is not None and names.dtype.kind == "U" and names.shape == (count,):
-        return [pathlib.PurePath(str(name)).stem for name in names]
-    if numbers is not None and numbers.dtype.kind in "iu" and numbers.shape == (count,):
-        return [f"{number:03d}" for number in numbers]
-    raise FormatError(
-        f"{path}: found {', '.join(stored)}, expected `names` (texts) or `number` "
-        f"(whole numbers) of {count} pictures."
+    return FaceSet(
+        "photographs",
+        [
+            Face(
+                one.path.name,
+                one.path,
+                crops.extend_box(one.box, **DETECTOR),
+                one.landmarks.astype(np.float32),
+            )
+            for one in annotated_photographs.read(request.root)
+        ],
     )
 
 

@@ -1,17 +1,14 @@
 """Landmarks of real photographs whose points are known."""
 
-import pathlib
-
 import numpy as np
 
 from tf_faces.core import files, pictures
-from tf_faces.core.errors import FormatError
+from tf_faces.data import annotated_photographs
 from tf_faces.geometry import cropping
 from tf_faces.metrics import normalized_mean_error as errors
 from tf_faces.pipelines.coarse_fine.evaluation import in_box
 from tf_faces.pipelines.coarse_fine.reconstructor import Reconstructor
 
-ANNOTATIONS = "annotations.npz"
 # Beyond the jaw, which annotators move to the outline of a turned face.
 _INNER = slice(17, 68)
 _TURNED = 30.0
@@ -25,8 +22,7 @@ def measure(reconstructor: Reconstructor, folder: files.PathLike) -> dict[str, f
 
     Args:
       reconstructor: of a model with landmarks.
-      folder: 000.jpg, 001.jpg, ... and annotations.npz with points68 [N, 68, 2], pixel
-        centres at integers, and perhaps yaw [N] in degrees.
+      folder: see `tf_faces.data.annotated_photographs`.
 
     Returns:
       In percent of the square root of the true box's area: `photographs`,
@@ -36,20 +32,16 @@ def measure(reconstructor: Reconstructor, folder: files.PathLike) -> dict[str, f
     Raises:
       InputError, FormatError: if the folder lacks something.
     """
-    folder = files.require_directory(folder, "folder of photographs")
-    path = pathlib.Path(folder) / ANNOTATIONS
-    known = files.load_npz(files.require_file(path, "annotations"))
-    if "points68" not in known or known["points68"].shape[1:] != (68, 2):
-        raise FormatError(f"{path}: lacks points68 of the shape [N, 68, 2].")
-    true = np.asarray(known["points68"], np.float64)
+    faces = annotated_photographs.read(folder)
+    true = np.stack([one.landmarks for one in faces])
     renderer = reconstructor.network.renderer
     start = renderer.landmarks(renderer.initial_parameters()[np.newaxis])[0]
     found, stretched = [], []
-    for number, points in enumerate(true):
-        photograph = pictures.read(folder / f"{number:03d}.jpg")
-        face = reconstructor.reconstruct(photograph, cropping.box_of_points(points))
+    for one in faces:
+        box = cropping.box_of_points(one.landmarks)
+        face = reconstructor.reconstruct(pictures.read(one.path), box)
         found.append(reconstructor.landmarks(face)[:, :2])
-        stretched.append(in_box(start[:, :2], points))
+        stretched.append(in_box(start[:, :2], one.landmarks))
     length = errors.lengths(true)
     measured = {}
     for name, guess in (
@@ -60,8 +52,8 @@ def measure(reconstructor: Reconstructor, folder: files.PathLike) -> dict[str, f
         measured[name] = float(each.mean())
         inner = errors.normalized_mean_error(guess[:, _INNER], true[:, _INNER], length)
         measured[f"{name}_17_67"] = float(100 * inner.mean())
-        if "yaw" in known:
-            turned = np.abs(known["yaw"]) > _TURNED
+        if all(one.yaw is not None for one in faces):
+            turned = np.abs([one.yaw for one in faces]) > _TURNED
             for suffix, chosen in (("to_30", ~turned), ("above_30", turned)):
                 if chosen.any():
                     measured[f"{name}_yaw_{suffix}"] = float(each[chosen].mean())

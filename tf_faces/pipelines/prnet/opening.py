@@ -7,7 +7,8 @@ from tf_faces.core.errors import InputError
 from tf_faces.data.prnet import layout as layouts
 from tf_faces.models import prnet
 from tf_faces.models.prnet import inference
-from tf_faces.pipelines.prnet.reconstruction import Detector, Reconstructor
+from tf_faces.pipelines.detectors import Detector
+from tf_faces.pipelines.prnet.reconstruction import Reconstructor
 from tf_faces.training import checkpoints
 from tf_faces.training.prnet import system as training
 

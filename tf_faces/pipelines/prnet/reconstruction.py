@@ -1,7 +1,7 @@
 """From pictures to faces: boxes, crops, the network, and the way back."""
 
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,10 +10,9 @@ from tf_faces.core.errors import InputError
 from tf_faces.data.prnet.layout import MapLayout
 from tf_faces.geometry import cropping
 from tf_faces.models.prnet import inference
+from tf_faces.pipelines.detectors import Detector
 from tf_faces.pipelines.prnet.face import Face
 
-# Takes uint8 [H, W, 3], returns boxes (left, top, right, bottom), the best first.
-Detector = Callable[[np.ndarray], Sequence[Sequence[float]]]
 # Crops that pass the network at once.
 CROPS_A_BATCH = 8
 

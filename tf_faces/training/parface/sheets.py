@@ -7,8 +7,6 @@ from tf_faces.viz import pictures
 
 COLUMNS = 5
 SHOWN = 10
-_TRUTH = (0, 200, 0)
-_PREDICTED = (40, 90, 255)
 
 
 def reconstructions(images: np.ndarray, found: np.ndarray) -> np.ndarray:
@@ -33,32 +31,6 @@ def reconstructions(images: np.ndarray, found: np.ndarray) -> np.ndarray:
         ]
         captions += [""] * len(filler)
     return pictures.contact_sheet(tiles, columns, captions=captions, gap=2)
-
-
-def with_landmarks(
-    image: np.ndarray, truth: np.ndarray | None, found: np.ndarray | None
-) -> np.ndarray:
-    """A picture with landmarks: the truth green, what was found blue, lines between.
-
-    Args:
-      image: uint8 [S, S, 3].
-      truth, found: [K, 2] in its pixels; None is not drawn.
-    """
-    from PIL import Image, ImageDraw
-
-    drawn = Image.fromarray(image)
-    pen = ImageDraw.Draw(drawn)
-    radius = max(image.shape[0] / 160, 0.6)
-    if truth is not None and found is not None:
-        for one, other in zip(truth, found, strict=True):
-            pen.line([tuple(map(float, one)), tuple(map(float, other))], (255, 160, 0))
-    for points, color in ((truth, _TRUTH), (found, _PREDICTED)):
-        if points is None:
-            continue
-        for x, y in np.asarray(points, float)[:, :2]:
-            box = [x - radius, y - radius, x + radius, y + radius]
-            pen.ellipse(box, fill=color)
-    return np.asarray(drawn)
 
 
 def heatmaps(image: np.ndarray, maps: np.ndarray) -> np.ndarray:

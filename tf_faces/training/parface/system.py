@@ -213,7 +213,7 @@ class ParFaceSystem(loop.System):
             return found
         points = heatmaps.decode(heatmaps.smooth(maps), self.config.input_size).numpy()
         marked = [
-            sheets.with_landmarks(*one)
+            sheets.pictures.with_landmarks(*one)
             for one in zip(
                 examples["image"], examples["landmarks"], points, strict=True
             )

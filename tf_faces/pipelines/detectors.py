@@ -2,14 +2,16 @@
 
 import importlib
 import pathlib
+from collections.abc import Callable, Sequence
 from types import ModuleType
 
 import numpy as np
 
 from tf_faces.core import files
 from tf_faces.core.errors import InputError, MissingDependencyError, TfFacesError
-from tf_faces.pipelines.prnet.reconstruction import Detector
 
+# Takes uint8 [H, W, 3], returns boxes (left, top, right, bottom), the best first.
+Detector = Callable[[np.ndarray], Sequence[Sequence[float]]]
 DETECTORS = ("mtcnn", "dlib", "mediapipe")
 # The original looks for faces in the picture enlarged so many times by two.
 _DLIB_ENLARGED = 1

@@ -3,7 +3,8 @@
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -84,3 +85,34 @@ def frames(paths: Sequence[pathlib.Path], shown: bool = True) -> Iterator[Frame]
             for frame in frames_of(path)[1]:
                 yield frame
                 bar.update()
+
+
+def for_each(
+    paths: Iterable[pathlib.Path], work: Callable[[pathlib.Path], None]
+) -> int:
+    """Calls `work` for each picture; bad ones are listed at the end.
+
+    Returns:
+      The exit status: 0, or 2 if a picture was bad.
+    """
+    failed = []
+    done = 0
+    for path in paths:
+        try:
+            work(path)
+            done += 1
+        except InputError as error:
+            message = str(error)
+            failed.append(message if str(path) in message else f"{path}: {message}")
+    print(f"{done} pictures done.", flush=True)
+    return report_failures(failed)
+
+
+def report_failures(failed: list[str], what: str = "pictures") -> int:
+    """Lists what was bad; returns the exit status, 0 if nothing was."""
+    if not failed:
+        return 0
+    print(f"Error: {len(failed)} {what} failed:", file=sys.stderr)
+    for message in failed:
+        print(f"  {message}", file=sys.stderr, flush=True)
+    return InputError.exit_status

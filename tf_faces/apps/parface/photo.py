@@ -1,0 +1,61 @@
+"""ParFace's part of `tf-faces photo`: landmarks with depths, also of uneven faces."""
+
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from tf_faces.apps.parface import showing
+from tf_faces.apps.photo import TILE, Part, Seen, cut
+from tf_faces.data.parface import annotations, crops, sets
+from tf_faces.geometry import cropping
+from tf_faces.pipelines import parface as pipeline
+from tf_faces.viz import pictures as shown_pictures
+
+
+def _detected(opened: pipeline.ParFace, picture: np.ndarray, box: Sequence[float]):
+    """What is found of the face in a tight box (left, top, right, bottom)."""
+    wide = crops.extend_box(box, **sets.DETECTOR)
+    return opened.detect(picture, wide, spatial=True, subpixel=True)
+
+
+def open_landmarks(folder: pathlib.Path):
+    """(picture, box (left, top, right, bottom)) -> landmarks [68, 3]; of weights."""
+    opened = pipeline.open_run(folder)
+    return lambda picture, box: _detected(opened, picture, box).landmarks
+
+
+def open_part(folder: pathlib.Path) -> Part:
+    """Opens weights.
+
+    Args:
+      folder: of a run.
+    """
+    opened = pipeline.open_run(folder)
+
+    def look(
+        picture: np.ndarray,
+        box: Sequence[float],
+        landmarks: np.ndarray | None,
+        name: str,
+    ) -> Seen:
+        if landmarks is not None:
+            box = annotations.box_of(landmarks)
+        found = _detected(opened, picture, box)
+        side = found.reconstruction.shape[0]
+        whole = cropping.SquareCrop(((side - 1) / 2, (side - 1) / 2), side - 1, TILE)
+        tiles = {
+            "landmarks in space": shown_pictures.with_landmarks(
+                picture, None, found.landmarks
+            ),
+            "reconstruction": cut(found.reconstruction, whole),
+        }
+
+        def write(output: pathlib.Path, stem: str) -> list[pathlib.Path]:
+            path = output / f"{stem}_points.csv"
+            showing.write_points(path, found.landmarks, found.scores)
+            return [path]
+
+        return Seen(found.landmarks, tiles, write)
+
+    return look
