@@ -1,5 +1,7 @@
 """Normalised mean errors against numbers worked out by hand."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -103,3 +105,20 @@ def test_reconstructions_are_moved_into_place_first():
     outlier = np.concatenate([true, [[0, 0, 500.0]]])
     aligned = nme.iterative_closest_points(outlier, true, with_scale=False)
     assert aligned.distances[-1] > 400 and aligned.rounds >= 1
+
+
+def test_confidence_interval_draws_whole_groups():
+    """Against all draws of three photographs, listed."""
+    errors, groups = np.array([1.0, 3.0, 10.0, 2.0]), np.array([5, 5, 9, 7])
+    parts = [errors[groups == number] for number in (5, 7, 9)]
+    means = [
+        np.concatenate([parts[one] for one in chosen]).mean()
+        for chosen in itertools.product(range(3), repeat=3)
+    ]
+    low, high = nme.confidence_interval(errors, groups, share=0.6, draws=20000)
+    assert low == pytest.approx(np.quantile(means, 0.2), abs=0.3)
+    assert high == pytest.approx(np.quantile(means, 0.8), abs=0.3)
+    assert nme.confidence_interval([4.0, 4.0], [1, 2]) == (4.0, 4.0)
+    for wrong in ([], [[1.0]], [1.0, 2.0, 3.0]):
+        with pytest.raises(InputError, match="errors and groups"):
+            nme.confidence_interval(wrong, [1, 2])
