@@ -198,7 +198,7 @@ def film(tmp_path, monkeypatch):
     frames = [np.full((32, 48, 3), level, np.uint8) for level in (0, 120, 240)]
     videos.write_video(path, frames, frames_per_second=10)
     seeing = _Seeing()
-    monkeypatch.setattr(showing, "_opened", lambda options: seeing)
+    monkeypatch.setattr(showing, "opened_model", lambda options: seeing)
     return path, seeing
 
 

@@ -149,12 +149,10 @@ def _points(path, values: np.ndarray, name: str) -> np.ndarray:
 
 
 def _of_model(options: argparse.Namespace, spatial: bool):
-    from tf_faces.pipelines import parface
+    from tf_faces.apps.parface import showing
     from tf_faces.training.parface import loading
 
-    opened = parface.open_run(
-        options.model, activation=options.activation, normalized=options.normalize
-    )
+    opened = showing.opened_model(options)
     config = opened.networks.config
     faces = _faces(options)
     if faces.num_landmarks != config.num_landmarks:

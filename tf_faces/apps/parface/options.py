@@ -81,12 +81,14 @@ def _hyphened(name: str) -> list[str]:
     return [name.replace("_", "-")] if "_" in name else []
 
 
-def _model(parser, required: bool) -> None:
+def _model(parser, default_open: bool) -> None:
     parser.add_argument(
         "--model",
         "-r",
-        required=required,
-        help="run folder, RUN/session/00050, .npz, or the original's snapshot",
+        default="open" if default_open else None,
+        help="run folder, RUN/session/00050, .npz, the original's snapshot, or 'open': "
+        "the weights that come with the package"
+        + (" (%(default)s)" if default_open else ""),
     )
     parser.add_argument(
         "--activation",
@@ -106,7 +108,7 @@ def _pictures(parser, needs_model: bool) -> None:
         metavar="PICTURE",
         help="picture, folder of pictures, or (not for annotate) video",
     )
-    _model(parser, required=needs_model)
+    _model(parser, default_open=needs_model)
     parser.add_argument(
         "--box",
         nargs=4,
@@ -125,7 +127,7 @@ def _demo(parser) -> None:
 def _evaluate(parser) -> None:
     add = parser.add_argument
     add("--predictions", help=".npz with `landmarks`, and `truth` without --dataset")
-    _model(parser, required=False)
+    _model(parser, default_open=False)
     add("--dataset", help="name of a data set; needs --root")
     add("--root", help="its folder")
     add("--annotations", help="folder of annotation files")

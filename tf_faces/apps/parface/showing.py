@@ -32,11 +32,14 @@ def _require_different(targets: Sequence[pathlib.Path]) -> None:
         )
 
 
-def _opened(options: argparse.Namespace):
-    from tf_faces.pipelines import parface
+def opened_model(options: argparse.Namespace):
+    """The networks of `--model`."""
+    from tf_faces.pipelines import parface, shipped
 
     return parface.open_run(
-        options.model, activation=options.activation, normalized=options.normalize
+        shipped.resolve(options.model, "parface"),
+        activation=options.activation,
+        normalized=options.normalize,
     )
 
 
@@ -44,7 +47,7 @@ def demo(options: argparse.Namespace, paths: list[pathlib.Path], name: str) -> N
     """Draws what is found in every picture or video, and writes the points."""
     folder = pathlib.Path(options.output)
     _require_different([folder / path.stem for path in paths])
-    opened = _opened(options)
+    opened = opened_model(options)
     folder.mkdir(parents=True, exist_ok=True)
     for path in paths:
         rate, frames = inputs.frames_of(path)
@@ -178,7 +181,7 @@ def annotate(options: argparse.Namespace, paths: list[pathlib.Path]) -> None:
             raise InputError(f"{target}: exists already, expected a free name.")
         targets.append(target)
     _require_different(targets)
-    opened = _opened(options)
+    opened = opened_model(options)
     for path, target in zip(paths, targets, strict=True):
         target.parent.mkdir(parents=True, exist_ok=True)
         found = opened.detect(pictures.read(path), options.box, **_cut(options))
@@ -229,7 +232,7 @@ def asymmetry(
 def _landmarks_of(options: argparse.Namespace, paths: list[pathlib.Path]):
     """Yields name, second or None, and landmarks of every face."""
     if options.model:
-        opened = _opened(options)
+        opened = opened_model(options)
         for frame in inputs.frames(paths):
             found = opened.detect(frame.picture, options.box, **_cut(options))
             yield frame.name, frame.second, found.landmarks
