@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_faces.apps.prnet import export
 from tf_faces.configs import prnet as presets
 from tf_faces.core import pictures, runs
 from tf_faces.core.errors import InputError
@@ -94,6 +95,26 @@ def test_runs_open_as_reconstructors(trained):
         pipeline.open_run(run.path)
     (run.path / "kept.npz").rename(run.path / system.LAYOUT)
     assert not pipeline.recognises(run.path / "snapshots")
+
+
+def test_weights_alone_open_like_the_run_and_begin_another(trained, drawn, tmp_path):
+    made, run = trained
+    folder = export.write_weights(run.path, str(tmp_path / "weights"))
+    opened = pipeline.open_run(folder)
+    crops = made.validation().crops
+    np.testing.assert_allclose(
+        opened.network.predict(crops), made.predict(crops), atol=0.05
+    )
+    changes = {"data.source": "records", "data_dir": str(drawn)}
+    again = system.PrnetSystem(
+        settings(**changes, **{"train.initial_weights": str(folder)})
+    )
+    np.testing.assert_allclose(again.predict(crops), made.predict(crops), atol=0.05)
+    (tmp_path / "empty" / "snapshots").mkdir(parents=True)
+    with pytest.raises(InputError, match="holds no snapshot yet"):
+        system.PrnetSystem(
+            settings(**changes, **{"train.initial_weights": str(tmp_path / "empty")})
+        )
 
 
 def test_snapshots_hold_everything(trained):

@@ -201,7 +201,7 @@ def base_config() -> ml_collections.ConfigDict:
                 "halving_epochs": 5.0,
                 # The rate rises from 0 over so large a part of the pictures.
                 "warm_up": 0.0,
-                # Weights to start from: a checkpoint of PRNet, or none.
+                # Weights to start from: a run of ours, a checkpoint of PRNet, or none.
                 "initial_weights": "",
                 # How drawn weights begin: glorot, the original's; passing, with a
                 # decoder that hands its code on (models/prnet/starts.py).

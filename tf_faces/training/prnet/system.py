@@ -95,6 +95,34 @@ def check_small_shares(config: ml_collections.ConfigDict, resolution: int) -> No
             )
 
 
+def begun_with(
+    source: str, options: prnet.PositionMapConfig
+) -> prnet.PositionMapNetwork:
+    """A network with the weights of a run of ours, or of a checkpoint of PRNet.
+
+    Raises:
+      InputError: if there are none, or they are of another network.
+      FormatError: if a file is damaged.
+    """
+    snapshots = pathlib.Path(source) / "snapshots"
+    if not snapshots.is_dir():
+        network, origin = weights.load_checkpoint(source, options)
+        print(origin.describe(), flush=True)
+        return network
+    snapshot = checkpoints.load_newest(snapshots)
+    if snapshot is None:
+        raise InputError(
+            f"--config.train.initial_weights: {source} holds no snapshot yet, expected "
+            "a trained run."
+        )
+    network = prnet.create(options)
+    checkpoints.assign_arrays(
+        network.variables_by_name(), snapshot.arrays(GROUP), str(snapshot.path)
+    )
+    print(f"Weights of {snapshot.path}, {snapshot.images} pictures.", flush=True)
+    return network
+
+
 class PrnetSystem(loop.System):
     """The network, its optimizer and its data.
 
@@ -125,10 +153,7 @@ class PrnetSystem(loop.System):
         self.source = sources.make(config, options)
         self.layout = self.source.layout
         if train.initial_weights:
-            self.network, origin = weights.load_checkpoint(
-                train.initial_weights, options
-            )
-            print(origin.describe(), flush=True)
+            self.network = begun_with(train.initial_weights, options)
         else:
             self.network = prnet.create(options, seed)
             if train.start == "passing":
