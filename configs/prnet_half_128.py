@@ -17,5 +17,5 @@ def get_config():
     return configuration.recipe(
         "prnet",
         "paper+records+half_128+quick",
-        {"data_dir": "prnet_faces"},
+        {"data_dir": "prnet_faces", "train.total_kimg": 132.0},
     )
