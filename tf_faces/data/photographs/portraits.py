@@ -21,6 +21,7 @@ import pathlib
 
 import numpy as np
 import scipy.optimize
+import threadpoolctl
 
 from tf_faces.core import files, folders, matlab_files
 from tf_faces.core import pictures as picture_files
@@ -122,12 +123,14 @@ def fit_points(
         scale, rotation, moved = _weak_camera(current, target)
         design = np.einsum("ij,kjm->kim", unit * scale * rotation[:2], basis)
         wanted = unit * (target - moved - scale * mean @ rotation[:2].T)
-        found = scipy.optimize.lsq_linear(
-            np.concatenate([design.reshape(-1, len(found)), np.diag(penalty)]),
-            np.concatenate([wanted.reshape(-1), np.zeros(len(found))]),
-            bounds,
-            max_iter=20,
-        ).x
+        # Beside other programs several threads of so small products only wait.
+        with threadpoolctl.threadpool_limits(1, "blas"):
+            found = scipy.optimize.lsq_linear(
+                np.concatenate([design.reshape(-1, len(found)), np.diag(penalty)]),
+                np.concatenate([wanted.reshape(-1), np.zeros(len(found))]),
+                bounds,
+                max_iter=20,
+            ).x
     current = mean + basis @ found
     scale, rotation, moved = _weak_camera(current, target)
     off = scale * current @ rotation[:2].T + moved - target
