@@ -396,7 +396,7 @@ FASTER = {
         "--count 2 --result_dir coarse_results"
     ),
     # ParFace.
-    f"tf-faces photographs make parface_faces/train {_PARFACE_SET} --count 2700 "
+    f"tf-faces photographs make parface_faces/train {_PARFACE_SET} --count 4000 "
     "--seed 1": (
         f"tf-faces photographs make parface_faces/train {_TINY_PARFACE_SET} --count 4"
     ),
@@ -408,13 +408,14 @@ FASTER = {
     f"{_PARFACE_STAGE}:self_supervised": (
         "tf-faces train --config={repository}/configs/parface_factory_128.py"
         ":self_supervised --config.batchsize=2 --config.width=2 "
+        """--config.dataset_train='["records"]' --config.dataset_weights=[] """
         "--config.latent_width=4 --dry_run"
     ),
     # PRNet.
     "tf-faces train --model=prnet --preset paper+factory+half_128+quick": (
         "tf-faces train --model=prnet --preset smoke --dry_run"
     ),
-    f"tf-faces photographs make prnet_faces/train {_PRNET_SET} --count 4000 --seed 1": (
+    f"tf-faces photographs make prnet_faces/train {_PRNET_SET} --count 2700 --seed 1": (
         f"tf-faces photographs make prnet_faces/train {_TINY_PRNET_SET} --count 8"
     ),
     f"tf-faces photographs make prnet_faces/train-2 {_PRNET_SET} --count 3000 "
@@ -452,7 +453,33 @@ _SEVERAL = "needs several processes; runs in tests/training/test_multi_worker.py
 _ORIGINAL = "needs a snapshot of the original; runs in tests/apps/test_tbgan.py"
 _PHOTOGRAPHS = "runs in tests/apps/test_photographs.py, smaller"
 
+_PHOTO = "runs in tests/apps/test_photo.py on a photograph"
+_EVALUATED = "runs in tests/apps/test_evaluate.py on files of that layout"
+_OPEN = "trains for an hour; its parts run in tests/training/test_prnet.py"
+
 NOT_RUN = {
+    "tf-faces photo portrait.jpg": _PHOTO,
+    "tf-faces photo holiday group.png --output found": _PHOTO,
+    "tf-faces photo speech.mp4": _PHOTO,
+    "tf-faces evaluate --model=prnet --data photographs": _EVALUATED,
+    "tf-faces evaluate --model=prnet --data AFLW2000": _EVALUATED,
+    "tf-faces evaluate --model=parface --data AFLW2000": _EVALUATED,
+    "tf-faces evaluate --model=prnet --weights results/006 --data ibug "
+    "--box detector": _EVALUATED,
+    "tf-faces evaluate --weights FOLDER": _FORM,
+    "tf-faces photo": _FORM,
+    "tf-faces export newest --form weights": "runs in tests/training/test_prnet.py",
+    "tf-faces train --config=configs/prnet_open.py": _OPEN,
+    "tf-faces export newest --form weights --output tf_faces/weights/prnet": _OPEN,
+    "tf-faces photographs fit portraits/portraits portraits/labels.npz fitted "
+    "--model ict --chart 128": (
+        "runs in tests/data/photographs/test_portraits.py, smaller"
+    ),
+    f"tf-faces photographs make prnet_faces/train-3 {_PRNET_SET} --count 6000 "
+    "--seed 5": _PHOTOGRAPHS,
+    "tf-faces prnet generate-posmaps -i fitted/photographs "
+    "-o prnet_faces/train-portraits --model ict --resolution 128 --form records "
+    "--shards 1 --angles=-15,15": "runs in tests/apps/test_prnet_ground_truth.py",
     "tf-faces train --preset v2-4gpus --data_dir datasets/faces "
     "--strategy=multi_worker": _SEVERAL,
     "tf-faces train --preset v2-4gpus --data_dir datasets/mine "
