@@ -47,6 +47,9 @@ def test_files_of_options_that_are_none(tmp_path):
     [
         (arguments.count, "1000000000000", "expected at most 1000000000"),
         (arguments.count, "1e3", "expected a whole number"),
+        (arguments.count, "1_000", "expected a whole number"),
+        (arguments.finite, "1_0", "expected a finite number"),
+        (arguments.names, " ,", "expected names separated by commas"),
         (arguments.side, "0", "expected 1 to 16384"),
         (arguments.side, "1000000000000", "expected 1 to 16384"),
     ],

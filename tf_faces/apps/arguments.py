@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from absl import flags
 from absl.flags import argparse_flags
 
+from tf_faces.core import texts
 from tf_faces.core.errors import InputError
 from tf_faces.core.units import UNITS
 
@@ -174,7 +175,7 @@ def boolean(text: str) -> bool:
 def finite(text: str) -> float:
     """Reads a finite number."""
     try:
-        value = float(text)
+        (value,) = texts.numbers([text])
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
@@ -211,7 +212,7 @@ def part(text: str) -> float:
 def whole(text: str) -> int:
     """Reads a whole number."""
     try:
-        return int(text)
+        return texts.whole_number(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(
             f"found {text!r}, expected a whole number"
@@ -259,5 +260,10 @@ def seed(text: str) -> int:
 
 
 def names(text: str) -> list[str]:
-    """Reads a list separated by commas."""
-    return [part.strip() for part in text.split(",") if part.strip()]
+    """Reads a list separated by commas, of at least one name."""
+    found = [part.strip() for part in text.split(",") if part.strip()]
+    if not found:
+        raise argparse.ArgumentTypeError(
+            f"found {text!r}, expected names separated by commas"
+        )
+    return found

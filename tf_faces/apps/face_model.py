@@ -44,7 +44,7 @@ import numpy as np
 
 from tf_faces.apps import arguments as options_of
 from tf_faces.apps import entry
-from tf_faces.core import files, folders, pictures
+from tf_faces.core import files, folders, pictures, texts
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data import landmark_files
 from tf_faces.geometry import mesh_files
@@ -167,13 +167,14 @@ def _main(arguments: list[str], prog: str | None = None) -> None:
 def _skin(model: MorphableModel, choice: str | None) -> np.ndarray | None:
     if choice is None:
         return None
-    if choice.isdecimal():
-        if int(choice) >= len(model.texture_pictures):
+    number = texts.natural_number(choice)
+    if number is not None:
+        if number >= len(model.texture_pictures):
             raise InputError(
                 f"--skin {choice}: {model.name!r} has {len(model.texture_pictures)} "
                 "skin pictures, counted from 0."
             )
-        choice = model.texture_pictures[int(choice)]
+        choice = model.texture_pictures[number]
     return makehuman.load_skin(choice)
 
 

@@ -29,7 +29,7 @@ from typing import Any
 
 import ml_collections
 
-from tf_faces.core import files, stems
+from tf_faces.core import files, stems, texts
 from tf_faces.core import rules as value_rules
 from tf_faces.core.errors import FormatError, InputError
 
@@ -361,11 +361,12 @@ def _assign(
                 "expected a group of options."
             )
     if ".".join(parents) in tables:
-        if not leaf.isdecimal():
+        resolution = texts.natural_number(leaf)
+        if resolution is None:
             raise InputError(f"--config.{name}: found {leaf!r}, expected a resolution.")
         value = _number(text, name)
         with node.unlocked(), node.ignore_type():
-            node[int(leaf)] = value
+            node[resolution] = value
         return
     _require(node, leaf, name, name)
     if name in tables:
@@ -447,7 +448,8 @@ def _parse(text: str, present: Any, name: str) -> Any:
         return list(value)
     if isinstance(present, str):
         # "full" or a number: some options take either.
-        return int(text) if text.isdecimal() and present == "full" else text
+        number = texts.natural_number(text) if present == "full" else None
+        return text if number is None else number
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):

@@ -221,7 +221,7 @@ def _entry(entry: str) -> tuple[str, float]:
     if not name or (value is None and not re.search(r"[^\W\d]", name)):
         raise InputError(f"{entry!r}: expected NAME, NAME=VALUE or NUMBER=VALUE.")
     try:
-        weight = 1.0 if value is None else float(value)
+        (weight,) = (1.0,) if value is None else texts.numbers([value]).tolist()
     except ValueError:
         weight = np.nan
     if not np.isfinite(weight):

@@ -8,6 +8,7 @@ from tf_faces.apps.arguments import (
     add_overwrite,
     count,
     not_negative,
+    seed,
     share,
     side,
 )
@@ -86,7 +87,7 @@ def add_data(parser, required: bool = True) -> None:
 
 def add_seed(parser) -> None:
     """Adds the seed of all draws, and --faithful."""
-    parser.add_argument("--seed", type=int, default=0, help="of all random draws")
+    parser.add_argument("--seed", type=seed, default=0, help="of all random draws")
     parser.add_argument(
         "--faithful",
         action="store_true",

@@ -11,8 +11,10 @@ from tf_faces.apps.arguments import (
     add_command,
     boolean,
     count,
+    index,
     not_negative,
     part,
+    seed,
 )
 from tf_faces.apps.face_manifold import option_groups as groups
 from tf_faces.core import folders, machine
@@ -134,13 +136,13 @@ def _add_generate_dataset(commands) -> None:
         "--sigma_exp", type=not_negative, default=2.0, help="noise, raw"
     )
     parser.add_argument(
-        "--test_faces", type=int, default=600, help="last faces kept for testing"
+        "--test_faces", type=index, default=600, help="last faces kept for testing"
     )
     parser.add_argument(
         "--format", choices=("shards", "npy"), default="shards", help="npy: original's"
     )
     parser.add_argument(
-        "--samples", type=int, default=5, help="faces of which pictures are drawn"
+        "--samples", type=index, default=5, help="faces of which pictures are drawn"
     )
     groups.add_model(parser)
     groups.add_seed(parser)
@@ -168,7 +170,7 @@ def _add_test(commands) -> None:
         help="noise, raw",
     )
     parser.add_argument(
-        "--start", type=int, help="number of the first face (default: the last 100)"
+        "--start", type=index, help="number of the first face (default: the last 100)"
     )
     groups.add_results(
         parser,
@@ -340,7 +342,9 @@ def _add_complete(commands) -> None:
     groups.add_table(parser)
     groups.add_model(parser)
     groups.add_weights(parser)
-    parser.add_argument("--seed", type=int, default=0, help="of the other coefficients")
+    parser.add_argument(
+        "--seed", type=seed, default=0, help="of the other coefficients"
+    )
 
 
 def _add_interpolate(commands) -> None:
@@ -353,7 +357,7 @@ def _add_interpolate(commands) -> None:
     groups.add_mode(parser, "both")
     parser.add_argument("--path", required=True, help="table, or .mat folder")
     parser.add_argument(
-        "--rows", type=int, nargs=2, default=(0, 1), metavar=("FIRST", "SECOND")
+        "--rows", type=index, nargs=2, default=(0, 1), metavar=("FIRST", "SECOND")
     )
     parser.add_argument("--steps", type=count, default=9, help="faces of the walk")
     parser.add_argument(
@@ -395,7 +399,7 @@ def _add_evaluate(commands) -> None:
     parser.add_argument("--output", help="folder for measures.csv and measures.json")
     groups.add_model(parser)
     groups.add_weights(parser)
-    parser.add_argument("--seed", type=int, default=0, help="of all random draws")
+    parser.add_argument("--seed", type=seed, default=0, help="of all random draws")
 
 
 def _add_convert(commands) -> None:

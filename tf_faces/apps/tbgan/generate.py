@@ -65,7 +65,7 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     )
     add(
         "--smoothing",
-        type=float,
+        type=options_of.finite,
         help="sigma in pixels of the shape smoothing, 0 for none (the run's own, or 3 "
         "at 512 and least 1)",
     )
@@ -81,7 +81,12 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
         "add to the neutral face, and without their untrustworthy rim",
     )
     add("--label", type=options_of.index, help="one expression label for all")
-    add("--label_weight", type=float, default=1.0, help="factor (%(default)s)")
+    add(
+        "--label_weight",
+        type=options_of.finite,
+        default=1.0,
+        help="factor (%(default)s)",
+    )
     add(
         "--expressions",
         action="store_true",

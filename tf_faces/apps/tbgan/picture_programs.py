@@ -7,6 +7,7 @@ import numpy as np
 
 from tf_faces.apps.tbgan import sources
 from tf_faces.core import folders, pictures, progress
+from tf_faces.core import texts as text_files
 from tf_faces.core.errors import InputError
 
 # The networks compute in float32, and square what they are fed.
@@ -128,7 +129,7 @@ def _label_weights(texts: list[str] | None) -> tuple[float, ...] | None:
     if texts is None:
         return None
     try:
-        weights = tuple(float(text) for text in texts)
+        weights = tuple(text_files.numbers(texts).tolist())
         if not all(abs(weight) < _MOST_WEIGHT for weight in weights):
             raise ValueError("not finite in the networks' numbers")
         return weights

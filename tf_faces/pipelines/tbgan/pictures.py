@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from tf_faces.core import files, pictures
+from tf_faces.core import files, pictures, texts
 from tf_faces.core.errors import InputError
 from tf_faces.data import images
 from tf_faces.morphable import expressions
@@ -65,11 +65,10 @@ def label_number(pipeline: TbganPipeline, label: str) -> int:
       InputError: if the network has no such label.
     """
     names = expressions.BASIC_EXPRESSIONS
-    if label.isdecimal():
-        number = int(label)
-    elif label in names and pipeline.label_size == len(names):
+    number = texts.natural_number(label)
+    if number is None and label in names and pipeline.label_size == len(names):
         number = list(names).index(label)
-    else:
+    if number is None:
         known = ", ".join(names) if pipeline.label_size == len(names) else "none"
         raise InputError(
             f"--label: found {label!r}, expected 0 to {pipeline.label_size - 1} or one "
