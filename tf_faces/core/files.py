@@ -160,7 +160,8 @@ def require_file(path: PathLike, what: str = "file") -> pathlib.Path:
     if not path.exists():
         raise InputError(f"{path}: no such {what}.")
     if not path.is_file():
-        raise InputError(f"{path}: found a folder, expected a {what}.")
+        found = "a folder" if path.is_dir() else "a device or pipe"
+        raise InputError(f"{path}: found {found}, expected a {what}.")
     return path
 
 

@@ -71,6 +71,10 @@ class RunFolder:
         Raises:
           InputError: if no run, or more than one, matches.
         """
+        if not run:
+            raise InputError(
+                "found an empty name, expected a run: a folder, a number, or newest."
+            )
         result_directory = pathlib.Path(result_directory)
         if run != "newest" and pathlib.Path(run).is_dir():
             return cls(run)
