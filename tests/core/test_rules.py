@@ -20,6 +20,11 @@ from tf_faces.core.errors import InputError
             ("a b", "\u6f22"),
             ("a/b", "a\0", "/", "\udc80", "a\n", "\u6f22" * 67),
         ),
+        (
+            rules.ordinary(),
+            (-3e38, 7, "x", None, [1]),
+            (1e39, -1e39, [float("nan")], 10**400),
+        ),
         (rules.by_resolution(), ({}, {4: 16}), ({"4": 16}, {-4: 1}, {True: 1}, {0: 1})),
         (rules.decay(), (0, 0.999), (1, -0.1)),
         (rules.one_of("a", "b"), ("a", "b"), ("", "ab", 3)),

@@ -45,7 +45,7 @@ def failing(capsys, arguments):
             ["--preset=v2-1gpu", "--config.train.totl=1"],
             "unknown configuration name 'train.totl'",
         ),
-        (["--preset=v2-1gpu", "--config.G.fmap_max=wide"], "expected a number"),
+        (["--preset=v2-1gpu", "--config.G.fmap_max=wide"], "expected a finite number"),
         (["--resume=/no/such/run"], "/no/such/run: no such run folder"),
         (["--resume", "--result_dir=/no/such"], "found no run to resume"),
     ],

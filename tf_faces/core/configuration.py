@@ -33,6 +33,9 @@ from tf_faces.core import files, stems, texts
 from tf_faces.core import rules as value_rules
 from tf_faces.core.errors import FormatError, InputError
 
+# Of whole numbers, which Python lets grow beyond all floats.
+_TOO_LARGE = 1e300
+
 Changes = Mapping[str, Any]
 
 
@@ -164,6 +167,8 @@ def check(config: ml_collections.ConfigDict) -> None:
     resolutions = dict.fromkeys(sorted(system.tables), value_rules.by_resolution())
     value_rules.check(config, resolutions)
     value_rules.check(config, {**value_rules.ALL_SYSTEMS, **system.rules})
+    numbers = dict.fromkeys(_names(config, system.tables), value_rules.ordinary())
+    value_rules.check(config, numbers)
 
 
 def require_complete(config: ml_collections.ConfigDict, where: object) -> None:
@@ -412,9 +417,10 @@ def _literal(text: str, name: str, expected: str) -> Any:
 
 
 def _number(text: str, name: str) -> int | float:
-    value = _literal(text, name, "a number")
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InputError(f"--config.{name}: found {text!r}, expected a number.")
+    value = _literal(text, name, "a finite number")
+    is_number = not isinstance(value, bool) and isinstance(value, int | float)
+    if not is_number or not abs(value) < _TOO_LARGE:
+        raise InputError(f"--config.{name}: found {text!r}, expected a finite number.")
     return value
 
 

@@ -13,6 +13,8 @@ from tf_faces.core.errors import InputError
 
 # Bytes; file systems take 255 with what stands before.
 _LONGEST_PART = 200
+# Just below the largest number in single precision.
+_TOO_LARGE = 3.4e38
 
 Rule = tuple[Callable[[Any], bool], str]
 
@@ -75,6 +77,19 @@ def each(rule: Rule) -> Rule:
         return all(map(test, value.values() if hasattr(value, "values") else value))
 
     return test_all, f"each {expected}"
+
+
+def ordinary() -> Rule:
+    """Anything but a number, alone or in a list or table, that no float32 holds."""
+
+    def test(value):
+        if hasattr(value, "values"):
+            value = list(value.values())
+        if isinstance(value, list | tuple):
+            return all(map(test, value))
+        return not isinstance(value, int | float) or abs(value) < _TOO_LARGE
+
+    return test, "finite numbers of single precision"
 
 
 def by_resolution() -> Rule:
