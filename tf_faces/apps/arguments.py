@@ -9,6 +9,7 @@ sentence, with the nearest name that exists.
 import argparse
 import difflib
 import math
+import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -19,6 +20,8 @@ from tf_faces.core import texts
 from tf_faces.core.errors import InputError
 from tf_faces.core.units import UNITS
 
+# What argparse says of a value behind a switch.
+_EXPLICIT = re.compile("ignored explicit argument (.*)")
 # No machine holds more of anything, nor larger pictures.
 LARGEST_COUNT = 10**9
 LONGEST_SIDE = 1 << 14
@@ -41,26 +44,14 @@ class ArgumentParser(argparse_flags.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
+        message = _EXPLICIT.sub(r"found \1, expected no value", message)
         raise InputError(f"{message[0].upper()}{message[1:]}; see {self.prog} --help.")
 
     def parse_known_args(self, args=None, namespace=None):  # noqa: D102
         if args is not None:
+            args = with_flagfiles(args)
             args = [self._with_underscores(argument) for argument in args]
-        try:
-            namespace, extra = super().parse_known_args(args, namespace)
-        except flags.CantOpenFlagFileError as error:
-            reason = error.__context__  # Of the system, with the file's name.
-            if not isinstance(reason, OSError) or not reason.filename:
-                raise
-            raise InputError(
-                f"--flagfile={reason.filename}: {reason.strerror}, expected a file "
-                "with one option a line."
-            ) from error
-        except UnicodeDecodeError as error:
-            raise InputError(
-                "--flagfile: found a file that is no text in UTF-8, expected one with "
-                "an option a line."
-            ) from error
+        namespace, extra = super().parse_known_args(args, namespace)
         if extra:
             self._refuse(extra[0])
         return namespace, extra
@@ -92,6 +83,30 @@ class ArgumentParser(argparse_flags.ArgumentParser):
             f"found {value!r}, expected one of {', '.join(known)}"
             f"{_hint(str(value), known)}",
         )
+
+
+def with_flagfiles(arguments: Sequence[str]) -> list[str]:
+    """Puts the options of `--flagfile=FILE` in its place.
+
+    Raises:
+      InputError: if there is no such file, or it is no text.
+    """
+    try:
+        return flags.FlagValues().read_flags_from_files(list(arguments))
+    except flags.CantOpenFlagFileError as error:
+        reason = error.__context__  # Of the system, with the file's name.
+        if not isinstance(reason, OSError) or not reason.filename:
+            raise
+        raise InputError(
+            f"--flagfile={reason.filename}: {reason.strerror}, expected a file with "
+            "one option a line."
+        ) from error
+    except (UnicodeDecodeError, flags.IllegalFlagValueError) as error:
+        is_named = isinstance(error, UnicodeDecodeError)
+        found = "a file that is no text in UTF-8" if is_named else "no name"
+        raise InputError(
+            f"--flagfile: found {found}, expected a file with one option a line."
+        ) from error
 
 
 def refuse_choice(what: str, found: str, known: Sequence[str], prog: str) -> NoReturn:

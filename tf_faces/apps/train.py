@@ -128,7 +128,8 @@ def _epilog() -> str:
 
 def _main(arguments: list[str], prog: str | None = None) -> int:
     started = time.monotonic()
-    overrides, rest = _split_overrides(original_options.as_overrides(arguments))
+    arguments = original_options.as_overrides(options_of.with_flagfiles(arguments))
+    overrides, rest = _split_overrides(arguments)
     options = _parser(prog).parse_args(rest)
     finished = lost = None
     with runs.OutputLog() as log, _terminable():
@@ -159,7 +160,7 @@ def _split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         stripped = argument.lstrip("-")
         if argument.startswith("-") and stripped.startswith("config."):
             assignment = stripped.removeprefix("config.")
-            if "=" not in assignment and pending:
+            if "=" not in assignment and pending and pending[0][:2] != "--":
                 assignment += "=" + pending.pop(0)
             overrides.append(assignment)
         else:
