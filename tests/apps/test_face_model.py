@@ -275,6 +275,10 @@ def test_pose_of_fit_matches_the_cameras(model):
         (["render", "builtin:tiny", "a.png", "--expression", "smile=x"], "smile=x"),
         (["render", "builtin:tiny", "a.png", "--skin", "0"], "skin"),
         (["fit", "builtin:tiny", "no.pts", "--output", "o"], "no.pts"),
+        (
+            ["fit", "builtin:tiny", "no.pts", "--output=o", "--image=a", "--width=9"],
+            "--width: found with --image",
+        ),
         (["convert", "builtin:tiny", "a.glb", "--unit", "mm"], "--unit"),
         (["convert", "builtin:tiny", "BFM.mat", "--unit", "mm"], "--unit"),
         (["convert", "builtin:tiny", "a.obj", "--unit", "feet"], "feet"),

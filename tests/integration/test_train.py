@@ -47,6 +47,7 @@ def failing(capsys, arguments):
         ),
         (["--preset=v2-1gpu", "--config.G.fmap_max=wide"], "expected a finite number"),
         (["--preset=v2-1gpu", "--config.desc", "--dry_run"], "desc: found no value"),
+        (["--resume", "--modifiers=fp32"], "--modifiers: found with --resume"),
         (["--resume=/no/such/run"], "/no/such/run: no such run folder"),
         (["--resume", "--result_dir=/no/such"], "found no run to resume"),
     ],

@@ -121,6 +121,22 @@ def refuse_choice(what: str, found: str, known: Sequence[str], prog: str) -> NoR
     )
 
 
+def refuse_given(options: argparse.Namespace, names: Sequence[str], told: str) -> None:
+    """Refuses options that would be ignored.
+
+    Args:
+      options: read from a command line.
+      names: of the options, none of which has a default.
+      told: beside what they are found, and what was expected.
+
+    Raises:
+      InputError: naming the first that is given.
+    """
+    for name in names:
+        if getattr(options, name) not in (None, False):
+            raise InputError(f"--{name}: found {told}.")
+
+
 def _hint(name: str, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(name, known, 1)
     return f" (did you mean {close[0]}?)" if close else ""

@@ -324,6 +324,9 @@ def _render(options) -> None:
 
 
 def _fit(options) -> None:
+    if options.image is not None:
+        told = "with --image, which has its own, expected one of them"
+        options_of.refuse_given(options, ("height", "width"), told)
     folders.require_free_folder(options.output, overwrite=options.overwrite)
     model = io.load(options.model)
     points = landmark_files.read_landmarks(options.landmarks)

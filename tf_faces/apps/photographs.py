@@ -117,10 +117,11 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
 def _require_form(options: argparse.Namespace) -> None:
     """Refuses options that the form of the set has not."""
     for name in sorted({name for names in _FORMS.values() for name in names}):
-        if getattr(options, name) is not None and name not in _FORMS[options.form]:
-            forms = " or ".join(form for form, names in _FORMS.items() if name in names)
+        forms = [form for form, names in _FORMS.items() if name in names]
+        if options.form not in forms and getattr(options, name) is not None:
             raise InputError(
-                f"--{name}: found with --form {options.form}, expected --form {forms}."
+                f"--{name}: found with --form {options.form}, expected --form "
+                f"{' or '.join(forms)}."
             )
 
 

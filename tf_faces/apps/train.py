@@ -60,7 +60,6 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     add(
         "--modifiers",
         type=options_of.names,
-        default=[],
         help="more of them: MODIFIER,...",
     )
     add(
@@ -252,9 +251,11 @@ def _resolve(
     if options.config is not None:
         config = _of_recipe(options)
     elif options.preset is not None:
-        preset = "+".join([options.preset, *options.modifiers])
+        preset = "+".join([options.preset, *(options.modifiers or ())])
         config = configuration.load(options.model or stems.STEMS[0], preset)
     elif options.resume is not None:
+        told = "with --resume and no --preset, expected a run as it began"
+        options_of.refuse_given(options, ("modifiers",), told)
         # Everything is as it was when the run began.
         run = runs.RunFolder.locate(options.result_dir or "results", options.resume)
         config = _stored(options, run)

@@ -222,8 +222,7 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     measure.add_argument(
         "--yaw",
         choices=["fitted", "aflw"],
-        default="fitted",
-        help="of the lists, by the fitted pose or by AFLW's labels",
+        help="of the lists, by the fitted pose (default) or by AFLW's labels",
     )
     measure.add_argument(
         "--model", help="face model of the .mat files, for dense errors"
