@@ -10,7 +10,7 @@ import argparse
 import difflib
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from absl import flags
@@ -25,6 +25,8 @@ _EXPLICIT = re.compile("ignored explicit argument (.*)")
 # No machine holds more of anything, nor larger pictures.
 LARGEST_COUNT = 10**9
 LONGEST_SIDE = 1 << 14
+# Nobody waits for more.
+MOST_TIMES = 10_000
 # Of the option --overwrite, see `core.folders.require_free_folder`.
 OVERWRITE = {
     "action": "store_true",
@@ -222,12 +224,22 @@ def not_negative(text: str) -> float:
     return value
 
 
-def share(text: str) -> float:
-    """Reads a number from 0 to 1."""
-    value = finite(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected 0 to 1")
-    return value
+def between(low: float, high: float) -> Callable[[str], float]:
+    """The type of numbers from `low` to `high`."""
+
+    def number(text: str) -> float:
+        value = finite(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(
+                f"found {text!r}, expected {low:g} to {high:g}"
+            )
+        return value
+
+    return number
+
+
+share = between(0, 1)
+factor = between(-1e6, 1e6)
 
 
 def part(text: str) -> float:
@@ -259,6 +271,14 @@ def count(text: str) -> int:
         raise argparse.ArgumentTypeError(
             f"found {text!r}, expected at most {LARGEST_COUNT}"
         )
+    return value
+
+
+def times(text: str) -> int:
+    """Reads how often something is done: a whole number from 1 to `MOST_TIMES`."""
+    value = whole(text)
+    if not 1 <= value <= MOST_TIMES:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected 1 to {MOST_TIMES}")
     return value
 
 

@@ -204,6 +204,8 @@ def mix(
 
 _ENTRY = re.compile(r"([^=]+)(?:=([^=]+))?")
 _LONGEST = 100
+# No face is left long before.
+_MOST = 1e5
 
 
 def _entries(text: str) -> list[str]:
@@ -226,6 +228,8 @@ def _entry(entry: str) -> tuple[str, float]:
         weight = np.nan
     if not np.isfinite(weight):
         raise InputError(f"{entry!r}: {value!r} is no finite number.")
+    if abs(weight) > _MOST:
+        raise InputError(f"{entry!r}: expected at most {_MOST:g} times a mode.")
     return name, weight
 
 

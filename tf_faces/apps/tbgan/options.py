@@ -198,7 +198,7 @@ def _add_label(parser) -> None:
         "--label", help="expression, by number or name (happy, ...); zeros if absent"
     )
     parser.add_argument(
-        "--label_weight", type=options_of.finite, default=1.0, help="its factor"
+        "--label_weight", type=options_of.factor, default=1.0, help="its factor"
     )
 
 
@@ -363,7 +363,7 @@ def _add_expression_sheet(commands) -> None:
     add = parser.add_argument
     add(
         "--label_weight",
-        type=options_of.finite,
+        type=options_of.factor,
         default=1.0,
         help="factor of the labels; more than 1 strengthens expressions",
     )
