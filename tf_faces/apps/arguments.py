@@ -240,6 +240,7 @@ def between(low: float, high: float) -> Callable[[str], float]:
 
 share = between(0, 1)
 factor = between(-1e6, 1e6)
+degrees = between(-36000, 36000)
 
 
 def part(text: str) -> float:
