@@ -40,6 +40,8 @@ def test_files_of_options_that_are_none(tmp_path):
         (tmp_path / "wide").write_text("--size=9", "utf-16")
         with pytest.raises(InputError, match=f"--flagfile.*{sentence}"):
             parser().parse_args([f"--flagfile={tmp_path / name}"])
+    with pytest.raises(InputError, match="--flagfile: found no name, expected a file"):
+        parser().parse_args(["--flagfile"])
 
 
 @pytest.mark.parametrize(
@@ -47,6 +49,9 @@ def test_files_of_options_that_are_none(tmp_path):
     [
         (arguments.count, "1000000000000", "expected at most 1000000000"),
         (arguments.count, "1e3", "expected a whole number"),
+        (arguments.count, "1_000", "expected a whole number"),
+        (arguments.finite, "1_0", "expected a finite number"),
+        (arguments.names, " ,", "expected names separated by commas"),
         (arguments.side, "0", "expected 1 to 16384"),
         (arguments.side, "1000000000000", "expected 1 to 16384"),
     ],
@@ -92,6 +97,7 @@ def test_switches_know_whether_they_were_given(words, value):
         (["--size", "many"], "--size: found 'many', expected a whole number"),
         (["--xla=perhaps"], "found 'perhaps', expected true or false"),
         (["--data_dir"], "--data_dir: expected one argument"),
+        (["--help=1"], "--help: found .1., expected no value"),
     ],
 )
 def test_mistakes_are_sentences(words, sentence):

@@ -45,6 +45,10 @@ def test_sample_split_and_mean(tmp_path, capsys):
     ("arguments", "sentence"),
     [
         (["prepare", "--output", "x"], "exactly one of these"),
+        (
+            ["prepare", "--lists=a", "--true_parameters=b", "--output=x"],
+            "exactly one of these",
+        ),
         (["prepare", "--lists", "a", "--images", "b", "--output", "x"], "b: no such"),
         (
             [

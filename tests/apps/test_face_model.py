@@ -275,6 +275,16 @@ def test_pose_of_fit_matches_the_cameras(model):
         (["render", "builtin:tiny", "a.png", "--expression", "smile=x"], "smile=x"),
         (["render", "builtin:tiny", "a.png", "--skin", "0"], "skin"),
         (["fit", "builtin:tiny", "no.pts", "--output", "o"], "no.pts"),
+        (["render", "builtin:tiny", "o.png", "--size=16384"], "at most 5461 pixels"),
+        (["render", "builtin:tiny", "o.png", "--yaw=1e300"], "--yaw: found '1e300'"),
+        (
+            ["render", "builtin:tiny", "o.png", "--expression=happy=1e30"],
+            "'happy=1e30': expected at most 100000 times",
+        ),
+        (
+            ["fit", "builtin:tiny", "no.pts", "--output=o", "--image=a", "--width=9"],
+            "--width: found with --image",
+        ),
         (["convert", "builtin:tiny", "a.glb", "--unit", "mm"], "--unit"),
         (["convert", "builtin:tiny", "BFM.mat", "--unit", "mm"], "--unit"),
         (["convert", "builtin:tiny", "a.obj", "--unit", "feet"], "feet"),

@@ -48,6 +48,7 @@ def test_stored_predictions(predictions, tmp_path, capsys):
     [
         (["evaluate"], "--predictions and --model: expected exactly one"),
         (["evaluate", "--predictions=nothing.npz"], "nothing.npz"),
+        (["evaluate", "--predictions=a", "--subpixel"], "--subpixel: found with --pre"),
         (["evaluate", "--model=m", "--ocular_norm=eyes"], "found 'eyes'"),
         (["demo_2d", "nothing.png", "--model=m"], "nothing.png"),
         (["anotate", "x"], "did you mean annotate"),

@@ -41,6 +41,13 @@ def test_inspect_with_truth(tmp_path, capsys):
         (["make", "set", "--size", "8"], "size must lie in 16..4096. Received: 8."),
         (["make", "set", "--hair", "2"], "hair must lie in 0..1"),
         (["make", "set", "--form", "zip"], "folder, records, beam"),
+        (["make", "set", "--fields=pose"], "--fields: found with --form folder, exp"),
+        (["make", "set", "--shards=2"], "expected --form records or beam"),
+        (["make", "set", "--form=records", "--maps=false"], "--maps: found with"),
+        (["make", "set", "--form=beam", "--processes=1"], "--processes: found with"),
+        (["make", "set", "--form=records", "--chart=8"], "expected position_map among"),
+        (["make", "set", "--form=records", "--fields=,"], "--fields: found ','"),
+        (["make", "set", "--gaze=1_0"], "--gaze: found '1_0', expected a finite"),
         (["verify", "nowhere"], "nowhere/set.json"),
         (["make", "set", "--model", "nobody"], "nobody"),
         (["fit", "nowhere", "labels.npz", "set"], "nowhere"),
@@ -53,3 +60,4 @@ def test_mistakes_end_as_one_sentence(
     assert photographs.main(arguments) == 2
     error = capsys.readouterr().err
     assert message.rstrip(".") in error and error.count("\n") == 1
+    assert not (tmp_path / "set").exists()

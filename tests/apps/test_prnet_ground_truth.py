@@ -388,3 +388,28 @@ def test_the_published_lists(data_directory):
     groups = np.load(folder / "AFLW2000-3D-new.pose.npy")
     summary = nme.by_yaw(np.ones(len(groups)), groups)
     assert summary.count == (1306, 462, 232)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("evaluate", "-i", "a", "--lists", "b"), "--input_dir: found with --lists"),
+        (("evaluate", "-i", "a", "--yaw", "aflw"), "--yaw: found without --lists"),
+        (("evaluate", "-i", "a", "--uv_chart", "b"), "--uv_chart: found without --mod"),
+        (
+            ("evaluate", "-i", "a", "--predictions", "b", "--weights", "c"),
+            "--weights: found with --predictions",
+        ),
+        (
+            ("generate-posmaps", "-i", "a", "-o", "b", "--model", "c", "--shards", "2"),
+            "--shards: found with --form files, expected --form records",
+        ),
+        (
+            ("demo-texture", "-i", "a", "-r", "b", "-o", "c", "--region", "d"),
+            "--region: found with --mode 1",
+        ),
+    ],
+)
+def test_options_that_would_be_ignored(words, sentence, capfd):
+    assert options.main([*words]) == 2
+    assert sentence in capfd.readouterr().err

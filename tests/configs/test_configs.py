@@ -82,14 +82,14 @@ def test_tables_are_replaced_or_extended():
         ("train.total_kimg.x=3", "train.total_kimg is a value"),
         ("train=3", "group of options"),
         ("train.total_kimg", "no value"),
-        ("train.total_kimg=many", "expected a number"),
+        ("train.total_kimg=many", "expected a finite number"),
         ("G.fmap_max=1.5", "whole number"),
         ("G.use_wscale=perhaps", "true or false"),
         ("train.drange_net=5", "a list"),
         ("sched.minibatch_dict=5", "a table"),
         ("sched.minibatch_dict={'a': 1}", "a table"),
         ("sched.minibatch_dict.big=1", "expected a resolution"),
-        ("G.fmap_max=__import__('os')", "expected a number"),
+        ("G.fmap_max=__import__('os')", "expected a finite number"),
     ],
 )
 def test_wrong_overrides_are_named(assignment, sentence):

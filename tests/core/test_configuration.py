@@ -123,8 +123,10 @@ def test_differences(assignment, read, expected):
     ("assignment", "message"),
     [
         ("rate", "--config.rate: found no value, expected =VALUE"),
-        ("rate=True", "found 'True', expected a number"),
-        ("rate=x", "found 'x', expected a number"),
+        (f"rate={'9' * 400}", "expected a finite number"),
+        ("rate=1e999", "found '1e999', expected a finite number"),
+        ("rate=True", "found .True., expected a finite number"),
+        ("rate=x", "found .x., expected a finite number"),
         ("steps=1.5", "found '1.5', expected a whole number"),
         ("active=yes", "found 'yes', expected true or false"),
         ("sizes=3", "found '3', expected a list"),
@@ -136,10 +138,13 @@ def test_differences(assignment, read, expected):
         ("trains.kimg=1", "name 'trains', .* did you mean 'train'"),
         ("train.inner.xyzzy=1", "known: depth."),
         ("train.table.x=1", "found 'x', expected a resolution"),
-        ("train.table.8=x", "found 'x', expected a number"),
+        ("train.table.8=x", "found .x., expected a finite number"),
         ("train.table=3", "found '3', expected a table such as"),
         ("train.table={'a': 3}", "expected a table such as"),
         ("train.table={4: 'a'}", "expected a table such as"),
+        ("train.table={True: 3}", "expected a table such as"),
+        ("train.table={4: True}", "expected a table such as"),
+        (f"train.table.{'9' * 5000}=3", "expected a resolution"),
     ],
 )
 def test_wrong_differences(assignment, message):
@@ -171,6 +176,13 @@ def test_recipes_name_their_runs_and_differences():
         configuration.recipe("tbgan", "demo", {"train.total_kimgs": 3.0})
 
 
+_RECIPE = (
+    "from tf_faces.core import configuration\n"
+    "def get_config():\n"
+    "    c = configuration.recipe('tbgan', 'demo').unlock()\n    "
+)
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
@@ -182,6 +194,18 @@ def test_recipes_name_their_runs_and_differences():
             "get_config returned ConfigDict",
         ),
         ("def get_config(): return 1 / 0", "failed .ZeroDivisionError: division"),
+        ("def get_config(): return {}['a']", "failed .KeyError: 'a'"),
+        ("def get_config(): raise ValueError('a' * 9999)", "a{300}.\\.$"),
+        (
+            f"{_RECIPE}c.trian = 3\n    return c",
+            "name 'trian', .* did you mean 'train'",
+        ),
+        (f"{_RECIPE}c.train.total = 3\n    return c", "recipe.py: .* 'train.total', "),
+        (f"{_RECIPE}c.random_seed = None\n    return c", "is None, expected a number"),
+        (
+            f"{_RECIPE}return configuration.recipe('tbgan', 'demo', {{'xla.x': 1}})",
+            "xla.x",
+        ),
         (
             "import ml_collections\n"
             "def get_config(): return ml_collections.ConfigDict({'model': 'none'})",

@@ -225,6 +225,8 @@ def test_interrupted_folder_leaves_nothing(tmp_path):
 def test_json_in_any_unicode(tmp_path, encoding):
     (tmp_path / "a.json").write_bytes('{"é": [1]}'.encode(encoding))
     assert files.read_json(tmp_path / "a.json") == {"é": [1]}
+    (tmp_path / "a.json").write_text('{"é": [1], "é": [1]}', encoding)
+    assert files.read_json(tmp_path / "a.json") == {"é": [1]}
 
 
 @pytest.mark.parametrize(
@@ -236,6 +238,7 @@ def test_json_in_any_unicode(tmp_path, encoding):
         (b"[" * 100_000, "not a JSON file"),
         (b"[" + b"9" * 400 + b"]", "a number is too large"),
         (b"{'a': 1}", "not a JSON file"),
+        (b'[{"a": {"b": 1, "c": 2, "b": 3}}]', "it gives 'b' several values"),
         (b"", "not a JSON file"),
     ],
 )

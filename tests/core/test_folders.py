@@ -200,6 +200,8 @@ def test_places_for_results(tmp_path):
     assert place(tmp_path / "real") == tmp_path / "real"
     with pytest.raises(InputError, match="found an empty name"):
         place("")
+    with pytest.raises(InputError, match="found a byte 0"):
+        place("a\0")
     for path in ("file", "file/deeper/still"):
         with pytest.raises(InputError, match=f"{tmp_path / 'file'}: found a file"):
             place(tmp_path / path)

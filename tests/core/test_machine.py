@@ -178,7 +178,19 @@ def test_devices(text, expected):
     assert machine.parse_devices(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "cpu", "cpu:0", "gpu:-1", "tpu:1", "gpu:1 "])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "cpu",
+        "cpu:0",
+        "gpu:-1",
+        "tpu:1",
+        "gpu:1 ",
+        "cpu:\uff11",
+        "cpu:" + "9" * 5000,
+    ],
+)
 def test_no_devices(text):
     with pytest.raises(InputError, match=f"--devices: found {text!r}, expected auto"):
         machine.parse_devices(text)

@@ -15,7 +15,17 @@ from tf_faces.core.errors import InputError
         (rules.within(0, 7), (0, 7), (-1, 7.5)),
         (rules.whole(1, 3), (1, 3), (0, 4, 1.5, 2.0, True)),
         (rules.whole(1), (1, 10**30), (0, 1.5)),
-        (rules.part_of_name(), ("a b", "\u6f22"), ("a/b", "a\0", "/")),
+        (
+            rules.part_of_name(),
+            ("a b", "\u6f22"),
+            ("a/b", "a\0", "/", "\udc80", "a\n", "\u6f22" * 67),
+        ),
+        (
+            rules.ordinary(),
+            (-3e38, 7, "x", None, [1]),
+            (1e39, -1e39, [float("nan")], 10**400),
+        ),
+        (rules.by_resolution(), ({}, {4: 16}), ({"4": 16}, {-4: 1}, {True: 1}, {0: 1})),
         (rules.decay(), (0, 0.999), (1, -0.1)),
         (rules.one_of("a", "b"), ("a", "b"), ("", "ab", 3)),
         (rules.each(rules.above(0)), ([], [1], {4: 2}), ([1, 0], {4: 0})),

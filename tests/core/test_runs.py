@@ -203,6 +203,8 @@ def test_descriptions_with_hyphens_and_runs_without_a_folder(tmp_path):
     # Also a folder of that name.
     (tmp_path / "newest").mkdir()
     assert locate(tmp_path, "newest").path.name == "001-a"
+    with pytest.raises(InputError, match="found an empty name, expected a run"):
+        locate(tmp_path, "")
     with pytest.raises(InputError, match="found no run to resume"):
         locate(tmp_path / "none", "newest")
 

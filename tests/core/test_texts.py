@@ -59,3 +59,23 @@ def test_notes_in_another_encoding_and_no_file(tmp_path):
     assert texts.read_numbers(tmp_path / "a.txt", "a table").tolist() == [[1]]
     with pytest.raises(InputError, match="b.txt: no such table"):
         texts.read(tmp_path / "b.txt", "a table")
+
+
+@pytest.mark.parametrize("word", ["1_0", "\uff11\uff10", "\u0661", "", "x", "1e"])
+def test_words_that_only_python_takes_for_numbers(word):
+    with pytest.raises(ValueError):
+        texts.numbers(["1", word])
+    with pytest.raises(ValueError):
+        texts.whole_number(word)
+    assert texts.natural_number(word) is None
+
+
+def test_words_that_are_numbers():
+    found = texts.numbers(["10", "-.5e1", "inf"])
+    np.testing.assert_array_equal(found, [10, -5, np.inf])
+    assert found.dtype == np.float64 and texts.numbers([]).shape == (0,)
+    assert (texts.whole_number("-3"), texts.natural_number("03")) == (-3, 3)
+    # Python refuses to read so many digits.
+    assert (
+        texts.natural_number("9" * 5000) is None and texts.natural_number("-1") is None
+    )

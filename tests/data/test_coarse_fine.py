@@ -68,6 +68,7 @@ def test_labels_on_disk(tmp_path):
     for text, sentence in (
         ("1\n2\n", "found 2 numbers, expected 3"),
         ("1\n2\nx\n", "no list of numbers"),
+        ("1\n2\n1_0\n", "no list of numbers"),
         ("1\n2\nnan\n", "not finite"),
         ("1\n2\n1e39\n", "too large"),
     ):
@@ -137,6 +138,7 @@ def test_vggface_is_prepared_split_and_averaged(tmp_path):
         grey_pictures.LabelledPictures(tmp_path / "set", "train", 48, 12).batch([0])
     for text, sentence in (
         ("1 url 2 3 x 4\n", "line 1"),
+        ("1 url 2 3 4_0 4\n", "line 1"),
         ("1 url 2 3 5 6\n" * 2 + "1 url 2 3 5 7\n", "line 3 lists 1 again"),
     ):
         (tmp_path / "lists/Someone.txt").write_text(text)

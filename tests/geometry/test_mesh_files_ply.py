@@ -98,6 +98,7 @@ def test_remarks_in_the_header(tmp_path):
         (text(["-1 0 1 2"]), "list of -1"),
         (text(["3 0 1 2_0"]), "text among"),
         (text().replace("format ascii 1.0\n", ""), "no format"),
+        (text().replace("vertex 4", "vertex 0_4"), "'element vertex 0_4' is not und"),
         (text(head="element vertex 2\n" + XYZ), "doubled"),
         (text(["3 0 1 2"], face=""), "no or doubled"),
         (text(["3 0 1 2 9 1 2 3 4 5 6 7 8 9"], face=FACES + COORDINATES), "expected 6"),

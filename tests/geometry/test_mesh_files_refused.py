@@ -101,6 +101,11 @@ def glb_chunk(kind, content):
         (glb_chunk(0x4E4F534A, b"{x} "), "the JSON chunk is damaged"),
         (glb_chunk(0x4E4F534A, b"[1] "), "the JSON chunk holds no object"),
         (
+            glb_chunk(0x4E4F534A, b'{"a":1,"a":2}   '),
+            "its JSON chunk: it gives .a. several",
+        ),
+        (glb_chunk(0x4E4F534A, b"[" + b"9" * 5000 + b"]"), "the JSON chunk is damaged"),
+        (
             glb_chunk(0x4E4F534A, b"{}  ") + glb_chunk(0x004E4942, bytes(8))[:-1],
             "the binary chunk is damaged",
         ),

@@ -45,7 +45,9 @@ def failing(capsys, arguments):
             ["--preset=v2-1gpu", "--config.train.totl=1"],
             "unknown configuration name 'train.totl'",
         ),
-        (["--preset=v2-1gpu", "--config.G.fmap_max=wide"], "expected a number"),
+        (["--preset=v2-1gpu", "--config.G.fmap_max=wide"], "expected a finite number"),
+        (["--preset=v2-1gpu", "--config.desc", "--dry_run"], "desc: found no value"),
+        (["--resume", "--modifiers=fp32"], "--modifiers: found with --resume"),
         (["--resume=/no/such/run"], "/no/such/run: no such run folder"),
         (["--resume", "--result_dir=/no/such"], "found no run to resume"),
     ],
@@ -54,6 +56,14 @@ def test_wrong_input_gets_one_sentence(capsys, arguments, sentence):
     status, complaint = failing(capsys, arguments)
     assert status == 2
     assert sentence in complaint
+
+
+def test_files_of_options_have_those_of_the_configuration_too(capsys, tmp_path):
+    path = tmp_path / "options"
+    path.write_text("--preset=v2-1gpu\n--config.train.totl=1\n")
+    status, complaint = failing(capsys, [f"--flagfile={path}"])
+    assert status == 2
+    assert "unknown configuration name 'train.totl'" in complaint
 
 
 @pytest.mark.parametrize(

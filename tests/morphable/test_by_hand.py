@@ -451,9 +451,12 @@ def test_landmark_sets_of_ones_own(tmp_path):
     for content, message in (
         ([], "lacks the list 'vertices'"),
         ({"vertices": 3}, "lacks the list 'vertices'"),
-        ({"vertices": [7], "vertex_count": 7}, "must hold numbers from 0 to 7"),
-        ({"vertices": [-1]}, "must hold numbers from 0 to None"),
+        ({"vertices": [7], "vertex_count": 7}, "must hold numbers from 0 to 6"),
+        ({"vertices": [-1]}, "must hold numbers from 0 to 2147483647"),
         ({"vertices": ["a"]}, "must hold numbers"),
+        ({"vertices": [1], "vertex_count": "7"}, "'vertex_count' is '7', expected a"),
+        ({"vertices": [1], "vertex_count": 7.5}, "'vertex_count' is 7.5"),
+        ({"vertices": [], "vertex_count": -1}, "'vertex_count' is -1"),
     ):
         path.write_text(json.dumps(content))
         with pytest.raises(FormatError, match=message):

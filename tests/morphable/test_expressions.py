@@ -232,6 +232,7 @@ def test_what_a_text_speaks_of(model):
     "text",
     [
         *("=", "=1", "smile=", "smile==1", "smile=1=2", "smile=1e999", "smile=0,5"),
+        "smile=1_0",
         *("3", "-1=2", "1.5=2", "9" * 30 + "=1", "9" * 5000 + "=1", "\x00=1"),
         *("\u0663=1", "a" * 4000, "smile=0.5;", "Smile"),
     ],

@@ -200,6 +200,7 @@ def test_bfm2017_refuses_links_to_other_files(small, tmp_path):
         ("[" * 100_000, None),
         (np.bytes_(b"\xff"), None),
         ('[{"coordinates": [NaN, 0, 0]}]', None),
+        (f'[{{"coordinates": [{"9" * 400}, 0, 0]}}]', None),
         (json.dumps([{"coordinates": [float("nan")] * 3}] * 68), None),
         (json.dumps([{"coordinates": [1e300] * 3}] * 68), "a landmark of"),
         (json.dumps([{"coordinates": [0, 9e4, 0]}] * 68), "a landmark of"),

@@ -185,6 +185,10 @@ def test_write_page_is_whole_or_absent(model, tmp_path):
         html_viewer.write_page(
             tmp_path / "page.html", [html_viewer.Item(model.mesh(), "", bad)]
         )
+    with pytest.raises(InputError, match="page.png: found the suffix '.png'"):
+        html_viewer.write_page(
+            tmp_path / "page.png", [html_viewer.Item(model.mesh(), "")]
+        )
     assert not list(tmp_path.iterdir())
 
 

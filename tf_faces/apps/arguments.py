@@ -9,18 +9,24 @@ sentence, with the nearest name that exists.
 import argparse
 import difflib
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from absl import flags
 from absl.flags import argparse_flags
 
+from tf_faces.core import texts
 from tf_faces.core.errors import InputError
 from tf_faces.core.units import UNITS
 
+# What argparse says of a value behind a switch.
+_EXPLICIT = re.compile("ignored explicit argument (.*)")
 # No machine holds more of anything, nor larger pictures.
 LARGEST_COUNT = 10**9
 LONGEST_SIDE = 1 << 14
+# Nobody waits for more.
+MOST_TIMES = 10_000
 # Of the option --overwrite, see `core.folders.require_free_folder`.
 OVERWRITE = {
     "action": "store_true",
@@ -40,26 +46,14 @@ class ArgumentParser(argparse_flags.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
+        message = _EXPLICIT.sub(r"found \1, expected no value", message)
         raise InputError(f"{message[0].upper()}{message[1:]}; see {self.prog} --help.")
 
     def parse_known_args(self, args=None, namespace=None):  # noqa: D102
         if args is not None:
+            args = with_flagfiles(args)
             args = [self._with_underscores(argument) for argument in args]
-        try:
-            namespace, extra = super().parse_known_args(args, namespace)
-        except flags.CantOpenFlagFileError as error:
-            reason = error.__context__  # Of the system, with the file's name.
-            if not isinstance(reason, OSError) or not reason.filename:
-                raise
-            raise InputError(
-                f"--flagfile={reason.filename}: {reason.strerror}, expected a file "
-                "with one option a line."
-            ) from error
-        except UnicodeDecodeError as error:
-            raise InputError(
-                "--flagfile: found a file that is no text in UTF-8, expected one with "
-                "an option a line."
-            ) from error
+        namespace, extra = super().parse_known_args(args, namespace)
         if extra:
             self._refuse(extra[0])
         return namespace, extra
@@ -93,6 +87,30 @@ class ArgumentParser(argparse_flags.ArgumentParser):
         )
 
 
+def with_flagfiles(arguments: Sequence[str]) -> list[str]:
+    """Puts the options of `--flagfile=FILE` in its place.
+
+    Raises:
+      InputError: if there is no such file, or it is no text.
+    """
+    try:
+        return flags.FlagValues().read_flags_from_files(list(arguments))
+    except flags.CantOpenFlagFileError as error:
+        reason = error.__context__  # Of the system, with the file's name.
+        if not isinstance(reason, OSError) or not reason.filename:
+            raise
+        raise InputError(
+            f"--flagfile={reason.filename}: {reason.strerror}, expected a file with "
+            "one option a line."
+        ) from error
+    except (UnicodeDecodeError, flags.IllegalFlagValueError) as error:
+        is_named = isinstance(error, UnicodeDecodeError)
+        found = "a file that is no text in UTF-8" if is_named else "no name"
+        raise InputError(
+            f"--flagfile: found {found}, expected a file with one option a line."
+        ) from error
+
+
 def refuse_choice(what: str, found: str, known: Sequence[str], prog: str) -> NoReturn:
     """Ends with a sentence about a name that is none of the known ones.
 
@@ -103,6 +121,22 @@ def refuse_choice(what: str, found: str, known: Sequence[str], prog: str) -> NoR
         f"{what}: found {found!r}, expected one of {', '.join(known)}"
         f"{_hint(found, known)}; see {prog} --help."
     )
+
+
+def refuse_given(options: argparse.Namespace, names: Sequence[str], told: str) -> None:
+    """Refuses options that would be ignored.
+
+    Args:
+      options: read from a command line.
+      names: of the options, none of which has a default.
+      told: beside what they are found, and what was expected.
+
+    Raises:
+      InputError: naming the first that is given.
+    """
+    for name in names:
+        if getattr(options, name) not in (None, False):
+            raise InputError(f"--{name}: found {told}.")
 
 
 def _hint(name: str, known: Sequence[str]) -> str:
@@ -174,7 +208,7 @@ def boolean(text: str) -> bool:
 def finite(text: str) -> float:
     """Reads a finite number."""
     try:
-        value = float(text)
+        (value,) = texts.numbers([text])
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
@@ -190,12 +224,23 @@ def not_negative(text: str) -> float:
     return value
 
 
-def share(text: str) -> float:
-    """Reads a number from 0 to 1."""
-    value = finite(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected 0 to 1")
-    return value
+def between(low: float, high: float) -> Callable[[str], float]:
+    """The type of numbers from `low` to `high`."""
+
+    def number(text: str) -> float:
+        value = finite(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(
+                f"found {text!r}, expected {low:g} to {high:g}"
+            )
+        return value
+
+    return number
+
+
+share = between(0, 1)
+factor = between(-1e6, 1e6)
+degrees = between(-36000, 36000)
 
 
 def part(text: str) -> float:
@@ -211,7 +256,7 @@ def part(text: str) -> float:
 def whole(text: str) -> int:
     """Reads a whole number."""
     try:
-        return int(text)
+        return texts.whole_number(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(
             f"found {text!r}, expected a whole number"
@@ -227,6 +272,14 @@ def count(text: str) -> int:
         raise argparse.ArgumentTypeError(
             f"found {text!r}, expected at most {LARGEST_COUNT}"
         )
+    return value
+
+
+def times(text: str) -> int:
+    """Reads how often something is done: a whole number from 1 to `MOST_TIMES`."""
+    value = whole(text)
+    if not 1 <= value <= MOST_TIMES:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected 1 to {MOST_TIMES}")
     return value
 
 
@@ -259,5 +312,10 @@ def seed(text: str) -> int:
 
 
 def names(text: str) -> list[str]:
-    """Reads a list separated by commas."""
-    return [part.strip() for part in text.split(",") if part.strip()]
+    """Reads a list separated by commas, of at least one name."""
+    found = [part.strip() for part in text.split(",") if part.strip()]
+    if not found:
+        raise argparse.ArgumentTypeError(
+            f"found {text!r}, expected names separated by commas"
+        )
+    return found

@@ -44,7 +44,7 @@ import numpy as np
 
 from tf_faces.apps import arguments as options_of
 from tf_faces.apps import entry
-from tf_faces.core import files, folders, pictures
+from tf_faces.core import files, folders, pictures, texts
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data import landmark_files
 from tf_faces.geometry import mesh_files
@@ -99,7 +99,7 @@ def _parser(prog: str | None = None) -> argparse.ArgumentParser:
     sample.add_argument("--seed", type=options_of.seed, default=0)
     sample.add_argument("--format", choices=[s[1:] for s in mesh_files.SUFFIXES],
                         default="obj")  # fmt: skip
-    sample.add_argument("--scale", type=options_of.not_negative, default=1.0,
+    sample.add_argument("--scale", type=options_of.between(0, 1e5), default=1.0,
                         help="multiplies the deviations")  # fmt: skip
     sample.add_argument("--neutral", action="store_true", help="no expressions")
     options_of.add_mesh_unit(sample, "that of the model if absent")
@@ -108,7 +108,7 @@ def _parser(prog: str | None = None) -> argparse.ArgumentParser:
     render.add_argument("output", type=pathlib.Path, help=".png")
     _face_options(render)
     render.add_argument(
-        "--yaw", type=options_of.finite, nargs="+", default=[0.0, 35.0, 80.0]
+        "--yaw", type=options_of.degrees, nargs="+", default=[0.0, 35.0, 80.0]
     )
     render.add_argument(
         "--size", type=options_of.side, default=384, help="pixels of one view"
@@ -124,7 +124,7 @@ def _parser(prog: str | None = None) -> argparse.ArgumentParser:
     fit.add_argument("--height", type=options_of.count,
                      help="of the picture, where none is given")  # fmt: skip
     fit.add_argument("--width", type=options_of.count)
-    fit.add_argument("--iterations", type=options_of.count, default=4)
+    fit.add_argument("--iterations", type=options_of.times, default=4)
     options_of.add_mesh_unit(fit, "that of the model if absent")
 
     view = command(
@@ -167,13 +167,14 @@ def _main(arguments: list[str], prog: str | None = None) -> None:
 def _skin(model: MorphableModel, choice: str | None) -> np.ndarray | None:
     if choice is None:
         return None
-    if choice.isdecimal():
-        if int(choice) >= len(model.texture_pictures):
+    number = texts.natural_number(choice)
+    if number is not None:
+        if number >= len(model.texture_pictures):
             raise InputError(
                 f"--skin {choice}: {model.name!r} has {len(model.texture_pictures)} "
                 "skin pictures, counted from 0."
             )
-        choice = model.texture_pictures[int(choice)]
+        choice = model.texture_pictures[number]
     return makehuman.load_skin(choice)
 
 
@@ -323,6 +324,9 @@ def _render(options) -> None:
 
 
 def _fit(options) -> None:
+    if options.image is not None:
+        told = "with --image, which has its own, expected one of them"
+        options_of.refuse_given(options, ("height", "width"), told)
     folders.require_free_folder(options.output, overwrite=options.overwrite)
     model = io.load(options.model)
     points = landmark_files.read_landmarks(options.landmarks)

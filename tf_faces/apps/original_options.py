@@ -13,7 +13,7 @@ are "true" or "1", anything else is false, and alone they are true.
 
 from collections.abc import Sequence
 
-from tf_faces.core import configuration, stems
+from tf_faces.core import configuration, stems, texts
 
 
 def as_overrides(arguments: Sequence[str]) -> list[str]:
@@ -81,4 +81,7 @@ def _written(default, values: Sequence[str]) -> str:
 
 
 def _number(text: str) -> int | str:
-    return int(text) if text.lstrip("-").isdigit() else text
+    try:
+        return texts.whole_number(text)
+    except ValueError:
+        return text

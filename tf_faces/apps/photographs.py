@@ -22,7 +22,14 @@ from tf_faces.core import pictures as picture_files
 from tf_faces.core.errors import InputError
 from tf_faces.data.photographs.settings import Settings
 
-_FORMS = ("folder", "records", "beam")
+# The options that each form of a set has of its own.
+_FORMS = {
+    "folder": ("maps", "processes"),
+    "records": ("fields", "shards", "chart", "processes"),
+    "beam": ("fields", "shards", "chart", "beam_options"),
+}
+_FIELDS = ("picture", "landmarks", "pose", "mask")
+_CHART = 256
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
@@ -66,22 +73,23 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     make.add_argument(
         "--count", type=options_of.count, default=1000, help="photographs"
     )
-    make.add_argument("--form", choices=_FORMS, default="folder", help="of the set")
+    make.add_argument(
+        "--form", choices=tuple(_FORMS), default="folder", help="of the set"
+    )
     make.add_argument(
         "--fields",
         type=options_of.names,
-        default=["picture", "landmarks", "pose", "mask"],
-        help="of records, separated by commas",
+        help="of records, separated by commas, default " + ",".join(_FIELDS),
     )
     make.add_argument("--shards", type=options_of.count, help="files of records")
     make.add_argument(
-        "--chart", type=options_of.count, default=256, help="side of position maps"
+        "--chart",
+        type=options_of.side,
+        help=f"side of position maps in records, default {_CHART}",
     )
     options_of.add_switch(make, "maps", "depth and masks in folders, default True")
     make.add_argument("--processes", type=options_of.count, help="default one a core")
-    make.add_argument(
-        "--beam_options", default="", help="of the Beam pipeline, in one word"
-    )
+    make.add_argument("--beam_options", help="of the Beam pipeline, in one word")
     _add_settings(make)
 
     fit = add("fit", help="turns portraits with landmarks into the same layout")
@@ -90,7 +98,9 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     fit.add_argument("directory", type=pathlib.Path, help="of the set")
     fit.add_argument("--model", default="ict", help="ict or makehuman")
     fit.add_argument("--count", type=options_of.count, help="of the first, default all")
-    fit.add_argument("--chart", type=options_of.count, default=256, help="of the maps")
+    fit.add_argument(
+        "--chart", type=options_of.side, default=_CHART, help="side of the maps"
+    )
     options_of.add_switch(fit, "overlays", "pictures with the fitted mesh over them")
 
     inspect = add("inspect", help="draws photographs on one sheet")
@@ -104,10 +114,29 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     return parser
 
 
+def _require_form(options: argparse.Namespace) -> None:
+    """Refuses options that the form of the set has not."""
+    for name in sorted({name for names in _FORMS.values() for name in names}):
+        forms = [form for form, names in _FORMS.items() if name in names]
+        if options.form not in forms and getattr(options, name) is not None:
+            raise InputError(
+                f"--{name}: found with --form {options.form}, expected --form "
+                f"{' or '.join(forms)}."
+            )
+
+
 def _make(options: argparse.Namespace) -> None:
     from tf_faces.data.photographs import beam, records, sets
 
+    _require_form(options)
     settings = _settings(options)
+    fields = _FIELDS if options.fields is None else options.fields
+    if options.chart is not None and "position_map" not in fields:
+        raise InputError(
+            f"--chart: found with --fields {','.join(fields)}, expected position_map "
+            "among them."
+        )
+    chart = _CHART if options.chart is None else options.chart
     common = {"seed": options.seed}
     if options.form == "folder":
         written = sets.write_folder(
@@ -123,9 +152,9 @@ def _make(options: argparse.Namespace) -> None:
             options.directory,
             settings,
             options.count,
-            options.fields,
+            fields,
             shards=options.shards,
-            resolution=options.chart,
+            resolution=chart,
             processes=options.processes,
             **common,
         )
@@ -134,10 +163,10 @@ def _make(options: argparse.Namespace) -> None:
             options.directory,
             settings,
             options.count,
-            options.fields,
+            fields,
             shards=options.shards,
-            resolution=options.chart,
-            options=options.beam_options.split(),
+            resolution=chart,
+            options=(options.beam_options or "").split(),
             **common,
         )
         written = options.count

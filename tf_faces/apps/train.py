@@ -60,7 +60,6 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     add(
         "--modifiers",
         type=options_of.names,
-        default=[],
         help="more of them: MODIFIER,...",
     )
     add(
@@ -128,7 +127,8 @@ def _epilog() -> str:
 
 def _main(arguments: list[str], prog: str | None = None) -> int:
     started = time.monotonic()
-    overrides, rest = _split_overrides(original_options.as_overrides(arguments))
+    arguments = original_options.as_overrides(options_of.with_flagfiles(arguments))
+    overrides, rest = _split_overrides(arguments)
     options = _parser(prog).parse_args(rest)
     finished = lost = None
     with runs.OutputLog() as log, _terminable():
@@ -159,7 +159,7 @@ def _split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         stripped = argument.lstrip("-")
         if argument.startswith("-") and stripped.startswith("config."):
             assignment = stripped.removeprefix("config.")
-            if "=" not in assignment and pending:
+            if "=" not in assignment and pending and pending[0][:2] != "--":
                 assignment += "=" + pending.pop(0)
             overrides.append(assignment)
         else:
@@ -251,9 +251,11 @@ def _resolve(
     if options.config is not None:
         config = _of_recipe(options)
     elif options.preset is not None:
-        preset = "+".join([options.preset, *options.modifiers])
+        preset = "+".join([options.preset, *(options.modifiers or ())])
         config = configuration.load(options.model or stems.STEMS[0], preset)
     elif options.resume is not None:
+        told = "with --resume and no --preset, expected a run as it began"
+        options_of.refuse_given(options, ("modifiers",), told)
         # Everything is as it was when the run began.
         run = runs.RunFolder.locate(options.result_dir or "results", options.resume)
         config = _stored(options, run)

@@ -3,7 +3,6 @@
 Our `.npz` files of weights carry a configuration beside the tensors.
 """
 
-import json
 from collections.abc import MutableMapping
 from typing import TypeVar
 
@@ -55,8 +54,8 @@ def take_configuration(
     """
     header = tensors.pop("configuration", None)
     try:
-        values = json.loads(str(header[()])) if header is not None else None
-    except ValueError as error:
+        values = files.parse_json(str(header[()])) if header is not None else None
+    except (ValueError, OverflowError, RecursionError) as error:
         raise FormatError(
             f"{path}: its configuration is not JSON ({in_words(error)})."
         ) from error

@@ -29,9 +29,12 @@ from typing import Any
 
 import ml_collections
 
-from tf_faces.core import files, stems
+from tf_faces.core import files, stems, texts
 from tf_faces.core import rules as value_rules
 from tf_faces.core.errors import FormatError, InputError
+
+# Of whole numbers, which Python lets grow beyond all floats.
+_TOO_LARGE = 1e300
 
 Changes = Mapping[str, Any]
 
@@ -160,9 +163,12 @@ def check(config: ml_collections.ConfigDict) -> None:
     Raises:
       InputError: naming the first that cannot be.
     """
-    value_rules.check(
-        config, {**value_rules.ALL_SYSTEMS, **presets(config.model).rules}
-    )
+    system = presets(config.model)
+    resolutions = dict.fromkeys(sorted(system.tables), value_rules.by_resolution())
+    value_rules.check(config, resolutions)
+    value_rules.check(config, {**value_rules.ALL_SYSTEMS, **system.rules})
+    numbers = dict.fromkeys(_names(config, system.tables), value_rules.ordinary())
+    value_rules.check(config, numbers)
 
 
 def require_complete(config: ml_collections.ConfigDict, where: object) -> None:
@@ -254,17 +260,18 @@ def read_recipe(path: files.PathLike) -> ml_collections.ConfigDict:
         path, given = pathlib.Path(f"{name}.py"), (argument,)
     path = files.require_file(path, "recipe (--config)")
     try:
-        made = runpy.run_path(str(path))["get_config"](*given)
+        found = runpy.run_path(str(path)).get("get_config")
+        made = None if found is None else found(*given)
     except InputError:
         raise
-    except KeyError as error:
-        raise InputError(
-            f"{path}: found no function get_config, expected a recipe as in configs/."
-        ) from error
     except (Exception, SystemExit) as error:  # Code of the user's: all is told.
         raise InputError(
-            f"{path}: the recipe failed ({type(error).__name__}: {error})."
+            f"{path}: the recipe failed ({type(error).__name__}: {f'{error}':.300})."
         ) from error
+    if found is None:
+        raise InputError(
+            f"{path}: found no function get_config, expected a recipe as in configs/."
+        )
     if not isinstance(made, ml_collections.ConfigDict) or "model" not in made:
         raise InputError(
             f"{path}: get_config returned {type(made).__name__}, expected what "
@@ -277,15 +284,17 @@ def read_recipe(path: files.PathLike) -> ml_collections.ConfigDict:
 
 
 def _require_kinds(config: ml_collections.ConfigDict, path: pathlib.Path) -> None:
-    """Refuses a text where the system has a number, a number in place of a group."""
+    """Refuses a text where the system has a number, a number in place of a group, and
+    names that the system has not."""
     system = presets(config.model)
     base = system.base()
-    for name in _names(base, system.tables):
+    for name in _names(config, system.tables):
         usual, found = base, config
         for part in name.split("."):
+            _require(usual, part, name, name, f"{path}")
             usual, found = usual[part], found[part]
         expected = _kind(usual)
-        if None in (usual, found) or _kind(found) == expected or usual == "full":
+        if usual is None or _kind(found) == expected or usual == "full":
             continue
         shown = f"{found!r:.60}".splitlines()[0]
         raise InputError(f"{path}: {name} is {shown}, expected {expected}.")
@@ -361,11 +370,12 @@ def _assign(
                 "expected a group of options."
             )
     if ".".join(parents) in tables:
-        if not leaf.isdecimal():
+        resolution = texts.natural_number(leaf)
+        if resolution is None:
             raise InputError(f"--config.{name}: found {leaf!r}, expected a resolution.")
         value = _number(text, name)
         with node.unlocked(), node.ignore_type():
-            node[int(leaf)] = value
+            node[resolution] = value
         return
     _require(node, leaf, name, name)
     if name in tables:
@@ -382,15 +392,18 @@ def _assign(
         node[leaf] = value
 
 
-def _require(node: Any, key: str, path: str, name: str) -> None:
-    if key in node:
-        return
-    known = [str(entry) for entry in node]
+def _require(node: Any, key: str, path: str, name: str, where: str = "") -> None:
+    known = []
+    if isinstance(node, ml_collections.ConfigDict):
+        if key in node:
+            return
+        known = [str(entry) for entry in node]
     close = difflib.get_close_matches(key, known, 1)
     hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}."
+    where = where or f"--config.{name}"
     raise InputError(
-        f"--config.{name}: unknown configuration name {path!r}, expected one that "
-        f"exists; {hint}"
+        f"{where}: unknown configuration name {path!r}, expected one that exists; "
+        f"{hint}"
     )
 
 
@@ -404,9 +417,10 @@ def _literal(text: str, name: str, expected: str) -> Any:
 
 
 def _number(text: str, name: str) -> int | float:
-    value = _literal(text, name, "a number")
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InputError(f"--config.{name}: found {text!r}, expected a number.")
+    value = _literal(text, name, "a finite number")
+    is_number = not isinstance(value, bool) and isinstance(value, int | float)
+    if not is_number or not abs(value) < _TOO_LARGE:
+        raise InputError(f"--config.{name}: found {text!r}, expected a finite number.")
     return value
 
 
@@ -414,8 +428,9 @@ def _table(text: str, name: str) -> dict[int, int | float]:
     expected = "a table such as {4: 16, 8: 8}"
     value = _literal(text, name, expected)
     if not isinstance(value, dict) or not all(
-        isinstance(key, int) and isinstance(entry, int | float)
-        for key, entry in value.items()
+        not isinstance(entry, bool) and isinstance(entry, int | float)
+        for pair in value.items()
+        for entry in pair
     ):
         raise InputError(f"--config.{name}: found {text!r}, expected {expected}.")
     return value
@@ -447,7 +462,8 @@ def _parse(text: str, present: Any, name: str) -> Any:
         return list(value)
     if isinstance(present, str):
         # "full" or a number: some options take either.
-        return int(text) if text.isdecimal() and present == "full" else text
+        number = texts.natural_number(text) if present == "full" else None
+        return text if number is None else number
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):

@@ -32,6 +32,18 @@ class MissingDependencyError(TfFacesError, ImportError):
     """An optional package is absent; the message holds the command that brings it."""
 
 
+class TwoValuesError(ValueError):
+    """A JSON object that gives several values to one name.
+
+    Attributes:
+      name: the first such name.
+    """
+
+    def __init__(self, name: str):
+        super().__init__(f"several values of {name!r}")
+        self.name = name
+
+
 class Terminated(TfFacesError):
     """Stopped by SIGTERM or SIGINT after a clean save: exit status 143."""
 
@@ -58,6 +70,8 @@ def in_words(error: Exception) -> str:
     """
     if isinstance(error, json.JSONDecodeError):
         return f"at line {error.lineno}, column {error.colno}"
+    if isinstance(error, TwoValuesError):
+        return f"it gives {error.name[:40]!r} several values, expected one"
     if isinstance(error, RecursionError):
         return "it nests too deeply"
     if isinstance(error, OverflowError):

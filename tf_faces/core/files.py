@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from tf_faces.core import file_kinds
-from tf_faces.core.errors import FormatError, InputError, in_words
+from tf_faces.core.errors import FormatError, InputError, TwoValuesError, in_words
 
 PathLike = str | os.PathLike
 
@@ -160,7 +160,8 @@ def require_file(path: PathLike, what: str = "file") -> pathlib.Path:
     if not path.exists():
         raise InputError(f"{path}: no such {what}.")
     if not path.is_file():
-        raise InputError(f"{path}: found a folder, expected a {what}.")
+        found = "a folder" if path.is_dir() else "a device or pipe"
+        raise InputError(f"{path}: found {found}, expected a {what}.")
     return path
 
 
@@ -178,13 +179,29 @@ def require_directory(path: PathLike, what: str = "folder") -> pathlib.Path:
     return path
 
 
-def parse_json(content: str | bytes) -> Any:
+def parse_json(
+    content: str | bytes, converted: Callable[[dict[str, Any]], Any] | None = None
+) -> Any:
     """Reads JSON whose whole numbers all have a place among the floats.
 
+    Args:
+      content: the text.
+      converted: makes of each object what is to stand in its place.
+
     Raises:
-      ValueError, OverflowError, RecursionError: `errors.in_words` has words for each.
+      ValueError, OverflowError, RecursionError: `errors.in_words` has words for each;
+        `errors.TwoValuesError` is among them.
     """
-    return json.loads(content, parse_int=_whole_number)
+
+    def of_pairs(pairs: list[tuple[str, Any]]) -> Any:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            for name, value in pairs:
+                if found[name] != value:
+                    raise TwoValuesError(name)
+        return found if converted is None else converted(found)
+
+    return json.loads(content, parse_int=_whole_number, object_pairs_hook=of_pairs)
 
 
 def _whole_number(digits: str) -> int:

@@ -182,6 +182,11 @@ def place_for_results(directory: files.PathLike) -> pathlib.Path:
     """
     if not str(directory):
         raise InputError("found an empty name, expected that of a folder for results.")
+    if "\0" in str(directory):
+        raise InputError(
+            f"{str(directory)!r}: found a byte 0, expected the name of a folder for "
+            "results."
+        )
     place = pathlib.Path(os.path.realpath(directory))
     for path in (place, *place.parents):
         if path.is_dir():

@@ -88,8 +88,8 @@ def parse_devices(text: str) -> tuple[str, int] | None:
     """
     if text == "auto":
         return None
-    matched = re.fullmatch(r"(cpu|gpu):(\d+)", text)
-    if not matched or int(matched[2]) < 1:
+    matched = re.fullmatch(r"(cpu|gpu):0*([1-9][0-9]{0,8})", text)
+    if not matched:
         raise InputError(
             f"--devices: found {text!r}, expected auto, gpu:N or cpu:N, N of at least "
             "1."

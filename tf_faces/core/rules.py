@@ -11,6 +11,11 @@ import ml_collections
 
 from tf_faces.core.errors import InputError
 
+# Bytes; file systems take 255 with what stands before.
+_LONGEST_PART = 200
+# Just below the largest number in single precision.
+_TOO_LARGE = 3.4e38
+
 Rule = tuple[Callable[[Any], bool], str]
 
 # What training does about numbers that are not finite.
@@ -35,9 +40,13 @@ def whole(low: int, high: int | None = None) -> Rule:
 
 def part_of_name() -> Rule:
     """A text that can be a part of a folder's name."""
-    return (
-        lambda value: "/" not in value and "\0" not in value
-    ), "a text without slashes, for the names of folders"
+
+    def test(value):
+        # Half letters, as broken encodings leave them, are not printable.
+        is_plain = value.isprintable() and "/" not in value
+        return is_plain and len(value.encode()) <= _LONGEST_PART
+
+    return test, "a short text without slashes, for the names of folders"
 
 
 def above(low: float) -> Rule:
@@ -68,6 +77,27 @@ def each(rule: Rule) -> Rule:
         return all(map(test, value.values() if hasattr(value, "values") else value))
 
     return test_all, f"each {expected}"
+
+
+def ordinary() -> Rule:
+    """Anything but a number, alone or in a list or table, that no float32 holds."""
+
+    def test(value):
+        if hasattr(value, "values"):
+            value = list(value.values())
+        if isinstance(value, list | tuple):
+            return all(map(test, value))
+        return not isinstance(value, int | float) or abs(value) < _TOO_LARGE
+
+    return test, "finite numbers of single precision"
+
+
+def by_resolution() -> Rule:
+    """A table whose keys are whole numbers of 1 or more."""
+    test, _ = whole(1)
+    return (
+        lambda table: all(map(test, table))
+    ), "a table of resolutions, such as {4: 16, 8: 8}"
 
 
 def power_of_two(low: int) -> Rule:

@@ -27,7 +27,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, TextIO
 
 from tf_faces import version
-from tf_faces.core import files
+from tf_faces.core import files, texts
 from tf_faces.core.errors import FormatError, InputError, TfFacesError
 
 _LEADING_NUMBER = re.compile(r"^(\d+)")
@@ -71,6 +71,10 @@ class RunFolder:
         Raises:
           InputError: if no run, or more than one, matches.
         """
+        if not run:
+            raise InputError(
+                "found an empty name, expected a run: a folder, a number, or newest."
+            )
         result_directory = pathlib.Path(result_directory)
         if run != "newest" and pathlib.Path(run).is_dir():
             return cls(run)
@@ -90,11 +94,12 @@ class RunFolder:
                 wanted = f" of {description!r}" if description else ""
                 raise InputError(f"{result_directory}: found no run{wanted} to resume.")
             return cls(max(found, key=lambda path: _number_of(path.name)))
-        if not run.isdecimal():
+        wanted_number = texts.natural_number(run)
+        if wanted_number is None:
             if pathlib.Path(run).exists():
                 raise InputError(f"{run}: found a file, expected a run folder.")
             raise InputError(f"{run}: no such run folder.")
-        matching = [path for path in found if _number_of(path.name) == int(run)]
+        matching = [path for path in found if _number_of(path.name) == wanted_number]
         if len(matching) != 1:
             raise InputError(
                 f"{result_directory}: found {len(matching)} runs with number {run}, "

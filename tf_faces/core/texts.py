@@ -2,7 +2,7 @@
 
 import codecs
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -18,6 +18,8 @@ _NUMBER = re.compile(
     r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(nan|inf(inity)?)",
     re.IGNORECASE | re.ASCII,
 )
+# Floats reach 1e308.
+_MOST_DIGITS = 300
 _DECIMAL_COMMA = re.compile(r"\d,\d")
 
 
@@ -60,6 +62,37 @@ def read(path: files.PathLike, expected: str, *, lenient: bool = False) -> str:
 def is_number(word: str) -> bool:
     """Whether a word is a number, "nan" and "inf" included."""
     return _NUMBER.fullmatch(word) is not None
+
+
+def numbers(words: Iterable[str]) -> np.ndarray:
+    """float64 [N] of words, without what only Python takes for numbers (1_0, digits of
+    other scripts).
+
+    Raises:
+      ValueError: if a word is no number.
+    """
+    words = list(words)
+    joined = "".join(words)
+    if "_" in joined or not joined.isascii():
+        raise ValueError("letters that no number has")
+    return np.fromiter(map(float, words), np.float64, len(words))
+
+
+def whole_number(word: str) -> int:
+    """The whole number that a word is, as `numbers` reads it.
+
+    Raises:
+      ValueError: if it is none, or has thousands of digits.
+    """
+    if "_" in word or not word.isascii():
+        raise ValueError("letters that no number has")
+    return int(word)
+
+
+def natural_number(word: str) -> int | None:
+    """The number that digits are; None of anything else, or of thousands of them."""
+    is_number = word.isascii() and word.isdecimal() and len(word) <= _MOST_DIGITS
+    return int(word) if is_number else None
 
 
 def number_rows(source, rows: Sequence[Sequence[str]], expected: str) -> np.ndarray:

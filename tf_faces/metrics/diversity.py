@@ -6,6 +6,7 @@ made.  The words are those of statistical shape models (Styner et al. 2003).
 """
 
 import dataclasses
+import inspect
 from collections.abc import Mapping
 
 import numpy as np
@@ -221,13 +222,16 @@ def embed(sets: Mapping[str, np.ndarray], method: str, seed: int = 0) -> dict:
         from tf_faces.core.errors import missing_dependency
 
         raise missing_dependency("scikit-learn", "plots", f"Method {method}") from error
+    # Its default is about to change, of which scikit-learn warns.
+    has_start = "init" in inspect.signature(manifold.MDS).parameters
+    start = {"init": "random"} if has_start else {}
     scaled = (stacked - stacked.mean(axis=0)) / deviations(stacked)
     embedder = {
         "tsne": lambda: manifold.TSNE(
             random_state=seed, perplexity=min(30.0, (len(scaled) - 1) / 3)
         ),
         "isomap": lambda: manifold.Isomap(n_neighbors=min(10, len(scaled) - 1)),
-        "mds": lambda: manifold.MDS(random_state=seed, n_init=1),
+        "mds": lambda: manifold.MDS(random_state=seed, n_init=1, **start),
     }[method]()
     placed = embedder.fit_transform(scaled)
     ends = np.cumsum([len(values) for values in sets.values()])

@@ -204,6 +204,8 @@ def mix(
 
 _ENTRY = re.compile(r"([^=]+)(?:=([^=]+))?")
 _LONGEST = 100
+# No face is left long before.
+_MOST = 1e5
 
 
 def _entries(text: str) -> list[str]:
@@ -221,11 +223,13 @@ def _entry(entry: str) -> tuple[str, float]:
     if not name or (value is None and not re.search(r"[^\W\d]", name)):
         raise InputError(f"{entry!r}: expected NAME, NAME=VALUE or NUMBER=VALUE.")
     try:
-        weight = 1.0 if value is None else float(value)
+        (weight,) = (1.0,) if value is None else texts.numbers([value]).tolist()
     except ValueError:
         weight = np.nan
     if not np.isfinite(weight):
         raise InputError(f"{entry!r}: {value!r} is no finite number.")
+    if abs(weight) > _MOST:
+        raise InputError(f"{entry!r}: expected at most {_MOST:g} times a mode.")
     return name, weight
 
 

@@ -88,9 +88,11 @@ def load(name_or_path: str | pathlib.Path) -> LandmarkSet:
     if not isinstance(stored, dict) or not isinstance(stored.get("vertices"), list):
         raise FormatError(f"{path}: lacks the list 'vertices'.")
     count = stored.get("vertex_count")
-    numbers = stored["vertices"]
-    if not all(isinstance(x, int) and 0 <= x < (count or 2**31) for x in numbers):
-        raise FormatError(f"{path}: 'vertices' must hold numbers from 0 to {count}.")
+    if count is not None and not (type(count) is int and 0 < count < 2**31):
+        raise FormatError(f"{path}: 'vertex_count' is {count!r:.40}, expected a count.")
+    numbers, end = stored["vertices"], count or 2**31
+    if not all(type(x) is int and 0 <= x < end for x in numbers):
+        raise FormatError(f"{path}: 'vertices' must hold numbers from 0 to {end - 1}.")
     return LandmarkSet(
         name=str(stored.get("name", path.stem)),
         model=str(stored.get("model", "")),

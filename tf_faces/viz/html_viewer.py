@@ -125,7 +125,14 @@ def write_page(
     *,
     auto_rotate: bool = False,
 ) -> pathlib.Path:
-    """Writes the page of `page`, atomically; returns its path."""
+    """Writes the page of `page`, atomically; returns its path.
+
+    Raises:
+      InputError: if the name does not end in .html or .htm.
+    """
+    suffix = pathlib.Path(path).suffix
+    if suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"{path}: found the suffix {suffix!r}, expected .html.")
     files.write_text(path, page(items, title, auto_rotate=auto_rotate))
     return pathlib.Path(path)
 

@@ -20,6 +20,8 @@ from tf_faces.ops import render_depth
 FACES_A_PIECE = 32
 # Vertices that are lit together: their components of all faces fit a core's cache.
 _VERTICES_A_BLOCK = 4096
+# Pixels; the fourth power, which lengths of normals come from, is still a float32.
+_FARTHEST = 1e9
 # Of the memory of tensors, in bytes.
 _ALIGNMENT = 64
 
@@ -244,6 +246,9 @@ class Painter:
           rule: coverage rule of the rasteriser; "face3d" is the original's,
             "top_left" watertight and faster.
           implementation: of `render_depth.rasterize`.
+
+        Raises:
+          InputError: if vertices are not finite, or too far for the light's numbers.
         """
         intensities = np.asarray(lighting.FACE_MANIFOLD_LIGHT_INTENSITIES)
         if lamps is None:
@@ -252,6 +257,11 @@ class Painter:
             )
         if middles is not None:
             lamps = lamps + middles[:, None]
+        if not (-_FARTHEST < vertices.min() and vertices.max() < _FARTHEST):
+            raise InputError(
+                f"a face to be drawn reaches farther than {_FARTHEST:g} pixels, "
+                "expected coefficients of faces."
+            )
         lit = self.light(
             vertices, albedo, lamps, intensities, lighting.FACE_MANIFOLD_AMBIENT
         )

@@ -18,6 +18,8 @@ from tf_faces.viz import pictures
 
 APPEARANCES = ("auto", "textured", "colors", "shaded", "normals", "depth")
 FRONT_AND_SIDES = (0.0, 35.0, 80.0)
+# As drawn; the rasteriser's pictures have fewer than 2^31 values.
+_LONGEST_SIDE = 1 << 14
 
 # Directions towards the lights in the camera's frame, and their strengths.
 _LIGHTS = (((-0.35, 0.45, 0.8), 0.72), ((0.7, 0.1, 0.5), 0.22))
@@ -88,7 +90,8 @@ def render(
       uint8 [size, size, 3].
 
     Raises:
-      InputError: for an unknown appearance, or one that the mesh has no data for.
+      InputError: for an unknown appearance, one that the mesh has no data for, or a
+        picture that is too large.
     """
     from tf_faces.ops import render_depth  # TensorFlow, only when a picture is drawn.
 
@@ -97,6 +100,11 @@ def render(
         raise InputError(
             "size and supersampling must be at least 1. "
             f"Received: {size}, {supersampling}"
+        )
+    if size * supersampling > _LONGEST_SIDE:
+        raise InputError(
+            f"a view must have at most {_LONGEST_SIDE // supersampling} pixels a side. "
+            f"Received: {size}"
         )
     frame = frame or Frame.around(mesh)
     if appearance == "textured":

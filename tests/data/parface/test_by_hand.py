@@ -365,6 +365,7 @@ def test_records_of_both_forms(tmp_path):
         ("3", "found something else"),
         ("{", "not JSON"),
         ("[" * 100000, "not JSON"),
+        ('[{"a": 1,\n"a": 2}]', "not JSON .it gives 'a' several values"),
     ):
         path.write_text(content)
         with pytest.raises(FormatError, match=f"a.json: {message}"):
@@ -380,6 +381,9 @@ def test_fields_of_records(tmp_path):
     assert annotations.numbers(path, 0, ["1", "1e7"], "x").tolist() == [1, 1e7]
     for values, message in (
         (["a"], "x holds something else than numbers"),
+        ([["1_0", "2"]], "x holds something else than numbers"),
+        (["\uff11"], "x holds something else than numbers"),
+        ([[1, True]], "x holds something else than numbers"),
         ([[1], [1, 2]], "x holds something else"),
         ([np.nan], "x is not finite"),
         ([1.1e7], "x reaches 1.1e\\+07, expected pixels"),

@@ -198,6 +198,7 @@ def test_samples_of_a_tar_file(tmp_path):
         ("a__lmk2d__txt", b"1 2 3", "holds 3 numbers"),
         ("a__lmk2d__txt", b"", "holds 0 numbers"),
         ("a__lmk2d__txt", b"1 x", "numbers"),
+        ("a__lmk2d__txt", b"1 1_0", "something else than numbers"),
         ("a__sound__wav", b"", "expected <sample>.<element>.<extension>"),
         ("bbox__txt", b"1 2 3 4", "expected <sample>.<element>.<extension>"),
     ],

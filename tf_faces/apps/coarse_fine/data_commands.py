@@ -71,8 +71,9 @@ def prepare(options: argparse.Namespace) -> None:
     from tf_faces.morphable import raw_form
 
     counts = preparation.Counts()
-    from_lists = options.lists is not None and options.images is not None
-    if from_lists == (options.true_parameters is not None):
+    given = {options.lists is not None, options.images is not None}
+    from_lists = options.true_parameters is None
+    if given != {from_lists}:
         raise InputError(
             "--lists and --images, or --true_parameters: expected exactly one of these "
             "sources."

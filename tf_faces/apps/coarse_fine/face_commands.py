@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from tf_faces.core import files, folders, pictures, runs
+from tf_faces.core import files, folders, pictures, runs, texts
 from tf_faces.core.errors import InputError
 from tf_faces.data import landmark_files
 from tf_faces.geometry import cropping
@@ -30,7 +30,7 @@ def parse_box(text: str) -> tuple[float, float, float, float]:
       InputError: if it is anything else.
     """
     try:
-        left, top, right, bottom = (float(word) for word in text.split(","))
+        left, top, right, bottom = texts.numbers(text.split(",")).tolist()
     except ValueError as error:
         raise InputError(
             f"--box: found {text!r}, expected LEFT,TOP,RIGHT,BOTTOM in pixels."

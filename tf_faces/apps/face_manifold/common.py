@@ -44,7 +44,9 @@ def load_manifold(
     for group in groups:
         short = {"shape": "shape", "expression": "exp"}[group]
         given = getattr(options, f"{short}_weights")
-        path = pathlib.Path(given) if given else _find_weights(options, group)
+        path = (
+            pathlib.Path(given) if given is not None else _find_weights(options, group)
+        )
         found[group] = load_denoiser(
             path, group, getattr(options, f"{short}_unit"), lengths[group]
         )

@@ -6,12 +6,19 @@ import pathlib
 from tf_faces.apps.arguments import (
     add_mesh_unit,
     add_overwrite,
+    between,
     count,
-    not_negative,
+    seed,
     share,
     side,
+    times,
 )
 from tf_faces.data.face_manifold.random_faces import MODES
+
+# Beyond these the computer's numbers do not hold what is drawn.
+deviations = between(0, 1e5)
+shape_noise = between(0, 1e10)
+unit = between(1e-3, 1e9)
 
 
 def epoch(text: str) -> str:
@@ -60,13 +67,13 @@ def add_weights(parser) -> None:
         )
         group.add_argument(
             f"--{name}_unit",
-            type=not_negative,
+            type=unit,
             help=f"unit of the {group_name} denoiser's coefficients; default: as "
             "stored, or 1 for PyTorch files (1e4 suits the original's released shape "
             "weights)",
         )
     group.add_argument(
-        "--passes", type=count, default=1, help="times through the network"
+        "--passes", type=times, default=1, help="times through the network"
     )
     group.add_argument("--blend", type=share, default=1.0, help="1: output, 0: input")
 
@@ -86,7 +93,7 @@ def add_data(parser, required: bool = True) -> None:
 
 def add_seed(parser) -> None:
     """Adds the seed of all draws, and --faithful."""
-    parser.add_argument("--seed", type=int, default=0, help="of all random draws")
+    parser.add_argument("--seed", type=seed, default=0, help="of all random draws")
     parser.add_argument(
         "--faithful",
         action="store_true",

@@ -9,10 +9,14 @@ from tf_faces.apps import entry
 from tf_faces.apps.arguments import (
     ArgumentParser,
     add_command,
+    between,
     boolean,
     count,
+    index,
     not_negative,
-    part,
+    refuse_given,
+    seed,
+    times,
 )
 from tf_faces.apps.face_manifold import option_groups as groups
 from tf_faces.core import folders, machine
@@ -69,6 +73,18 @@ def _check(options: argparse.Namespace) -> None:
                 if name != "source"
                 else f"{given}: no such file or folder."
             )
+    if getattr(options, "render", "obj") not in ("obj", "ply"):
+        told = f"with --render {options.render}, expected --render obj or ply"
+        refuse_given(options, ("unit",), told)
+    layout = getattr(options, "layout", None)
+    if layout is not None:
+        ignored = {"original": "workers", "300w-lp": "unit"}[layout]
+        refuse_given(options, (ignored,), f"with --layout {layout}, which has none")
+    if getattr(options, "what", None) == "table":
+        told = "with --what table, expected --what weights"
+        refuse_given(options, ("group", "unit", "data"), told)
+    if options.command == "evaluate" and options.output is not None:
+        folders.place_for_results(options.output)
     if hasattr(options, "results"):
         for folder in options.results(options):
             folders.require_free_folder(folder, overwrite=options.overwrite)
@@ -126,21 +142,21 @@ def _add_generate_dataset(commands) -> None:
     parser.add_argument("--copies", type=count, help="of each face (100 and 50)")
     parser.add_argument(
         "--sigma_shape",
-        type=not_negative,
+        type=groups.shape_noise,
         default=500_000.0,
         help="noise, raw",
     )
     parser.add_argument(
-        "--sigma_exp", type=not_negative, default=2.0, help="noise, raw"
+        "--sigma_exp", type=groups.deviations, default=2.0, help="noise, raw"
     )
     parser.add_argument(
-        "--test_faces", type=int, default=600, help="last faces kept for testing"
+        "--test_faces", type=index, default=600, help="last faces kept for testing"
     )
     parser.add_argument(
         "--format", choices=("shards", "npy"), default="shards", help="npy: original's"
     )
     parser.add_argument(
-        "--samples", type=int, default=5, help="faces of which pictures are drawn"
+        "--samples", type=index, default=5, help="faces of which pictures are drawn"
     )
     groups.add_model(parser)
     groups.add_seed(parser)
@@ -157,18 +173,18 @@ def _add_test(commands) -> None:
     groups.add_mode(parser, "shape")
     parser.add_argument("-size", "--size", type=count, default=20, help="faces")
     parser.add_argument(
-        "-sigma_shape", "--sigma_shape", type=not_negative, default=100_000.0,
+        "-sigma_shape", "--sigma_shape", type=groups.shape_noise, default=100_000.0,
         help="noise, raw",
     )  # fmt: skip
     parser.add_argument(
         "-sigma_exp",
         "--sigma_exp",
-        type=not_negative,
+        type=groups.deviations,
         default=1.0,
         help="noise, raw",
     )
     parser.add_argument(
-        "--start", type=int, help="number of the first face (default: the last 100)"
+        "--start", type=index, help="number of the first face (default: the last 100)"
     )
     groups.add_results(
         parser,
@@ -224,11 +240,11 @@ def _add_create_synthetic(commands) -> None:
     groups.add_mode(parser, "both")
     parser.add_argument("-size", "--size", type=count, default=50, help="faces")
     parser.add_argument(
-        "-shape_range", "--shape_range", type=not_negative, default=10.0,
+        "-shape_range", "--shape_range", type=groups.deviations, default=10.0,
         help="width of the uniform box, deviations",
     )  # fmt: skip
     parser.add_argument(
-        "-exp_range", "--exp_range", type=not_negative, default=10.0,
+        "-exp_range", "--exp_range", type=groups.deviations, default=10.0,
         help="width of the uniform box, deviations",
     )  # fmt: skip
     groups.add_results(
@@ -288,7 +304,7 @@ def _add_scatter(commands) -> None:
         "-size", "--size", type=count, default=200, help="faces of each set"
     )
     parser.add_argument(
-        "-range", "--range", type=not_negative, default=10.0,
+        "-range", "--range", type=groups.deviations, default=10.0,
         help="width of the uniform box, deviations",
     )  # fmt: skip
     parser.add_argument(
@@ -332,7 +348,7 @@ def _add_complete(commands) -> None:
         "jawOpen=0.8, 12=-1)",
     )
     parser.add_argument("--size", type=count, default=16, help="completions")
-    parser.add_argument("--rounds", type=count, default=10, help="rounds of completion")
+    parser.add_argument("--rounds", type=times, default=10, help="rounds of completion")
     groups.add_results(
         parser, groups.output_folder, "--output", required=True, help="folder"
     )
@@ -340,7 +356,9 @@ def _add_complete(commands) -> None:
     groups.add_table(parser)
     groups.add_model(parser)
     groups.add_weights(parser)
-    parser.add_argument("--seed", type=int, default=0, help="of the other coefficients")
+    parser.add_argument(
+        "--seed", type=seed, default=0, help="of the other coefficients"
+    )
 
 
 def _add_interpolate(commands) -> None:
@@ -353,9 +371,9 @@ def _add_interpolate(commands) -> None:
     groups.add_mode(parser, "both")
     parser.add_argument("--path", required=True, help="table, or .mat folder")
     parser.add_argument(
-        "--rows", type=int, nargs=2, default=(0, 1), metavar=("FIRST", "SECOND")
+        "--rows", type=index, nargs=2, default=(0, 1), metavar=("FIRST", "SECOND")
     )
-    parser.add_argument("--steps", type=count, default=9, help="faces of the walk")
+    parser.add_argument("--steps", type=times, default=9, help="faces of the walk")
     parser.add_argument(
         "--projected_ends",
         action="store_true",
@@ -382,20 +400,20 @@ def _add_evaluate(commands) -> None:
     parser.add_argument("--size", type=count, default=2000, help="faces of each set")
     parser.add_argument(
         "--range",
-        type=not_negative,
+        type=groups.deviations,
         default=10.0,
         help="width of the uniform box",
     )
     parser.add_argument(
         "--held_out",
-        type=part,
+        type=between(0.001, 0.999),
         default=0.2,
         help="part of the real faces kept aside",
     )
     parser.add_argument("--output", help="folder for measures.csv and measures.json")
     groups.add_model(parser)
     groups.add_weights(parser)
-    parser.add_argument("--seed", type=int, default=0, help="of all random draws")
+    parser.add_argument("--seed", type=seed, default=0, help="of all random draws")
 
 
 def _add_convert(commands) -> None:
@@ -415,7 +433,7 @@ def _add_convert(commands) -> None:
     )
     parser.add_argument(
         "--unit",
-        type=not_negative,
+        type=groups.unit,
         help="of the coefficients, stored with the weights",
     )
     parser.add_argument(

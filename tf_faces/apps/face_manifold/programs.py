@@ -224,7 +224,7 @@ def create_synthetic(options: argparse.Namespace) -> None:
 
 def _manifold_for(options, model) -> pipeline.FaceManifold:
     groups = random_faces.groups_of(options.mode)
-    if options.expressions:
+    if options.expressions is not None:
         # Given expressions are taken as they are.
         groups = tuple(group for group in groups if group != "expression")
     return common.load_manifold(options, groups, common.model_lengths(model))
@@ -242,7 +242,7 @@ def _random_faces(options, model) -> FaceCoefficients:
 
 def _generated(options, model, manifold, noisy) -> FaceCoefficients:
     mode = options.mode
-    if options.expressions:
+    if options.expressions is not None:
         listed = expressions.read_list(model, options.expressions)
         chosen = listed[np.arange(len(noisy)) % len(listed)]
         noisy = noisy.replace(expression=chosen)

@@ -8,6 +8,7 @@ import pathlib
 
 import numpy as np
 
+from tf_faces.apps import arguments as options_of
 from tf_faces.core import files
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data.parface import sets
@@ -106,6 +107,8 @@ def _stored(options: argparse.Namespace, spatial: bool):
         )
     found = _points(path, arrays["landmarks"], "landmarks")
     if "truth" in arrays:
+        told = f"with {path}, which has the truth, expected one of them"
+        options_of.refuse_given(options, ("dataset", "root"), told)
         truth = _points(path, arrays["truth"], "truth")
         names = [str(index) for index in range(len(truth))]
     else:

@@ -156,6 +156,10 @@ def _main(arguments: list[str], prog: str | None = None) -> int:
                 "--predictions and --model: expected exactly one of them; see "
                 "evaluate --help."
             )
+        if options.predictions is not None:
+            told = "with --predictions, expected with --model"
+            names = ("activation", "normalize", "subpixel")
+            options_of.refuse_given(options, names, told)
         if options.output:
             folders.require_free_folder(options.output, overwrite=options.overwrite)
         from tf_faces.apps.parface import evaluating

@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 
+from tf_faces.apps import arguments as options_of
 from tf_faces.apps import inputs
 from tf_faces.apps.prnet import common
 from tf_faces.core import files, folders, machine
@@ -28,6 +29,9 @@ def _recipe(options: argparse.Namespace) -> generation.Recipe:
 
 def generate_posmaps(options: argparse.Namespace) -> int:
     """Training pairs of a folder of fitted photographs; done ones are kept."""
+    if options.form == "files":
+        told = "with --form files, expected --form records"
+        options_of.refuse_given(options, ("shards",), told)
     recipe = _recipe(options)
     # Mistakes are found before processes start.
     ground_truth.MapDrawer(generation.load_model(recipe), recipe.resolution)
@@ -106,7 +110,7 @@ def _by_lists(options) -> tuple[dict, dict, int]:
         options.lists,
         _predicted_names(folder),
         reannotated=options.reannotated,
-        yaw=options.yaw,
+        yaw=options.yaw or "fitted",
     )
     predictions = {}
 
@@ -159,8 +163,28 @@ def _by_folder(options) -> tuple[dict, dict, int]:
     return predictions, truths, status
 
 
+def _refuse_ignored(options) -> None:
+    for ignored, names, told in (
+        (
+            options.lists is not None,
+            ("input_dir", "model", "uv_chart", "weights"),
+            "with --lists, which has points alone, expected one of them",
+        ),
+        (options.lists is None, ("reannotated", "yaw"), "without --lists"),
+        (
+            options.predictions is not None,
+            ("weights",),
+            "with --predictions, expected one of them",
+        ),
+        (options.model is None, ("uv_chart",), "without --model"),
+    ):
+        if ignored:
+            options_of.refuse_given(options, names, told)
+
+
 def evaluate(options: argparse.Namespace) -> int:
     """Errors by AFLW2000-3D's protocol, of a network or of stored predictions."""
+    _refuse_ignored(options)
     found = _by_folder(options) if options.lists is None else _by_lists(options)
     predictions, truths, status = found
     report = evaluation.evaluate(predictions, truths, not options.no_reconstruction)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from tf_faces.apps import arguments as options_of
 from tf_faces.apps import entry
 from tf_faces.configs.prnet import NETWORKS
+from tf_faces.core import texts
 
 _EXAMPLES = """\
 examples:
@@ -36,7 +37,7 @@ _SWITCHES = (
 def _angles(text: str) -> tuple[float, ...]:
     """Degrees separated by commas."""
     try:
-        found = tuple(float(part) for part in text.split(",") if part)
+        found = tuple(texts.numbers(part for part in text.split(",") if part).tolist())
     except ValueError:
         found = (float("nan"),)
     if not all(-360 <= angle <= 360 for angle in found):
@@ -139,7 +140,7 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     texture.add_argument("-o", "--output_path", required=True, help="result")
     texture.add_argument(
         "--mode",
-        type=int,
+        type=options_of.whole,
         default=1,
         choices=[0, 1],
         help="0 replaces eyes (or --region), 1 the whole face",
@@ -175,7 +176,9 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
         "--kpt_dir", help="also write landmarks here, FRAME_kpt.txt for each frame"
     )
     video.add_argument(
-        "--frames_per_second", type=float, help="of the output; default the input's"
+        "--frames_per_second",
+        type=options_of.finite,
+        help="of the output; default the input's",
     )
     _add_network(video)
 
@@ -220,8 +223,7 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     measure.add_argument(
         "--yaw",
         choices=["fitted", "aflw"],
-        default="fitted",
-        help="of the lists, by the fitted pose or by AFLW's labels",
+        help="of the lists, by the fitted pose (default) or by AFLW's labels",
     )
     measure.add_argument(
         "--model", help="face model of the .mat files, for dense errors"

@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 
+from tf_faces.apps import arguments as options_of
 from tf_faces.apps import inputs
 from tf_faces.apps.prnet import common
 from tf_faces.core import files, pictures
@@ -77,6 +78,9 @@ def _region(options, uv_data):
 
 def demo_texture(options: argparse.Namespace) -> None:
     """Replaces eyes, another region or the whole face by those of other pictures."""
+    if options.mode == 1:
+        told = "with --mode 1, the whole face, expected --mode 0"
+        options_of.refuse_given(options, ("region",), told)
     reconstructor = common.make_reconstructor(options)
     size = reconstructor.layout.resolution
 

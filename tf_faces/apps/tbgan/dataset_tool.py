@@ -61,7 +61,7 @@ _CHART = (
 def _add_resolution(command: options_of.ArgumentParser) -> None:
     command.add_argument(
         "--resolution",
-        type=int,
+        type=options_of.whole,
         choices=(32, 64, 128, 256, 512),
         default=64,
         help="side of the maps (default: 64)",

@@ -65,7 +65,7 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     )
     add(
         "--smoothing",
-        type=float,
+        type=options_of.finite,
         help="sigma in pixels of the shape smoothing, 0 for none (the run's own, or 3 "
         "at 512 and least 1)",
     )
@@ -81,7 +81,12 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
         "add to the neutral face, and without their untrustworthy rim",
     )
     add("--label", type=options_of.index, help="one expression label for all")
-    add("--label_weight", type=float, default=1.0, help="factor (%(default)s)")
+    add(
+        "--label_weight",
+        type=options_of.factor,
+        default=1.0,
+        help="factor (%(default)s)",
+    )
     add(
         "--expressions",
         action="store_true",
@@ -93,10 +98,17 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
 
 def _main(arguments: list[str], prog: str | None = None) -> int:
     options = _parser(prog).parse_args(arguments)
-    if options.smoothing is not None and not 0 <= options.smoothing < 1000:
+    smoothing = options.smoothing
+    if smoothing not in (None, 0) and not 0.1 <= smoothing < 1000:
         raise InputError(
-            f"--smoothing: found {options.smoothing}, expected 0 to 1000 pixels."
+            f"--smoothing: found {smoothing}, expected 0 (none) or 0.1 to 1000 pixels."
         )
+    if options.expressions:
+        told = "with --expressions, which shows all, expected one of them"
+        options_of.refuse_given(options, ("label",), told)
+    if not {"obj", "ply"} & set(options.formats):
+        told = "without obj or ply among --formats, expected one of them"
+        options_of.refuse_given(options, ("unit",), told)
     for name in options.formats:
         if f".{name}" not in mesh_files.SUFFIXES:
             known = ", ".join(suffix[1:] for suffix in mesh_files.SUFFIXES)
@@ -105,6 +117,8 @@ def _main(arguments: list[str], prog: str | None = None) -> int:
     pipeline, _ = sources.open_pipeline(
         options.source, options.result_dir, options.snapshot, options.uv_dictionary
     )
+    if options.label is not None:
+        _require_label(pipeline, options.label)
     write_gallery(
         pipeline,
         options.output,
@@ -121,6 +135,13 @@ def _main(arguments: list[str], prog: str | None = None) -> int:
         clean_rim=False if options.whole_chart else None,
     )
     return 0
+
+
+def _require_label(pipeline, label: int) -> None:
+    count = pipeline.label_size
+    if not 0 <= label < count:
+        expected = f"0 to {count - 1}" if count else "none: the network has no labels"
+        raise InputError(f"--label: found {label}, expected {expected}.")
 
 
 def write_gallery(
@@ -205,12 +226,9 @@ def faces(
         return
     if label is None:
         stored = pipeline.random_labels(count, seed)
-    elif 0 <= label < pipeline.label_size:
-        stored = np.repeat(np.eye(pipeline.label_size)[[label]], count, 0)
     else:
-        raise InputError(
-            f"--label: found {label}, expected 0 to {pipeline.label_size - 1}."
-        )
+        _require_label(pipeline, label)
+        stored = np.repeat(np.eye(pipeline.label_size)[[label]], count, 0)
     fed = pipeline.labels_for(stored, label_weight)
     for face in pipeline.faces(latents, fed, minibatch=minibatch, **mesh_options):
         yield face_gallery.Entry(face.mesh.name, face.mesh)

@@ -3,6 +3,7 @@
 import argparse
 import functools
 import importlib
+import os
 from collections.abc import Sequence
 
 from tf_faces.apps import arguments as options_of
@@ -141,6 +142,9 @@ def _add_weights(commands) -> None:
     add("--snapshot", type=options_of.index, help="images shown; newest if absent")
 
 
+_SECONDS = options_of.between(0, 3600)
+# Bytes of a file's name; more come behind.
+_LONGEST_PREFIX = 200
 _TRUNCATION = "draw components of latents beyond this again"
 
 # --- pictures and videos ------------------------------------------------------------
@@ -175,6 +179,10 @@ def _prefix(text: str) -> str:
     """Reads the beginning of names of files, which must stay in their folder."""
     if set(text) & set("/\\\0"):
         raise argparse.ArgumentTypeError(f"found {text!r}, expected no folder in it")
+    if len(os.fsencode(text)) > _LONGEST_PREFIX:
+        raise argparse.ArgumentTypeError(
+            f"found {text[:40]!r}..., expected at most {_LONGEST_PREFIX} bytes"
+        )
     return text
 
 
@@ -198,7 +206,7 @@ def _add_label(parser) -> None:
         "--label", help="expression, by number or name (happy, ...); zeros if absent"
     )
     parser.add_argument(
-        "--label_weight", type=options_of.finite, default=1.0, help="its factor"
+        "--label_weight", type=options_of.factor, default=1.0, help="its factor"
     )
 
 
@@ -246,7 +254,7 @@ def _add_fake_images(commands) -> None:
     _add_label(parser)
     _add_output(parser, "fakes")
     add = parser.add_argument
-    add("--num_pngs", type=options_of.count, default=1, help="faces, or grids")
+    add("--num_pngs", type=options_of.count, help="faces, or grids, default 1")
     add("--seeds", type=_seeds, help="a face of each of these seeds, such as 0-31")
     add("--truncation", type=options_of.finite, help=_TRUNCATION)
     add("--png_prefix", type=_prefix, default="", help="of file names")
@@ -264,9 +272,7 @@ def _add_interpolation_images(commands) -> None:
     _add_output(parser, "interpolation")
     add = parser.add_argument
     add("--duration_sec", type=options_of.finite, default=5.0, help="at 30 frames")
-    add(
-        "--smoothing_sec", type=options_of.not_negative, default=0.1, help="of the walk"
-    )
+    add("--smoothing_sec", type=_SECONDS, default=0.1, help="of the walk")
     add("--uv_dictionary", help="512_UV_dict.pkl or uv_dictionary.npz, or grid")
     add(
         "--label_weights",
@@ -297,7 +303,7 @@ def _add_interpolation_video(commands) -> None:
     _add_label(parser)
     _add_video(parser, 60.0)
     parser.add_argument(
-        "--smoothing_sec", type=options_of.not_negative, default=1.0, help="of the walk"
+        "--smoothing_sec", type=_SECONDS, default=1.0, help="of the walk"
     )
 
 
@@ -325,7 +331,7 @@ def _add_training_video(commands) -> None:
     _add_run(parser)
     _add_video(parser, 20.0)
     parser.add_argument(
-        "--time_warp", type=options_of.not_negative, default=1.5, help="1 is even"
+        "--time_warp", type=options_of.between(0, 100), default=1.5, help="1 is even"
     )
     parser.add_argument(
         "--modality",
@@ -363,11 +369,11 @@ def _add_expression_sheet(commands) -> None:
     add = parser.add_argument
     add(
         "--label_weight",
-        type=options_of.finite,
+        type=options_of.factor,
         default=1.0,
         help="factor of the labels; more than 1 strengthens expressions",
     )
-    add("--yaw", type=options_of.finite, default=0.0, help="degrees")
+    add("--yaw", type=options_of.degrees, default=0.0, help="degrees")
     add("--output", default="expressions.png", help="picture file")
     add("--overwrite", action="store_true", help="replace the file of --output")
 
@@ -385,10 +391,10 @@ def _add_turntable(commands) -> None:
     _add_video(parser, 4.0)
     parser.add_argument(
         "--swing",
-        type=options_of.finite,
+        type=options_of.degrees,
         help="turn so many degrees to each side and back, not all the way round",
     )
-    parser.add_argument("--pitch", type=options_of.finite, default=0.0, help="degrees")
+    parser.add_argument("--pitch", type=options_of.degrees, default=0.0, help="degrees")
 
 
 def _add_project(commands) -> None:

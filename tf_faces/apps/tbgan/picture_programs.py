@@ -5,8 +5,10 @@ import pathlib
 
 import numpy as np
 
+from tf_faces.apps import arguments as options_of
 from tf_faces.apps.tbgan import sources
 from tf_faces.core import folders, pictures, progress
+from tf_faces.core import texts as text_files
 from tf_faces.core.errors import InputError
 
 # The networks compute in float32, and square what they are fed.
@@ -27,6 +29,22 @@ def _new_folder(options: argparse.Namespace) -> pathlib.Path:
     return folder
 
 
+def _check_faces(options: argparse.Namespace, pipeline) -> None:
+    """Finds wrong options of grids and labels before faces are made."""
+    from tf_faces.pipelines.tbgan import pictures as making
+
+    if options.label is None and options.label_weight != 1:
+        raise InputError("--label_weight: found without --label, expected with it.")
+    if hasattr(options, "grid_size"):
+        making.require_grid(
+            pipeline,
+            options.grid_size,
+            options.modality,
+            options.image_zoom,
+            options.image_shrink,
+        )
+
+
 def fake_images(options: argparse.Namespace) -> None:
     """Single faces, or grids of pictures."""
     folders.require_free_folder(options.output, overwrite=options.overwrite)
@@ -35,7 +53,9 @@ def fake_images(options: argparse.Namespace) -> None:
 
     columns, rows = options.grid_size
     cells = columns * rows
+    _check_faces(options, pipeline)
     if options.seeds is not None:
+        options_of.refuse_given(options, ("num_pngs",), "with --seeds, which says it")
         if len(options.seeds) % cells:
             raise InputError(
                 f"--seeds: found {len(options.seeds)}, expected a multiple of the "
@@ -44,7 +64,7 @@ def fake_images(options: argparse.Namespace) -> None:
         latents = making.latents_of_seeds(pipeline, options.seeds, options.truncation)
     else:
         random = np.random.RandomState(options.random_seed)
-        shape = (options.num_pngs * cells, pipeline.latent_size)
+        shape = ((options.num_pngs or 1) * cells, pipeline.latent_size)
         latents = making.truncated(random, shape, options.truncation)
     labels = making.labels_for(
         pipeline, len(latents), options.label, options.label_weight
@@ -128,7 +148,7 @@ def _label_weights(texts: list[str] | None) -> tuple[float, ...] | None:
     if texts is None:
         return None
     try:
-        weights = tuple(float(text) for text in texts)
+        weights = tuple(text_files.numbers(texts).tolist())
         if not all(abs(weight) < _MOST_WEIGHT for weight in weights):
             raise ValueError("not finite in the networks' numbers")
         return weights
@@ -145,6 +165,7 @@ def interpolation_video(options: argparse.Namespace) -> None:
 
     frames = frame_count(options.duration_sec, options.mp4_fps)
     pipeline, folder = open_source(options)
+    _check_faces(options, pipeline)
     latents = making.walk(
         pipeline,
         frames,
@@ -162,6 +183,7 @@ def dimension_video(options: argparse.Namespace) -> None:
 
     frames = frame_count(options.duration_sec, options.mp4_fps)
     pipeline, folder = open_source(options)
+    _check_faces(options, pipeline)
     cells = options.grid_size[0] * options.grid_size[1]
     latents = making.along_dimension(
         pipeline, frames, cells, options.dim, options.random_seed
@@ -217,6 +239,12 @@ def expression_sheet(options: argparse.Namespace) -> None:
 
     rendering.require_meshes(pipeline)
     names = rendering.expression_names(pipeline)
+    pixels = len(options.seeds) * len(names) * options.size**2
+    if pixels > pictures.MAXIMUM_PIXELS:
+        raise InputError(
+            f"--seeds, --size: they make a sheet of {pixels} pixels, expected at most "
+            f"{pictures.MAXIMUM_PIXELS}."
+        )
     latents = _identities(options, pipeline)
     made = rendering.expression_meshes(
         pipeline, latents, options.label_weight, options.minibatch_size
@@ -242,6 +270,7 @@ def turntable(options: argparse.Namespace) -> None:
     from tf_faces.pipelines.tbgan import rendering
 
     rendering.require_meshes(pipeline)
+    _check_faces(options, pipeline)
     latents = _identities(options, pipeline)
     labels = making.labels_for(
         pipeline, len(latents), options.label, options.label_weight

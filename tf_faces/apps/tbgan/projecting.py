@@ -8,6 +8,7 @@ import numpy as np
 
 from tf_faces.apps.tbgan import picture_programs
 from tf_faces.core import files, folders, pictures
+from tf_faces.core import texts as text_files
 from tf_faces.core.errors import InputError
 from tf_faces.data import images
 
@@ -103,7 +104,7 @@ def project(options: argparse.Namespace) -> None:
 
 def _learning_rates(texts: list[str]) -> list[float]:
     try:
-        rates = [float(text) for text in texts]
+        rates = text_files.numbers(texts).tolist()
     except ValueError:
         rates = []
     if not rates or not all(np.isfinite(rates)) or min(rates) <= 0:

@@ -58,7 +58,7 @@ def parse_label(text: str, source: str, count: int | None) -> np.ndarray:
       FormatError: if it holds anything but so many finite numbers.
     """
     try:
-        values = np.array([float(word) for word in text.split()], np.float64)
+        values = texts.numbers(text.split())
     except ValueError as error:
         raise FormatError(f"{source}: is no list of numbers.") from error
     if count is not None and len(values) != count:

@@ -94,7 +94,7 @@ def parse_vggface(text: str, source: str) -> list[ListedFace]:
         if not words:
             continue
         try:
-            box = tuple(float(word) for word in words[2:6])
+            box = tuple(texts.numbers(words[2:6]).tolist())
             is_id = words[0].isascii() and words[0].isdecimal()
             if len(box) != 4 or not is_id or not np.isfinite(box).all():
                 raise ValueError

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -58,7 +59,7 @@ def records(path: pathlib.Path) -> list[Mapping[str, Any]]:
     try:
         try:
             found = files.parse_json(text)
-        except ValueError:
+        except json.JSONDecodeError:
             lines = (line for line in text.splitlines() if line.strip())
             found = [files.parse_json(line) for line in lines]
     except (ValueError, OverflowError, RecursionError) as error:
@@ -93,6 +94,7 @@ def numbers(path: pathlib.Path, row: int, values, name: str) -> np.ndarray:
     """
     try:
         found = np.array(values, np.float64)
+        _require_plain(values)
     except (TypeError, ValueError) as error:
         raise FormatError(
             f"{path}, record {row}: {name} holds something else than numbers "
@@ -106,6 +108,17 @@ def numbers(path: pathlib.Path, row: int, values, name: str) -> np.ndarray:
             "pixels of a picture."
         )
     return found
+
+
+def _require_plain(values) -> None:
+    """Refuses what NumPy takes for numbers besides: true, and texts such as 1_0."""
+    if isinstance(values, list | tuple):
+        for value in values:
+            _require_plain(value)
+    elif isinstance(values, bool):
+        raise TypeError("a truth value")
+    elif isinstance(values, str):
+        texts.numbers([values])
 
 
 def box(path: pathlib.Path, row: int, values, name: str = "box") -> np.ndarray:

@@ -12,7 +12,7 @@ import tarfile
 
 import numpy as np
 
-from tf_faces.core import file_kinds, files, folders, pictures
+from tf_faces.core import file_kinds, files, folders, pictures, texts
 from tf_faces.core.errors import FormatError, InputError
 
 PICTURES = ("rgb", "face_image")
@@ -128,7 +128,7 @@ def _add(path, archive, entry, samples, seen: set[tuple[str, str]]) -> None:
     text = stream.read().decode("utf-8-sig", errors="replace").translate(_SEPARATORS)
     try:
         with np.errstate(over="ignore"):  # Refused below.
-            values = np.array([float(word) for word in text.split()], np.float32)
+            values = texts.numbers(text.split()).astype(np.float32)
     except ValueError as error:
         raise FormatError(
             f"{path}: {entry.name!r} holds something else than numbers."

@@ -15,7 +15,13 @@ from collections.abc import Mapping
 import numpy as np
 
 from tf_faces.core import files, units
-from tf_faces.core.errors import FormatError, InputError, missing_dependency
+from tf_faces.core.errors import (
+    FormatError,
+    InputError,
+    TwoValuesError,
+    in_words,
+    missing_dependency,
+)
 from tf_faces.geometry import normals
 from tf_faces.geometry.mesh import Mesh
 from tf_faces.geometry.mesh_files import polygons
@@ -229,10 +235,12 @@ def unpack(content: bytes, source: str) -> tuple[dict, bytes]:
     if kind != _JSON_CHUNK or 20 + length > total:
         raise FormatError(f"{source}: the JSON chunk is damaged.")
     try:
-        tree = json.loads(
-            content[20 : 20 + length].decode("utf-8-sig"), object_hook=_without_null
+        tree = files.parse_json(
+            content[20 : 20 + length].decode("utf-8-sig"), _without_null
         )
-    except (ValueError, RecursionError) as error:
+    except TwoValuesError as error:
+        raise FormatError(f"{source}: its JSON chunk: {in_words(error)}.") from error
+    except (ValueError, OverflowError, RecursionError) as error:
         raise FormatError(
             f"{source}: the JSON chunk is damaged; export it again."
         ) from error

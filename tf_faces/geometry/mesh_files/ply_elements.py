@@ -11,6 +11,7 @@ import struct
 
 import numpy as np
 
+from tf_faces.core import texts
 from tf_faces.core.errors import FormatError
 from tf_faces.core.units import UNITS
 from tf_faces.geometry.mesh_files import neighbours, polygons
@@ -115,7 +116,7 @@ def read_header(path: pathlib.Path, content: bytes) -> Header:
                     if order is None:
                         raise FormatError(f"{path}: found the PLY format {name!r}.")
                 case ["element", name, count]:
-                    elements.append(Element(name, int(count), []))
+                    elements.append(Element(name, texts.whole_number(count), []))
                 case ["property", "list", count_type, value_type, name]:
                     elements[-1].properties.append(
                         Property(name, _TYPES[count_type], _TYPES[value_type])

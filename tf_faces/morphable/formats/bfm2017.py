@@ -92,9 +92,9 @@ def _json_landmarks(text, mean, path):
         return None
     try:
         text = text.reshape(-1)[0]
-        points = [entry["coordinates"] for entry in json.loads(text)]
+        points = [entry["coordinates"] for entry in files.parse_json(text)]
         points = np.asarray(points, np.float64)
-    except (ValueError, TypeError, KeyError, IndexError, RecursionError):
+    except (ValueError, TypeError, LookupError, OverflowError, RecursionError):
         return None
     if points.shape != (68, 3) or not np.isfinite(points).all():
         return None

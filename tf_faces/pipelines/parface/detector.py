@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_faces.convert import parface as convert
-from tf_faces.core import files
+from tf_faces.core import files, texts
 from tf_faces.core.errors import InputError
 from tf_faces.data.parface import crops
 from tf_faces.data.parface.samples import network_images
@@ -226,8 +226,8 @@ def open_run(
     """
     path = pathlib.Path(folder)
     if snapshot is not None:
-        number = int(snapshot) if str(snapshot).isdecimal() else -1
-        path = path / weights.FOLDER / f"{number:05d}"
+        number = texts.natural_number(str(snapshot))
+        path = path / weights.FOLDER / f"{-1 if number is None else number:05d}"
         if not path.is_dir():
             raise InputError(f"{path}: no snapshot {snapshot!r} of this run.")
     return ParFace(convert.load(weights.find(str(path)), activation, normalized))

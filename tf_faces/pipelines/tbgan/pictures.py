@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from tf_faces.core import files, pictures
+from tf_faces.core import files, pictures, texts
 from tf_faces.core.errors import InputError
 from tf_faces.data import images
 from tf_faces.morphable import expressions
@@ -65,11 +65,10 @@ def label_number(pipeline: TbganPipeline, label: str) -> int:
       InputError: if the network has no such label.
     """
     names = expressions.BASIC_EXPRESSIONS
-    if label.isdecimal():
-        number = int(label)
-    elif label in names and pipeline.label_size == len(names):
+    number = texts.natural_number(label)
+    if number is None and label in names and pipeline.label_size == len(names):
         number = list(names).index(label)
-    else:
+    if number is None:
         known = ", ".join(names) if pipeline.label_size == len(names) else "none"
         raise InputError(
             f"--label: found {label!r}, expected 0 to {pipeline.label_size - 1} or one "
@@ -153,14 +152,8 @@ def grid(
       shrink: means of shrink x shrink pixels.
     """
     parts = images.split_modalities(made)
-    names = images.MODALITIES[: len(parts)]
     if modality != "all":
-        if modality not in names:
-            raise InputError(
-                f"--modality: found {modality!r}, expected one of "
-                f"{', '.join(names)}, all."
-            )
-        parts = [parts[names.index(modality)]]
+        parts = [parts[images.MODALITIES.index(modality)]]
     row = np.concatenate(parts, axis=2)
     if shrink > 1:
         row = images.shrunk(row, shrink)
@@ -168,6 +161,44 @@ def grid(
     if sheet.shape[-1] == 1:
         sheet = sheet.repeat(3, axis=-1)
     return sheet.repeat(zoom, axis=0).repeat(zoom, axis=1)
+
+
+def require_grid(
+    pipeline: TbganPipeline,
+    size: tuple[int, int],
+    modality: str = "texture",
+    zoom: int = 1,
+    shrink: int = 1,
+) -> None:
+    """Checks what `grid` can make, before faces are made for it.
+
+    Args:
+      pipeline: the generator.
+      size, modality, zoom, shrink: of `grid`.
+
+    Raises:
+      InputError: for pictures larger than any, maps that the network has not, and sides
+        that cannot be shrunk so.
+    """
+    names = images.MODALITIES[: max(1, pipeline.channels // 3)]
+    if modality not in (*names, "all"):
+        raise InputError(
+            f"--modality: found {modality!r}, expected one of {', '.join(names)}, all."
+        )
+    side, rest = divmod(pipeline.resolution, shrink)
+    if rest:
+        raise InputError(
+            f"--image_shrink: found {shrink}, expected a divisor of the pictures' side "
+            f"{pipeline.resolution}."
+        )
+    pixels = size[0] * size[1] * (side * zoom) ** 2
+    if modality == "all":
+        pixels *= len(names)
+    if pixels > pictures.MAXIMUM_PIXELS:
+        raise InputError(
+            f"--grid_size, --image_zoom: they make pictures of {pixels} pixels, "
+            f"expected at most {pictures.MAXIMUM_PIXELS}."
+        )
 
 
 # --- frames -------------------------------------------------------------------------
@@ -222,15 +253,8 @@ def frames_of(
       minibatch: faces made at once.
       **appearance: of `grid`.
     """
+    require_grid(pipeline, size, **appearance)
     cells = latents.shape[1]
-    # Before a million faces are made of which no picture can be.
-    side = pipeline.resolution // appearance.get("shrink", 1)
-    pixels = cells * (side * appearance.get("zoom", 1)) ** 2
-    if pixels > pictures.MAXIMUM_PIXELS:
-        raise InputError(
-            f"--grid_size, --image_zoom: they make pictures of {pixels} pixels, "
-            f"expected at most {pictures.MAXIMUM_PIXELS}."
-        )
     made = pipeline.maps(
         latents.reshape(-1, latents.shape[-1]),
         np.tile(labels, (len(latents), 1)),

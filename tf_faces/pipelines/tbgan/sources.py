@@ -4,7 +4,7 @@ import pathlib
 
 from absl import logging
 
-from tf_faces.core import files
+from tf_faces.core import files, texts
 from tf_faces.core.errors import FormatError, InputError, in_words
 from tf_faces.morphable import uv_dictionary as uv_dictionaries
 from tf_faces.morphable.uv_dictionary import UvDictionary
@@ -41,9 +41,10 @@ def _sizes(arrays) -> dict[str, int]:
     """Resolution and channels, which follow from the variables' names and shapes."""
     scopes = {name.split("/")[0] for name in arrays}
     sides = [
-        int(scope.split("x")[0])
+        side
         for scope in scopes
-        if scope.count("x") == 1 and scope.split("x")[0].isdecimal()
+        if scope.count("x") == 1
+        and (side := texts.natural_number(scope.split("x")[0])) is not None
     ]
     channels = sum(
         array.shape[-1]

@@ -25,7 +25,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph
 
-from tf_faces.core import file_kinds, files
+from tf_faces.core import file_kinds, files, texts
 from tf_faces.core.errors import FormatError
 from tf_faces.geometry import similarity
 from tf_faces.morphable import landmark_sets
@@ -208,13 +208,15 @@ def _read_body(path: pathlib.Path):
         for line in _read_text(path).splitlines():
             word, *rest = line.split() or [""]
             if word == "v":
-                vertices.append([float(x) for x in rest[:3]])
+                vertices.append(texts.numbers(rest[:3]))
             elif word == "vt":
-                chart.append([float(x) for x in rest[:2]])
+                chart.append(texts.numbers(rest[:2]))
             elif word == "g":
                 group = " ".join(rest)
             elif word == "f":
-                polygons.append([[int(x) for x in c.split("/")[:2]] for c in rest])
+                polygons.append(
+                    [[texts.whole_number(x) for x in c.split("/")[:2]] for c in rest]
+                )
                 groups.append(group)
         both = np.array(polygons, np.int64).reshape(-1, 4, 2) - 1
         found = np.array(vertices, np.float64).reshape(-1, 3)
@@ -273,20 +275,27 @@ def _read_target(path: pathlib.Path, vertex_count: int) -> np.ndarray:
     lines = (line.partition("#")[0] for line in _read_text(path).splitlines())
     rows = [line.split() for line in lines if line.strip()]
     try:
-        numbers = np.array([int(row[0]) for row in rows], np.int64)
-        values = np.array([row[1:4] for row in rows], np.float64).reshape(-1, 3)
+        numbers = np.array([texts.whole_number(row[0]) for row in rows], np.int64)
+        values = texts.numbers(word for row in rows for word in row[1:])
     except (ValueError, OverflowError, IndexError) as error:
         raise FormatError(
             f"{path}: not a MakeHuman target; download it again if it should be."
         ) from error
     inside = ((numbers >= 0) & (numbers < vertex_count)).all()
-    if len(values) != len(numbers) or not inside or not np.isfinite(values).all():
+    is_table = all(len(row) == 4 for row in rows)
+    if not is_table or not inside or not np.isfinite(values).all():
         raise FormatError(
             f"{path}: holds moves that are no three numbers, or of other vertices than "
             f"0 to {vertex_count - 1}."
         )
     moves = np.zeros((vertex_count, 3))
-    moves[numbers] = values
+    moves[numbers] = values = values.reshape(-1, 3)
+    contradicted = (moves[numbers] != values).any(axis=1)
+    if contradicted.any():
+        raise FormatError(
+            f"{path}: moves the vertex {numbers[contradicted][0]} several times, and "
+            "not alike, expected each vertex once."
+        )
     return moves
 
 
