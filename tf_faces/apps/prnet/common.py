@@ -50,10 +50,11 @@ def make_reconstructor(options: argparse.Namespace) -> pipeline.Reconstructor:
     detector = None
     if options.detector != "none":
         detector = detectors.make_detector(options.detector, options.detector_weights)
-    given = shipped.resolve(options.weights, "prnet")
-    if pipeline.recognises(given):
-        opened = pipeline.open_run(given, detector=detector)
-        print(f"{options.weights}: a run, maps of {opened.layout.name}", flush=True)
+    given = shipped.OPEN if options.weights is None else options.weights
+    folder = shipped.resolve(given, "prnet")
+    if pipeline.recognises(folder):
+        opened = pipeline.open_run(folder, detector=detector)
+        print(f"{given}: a run, maps of {opened.layout.name}", flush=True)
         return opened
     uv_layout = layout.load_layout(options.uv_data)
     return pipeline.Reconstructor(load_network(options), uv_layout, detector)

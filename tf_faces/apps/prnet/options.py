@@ -51,9 +51,9 @@ def _add_network(parser):
     group = parser.add_argument_group("network and faces")
     group.add_argument(
         "--weights",
-        default="open",
-        help="'open' are those that come with the package; or a checkpoint of PRNet, a "
-        "run folder of ours, a Keras file (.h5) of a port, 'random' to try the program",
+        help="checkpoint of PRNet, a run folder of ours, a Keras file (.h5) of a port, "
+        "or 'random' to try the program; default 'open', those that come with the "
+        "package",
     )
     group.add_argument(
         "--network",
