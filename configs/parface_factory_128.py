@@ -30,10 +30,10 @@ STAGES = {
     "self_supervised": 8,
     "self_supervised_l1": 20,
     "inversion": 23,
-    "landmarks_2d": 27,
-    "landmarks_2d_finetune": 45,
-    "landmarks_3da2d": 48,
-    "landmarks_3d": 54,
+    "landmarks_2d": 25,
+    "landmarks_2d_finetune": 36,
+    "landmarks_3da2d": 37,
+    "landmarks_3d": 41,
 }
 _ALL = {
     "data_dir": "parface_faces",
