@@ -10,6 +10,7 @@ from tf_faces.apps.prnet import options
 from tf_faces.core import pictures
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data.prnet import ground_truth, layout, pairs
+from tf_faces.geometry import cropping
 from tf_faces.metrics import normalized_mean_error as nme
 from tf_faces.morphable import io as morphable
 from tf_faces.pipelines.prnet import evaluation
@@ -183,6 +184,21 @@ def test_folders_and_models_that_do_not_serve(tmp_path, model):
         ground_truth.MapDrawer(model.replace(landmarks68=None))
     with pytest.raises(InputError, match="no texture coordinates"):
         ground_truth.MapDrawer(model.replace(texture_coordinates=None))
+
+
+def test_models_with_seams_are_drawn_in_the_factorys_chart(model):
+    """Seams that cut nothing: the map of the chart without them."""
+    seamed = model.replace(texture_triangles=model.triangles)
+    plain, chart = (ground_truth.MapDrawer(one, 64) for one in (model, seamed))
+    # Depth grows to the right: it must not be flattened.
+    vertices = model.neutral * [1, -1, 1] / np.ptp(model.neutral) * 40 + 32
+    crop = cropping.SquareCrop((31.5, 31.5), 63, 64)
+    expected, found = plain.draw(vertices, crop), chart.draw(vertices, crop)
+    both = (expected != 0).any(axis=-1) & (found != 0).any(axis=-1)
+    covered = (expected != 0).any(axis=-1) | (found != 0).any(axis=-1)
+    assert both.sum() > 0.9 * covered.sum() > 500
+    # Landmarks of the chart were moved to pixels, by half a pixel at most.
+    assert np.abs(expected - found)[both].mean() < 0.3
 
 
 def test_turned_pairs(folder, tmp_path, model):

@@ -21,6 +21,7 @@ from tf_faces.data.photographs import records
 from tf_faces.data.prnet import augmentation, ground_truth, layout
 from tf_faces.geometry import cropping, similarity
 from tf_faces.morphable import io as morphable
+from tf_faces.morphable import raw_form
 from tf_faces.morphable.model import MorphableModel
 
 LIST = "trainDataLabel.txt"
@@ -72,6 +73,9 @@ def load_model(recipe: Recipe) -> MorphableModel:
       InputError, FormatError: if either is missing or does not fit.
     """
     model = morphable.load(recipe.model)
+    if model.coefficient_kind != "raw":
+        # Fitted files hold raw coefficients in micrometres.
+        model = raw_form.coefficient_model(model)
     if recipe.uv_chart is None:
         return model
     found = matlab_files.load(recipe.uv_chart, ["UV"]).get("UV")

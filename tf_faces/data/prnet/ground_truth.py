@@ -14,6 +14,7 @@ import numpy as np
 from tf_faces.core import files, matlab_files, pictures
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data import fitted_faces
+from tf_faces.data.photographs.charts import lay_out
 from tf_faces.data.prnet import layout
 from tf_faces.geometry import cameras, cropping
 from tf_faces.morphable.model import MorphableModel
@@ -96,8 +97,11 @@ def posed_vertices(model: MorphableModel, face: FittedFace, height: int) -> np.n
 class MapDrawer:
     """Draws position maps of one model.
 
+    Models whose texture coordinates have seams are drawn in the chart that the picture
+    factory lays them out by.
+
     Args:
-      model: with texture coordinates of its vertices and 68 landmarks.
+      model: with texture coordinates and 68 landmarks.
       resolution: side of crop and map.
     """
 
@@ -106,6 +110,10 @@ class MapDrawer:
             raise InputError(f"{model.name}: has no 68 landmarks.")
         self.model = model
         self.resolution = resolution
+        self._chart = None
+        if model.texture_triangles is not None:
+            self._chart = lay_out(model, resolution)
+            return
         pixels = layout.chart_pixels(model, resolution).astype(np.float32)
         # Where a map's pixels lie on the model is the same for all faces.
         triangles = np.asarray(model.full_triangles, np.int32)
@@ -132,6 +140,8 @@ class MapDrawer:
 
     def draw_moved(self, positions: np.ndarray) -> np.ndarray:
         """The map of vertices [V, 3] that are in the crop's pixels already."""
+        if self._chart is not None:
+            return self._chart.map(np.asarray(positions, np.float32))
         size = self.resolution
         corners = np.asarray(positions, np.float32)[self._corners]
         found = np.zeros((size, size, 3), np.float32)
