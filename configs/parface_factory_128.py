@@ -33,7 +33,7 @@ STAGES = {
     "landmarks_2d": 25,
     "landmarks_2d_finetune": 36,
     "landmarks_3da2d": 37,
-    "landmarks_3d": 41,
+    "landmarks_3d": 40,
 }
 _ALL = {
     "data_dir": "parface_faces",

@@ -24,7 +24,7 @@ def get_config():
             "train.initial_weights": "results/000-prnet-paper-records-half_128-quick",
             "train.small_shares": [0.0, 0.0],
             "train.learning_rate": 1e-3,
-            "train.total_kimg": 32.0,
+            "train.total_kimg": 48.0,
             "train.warm_up": 0.02,
         },
     )
