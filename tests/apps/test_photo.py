@@ -35,9 +35,13 @@ def seen(monkeypatch):
                 return [path]
 
             triangle = Mesh(np.eye(3), np.array([[0, 1, 2]]))
-            item = html_viewer.Item(triangle, name) if stem == "first" else None
-            tiles = {stem: image, f"{stem} too": np.full((8, 8, 3), 200, np.uint8)}
-            return photo.Seen(points, tiles, write, item)
+            grey = np.full((8, 8, 3), 200, np.uint8)
+            return photo.Seen(
+                points,
+                lambda: {stem: image, f"{stem} too": grey},
+                write,
+                (lambda: html_viewer.Item(triangle, name)) if stem == "first" else None,
+            )
 
         return look
 

@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -42,16 +43,16 @@ class Seen:
 
     Attributes:
       landmarks: float32 [68, 2 or 3] in pixels of the photograph.
-      tiles: {caption: uint8 [h, w, 3]}, pictures for the sheet; one as large as the
-        photograph is cut to the face.
+      tiles: () -> {caption: uint8 [h, w, 3]}, pictures for the sheet; one as large as
+        the photograph is cut to the face.
       write: (folder, name) -> files written there, their names beginning with `name`.
-      item: `viz.html_viewer.Item` for the page, or None.
+      item: () -> `viz.html_viewer.Item` for the page; None where there is none.
     """
 
     landmarks: np.ndarray
-    tiles: dict[str, np.ndarray]
+    tiles: Callable[[], dict[str, np.ndarray]]
     write: Callable[[pathlib.Path, str], list[pathlib.Path]]
-    item: object | None = None
+    item: Callable[[], Any] | None = None
 
 
 # What `open_part(folder)` of `tf_faces.apps.<stem>.photo` returns: (picture uint8
@@ -204,7 +205,7 @@ class Looker:
             for seen in found.values():
                 seen.write(output, name)
                 if seen.item is not None:
-                    self._items.append(seen.item)
+                    self._items.append(seen.item())
             pictures.write(output / f"{name}_sheet.png", sheet_of(picture, box, found))
             print(f"{output / name}: {', '.join(found)}", flush=True)
 
@@ -263,7 +264,7 @@ def sheet_of(picture: np.ndarray, box, found: dict[str, Seen]) -> np.ndarray:
     crop = cropping.SquareCrop(((left + right) / 2, (top + bottom) / 2), side, TILE)
     tiles = {"photograph": picture}
     for seen in found.values():
-        tiles.update(seen.tiles)
+        tiles.update(seen.tiles())
     shown = [
         cut(tile, crop) if tile.shape == picture.shape else tile
         for tile in tiles.values()

@@ -42,14 +42,15 @@ def open_part(folder: pathlib.Path) -> Part:
         if landmarks is not None:
             box = annotations.box_of(landmarks)
         found = _detected(opened, picture, box)
-        side = found.reconstruction.shape[0]
-        whole = cropping.SquareCrop(((side - 1) / 2, (side - 1) / 2), side - 1, TILE)
-        tiles = {
-            "landmarks in space": shown_pictures.with_landmarks(
-                picture, None, found.landmarks
-            ),
-            "reconstruction": cut(found.reconstruction, whole),
-        }
+
+        def tiles() -> dict[str, np.ndarray]:
+            last = found.reconstruction.shape[0] - 1
+            whole = cropping.SquareCrop((last / 2, last / 2), last, TILE)
+            marked = shown_pictures.with_landmarks(picture, None, found.landmarks)
+            return {
+                "landmarks in space": marked,
+                "reconstruction": cut(found.reconstruction, whole),
+            }
 
         def write(output: pathlib.Path, stem: str) -> list[pathlib.Path]:
             path = output / f"{stem}_points.csv"

@@ -1,5 +1,6 @@
 """PRNet's part of `tf-faces photo`: mesh, texture, pose and depth."""
 
+import functools
 import pathlib
 from collections.abc import Sequence
 
@@ -67,21 +68,23 @@ def open_part(folder: pathlib.Path) -> Part:
         name: str,
     ) -> Seen:
         face = _found(reconstructor, picture, box)
-        texture = pictures.to_bytes(face.texture(picture / 255.0, TILE))
-        depth = face.depth()
-        tiles = {
-            "landmarks": drawing.plot_landmarks(picture, face.landmarks),
-            "mesh": _shaded(picture, face),
-            "depth": shown_pictures.depth_picture(depth),
-            "texture": texture,
-        }
+
+        @functools.cache
+        def texture() -> np.ndarray:
+            return pictures.to_bytes(face.texture(picture / 255.0, TILE))
+
         return Seen(
             face.landmarks,
-            tiles,
+            lambda: {
+                "landmarks": drawing.plot_landmarks(picture, face.landmarks),
+                "mesh": _shaded(picture, face),
+                "depth": shown_pictures.depth_picture(face.depth()),
+                "texture": texture(),
+            },
             lambda output, stem: results.write_demo(
                 output, stem, face, picture, _FILES
             ),
-            html_viewer.Item(face.mesh(picture, texture, name), name),
+            lambda: html_viewer.Item(face.mesh(picture, texture(), name), name),
         )
 
     return look
