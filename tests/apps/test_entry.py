@@ -29,7 +29,15 @@ def raising(error):
         (FileExistsError(17, "File exists", "z"), 2, "z: is there already"),
         (NotADirectoryError(20, "Not a directory", "z/a"), 2, "z/a: found a file in"),
         (IsADirectoryError(21, "Is a directory", "z"), 2, "z: found a folder"),
-        (PermissionError(errno.EACCES, "Permission denied", "z"), 1, "z: Permission"),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "z"),
+            2,
+            "z: found no perm",
+        ),
+        (OSError(errno.EROFS, "Read-only", "z"), 2, "z: found a disk that is read"),
+        (OSError(errno.ELOOP, "Too many", "z"), 2, "z: found a link that leads to i"),
+        (FileNotFoundError(errno.ENOENT, "No such", "z"), 2, "z: no such file"),
+        (OSError(errno.EIO, "Input/output error", "z"), 1, "z: Input/output error"),
         (
             OSError(errno.ENAMETOOLONG, "too long", "z"),
             2,

@@ -329,19 +329,23 @@ def test_where_rebuilt_data_lie(monkeypatch, tmp_path):
         ("folder", "found a folder, expected the name of a file"),
         ("file/a.txt", "file: found a file, expected a folder"),
         ("link/deep/a.txt", "link: found a link that leads nowhere"),
+        ("pipe", "pipe: found a device or pipe"),
     ],
 )
 def test_places_that_cannot_be_written(tmp_path, name, sentence, monkeypatch):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("kept")
     (tmp_path / "link").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "pipe")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=sentence):
         files.write_text(name, "x")
     if "/" in name:
         with pytest.raises(InputError, match=sentence), files.atomic_directory(name):
             pass
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder", "link"]
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["file", "folder", "link", "pipe"]
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_long_names(tmp_path):

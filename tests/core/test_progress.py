@@ -48,6 +48,16 @@ def test_lines_where_no_terminal_is(monkeypatch, seconds):
     )
 
 
+def test_the_end_is_told_once(monkeypatch, seconds):
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with seconds(2, "face") as bar:
+        seconds.pass_by(40)
+        bar.update(2)
+        seconds.pass_by(1)
+    assert len(stream.getvalue().splitlines()) == 1
+
+
 def test_short_work_prints_no_line(monkeypatch, seconds):
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)

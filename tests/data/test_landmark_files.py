@@ -79,6 +79,14 @@ def test_refusals_show_what_was_found(tmp_path, content, message):
     assert "convert" not in str(raised.value)
 
 
+def test_points_counted_from_anywhere(tmp_path):
+    counted = np.column_stack([np.arange(5, 73), POINTS])
+    np.savetxt(tmp_path / "a.txt", counted)
+    np.testing.assert_allclose(
+        landmark_files.read_landmarks(tmp_path / "a.txt"), POINTS
+    )
+
+
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize("suffix", [".npy", ".NPY", ".mat", ".MAT"])
 def test_arrays(tmp_path, suffix, turned):
@@ -128,7 +136,13 @@ def test_points_of_menpo(tmp_path):
     (tmp_path / "a.LJSON").write_text(json.dumps(content))
     found = landmark_files.read_landmarks(tmp_path / "a.LJSON")
     np.testing.assert_allclose(found, points)
-    content["landmarks"]["points"].pop()
+    whole = content["landmarks"]["points"]
+    for wrong in (True, "1_0"):
+        content["landmarks"]["points"] = [[wrong, 1], *whole[1:]]
+        (tmp_path / "a.LJSON").write_text(json.dumps(content))
+        with pytest.raises(FormatError, match="no list of coordinates"):
+            landmark_files.read_landmarks(tmp_path / "a.LJSON")
+    content["landmarks"]["points"] = whole[:-1]
     (tmp_path / "a.LJSON").write_text("\ufeff" + json.dumps(content))
     with pytest.raises(FormatError, match="expected 68 points"):
         landmark_files.read_landmarks(tmp_path / "a.LJSON")
@@ -140,6 +154,7 @@ def test_points_of_menpo(tmp_path):
         (lambda text: text.replace("68", "67"), "says n_points: +67, but holds 68"),
         (lambda text: text.replace(":  68", " : 67"), "says n_points : 67"),
         (lambda text: text + text, "several lists of points"),
+        (lambda text: text.replace("{", "n_points: 67\n{"), "says n_points: 67"),
     ],
 )
 def test_points_that_contradict_their_head(tmp_path, change, sentence):

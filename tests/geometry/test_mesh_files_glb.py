@@ -447,6 +447,9 @@ def change(collection, **changes):
     [
         (lambda tree: tree.update(extensionsRequired=["EXT_of_nobody"]),
          "EXT_of_nobody"),
+        (lambda tree: tree["asset"].update(version="3.0"), "needs glTF 3.0"),
+        (lambda tree: tree["asset"].update(minVersion="2.1"), "needs glTF 2.1"),
+        (lambda tree: tree.update(asset=[]), "glTF tree of the expected form"),
         (lambda tree: tree.update(extensionsRequired=["KHR_draco_mesh_compression"]),
          "KHR_draco_mesh_compression"),
         (lambda tree: tree["meshes"][0]["primitives"][0].update(

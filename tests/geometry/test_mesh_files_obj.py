@@ -294,6 +294,13 @@ def test_scale_and_offset_of_a_picture(tmp_path):
     )
 
 
+def test_several_pictures_of_a_material_are_told(tmp_path):
+    picture(tmp_path / "red.png", RED)
+    (tmp_path / "a.mtl").write_text("newmtl A\nmap_Kd x.png\nnewmtl A\nmap_Kd red.png")
+    with pytest.warns(UserWarning, match="'A' several pictures; the last counts"):
+        assert shown(read(tmp_path, f"mtllib a.mtl\n{BOTH}usemtl A\n{HALF}")) == RED
+
+
 def test_a_library_without_names(tmp_path):
     picture(tmp_path / "red.png", RED)
     (tmp_path / "a.mtl").write_text("Kd 1 1 1\nmap_Kd red.png\n")

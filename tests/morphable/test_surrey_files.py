@@ -128,6 +128,9 @@ def test_without_eos(tmp_path, monkeypatch):
         io.load(path)
     with pytest.raises(MissingDependencyError, match="pip install"):
         io.save(tmp_path / "a.bin", builtin.build("tiny"), "surrey")
+    path.write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(FormatError, match="Git LFS pointer"):
+        io.load(path)
 
 
 def test_through_a_stand_in(tmp_path, monkeypatch):

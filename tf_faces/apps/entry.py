@@ -39,12 +39,18 @@ Program = Callable[[list[str]], int | None]
 
 INTERRUPTED = 130
 
-# Names that are taken by something else.
-_IN_THE_WAY = (
-    (FileExistsError, "is there already, expected a free name"),
-    (NotADirectoryError, "found a file in the place of a folder"),
-    (IsADirectoryError, "found a folder, expected a file"),
-)
+# What is wrong with a name or a place that was given.
+_WRONG_PLACES = {
+    errno.EEXIST: "is there already, expected a free name",
+    errno.ENOTDIR: "found a file in the place of a folder",
+    errno.EISDIR: "found a folder, expected a file",
+    errno.ENAMETOOLONG: "found a name that is too long for a file",
+    errno.ELOOP: "found a link that leads to itself",
+    errno.ENOENT: "no such file or folder, and none can be made there",
+    errno.EACCES: "found no permission, expected a place that may be used",
+    errno.EPERM: "found no permission, expected a place that may be used",
+    errno.EROFS: "found a disk that is read only, expected another place",
+}
 
 
 def run(program: Program, arguments: Sequence[str] | None = None) -> int:
@@ -86,16 +92,12 @@ def run(program: Program, arguments: Sequence[str] | None = None) -> int:
 
 
 def _describe_os_error(error: OSError) -> tuple[str, int]:
-    """Sentence and exit status: names that are in the way are wrong input."""
+    """Sentence and exit status: places that cannot be used are wrong input."""
     where = f"{error.filename}: " if error.filename else ""
     if error.errno == errno.ENOSPC:
         return f"{where}no space left on the disk; nothing half-written was kept.", 1
-    if where:
-        if error.errno == errno.ENAMETOOLONG:
-            return f"{where}found a name that is too long for a file.", 2
-        for kind, told in _IN_THE_WAY:
-            if isinstance(error, kind):
-                return f"{where}{told}.", 2
+    if where and error.errno in _WRONG_PLACES:
+        return f"{where}{_WRONG_PLACES[error.errno]}.", 2
     return f"{where}{error.strerror or error}.", 1
 
 

@@ -117,7 +117,7 @@ def _parser(prog: str | None = None) -> argparse.ArgumentParser:
 
     fit = command("fit", _fit, "Fit pose, identity and expression to landmarks.")
     fit.add_argument("landmarks", type=pathlib.Path,
-                     help=".npy, .txt, .pts or .mat with 68 points")  # fmt: skip
+                     help=".npy, .txt, .pts, .ljson or .mat, 68 points")  # fmt: skip
     fit.add_argument("--output", type=pathlib.Path, required=True, help="folder")
     options_of.add_overwrite(fit)
     fit.add_argument("--image", type=pathlib.Path, help="picture of the landmarks")

@@ -53,7 +53,7 @@ def _make_folder(folder: pathlib.Path) -> None:
 
 
 @contextlib.contextmanager
-def _named(path: pathlib.Path, temporary: pathlib.Path) -> Iterator[None]:
+def named(path: pathlib.Path, temporary: pathlib.Path) -> Iterator[None]:
     """Errors about the temporary name speak of the final one."""
     try:
         yield
@@ -77,15 +77,19 @@ def atomic_path(path: PathLike, durable: bool = True) -> Iterator[pathlib.Path]:
         made again.
 
     Raises:
-      InputError: if `path` is empty or a folder, or a file is in the place of a folder.
+      InputError: if `path` is empty, a folder or a device, or a file is in the place of
+        a folder.
     """
     path = pathlib.Path(path)
     if not path.name or path.is_dir():
         raise InputError(f"{path}: found a folder, expected the name of a file.")
+    if path.exists() and not path.is_file():
+        # It would be replaced, for all programs.
+        raise InputError(f"{path}: found a device or pipe, expected a file's name.")
     _make_folder(path.parent)
     temporary = temporary_name(path)
     try:
-        with _named(path, temporary):
+        with named(path, temporary):
             yield temporary
             if durable:
                 with open(temporary, "rb") as written:
@@ -108,10 +112,10 @@ def atomic_directory(path: PathLike) -> Iterator[pathlib.Path]:
         raise InputError(f"{path} exists already; expected a name that is free.")
     _make_folder(path.parent)
     temporary = temporary_name(path)
-    with _named(path, temporary):
+    with named(path, temporary):
         temporary.mkdir()
     try:
-        with _named(path, temporary):
+        with named(path, temporary):
             yield temporary
             os.replace(temporary, path)
     finally:

@@ -30,11 +30,15 @@ class _Lines:
 
     def __init__(self, stream: TextIO):
         self._stream = stream
+        self._last = ""
 
     def write(self, text: str) -> None:
-        words = text.split()
-        if words:
-            self._stream.write(" ".join(words) + "\n")
+        line = " ".join(text.split())
+        # At its end tqdm tells again how far it was.
+        far = line.partition(",")[0]
+        if line and far != self._last:
+            self._stream.write(f"{line}\n")
+            self._last = far
 
     def flush(self) -> None:
         self._stream.flush()

@@ -3,6 +3,7 @@
 import codecs
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -76,6 +77,22 @@ def numbers(words: Iterable[str]) -> np.ndarray:
     if "_" in joined or not joined.isascii():
         raise ValueError("letters that no number has")
     return np.fromiter(map(float, words), np.float64, len(words))
+
+
+def require_plain(values: Any) -> None:
+    """Checks nested lists of what NumPy takes for numbers: no truth values, and no
+    texts but those of `numbers`.
+
+    Raises:
+      ValueError: if there is one.
+    """
+    if isinstance(values, list | tuple):
+        for value in values:
+            require_plain(value)
+    elif isinstance(values, bool):
+        raise ValueError("a truth value")
+    elif isinstance(values, str):
+        numbers([values])
 
 
 def whole_number(word: str) -> int:

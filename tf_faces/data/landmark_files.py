@@ -42,10 +42,10 @@ def _from_mat(path: pathlib.Path) -> np.ndarray:
 
 def _from_text(path: pathlib.Path, has_braces: bool) -> np.ndarray:
     text = texts.read(path, "a list of points", lenient=True)
-    said = None
+    said = []
     if has_braces:
         head, _, rest = text.partition("{")
-        said = _COUNT_LINE.search(head)
+        said = list(_COUNT_LINE.finditer(head))
         text, _, rest = rest.partition("}")
         if "{" in rest:
             raise FormatError(f"{path}: holds several lists of points, expected one.")
@@ -56,10 +56,11 @@ def _from_text(path: pathlib.Path, has_braces: bool) -> np.ndarray:
     if lines and lines[0] == [str(len(lines) - 1)]:
         del lines[0]
     points = texts.number_rows(path, lines, "a list of points")
-    if said is not None and int(said[1]) != len(points):
-        raise FormatError(
-            f"{path}: says {said[0].strip()}, but holds {len(points)} points."
-        )
+    for line in said:
+        if int(line[1]) != len(points):
+            raise FormatError(
+                f"{path}: says {line[0].strip()}, but holds {len(points)} points."
+            )
     if points.shape == (_COUNT, 4) and _DECIMAL_COMMAS.search(text):
         raise FormatError(
             f"{path}: found decimal commas, expected decimal points, or commas between "
@@ -67,7 +68,8 @@ def _from_text(path: pathlib.Path, has_braces: bool) -> np.ndarray:
         )
     if points.shape[1] in (3, 4):
         counted = points[:, 0] - np.arange(len(points))
-        if (counted == counted[0]).all() and counted[0] in (0, 1):
+        # No face has such columns: they are numbers, from wherever a scheme begins.
+        if len(points) > 2 and (counted == counted[0]).all():
             return points[:, 1:]
     return points
 
@@ -85,6 +87,7 @@ def read_ljson(path: files.PathLike) -> np.ndarray:
     points = _ljson_points(path, files.read_json(path))
     try:
         found = np.array(points, np.float64)
+        texts.require_plain(points)
     except (TypeError, ValueError) as error:
         raise FormatError(
             f"{path}: its points are no list of coordinates, expected numbers."

@@ -94,7 +94,7 @@ def numbers(path: pathlib.Path, row: int, values, name: str) -> np.ndarray:
     """
     try:
         found = np.array(values, np.float64)
-        _require_plain(values)
+        texts.require_plain(values)
     except (TypeError, ValueError) as error:
         raise FormatError(
             f"{path}, record {row}: {name} holds something else than numbers "
@@ -108,17 +108,6 @@ def numbers(path: pathlib.Path, row: int, values, name: str) -> np.ndarray:
             "pixels of a picture."
         )
     return found
-
-
-def _require_plain(values) -> None:
-    """Refuses what NumPy takes for numbers besides: true, and texts such as 1_0."""
-    if isinstance(values, list | tuple):
-        for value in values:
-            _require_plain(value)
-    elif isinstance(values, bool):
-        raise TypeError("a truth value")
-    elif isinstance(values, str):
-        texts.numbers([values])
 
 
 def box(path: pathlib.Path, row: int, values, name: str = "box") -> np.ndarray:

@@ -91,7 +91,8 @@ def new_directory(
     staging = files.temporary_name(directory)
     former = staging.with_name(staging.name.replace(".incomplete-", ".former-"))
     staging.parent.mkdir(parents=True, exist_ok=True)
-    staging.mkdir()
+    with files.named(directory, staging):
+        staging.mkdir()
     try:
         yield staging
         if directory.exists():

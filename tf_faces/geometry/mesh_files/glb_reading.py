@@ -109,6 +109,14 @@ class _Reader(Accessors):
         self._placed: dict[int, np.ndarray] = {}
 
     def read(self) -> GlbContent:
+        asset = self.tree.get("asset", {})
+        version = str(asset.get("version", "2.0"))
+        needed = str(asset.get("minVersion", "2.0"))
+        if needed != "2.0" or not version.startswith("2."):
+            found = version if needed == "2.0" else needed
+            raise FormatError(
+                f"{self.path}: needs glTF {found[:20]}, expected 2.0; export it so."
+            )
         for name in self.tree.get("extensionsRequired", []):
             if name not in _EXTENSIONS and not str(name).startswith(_SHADING):
                 raise FormatError(

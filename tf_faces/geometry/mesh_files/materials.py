@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 import re
 
+from tf_faces.core import texts
 from tf_faces.core.errors import FormatError
 from tf_faces.geometry.mesh_files import neighbours
 
@@ -90,6 +91,10 @@ def read_library(path: pathlib.Path) -> dict[bytes, bytes | None]:
             current = value
             found.setdefault(current, None)
         elif word.lower() == b"map_kd" and value:
+            if found.get(current) not in (None, value):
+                shown = current.decode("utf-8", "replace")
+                told = f"gives the material {shown!r} several pictures; the last counts"
+                neighbours.warn(path, f"{told}.")
             found[current] = value
     return found
 
@@ -159,6 +164,6 @@ def _split_options(value: bytes) -> tuple[dict[bytes, list[float]], bytes]:
 
 def _is_number(word: re.Match) -> bool:
     try:
-        return abs(float(word.group())) < 1e30
+        return abs(texts.numbers([word.group().decode("latin-1")])[0]) < 1e30
     except ValueError:
         return False

@@ -70,6 +70,7 @@ def read_landmark_mapping(path: files.PathLike) -> dict[int, int]:
 def _read_arrays(path: pathlib.Path, blendshapes: str) -> dict[str, np.ndarray]:
     """What eos finds in a file, read by a process of its own."""
     if importlib.util.find_spec("eos") is None:
+        _require_other_kind(path)
         raise _missing()
     with tempfile.TemporaryDirectory() as folder:
         output = pathlib.Path(folder) / "arrays.npz"
@@ -89,15 +90,20 @@ def _read_arrays(path: pathlib.Path, blendshapes: str) -> dict[str, np.ndarray]:
         if done.returncode:
             said = done.stderr.decode("utf-8", "replace").strip().splitlines()
             reason = said[-1] if said else f"it ended with status {done.returncode}"
-            with open(path, "rb") as stream:
-                if file_kinds.kind(stream.read(4096)) is not None:
-                    raise file_kinds.unreadable(path, "a face model of eos")
+            _require_other_kind(path)
             reason = reason.removeprefix("RuntimeError: ").rstrip(".")
             raise FormatError(
                 f"{path}: eos cannot read it ({reason}), expected a model that eos "
                 "saved, such as sfm_shape_3448.bin; download or copy it again."
             )
         return files.load_npz(output)
+
+
+def _require_other_kind(path: pathlib.Path) -> None:
+    """Refuses a file whose first bytes say that it is something else."""
+    with open(path, "rb") as stream:
+        if file_kinds.kind(stream.read(4096)) is not None:
+            raise file_kinds.unreadable(path, "a face model of eos")
 
 
 def _rows(found, path, name: str, count: int) -> np.ndarray:
