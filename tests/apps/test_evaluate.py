@@ -53,7 +53,7 @@ def system(monkeypatch):
             def landmarks(picture, box):
                 number = picture[0, 0, 0] // 40 + 1
                 true = faces_of(3)[number - 1].landmarks
-                assert box == (10, 20, 50, 60)
+                assert box == pytest.approx((10, 20, 50, 60))
                 return true + [3.6 * number, 0]
 
             return landmarks
@@ -94,7 +94,8 @@ def test_faces_that_are_not_found_count(folder, system, monkeypatch, capfd):
     from tf_faces.pipelines import detectors
 
     def detect(picture):
-        found = [(0, 0, 9, 9), (10, 20, 50, 60), (30, 20, 70, 60)]
+        # A detector's box lies higher than the landmarks'.
+        found = [(0, 0, 9, 9), (10, 14.4, 50, 54.4), (30, 20, 70, 60)]
         return found[:1] if picture[0, 0, 0] == 40 else found
 
     monkeypatch.setattr(detectors, "make_detector", lambda *given: detect)

@@ -5,6 +5,7 @@ import pytest
 
 from tf_faces.apps import main, photo
 from tf_faces.core import pictures
+from tf_faces.geometry import cropping
 from tf_faces.geometry.mesh import Mesh
 from tf_faces.viz import html_viewer, videos
 
@@ -66,13 +67,17 @@ def test_every_face_is_seen_by_every_system(
     faces((10, 5, 40, 45), (30, 10, 70, 50), monkeypatch=monkeypatch)
     output = tmp_path / "out"
     assert run(picture, "--output", output) == 0
+    low, lower = (
+        cropping.box_of_detection(box) for box in ((10, 5, 40, 45), (30, 10, 70, 50))
+    )
+    assert low == (10, pytest.approx(9.9), 40, pytest.approx(49.9))
     assert [(stem, box) for stem, box, _ in seen] == [
-        ("first", (10, 5, 40, 45)), ("second", (10, 5, 40, 45)),
-        ("first", (30, 10, 70, 50)), ("second", (30, 10, 70, 50)),
+        ("first", low), ("second", low), ("first", lower), ("second", lower),
     ]  # fmt: skip
     # The second system is told what the first found, of the same face.
     assert seen[0][2] is None and seen[2][2] is None
-    assert seen[1][2][0].tolist() == [11, 5] and seen[3][2][0].tolist() == [31, 10]
+    np.testing.assert_allclose(seen[1][2][0], [11, low[1]], rtol=1e-6)
+    np.testing.assert_allclose(seen[3][2][0], [31, lower[1]], rtol=1e-6)
     names = {path.name for path in output.iterdir()}
     assert names == {
         *(f"group_face{n}_{stem}.txt" for n in (0, 1) for stem in ("first", "second")),
@@ -110,11 +115,11 @@ def test_a_video(picture, seen, tmp_path, monkeypatch):
     lines = (tmp_path / "out" / "v_landmarks.csv").read_text().splitlines()
     assert lines[0] == "second,face,system,landmark,x,y"
     assert len(lines) == 1 + 3 * 2 * 68
-    assert lines[1] == "0.000,0,first,0,11.00,5.00"
-    assert lines[-1] == "0.400,0,second,67,12.00,5.00"
+    assert lines[1] == "0.000,0,first,0,11.00,9.90"
+    assert lines[-1] == "0.400,0,second,67,12.00,9.90"
     rate, drawn = videos.read_video(tmp_path / "out" / "v.mp4")
     first = next(iter(drawn))
-    assert rate == 5 and first[5, 11, 2] > 100 > first[30, 30, 2]
+    assert rate == 5 and first[10, 11, 2] > 100 > first[30, 30, 2]
 
 
 @pytest.mark.parametrize(

@@ -455,7 +455,6 @@ _PHOTOGRAPHS = "runs in tests/apps/test_photographs.py, smaller"
 
 _PHOTO = "runs in tests/apps/test_photo.py on a photograph"
 _EVALUATED = "runs in tests/apps/test_evaluate.py on files of that layout"
-_OPEN = "trains for an hour; its parts run in tests/training/test_prnet.py"
 
 NOT_RUN = {
     "tf-faces photo portrait.jpg": _PHOTO,
@@ -468,18 +467,9 @@ NOT_RUN = {
     "--box detector": _EVALUATED,
     "tf-faces evaluate --weights FOLDER": _FORM,
     "tf-faces photo": _FORM,
+    "tf-faces evaluate": _FORM,
+    "tf-faces face-model render": _FORM,
     "tf-faces export newest --form weights": "runs in tests/training/test_prnet.py",
-    "tf-faces train --config=configs/prnet_open.py": _OPEN,
-    "tf-faces export newest --form weights --output tf_faces/weights/prnet": _OPEN,
-    "tf-faces photographs fit portraits/portraits portraits/labels.npz fitted "
-    "--model ict --chart 128": (
-        "runs in tests/data/photographs/test_portraits.py, smaller"
-    ),
-    f"tf-faces photographs make prnet_faces/train-3 {_PRNET_SET} --count 6000 "
-    "--seed 5": _PHOTOGRAPHS,
-    "tf-faces prnet generate-posmaps -i fitted/photographs "
-    "-o prnet_faces/train-portraits --model ict --resolution 128 --form records "
-    "--shards 1 --angles=-15,15": "runs in tests/apps/test_prnet_ground_truth.py",
     "tf-faces train --preset v2-4gpus --data_dir datasets/faces "
     "--strategy=multi_worker": _SEVERAL,
     "tf-faces train --preset v2-4gpus --data_dir datasets/mine "

@@ -56,8 +56,8 @@ class Seen:
 
 
 # What `open_part(folder)` of `tf_faces.apps.<stem>.photo` returns: (picture uint8
-# [H, W, 3], box (left, top, right, bottom), landmarks of a system before it or None,
-# name) -> Seen.
+# [H, W, 3], box (left, top, right, bottom) about the landmarks, landmarks of a system
+# before it or None, name) -> Seen.
 Part = Callable[[np.ndarray, Sequence[float], np.ndarray | None, str], Seen]
 
 
@@ -140,7 +140,7 @@ def open_parts() -> dict[str, Part]:
 
 
 def finder(options: argparse.Namespace):
-    """Boxes (left, top, right, bottom) of the faces of a picture."""
+    """(picture) -> boxes (left, top, right, bottom) about its faces' landmarks."""
     if options.box is not None:
         box = tuple(options.box)
         if box[0] >= box[2] or box[1] >= box[3]:
@@ -148,9 +148,11 @@ def finder(options: argparse.Namespace):
                 f"--box: found {box}, expected left < right and top < bottom."
             )
         return lambda picture: [box]
+    from tf_faces.geometry import cropping
     from tf_faces.pipelines import detectors
 
-    return detectors.make_detector(options.detector, options.detector_weights)
+    detect = detectors.make_detector(options.detector, options.detector_weights)
+    return lambda picture: [cropping.box_of_detection(box) for box in detect(picture)]
 
 
 class Looker:

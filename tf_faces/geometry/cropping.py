@@ -176,6 +176,16 @@ def crop_from_detection(box: Sequence[float], resolution: int = 256) -> SquareCr
     return SquareCrop(center, int(side * DETECTION_FACTOR), resolution)
 
 
+def box_of_detection(box: Sequence[float]) -> tuple[float, float, float, float]:
+    """Where the 68 landmarks lie, of a detector's box; both (left, top, right, bottom).
+
+    Detectors look at the head: the landmarks' box is lower by `DETECTION_SHIFT`.
+    """
+    left, top, right, bottom = (float(value) for value in box)
+    lower = DETECTION_SHIFT * (right - left + bottom - top) / 2
+    return left, top + lower, right, bottom + lower
+
+
 def training_crop(
     points: np.ndarray,
     draws: Sequence[float] = (0.5, 0.5, 0.5),

@@ -41,9 +41,7 @@ def _found(
 ) -> pipeline.Face:
     """The face in a box (left, top, right, bottom)."""
     left, top, right, bottom = box
-    # What is found first says better than a detector where the face lies.
-    (first,) = reconstructor.faces(picture, box=(left, right, top, bottom))
-    (face,) = reconstructor.faces(picture, landmarks=first.landmarks)
+    (face,) = reconstructor.faces(picture, box=(left, right, top, bottom))
     return face
 
 
