@@ -193,6 +193,12 @@ def on_plane(faces: np.ndarray, plane: tuple[np.ndarray, np.ndarray]) -> np.ndar
 EMBEDDINGS = ("pca", "tsne", "isomap", "mds")
 
 
+def _random_start(scaling: type) -> dict[str, str]:
+    """The start of a scaling: its default is about to change, as scikit-learn warns."""
+    has_start = "init" in inspect.signature(scaling).parameters
+    return {"init": "random"} if has_start else {}
+
+
 def embed(sets: Mapping[str, np.ndarray], method: str, seed: int = 0) -> dict:
     """Places all faces on a plane: {set: [N, 2]}.
 
@@ -222,16 +228,15 @@ def embed(sets: Mapping[str, np.ndarray], method: str, seed: int = 0) -> dict:
         from tf_faces.core.errors import missing_dependency
 
         raise missing_dependency("scikit-learn", "plots", f"Method {method}") from error
-    # Its default is about to change, of which scikit-learn warns.
-    has_start = "init" in inspect.signature(manifold.MDS).parameters
-    start = {"init": "random"} if has_start else {}
     scaled = (stacked - stacked.mean(axis=0)) / deviations(stacked)
     embedder = {
         "tsne": lambda: manifold.TSNE(
             random_state=seed, perplexity=min(30.0, (len(scaled) - 1) / 3)
         ),
         "isomap": lambda: manifold.Isomap(n_neighbors=min(10, len(scaled) - 1)),
-        "mds": lambda: manifold.MDS(random_state=seed, n_init=1, **start),
+        "mds": lambda: manifold.MDS(
+            random_state=seed, n_init=1, **_random_start(manifold.MDS)
+        ),
     }[method]()
     placed = embedder.fit_transform(scaled)
     ends = np.cumsum([len(values) for values in sets.values()])
