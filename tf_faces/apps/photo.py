@@ -121,7 +121,7 @@ def _main(arguments: list[str], prog: str | None = None) -> int:
 
 
 def open_parts() -> dict[str, Part]:
-    """The systems that see faces here, by stem: those with weights in the package.
+    """The systems that see faces here, by stem, in order: those with weights.
 
     Raises:
       InputError: if there is none.
@@ -129,14 +129,18 @@ def open_parts() -> dict[str, Part]:
     """
     from tf_faces.pipelines import shipped
 
-    found = {
-        stem: stems.stage("apps", stem, "photo").open_part(shipped.folder(stem))
+    stages = {
+        stem: stems.stage("apps", stem, "photo")
         for stem in stems.with_stage("apps", "photo")
         if stem in shipped.with_weights()
     }
-    if not found:
+    if not stages:
         raise InputError("no weights come with this package, expected some.")
-    return found
+    # Those whose landmarks serve the others come first.
+    return {
+        stem: stages[stem].open_part(shipped.folder(stem))
+        for stem in sorted(stages, key=lambda stem: stages[stem].RANK)
+    }
 
 
 def finder(options: argparse.Namespace):
@@ -272,7 +276,7 @@ def sheet_of(picture: np.ndarray, box, found: dict[str, Seen]) -> np.ndarray:
         for tile in tiles.values()
     ]
     return shown_pictures.contact_sheet(
-        shown, min(len(shown), 5), captions=list(tiles), gap=4
+        shown, min(len(shown), 6), captions=list(tiles), gap=4
     )
 
 

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from tf_faces.apps.parface import showing
-from tf_faces.apps.photo import TILE, Part, Seen, cut
+from tf_faces.apps.photo import Part, Seen
 from tf_faces.data.parface import annotations, crops, sets
-from tf_faces.geometry import cropping
 from tf_faces.pipelines import parface as pipeline
 from tf_faces.viz import pictures as shown_pictures
+
+# After a system whose landmarks say where the face lies.
+RANK = 1
 
 
 def _detected(opened: pipeline.ParFace, picture: np.ndarray, box: Sequence[float]):
@@ -44,13 +46,8 @@ def open_part(folder: pathlib.Path) -> Part:
         found = _detected(opened, picture, box)
 
         def tiles() -> dict[str, np.ndarray]:
-            last = found.reconstruction.shape[0] - 1
-            whole = cropping.SquareCrop((last / 2, last / 2), last, TILE)
             marked = shown_pictures.with_landmarks(picture, None, found.landmarks)
-            return {
-                "landmarks in space": marked,
-                "reconstruction": cut(found.reconstruction, whole),
-            }
+            return {"landmarks of uneven faces": marked}
 
         def write(output: pathlib.Path, stem: str) -> list[pathlib.Path]:
             path = output / f"{stem}_points.csv"

@@ -15,6 +15,8 @@ from tf_faces.pipelines.prnet import drawing, results
 from tf_faces.viz import html_viewer
 from tf_faces.viz import pictures as shown_pictures
 
+# Of the systems, the first: it finds faces from the boxes of detectors.
+RANK = 0
 # Every file but those that others hold as well.
 _FILES = results.Options(
     texture=True, landmarks=True, pose=True, depth=True, visibility=True, glb=True
