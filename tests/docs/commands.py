@@ -214,7 +214,7 @@ FASTER = {
         "tf-faces generate newest --output generated --count 2"
     ),
     "tf-faces generate newest --output faces": (
-        "tf-faces generate newest --output faces --count 1"
+        "tf-faces generate newest --output faces0 --count 1"
     ),
     "tf-faces generate newest": "tf-faces generate newest --count 1 --overwrite",
     "tf-faces generate results/003-pgan-faces --output more --count 20 --seed 7 "
