@@ -81,7 +81,7 @@ def test_imports_follow_the_ranks(path):
 
 
 def test_every_room_has_a_rank():
-    rooms = {p.name for p in PACKAGE.iterdir() if p.is_dir() and p.name[0] != "_"}
+    rooms = {path.relative_to(PACKAGE).parts[0] for path in PACKAGE.glob("*/**/*.py")}
     assert rooms <= set(RANKS)
     assert set(stems.STEMS) <= STEMS
 
