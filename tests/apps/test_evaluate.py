@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tf_faces.apps import evaluate, main
+from tf_faces.apps import evaluate, main, photo
 from tf_faces.core import pictures, stems
 from tf_faces.data import annotated_photographs
 
@@ -49,14 +49,16 @@ def system(monkeypatch):
 
     class Stage:
         @staticmethod
-        def open_landmarks(folder):
-            def landmarks(picture, box):
+        def open_part(folder):
+            def look(picture, box, landmarks, name):
                 number = picture[0, 0, 0] // 40 + 1
                 true = faces_of(3)[number - 1].landmarks
                 assert box == pytest.approx((10, 20, 50, 60))
-                return true + [3.6 * number, 0]
+                assert landmarks is None and name == f"f{number - 1}"
+                points = true + [3.6 * number, 0]
+                return photo.Seen(points, dict, lambda folder, name: [])
 
-            return landmarks
+            return look
 
     known = stems.stage
     monkeypatch.setattr(

@@ -93,8 +93,8 @@ def _main(arguments: list[str], prog: str | None = None) -> int:
     folder = files.require_directory(
         shipped.resolve(options.weights, options.model), "folder of weights"
     )
-    landmarks = stems.stage("apps", options.model, "photo").open_landmarks(folder)
-    errors, lost = measure(faces, landmarks, find)
+    part = stems.stage("apps", options.model, "photo").open_part(folder)
+    errors, lost = measure(faces, part, find)
     summary = summarized(faces, errors, lost)
     print(f"{options.model}, {options.weights}, box: {options.place}; {options.data}")
     print(table(summary))
@@ -103,12 +103,12 @@ def _main(arguments: list[str], prog: str | None = None) -> int:
     return 0
 
 
-def measure(faces, landmarks, find=None) -> tuple[dict[str, np.ndarray], int]:
+def measure(faces, part: photo.Part, find=None) -> tuple[dict[str, np.ndarray], int]:
     """The errors of faces in percent.
 
     Args:
       faces: `data.annotated_photographs.Annotated`, at least one.
-      landmarks: (picture, box) -> points [68, 2 or 3].
+      part: the system that sees them.
       find: (picture) -> boxes of its faces; None takes the true ones.
 
     Returns:
@@ -126,7 +126,8 @@ def measure(faces, landmarks, find=None) -> tuple[dict[str, np.ndarray], int]:
             if box is None:
                 lost += 1
             else:
-                points = np.asarray(landmarks(picture, box), np.float64)[:, :2]
+                points = part(picture, box, None, face.path.stem).landmarks
+                points = np.asarray(points, np.float64)[:, :2]
             length = nme.lengths(face.landmarks[np.newaxis])
             for name, chosen in _POINTS.items():
                 error = LOST / 100

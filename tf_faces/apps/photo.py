@@ -165,7 +165,6 @@ class Looker:
     Args:
       parts: systems by stem.
       find: (picture) -> boxes of its faces.
-
     """
 
     def __init__(self, parts: dict[str, Part], find):
@@ -262,6 +261,7 @@ def sheet_of(picture: np.ndarray, box, found: dict[str, Seen]) -> np.ndarray:
       box: (left, top, right, bottom) of the face.
       found: by stem.
     """
+    from tf_faces.core import pictures
     from tf_faces.geometry import cropping
     from tf_faces.viz import pictures as shown_pictures
 
@@ -272,16 +272,11 @@ def sheet_of(picture: np.ndarray, box, found: dict[str, Seen]) -> np.ndarray:
     for seen in found.values():
         tiles.update(seen.tiles())
     shown = [
-        cut(tile, crop) if tile.shape == picture.shape else tile
+        pictures.to_bytes(crop.cut(tile / 255.0))
+        if tile.shape == picture.shape
+        else tile
         for tile in tiles.values()
     ]
     return shown_pictures.contact_sheet(
         shown, min(len(shown), 6), captions=list(tiles), gap=4
     )
-
-
-def cut(picture: np.ndarray, crop) -> np.ndarray:
-    """uint8 [S, S, 3], the part of a picture in a `geometry.cropping.SquareCrop`."""
-    from tf_faces.core import pictures
-
-    return pictures.to_bytes(crop.cut(picture / 255.0))

@@ -15,18 +15,6 @@ from tf_faces.viz import pictures as shown_pictures
 RANK = 1
 
 
-def _detected(opened: pipeline.ParFace, picture: np.ndarray, box: Sequence[float]):
-    """What is found of the face in a tight box (left, top, right, bottom)."""
-    wide = crops.extend_box(box, **sets.DETECTOR)
-    return opened.detect(picture, wide, spatial=True, subpixel=True)
-
-
-def open_landmarks(folder: pathlib.Path):
-    """(picture, box (left, top, right, bottom)) -> landmarks [68, 3]; of weights."""
-    opened = pipeline.open_run(folder)
-    return lambda picture, box: _detected(opened, picture, box).landmarks
-
-
 def open_part(folder: pathlib.Path) -> Part:
     """Opens weights.
 
@@ -43,7 +31,8 @@ def open_part(folder: pathlib.Path) -> Part:
     ) -> Seen:
         if landmarks is not None:
             box = annotations.box_of(landmarks)
-        found = _detected(opened, picture, box)
+        wide = crops.extend_box(box, **sets.DETECTOR)
+        found = opened.detect(picture, wide, spatial=True, subpixel=True)
 
         def tiles() -> dict[str, np.ndarray]:
             marked = shown_pictures.with_landmarks(picture, None, found.landmarks)

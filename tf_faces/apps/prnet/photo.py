@@ -21,8 +21,6 @@ RANK = 0
 _FILES = results.Options(
     texture=True, landmarks=True, pose=True, depth=True, visibility=True, glb=True
 )
-
-
 # How much of the photograph shows through the mesh.
 _SHOWN_THROUGH = 0.25
 
@@ -36,21 +34,6 @@ def _shaded(picture: np.ndarray, face: pipeline.Face) -> np.ndarray:
     over = _SHOWN_THROUGH * picture + (1 - _SHOWN_THROUGH) * levels
     covered = (drawn.triangle_id.numpy() >= 0)[..., None]
     return np.where(covered, over, picture).astype(np.uint8)
-
-
-def _found(
-    reconstructor: pipeline.Reconstructor, picture: np.ndarray, box: Sequence[float]
-) -> pipeline.Face:
-    """The face in a box (left, top, right, bottom)."""
-    left, top, right, bottom = box
-    (face,) = reconstructor.faces(picture, box=(left, right, top, bottom))
-    return face
-
-
-def open_landmarks(folder: pathlib.Path):
-    """(picture, box (left, top, right, bottom)) -> landmarks [68, 3]; of weights."""
-    reconstructor = pipeline.open_run(folder)
-    return lambda picture, box: _found(reconstructor, picture, box).landmarks
 
 
 def open_part(folder: pathlib.Path) -> Part:
@@ -67,7 +50,8 @@ def open_part(folder: pathlib.Path) -> Part:
         landmarks: np.ndarray | None,
         name: str,
     ) -> Seen:
-        face = _found(reconstructor, picture, box)
+        left, top, right, bottom = box
+        (face,) = reconstructor.faces(picture, box=(left, right, top, bottom))
 
         @functools.cache
         def texture() -> np.ndarray:
