@@ -50,6 +50,19 @@ def test_an_iteration(monkeypatch, adjust):
     assert factors == pytest.approx([1, 0.9, 0.81] if adjust else [])
 
 
+def test_rates_fall_by_the_cosine_over_the_stage(monkeypatch):
+    monkeypatch.setattr(loading, "stack", lambda samples: samples)
+    factors = []
+    stage = types.SimpleNamespace(
+        train=lambda *given: ((), ()), scale_learning_rates=factors.append
+    )
+    config = settings(learning_rate_schedule="cosine", lr_adjust=True)
+    made = bare(config, stage=stage, epochs=8)
+    for number in (0, 20, 40):
+        made.iterate(loop.Progress(iterations=number))
+    assert factors == pytest.approx([1, 0.51, 0.02])
+
+
 def test_epochs_count_from_the_very_beginning():
     validated = []
     made = bare(settings(eval_freq=3, epochs=20), validation="a set")

@@ -4,7 +4,6 @@ The re-implementation trains everything at once: a joint stage alone.  Stages ar
 lengths in thousands of pictures; which one is on follows from the pictures shown.
 """
 
-import math
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +20,7 @@ from tf_faces.models.coarse_fine import CoarseFine, CoarseFineConfig, FaceRender
 from tf_faces.models.coarse_fine.rendering import network_input
 from tf_faces.morphable import raw_form
 from tf_faces.morphable.model import MorphableModel
-from tf_faces.training import checkpoints, distribution, loop
+from tf_faces.training import checkpoints, distribution, loop, schedules
 from tf_faces.training.coarse_fine import measures, objective, sources
 from tf_faces.viz import pictures as shown_pictures
 
@@ -162,7 +161,7 @@ class CoarseFineSystem(loop.System):
         )
         rate = float(self.config.train.learning_rate)
         if self.config.train.learning_rate_schedule == "cosine":
-            rate *= 0.5 * (1 + math.cos(math.pi * share))
+            rate *= schedules.cosine(share)
         for optimizer in self.optimizers.values():
             optimizer.learning_rate = rate
         if stage not in self._steps:

@@ -14,7 +14,7 @@ from tf_faces.core.errors import InputError
 from tf_faces.data.face_manifold import dataset
 from tf_faces.models.face_manifold import denoisers
 from tf_faces.models.face_manifold.config import DenoiserConfig
-from tf_faces.training import loop
+from tf_faces.training import loop, schedules
 from tf_faces.training.face_manifold import step as steps
 
 
@@ -127,9 +127,7 @@ class Trainee:
             done = (self.epoch * self.batches + self.position) / (
                 self.epochs * self.batches
             )
-            self.optimizer.learning_rate = (
-                0.5 * self.rate * (1 + math.cos(math.pi * done))
-            )
+            self.optimizer.learning_rate = self.rate * schedules.cosine(done)
         noisy, labels = self.next_batch()
         loss = self.step(noisy, labels)
         self._pending.append(loss)

@@ -1,6 +1,5 @@
 """Training of ParFace's stages on the house's loop: one epoch is one tick."""
 
-import math
 import pathlib
 from typing import Any
 
@@ -15,14 +14,14 @@ from tf_faces.metrics import parface as metrics
 from tf_faces.metrics import parface_pictures
 from tf_faces.models.parface import heatmaps
 from tf_faces.models.parface.networks import ParFaceNetworks
-from tf_faces.training import loop
+from tf_faces.training import loop, schedules
 from tf_faces.training.parface import data_sets, loading, sheets, weights
 from tf_faces.training.parface.stages import Stage
 
 # Epochs after which `lr_adjust` multiplies the learning rates, and by what.
 _ADJUST_EPOCHS, _ADJUST_FACTOR = 10, 0.9
 # The end of the cosine, as a part of its beginning.
-_COSINE_END = 0.02
+_LAST_RATE = 0.02
 _INTERPOLATED = 7
 _SAMPLED = 15
 
@@ -96,8 +95,7 @@ class ParFaceSystem(loop.System):
         epoch, position = divmod(number, self.loader.batches)
         if self.config.learning_rate_schedule == "cosine":
             done = number / (self.epochs * self.loader.batches)
-            raised = (1 + math.cos(math.pi * min(done, 1.0))) / 2
-            self.stage.scale_learning_rates(_COSINE_END + (1 - _COSINE_END) * raised)
+            self.stage.scale_learning_rates(schedules.cosine(done, _LAST_RATE))
         elif position == 0 and self.config.lr_adjust:
             factor = _ADJUST_FACTOR ** (epoch // _ADJUST_EPOCHS)
             self.stage.scale_learning_rates(factor)

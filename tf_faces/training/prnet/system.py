@@ -19,7 +19,7 @@ from tf_faces.losses import position_maps
 from tf_faces.models import prnet
 from tf_faces.models.prnet import starts
 from tf_faces.models.prnet.config import HALVINGS
-from tf_faces.training import checkpoints, distribution, loop
+from tf_faces.training import checkpoints, distribution, loop, schedules
 from tf_faces.training.prnet import measures, sheets, sources
 
 # What a resumed run may change without training anything else.
@@ -206,9 +206,8 @@ class PrnetSystem(loop.System):
         if images < rising:
             return rate * (images + int(train.batch)) / (rising + int(train.batch))
         if train.learning_rate_schedule == "cosine":
-            share = min(self._seen(images) / self._seen(self.total_images), 1.0)
-            low = _LAST_RATE
-            return rate * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * share)))
+            share = self._seen(images) / self._seen(self.total_images)
+            return rate * schedules.cosine(share, _LAST_RATE)
         epochs = images / self.source.epoch_faces
         return rate * 0.5 ** math.floor(epochs / float(train.halving_epochs))
 
