@@ -41,9 +41,20 @@ def test_zeros_infinities_and_numbers_that_are_none(implementation):
     first = np.float32([[0.0, -0.0, 1e-30], [np.inf, 1, -largest], [np.nan, 1, 2]])
     second = np.float32([[-0.0, -1e-30, 0.0], [1, -largest, 5], [1, 2, 3]])
     found = sorted_rows.distances(first, second, implementation)
-    np.testing.assert_array_equal(
-        found, [2 * np.float64(np.float32(1e-30)), np.inf, np.nan]
-    )
+    wanted = [2 * np.float64(np.float32(1e-30)), np.inf, np.nan]
+    np.testing.assert_allclose(found, wanted, rtol=1e-9)
+
+
+@BOTH
+@pytest.mark.parametrize("scale, shift", [(1, 0), (1.1, 0), (1, 3), (0.01, 50), (0, 1)])
+def test_rows_whose_staircases_cross_often_and_never(implementation, scale, shift):
+    rng = np.random.default_rng(1)
+    first, second = rng.standard_normal((2, 2, 20_000)).astype(np.float32)
+    second = np.float32(scale) * second + np.float32(shift)
+    # One far away leaves all others in one part of the range.
+    first[1, 7] = 1e8
+    found = sorted_rows.distances(first, second, implementation)
+    np.testing.assert_allclose(found, plain(first, second), rtol=1e-5)
 
 
 @BOTH

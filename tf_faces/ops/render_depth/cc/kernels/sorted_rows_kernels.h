@@ -3,8 +3,6 @@
 #ifndef TF_FACES_OPS_SORTED_ROWS_KERNELS_H_
 #define TF_FACES_OPS_SORTED_ROWS_KERNELS_H_
 
-#include <memory>
-
 #include "sorted_rows.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/util/work_sharder.h"
@@ -12,7 +10,7 @@
 namespace tf_faces {
 namespace sorted_rows {
 
-// Keys are counted in 32 bits; three of them a number must be addressable as well.
+// Numbers are counted in 32 bits; five times as many must be addressable.
 constexpr int64_t kLongest = int64_t{1} << 30;
 // About what sorting one number takes, in cycles.
 constexpr int64_t kCost = 40;
@@ -41,12 +39,11 @@ class SortedRowsDistanceOp : public tensorflow::OpKernel {
     const auto& workers = *context->device()->tensorflow_cpu_worker_threads();
     tensorflow::Shard(workers.num_threads, workers.workers, rows, 2 * count * kCost,
                       [&](int64_t begin, int64_t end) {
-                        const std::unique_ptr<uint32_t[]> space(
-                            new uint32_t[3 * count]);
+                        Space space(count);
                         for (int64_t row = begin; row < end; ++row) {
                           distances[row] = Distance(left + row * count,
                                                     right + row * count, count,
-                                                    space.get());
+                                                    &space);
                         }
                       });
   }
