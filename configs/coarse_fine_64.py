@@ -3,10 +3,13 @@
     tf-faces photographs make coarse_faces/train --form records --size 160 \
         --fields picture,coarse_parameters,landmarks --camera weak --yaw 45 --pitch 20 \
         --roll 15 --count 3000 --seed 1
+    tf-faces photographs make coarse_faces/train-2 --form records --size 160 \
+        --fields picture,coarse_parameters,landmarks --camera weak --yaw 45 --pitch 20 \
+        --roll 15 --count 5000 --seed 3
     tf-faces photographs make coarse_faces/held_out --form records --size 160 \
         --fields picture,coarse_parameters,landmarks --camera weak --yaw 45 --pitch 20 \
         --roll 15 --count 300 --seed 2
-    tf-faces photographs fit portraits labels.npz coarse_faces/portraits --count 120
+    tf-faces photographs fit portraits labels.npz coarse_faces/portraits
     tf-faces train --config=configs/coarse_fine_64.py
     tf-faces coarse-fine evaluate newest --data_dir coarse_faces/held_out --count 300
 """
@@ -43,8 +46,8 @@ def get_config():
             "loss.hold_feedback": True,
             "data.drawn_share": 0.125,
             "data.validation_faces": 128,
-            "train.coarse_kimg": 64.0,
-            "train.fine_kimg": 12.0,
+            "train.coarse_kimg": 192.0,
+            "train.fine_kimg": 36.0,
             "train.joint_kimg": 0.0,
             "train.batch": 16,
             "train.tick_kimg": 4.0,

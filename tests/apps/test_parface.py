@@ -158,8 +158,16 @@ def test_table_of_asymmetric_faces(tmp_path, capsys):
     ]  # fmt: skip
     assert options.main([*arguments, f"--output={folder}"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[4].split() == ["faces", "count", "NME", "FR@10", "AUC", "GTE"]
-    assert lines[5].split() == ["symmetric", "2", "0.000", "0.000", "1.0000", "-"]
+    assert lines[4].split() == [
+        "faces",
+        "count",
+        "NME",
+        "FR@10",
+        "AUC",
+        "GTE",
+        "NME_3D",
+    ]
+    assert lines[5].split() == ["symmetric", "2", "0.000", "0.000", "1.0000", "-", "-"]
     name, count, nme, failures, *_ = lines[6].split()
     assert (name, count, failures) == ("asymmetric", "2", "100.000")
     summary = json.loads((folder / "summary.json").read_text())

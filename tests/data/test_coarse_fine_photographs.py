@@ -38,6 +38,24 @@ def recorded(folder, model):
     return photographs.read_records(folder, model.shape_count, model.expression_count)
 
 
+def test_sets_of_a_folder_in_one(folder, recorded, model, tmp_path):
+    for name in ("train", "train-2", "held_out"):
+        (tmp_path / name).symlink_to(folder)
+    (tmp_path / "trained").mkdir()
+    sets = records.training_sets(tmp_path)
+    assert [one.name for one in sets] == ["train", "train-2"]
+    counts = model.shape_count, model.expression_count
+    both = photographs.joined([photographs.read_records(one, *counts) for one in sets])
+    assert len(both) == 2 * len(recorded)
+    np.testing.assert_array_equal(both.parameters[3:], recorded.parameters)
+    np.testing.assert_array_equal(both.grey[:3], recorded.grey)
+    smaller = photographs.Photographs(
+        recorded.grey[:, ::2, ::2], recorded.parameters, recorded.boxes
+    )
+    with pytest.raises(InputError, match="found sides of 32 and 64 pixels"):
+        photographs.joined([recorded, smaller])
+
+
 def stored(folder):
     return list(records.open_records(folder).as_numpy_iterator())
 

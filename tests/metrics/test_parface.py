@@ -50,6 +50,23 @@ def test_depths_are_aligned_without_touching_the_prediction():
     np.testing.assert_array_equal(found, before)
 
 
+def test_errors_in_space_by_the_norm_of_the_plane():
+    truth = np.zeros((1, 68, 3))
+    truth[0, 16] = [80, 20, 30]
+    truth[0, 45] = [60, 0, 80]
+    found = truth + [3, 4, 7.0]
+    found[0, 5, 2] += 68
+    # The box has 80 x 20 pixels; one depth alone moves the mean by one.
+    errors = parface.spatial_errors(truth, found, "bb")
+    np.testing.assert_allclose(errors[0, 5], 100 * np.hypot(5, 67) / 40)
+    np.testing.assert_allclose(errors[0, 6], 100 * np.hypot(5, 1) / 40)
+    result = parface.evaluate(truth, found, "bb", spatial=True)
+    assert result.nme_3d == pytest.approx(errors.mean())
+    # The eyes are 100 apart in space, 60 in the plane.
+    assert result.gte == pytest.approx(errors.mean() * 40 / 100)
+    assert parface.evaluate(truth[..., :2], found[..., :2], "bb").nme_3d is None
+
+
 @pytest.mark.parametrize(
     "truth, found, norm",
     [

@@ -97,6 +97,18 @@ def ground_truth_errors(
     return 100.0 * distances / length[:, None]
 
 
+def spatial_errors(
+    truth: np.ndarray, predicted: np.ndarray, norm: str = "outer", size: int = 256
+) -> np.ndarray:
+    """Distances in space, depths shifted, in percent of `normaliser`: [N, K].
+
+    Not the original's: `ground_truth_errors` divides by a length in space.
+    """
+    truth, predicted = _same_shape(truth, predicted)
+    distances = np.linalg.norm(truth - align_depths(truth, predicted), axis=-1)
+    return 100.0 * distances / normaliser(truth, norm, size)[:, None]
+
+
 def _same_shape(truth, predicted):
     truth, predicted = np.asarray(truth), np.asarray(predicted)
     if truth.ndim != 3 or truth.shape[:2] != predicted.shape[:2] or not len(truth):
@@ -138,6 +150,7 @@ class Evaluation:
       failures, failure_rate: faces whose mean error is above 10, and their percentage.
       auc: area under the cumulative curve up to 10.
       gte, std_gte: of the errors in space; None without depths.
+      nme_3d: mean error in space by the norm of `nme`; None without depths.
       count: faces.
     """
 
@@ -149,6 +162,7 @@ class Evaluation:
     count: int
     gte: float | None = None
     std_gte: float | None = None
+    nme_3d: float | None = None
 
     def lines(self) -> list[str]:
         """The lines that the original prints."""
@@ -189,4 +203,9 @@ def evaluate(
         count=len(errors),
         gte=None if in_space is None else float(in_space.mean()),
         std_gte=None if in_space is None else spread(in_space),
+        nme_3d=(
+            float(spatial_errors(truth, predicted, norm, size).mean())
+            if spatial
+            else None
+        ),
     )

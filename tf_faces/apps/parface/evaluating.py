@@ -72,13 +72,16 @@ def _grouped(options, asymmetry, truth, found, size, spatial):
 def _table(groups: dict[str, metrics.Evaluation]) -> list[str]:
     """One line a group."""
     lines = [
-        f"{'faces':<11} {'count':>6} {'NME':>7} {'FR@10':>7} {'AUC':>7} {'GTE':>7}"
+        f"{'faces':<11} {'count':>6} {'NME':>7} {'FR@10':>7} {'AUC':>7} {'GTE':>7} "
+        f"{'NME_3D':>7}"
     ]
     for name, one in groups.items():
-        gte = "-" if one.gte is None else f"{one.gte:.3f}"
+        gte, nme_3d = (
+            "-" if value is None else f"{value:.3f}" for value in (one.gte, one.nme_3d)
+        )
         lines.append(
             f"{name:<11} {one.count:>6d} {one.nme:>7.3f} {one.failure_rate:>7.3f} "
-            f"{one.auc:>7.4f} {gte:>7}"
+            f"{one.auc:>7.4f} {gte:>7} {nme_3d:>7}"
         )
     return lines
 

@@ -164,6 +164,21 @@ def read_records(
         raise FormatError(
             f"{directory}: found {total} photographs, set.json says {count}."
         )
+    return joined(parts)
+
+
+def joined(parts: Sequence[Photographs]) -> Photographs:
+    """All photographs of some sets of one size, in their order.
+
+    Raises:
+      InputError: if their sizes differ.
+    """
+    sizes = sorted({part.grey.shape[1] for part in parts})
+    if len(sizes) > 1:
+        raise InputError(
+            f"sets of photographs: found sides of {' and '.join(map(str, sizes))} "
+            "pixels, expected one size."
+        )
     return Photographs(
         *(
             np.concatenate([getattr(part, name) for part in parts])

@@ -17,7 +17,6 @@ from tf_faces.data.parface.sets import DETECTOR, Face, FaceSet, Request
 from tf_faces.data.photographs import records as stored
 
 FIELDS = ("picture", "landmarks")
-TRAINING, HELD_OUT = "train", "held_out"
 
 
 def face_of(name: str, picture, landmarks: np.ndarray) -> Face:
@@ -86,7 +85,8 @@ def records(request: Request) -> FaceSet:
     folder = request.root
     if not (folder / "set.json").is_file():
         folder = files.require_directory(
-            folder / (TRAINING if request.train else HELD_OUT), "set of photographs"
+            folder / (stored.TRAINING if request.train else stored.HELD_OUT),
+            "set of photographs",
         )
     points = stored.RecordsByNumber(folder, ("landmarks",))
     pictures = stored.RecordsByNumber(folder, ("picture",))

@@ -29,6 +29,13 @@ from tf_faces.data.record_sets.frames import RecordFile
 
 FORMAT = "tf_faces photograph records 1"
 MANIFEST = "manifest.json"
+# Sets in a folder that training programs are given.
+TRAINING, HELD_OUT = "train", "held_out"
+
+
+def training_sets(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The set `train` of a folder, there or not, and its sets `train-*`."""
+    return [folder / TRAINING, *sorted(folder.glob(f"{TRAINING}-*"))]
 
 
 def shard_name(shard: int, shards: int) -> str:

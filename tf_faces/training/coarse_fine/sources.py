@@ -16,10 +16,9 @@ from tf_faces.core import pictures as picture_files
 from tf_faces.core.errors import InputError
 from tf_faces.data import photographs as factory
 from tf_faces.data.coarse_fine import packed, photographs, pictures, synthetic
+from tf_faces.data.photographs import records
 from tf_faces.models.coarse_fine.config import CoarseFineConfig
 from tf_faces.models.coarse_fine.rendering import FaceRenderer
-
-TRAINING_SET, VALIDATION_SET = "train", "held_out"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -251,16 +250,18 @@ class PhotographSource:
 
 
 class _Records:
-    """The sets `train` and `held_out` in a folder."""
+    """The sets `train`, `train-*` and `held_out` in a folder."""
 
     def __init__(self, config, network: CoarseFineConfig, seed: int):
         folder = pathlib.Path(config.data_dir)
-        self._train, self._held_out = (
-            photographs.read_records(
-                folder / name, network.shape_count, network.expression_count
-            )
-            for name in (TRAINING_SET, VALIDATION_SET)
+        counts = network.shape_count, network.expression_count
+        self._train = photographs.joined(
+            [
+                photographs.read_records(one, *counts)
+                for one in records.training_sets(folder)
+            ]
         )
+        self._held_out = photographs.read_records(folder / records.HELD_OUT, *counts)
         self._seed = seed
         self.name = (
             f"{len(self._train)} photographs of {config.data_dir}, "

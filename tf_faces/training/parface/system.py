@@ -186,6 +186,7 @@ class ParFaceSystem(loop.System):
             scalars["Validation/nme"] = result.nme
             if result.gte is not None:
                 scalars["Validation/gte"] = result.gte
+                scalars["Validation/nme_3d"] = result.nme_3d
         return scalars
 
     # --- pictures -------------------------------------------------------------------

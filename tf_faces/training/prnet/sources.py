@@ -15,7 +15,7 @@ import numpy as np
 from tf_faces.core import files, seeding
 from tf_faces.core.errors import InputError
 from tf_faces.data import photographs
-from tf_faces.data.photographs import heads
+from tf_faces.data.photographs import heads, records
 from tf_faces.data.prnet import augmentation, charts, layout, pairs
 from tf_faces.data.prnet.layout import MapLayout
 from tf_faces.models.prnet.config import PositionMapConfig
@@ -23,7 +23,6 @@ from tf_faces.morphable import landmark_sets
 
 SOURCES = ("pairs", "records", "factory")
 TRAINING_LIST, VALIDATION_LIST = "trainDataLabel.txt", "validationDataLabel.txt"
-TRAINING_SET, VALIDATION_SET = "train", "held_out"
 _FIELDS = ("picture", "position_map", "landmarks")
 # Photographs of an attempt after "restore" are others.
 _RESTORE_STEP = 1 << 32
@@ -335,14 +334,14 @@ def make(config: ml_collections.ConfigDict, network: PositionMapConfig):
     if kind == "pairs":
         return _of_lists(config, network)
     folder = pathlib.Path(config.data_dir)
-    if kind == "records" and pairs.holds_crops(folder / TRAINING_SET):
+    if kind == "records" and pairs.holds_crops(folder / records.TRAINING):
         uv_layout = layout.load_layout(config.uv_data).resized(network.map_resolution)
     else:
         model = heads.load(config.face_model).model
         uv_layout, chart = charts.face_layout(model, network.map_resolution)
     if kind == "factory":
         return FactorySource(config, network, uv_layout, chart)
-    sets = [folder / TRAINING_SET, *sorted(folder.glob(f"{TRAINING_SET}-*"))]
+    sets = records.training_sets(folder)
     training = _Chain([pairs.PairRecords(one, uv_layout) for one in sets])
-    held_out = pairs.PairRecords(folder / VALIDATION_SET, uv_layout)
+    held_out = pairs.PairRecords(folder / records.HELD_OUT, uv_layout)
     return FiniteSource(config, network, uv_layout, training, held_out, str(folder))
