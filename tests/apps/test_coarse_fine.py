@@ -6,8 +6,16 @@ import runpy
 import numpy as np
 import pytest
 
+from tf_faces.apps.coarse_fine import export, photo
 from tf_faces.apps.coarse_fine import options as program
-from tf_faces.core import pictures
+from tf_faces.configs import coarse_fine as presets
+from tf_faces.core import files, pictures
+from tf_faces.core.errors import InputError
+from tf_faces.morphable import raw_form
+from tf_faces.morphable.formats import native
+from tf_faces.pipelines import coarse_fine
+from tf_faces.training import checkpoints
+from tf_faces.training.coarse_fine import system as training
 
 
 def fails(capsys, *arguments) -> str:
@@ -107,3 +115,45 @@ def test_the_program_under_its_former_name(capsys, monkeypatch):
         runpy.run_path(str(path), run_name="__main__")
     assert ended.value.code == 2
     assert "absent" in capsys.readouterr().err
+
+
+def test_weights_bring_their_face_model_along(tmp_path, monkeypatch):
+    """The model's own file is gone when the weights are used."""
+    model = raw_form.load("builtin:tiny").truncate(shape=6, expression=3, texture=2)
+    native.save(tmp_path / "model.npz", model)
+    config = presets.get_config("smoke")
+    config.face_model = str(tmp_path / "model.npz")
+    network = training.make_network(config, seed=3)
+    groups = {
+        "coarse": network.coarse_variables(),
+        "fine": network.fine.variables_by_name(),
+    }
+    run = tmp_path / "run"
+    checkpoints.save(
+        run / "snapshots", 5, variables=groups, state={}, configuration=config.to_dict()
+    )
+    files.write_json(run / "config.json", config.to_dict())
+    found = export.write_weights(run, str(tmp_path / "weights"))
+    picture = np.random.default_rng(0).integers(0, 256, (60, 70, 3), np.uint8)
+    wanted = coarse_fine.open_run(run).reconstruct(picture, (20, 50, 15, 45))
+    (tmp_path / "model.npz").unlink()
+    with pytest.raises(InputError, match="model.npz"):
+        coarse_fine.open_run(run)
+    opened = coarse_fine.open_run(found)
+    assert opened.model.shape_count == config.network.shape_count
+    face = opened.reconstruct(picture, (20, 50, 15, 45))
+    np.testing.assert_allclose(face.vertices, wanted.vertices, atol=0.05)
+    assert (face.mask == wanted.mask).mean() > 0.99
+
+    monkeypatch.setattr(photo.pipeline, "open_run", lambda folder: opened)
+    part = photo.open_part(found)
+    seen = part(picture, (20, 15, 50, 45), None, "someone")
+    written = {path.name for path in seen.write(tmp_path / "out", "a")}
+    assert written == {"a_parameters.json", "a_fine_depth.png", "a_detailed.ply"}
+    (tile,) = seen.tiles().values()
+    assert tile.shape == (32, 32, 3)
+    assert len(seen.item().mesh.vertices) == model.vertex_count
+    points = np.tile([[20, 15, 0], [50, 45, 0]], (34, 1))
+    of_points = part(picture, (0, 0, 9, 9), points, "someone")
+    if seen.landmarks is not None:
+        np.testing.assert_allclose(of_points.landmarks, seen.landmarks)

@@ -17,7 +17,7 @@ from tf_faces.core.errors import (
     InputError,
 )
 from tf_faces.morphable import builtin, io, landmark_sets, uv_dictionary
-from tf_faces.morphable.formats import bfm
+from tf_faces.morphable.formats import bfm, native
 from tf_faces.morphable.formats.flame import rig as flame_rig
 from tf_faces.morphable.model import MorphableModel
 
@@ -467,6 +467,21 @@ def test_native_file_is_lossless(small, tmp_path):
             np.testing.assert_array_equal(mine, theirs)
         else:
             assert mine == theirs, field.name
+
+
+def test_native_file_of_half_the_size(tmp_path):
+    model = builtin.build("tiny")
+    native.save(tmp_path / "face.npz", model, half_precision=True)
+    back = io.load(tmp_path / "face.npz")
+    np.testing.assert_array_equal(back.mean, model.mean)
+    assert back.shape_basis.dtype == np.float32
+    np.testing.assert_allclose(
+        back.shape_basis, model.shape_basis, rtol=1e-3, atol=1e-7
+    )
+    assert not np.array_equal(back.shape_basis, model.shape_basis)
+    far = model.replace(expression_basis=model.expression_basis * 1e9)
+    with pytest.raises(InputError, match="expression_basis: found .* at most 65504"):
+        native.save(tmp_path / "far.npz", far, half_precision=True)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ an export of the run.
 """
 
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,7 @@ def write_snapshot(
     output: files.PathLike,
     groups: Sequence[str],
     beside: Sequence[str] = (),
+    more: Callable[[pathlib.Path], None] | None = None,
 ) -> pathlib.Path:
     """Writes the newest snapshot's networks as a run folder of their own.
 
@@ -61,6 +62,7 @@ def write_snapshot(
       output: folder that is made.
       groups: of the snapshot, those that use needs.
       beside: further files of the run folder that use needs.
+      more: writes what else use needs into the folder that it is given.
 
     Returns:
       `output`.
@@ -88,6 +90,8 @@ def write_snapshot(
             state={},
             configuration=without_places(snapshot.configuration),
         )
+        if more is not None:
+            more(folder)
         finish(run, folder, beside)
     return output
 

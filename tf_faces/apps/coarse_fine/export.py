@@ -25,7 +25,17 @@ def export(
 
 
 def write_weights(folder: pathlib.Path, output: str) -> pathlib.Path:
-    """Writes the networks of a run alone and returns their folder."""
+    """Writes the networks of a run and their face model, and returns their folder."""
+    from tf_faces.configs import coarse_fine as presets
+    from tf_faces.core import files
     from tf_faces.export import weights
+    from tf_faces.morphable.formats import native
+    from tf_faces.pipelines import coarse_fine
+    from tf_faces.training import coarse_fine as training
 
-    return weights.write_snapshot(folder, output, ["coarse", "fine"])
+    def face_model(target: pathlib.Path) -> None:
+        stored = files.read_json(folder / weights.CONFIGURATION)
+        model = training.face_model_of(presets.PRESETS.from_json(stored))
+        native.save(target / coarse_fine.FACE_MODEL, model, half_precision=True)
+
+    return weights.write_snapshot(folder, output, ["coarse", "fine"], more=face_model)

@@ -12,8 +12,11 @@ from tf_faces.geometry import cropping
 
 
 def _open(options: argparse.Namespace):
-    from tf_faces.pipelines import coarse_fine
+    from tf_faces.pipelines import coarse_fine, shipped
 
+    if options.run == shipped.OPEN:
+        folder = shipped.folder("coarse_fine")
+        return coarse_fine.open_run(folder, face_model=options.face_model)
     run = runs.RunFolder.locate(options.result_dir, options.run)
     if not coarse_fine.recognises(run.path):
         raise InputError(

@@ -120,7 +120,7 @@ def _add_data_commands(command) -> None:
 
 def _add_face_commands(command) -> None:
     def add_run(add):
-        add("run", help="run folder, its number, or newest")
+        add("run", help="run folder, its number, newest; or open: the weights shipped")
         add("--result_dir", default="results", help="where runs lie")
         add("--face_model", help="where the run's face model lies now")
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tf_faces.core import files
-from tf_faces.core.errors import FormatError
+from tf_faces.core.errors import FormatError, InputError
 from tf_faces.morphable.formats import arrays
 from tf_faces.morphable.model import MorphableModel
 
@@ -19,15 +19,38 @@ MARK = "tf_faces_morphable_model"
 _TEXTS = ("unit", "winding", "coefficient_kind", "name", "source", "licence")
 _TEXT_LISTS = ("expression_names", "region_names")
 _NOT_STORED = ("identity_law", "texture_pictures")
+# Beyond this a number in half precision is infinite.
+_LARGEST = float(np.finfo(np.float16).max)
+_BASES = ("shape_basis", "expression_basis", "texture_basis")
 
 
-def save(path: files.PathLike, model: MorphableModel) -> None:
-    """Writes a model as .npz, losslessly but for its identity law and pictures."""
+def save(
+    path: files.PathLike, model: MorphableModel, half_precision: bool = False
+) -> None:
+    """Writes a model as .npz, losslessly but for its identity law and pictures.
+
+    Args:
+      path: of the file.
+      model: what is written.
+      half_precision: the bases are rounded to float16, in half the place.
+
+    Raises:
+      InputError: if a basis is beyond the range of float16.
+    """
     arrays = {MARK: np.int32(1)}
     for field in dataclasses.fields(model):
         value = getattr(model, field.name)
         if value is not None and field.name not in _NOT_STORED:
             arrays[field.name] = np.asarray(value)
+    if half_precision:
+        for name in _BASES:
+            largest = float(np.abs(arrays[name]).max(initial=0))
+            if largest > _LARGEST:
+                raise InputError(
+                    f"{name}: found {largest:g}, expected at most "
+                    f"{_LARGEST:g} for half precision."
+                )
+            arrays[name] = arrays[name].astype(np.float16)
     files.write_npz(path, **arrays)
 
 

@@ -17,6 +17,8 @@ from tf_faces.models.coarse_fine import CoarseFine
 from tf_faces.training import checkpoints
 from tf_faces.training.coarse_fine import system as training
 
+# The face model that a folder of weights brings along.
+FACE_MODEL = "face_model.npz"
 # Vertices so many pixels behind the drawn surface are hidden and keep their place.
 VISIBLE_WITHIN = 1.5
 
@@ -267,7 +269,8 @@ def open_run(
 
     Args:
       folder: of the run.
-      face_model: where the run's face model lies now; None takes the run's own word.
+      face_model: where the run's face model lies now; None takes the one in the
+        folder, or else the run's own word.
       implementation: of the rasteriser, see `render_depth.rasterize`.
 
     Raises:
@@ -281,6 +284,8 @@ def open_run(
     from tf_faces.configs import coarse_fine as presets
 
     config = presets.PRESETS.from_json(snapshot.configuration)
+    if face_model is None and (folder / FACE_MODEL).is_file():
+        face_model = str(folder / FACE_MODEL)
     if face_model is not None:
         config.face_model = face_model
     network = training.make_network(config, implementation=implementation)

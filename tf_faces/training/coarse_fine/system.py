@@ -69,6 +69,17 @@ def of_regions(model: MorphableModel, names: str) -> MorphableModel:
     return model.without_regions([name for name in known if name not in wanted])
 
 
+def face_model_of(config: ml_collections.ConfigDict) -> MorphableModel:
+    """The face model of a run's configuration, of its regions and its modes only.
+
+    Raises:
+      InputError, FormatError: if it is absent, damaged, or lacks a region.
+    """
+    model = of_regions(raw_form.load(config.face_model), config.face_regions)
+    counts = config.network.shape_count, config.network.expression_count
+    return model.truncate(*counts)
+
+
 def make_network(
     config: ml_collections.ConfigDict,
     seed: int | None = None,
