@@ -93,8 +93,11 @@ class Encoder(Part):
           images: [N, S, S, C].
           training: use, and remember, the statistics of the batch.
         """
-        seen = {}
-        features = seen["conv1"] = self.conv1(images)
+        return self.stages_after(self.conv1(images), training)
+
+    def stages_after(self, features, training=False) -> dict:
+        """The same, of what the first convolution gives [N, S / 2, S / 2, width]."""
+        seen = {"conv1": features}
         features = seen["bn1"] = self.bn1(features, training=training)
         features = seen["maxpool"] = max_pool(activate(features, self.activation))
         for name, stage in zip(self.stage_names, self.stages, strict=True):

@@ -7,7 +7,7 @@ head of a decoder's block see the same picture and are one here.
 import numpy as np
 import tensorflow as tf
 
-from tf_faces.layers import folding
+from tf_faces.layers import constant_planes, folding
 from tf_faces.models.parface import layers
 from tf_faces.models.parface.config import HEATMAP_SIZE
 from tf_faces.models.parface.encoder import Encoder
@@ -90,8 +90,9 @@ def _inverse_block(block: layers.InverseResidualBlock, small: bool) -> folding.L
     return run
 
 
-def _encoder(encoder: Encoder) -> folding.Layer:
-    first = _convolution(encoder.conv1, encoder.bn1)
+def _encoder(encoder: Encoder, first=None) -> folding.Layer:
+    """The encoder; `first` in place of its first convolution and norm."""
+    first = first or _convolution(encoder.conv1, encoder.bn1)
     activation = _activation(encoder.activation)
     blocks = [
         _residual_block(block) for stage in encoder.stages for block in stage.members
@@ -126,7 +127,18 @@ class FoldedNetworks:
         self.config = source.config
         decoder, head = source.decoder, source.landmark_head
         self.encoder = _encoder(source.encoder)
-        self._depths = _encoder(source.depth_head)
+        self._depths = _encoder(source.depth_head, lambda maps: maps)
+        part = source.depth_head.conv1
+        factor, offset = _factor_and_offset(source.depth_head.bn1)
+        kernel, number = _float64(part.kernel) * factor, source.config.num_landmarks
+        self._of_maps = folding.convolution(
+            kernel[:, :, :number], part.stride, folding.around(part.padding)
+        )
+        self._of_codes = folding.constant(kernel[:, :, number:])
+        self._code_places = {
+            "size": HEATMAP_SIZE, "stride": part.stride, "padding": part.padding
+        }  # fmt: skip
+        self._depth_bias = folding.constant(offset)
         # 1x1 to 4x4: every output pixel sees the one input pixel.
         first, norm = decoder.conv1, decoder.bn1
         factor, offset = _factor_and_offset(norm)
@@ -177,9 +189,9 @@ class FoldedNetworks:
 
     def depth_head(self, heatmaps, latents):
         """Depths [N, K] from raw heat maps [N, 128, 128, K] and codes [N, Z]."""
-        shape = [tf.shape(latents)[0], HEATMAP_SIZE, HEATMAP_SIZE, latents.shape[-1]]
-        spread = tf.broadcast_to(latents[:, None, None, :], shape)
-        return self._depths(tf.concat([heatmaps, spread], axis=-1))
+        codes = constant_planes.convolved(latents, self._of_codes, **self._code_places)
+        both = self._of_maps(heatmaps) + codes
+        return self._depths(tf.nn.bias_add(both, self._depth_bias))
 
 
 def fold(source: ParFaceNetworks) -> FoldedNetworks:

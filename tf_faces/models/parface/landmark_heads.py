@@ -3,9 +3,6 @@
 Reference: jilliam/ParFace, class Fabrec; Browatzki and Wallraven, CVPR 2020.
 """
 
-from keras import ops
-
-from tf_faces.models.parface.config import HEATMAP_SIZE
 from tf_faces.models.parface.decoder import Decoder
 from tf_faces.models.parface.encoder import Encoder
 from tf_faces.models.parface.layers import Convolution, Part, TransposedConvolution
@@ -92,9 +89,5 @@ class DepthHead(Encoder):
 
     def call(self, heatmaps, latents, training=False):
         """Depths [N, num_landmarks] from heat maps [N, 128, 128, num_landmarks]."""
-        spread = ops.broadcast_to(
-            latents[:, None, None, :],
-            (ops.shape(latents)[0], HEATMAP_SIZE, HEATMAP_SIZE, latents.shape[-1]),
-        )
-        together = ops.concatenate([heatmaps, spread], axis=-1)
-        return self.stages_of(together, training)["fc"]
+        first = self.conv1.of_maps_and_codes(heatmaps, latents)
+        return self.stages_after(first, training)["fc"]

@@ -15,7 +15,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tf_faces.layers import resampling
+from tf_faces.layers import constant_planes, resampling
 
 LEAKY_RELU_SLOPE = 0.1
 
@@ -122,15 +122,30 @@ class Convolution(Part):
         yield "weight", self.kernel
 
     def call(self, features):
+        return self.convolved(features, self.kernel)
+
+    def convolved(self, features, kernel):
+        """The convolution with another kernel of the same side."""
         if self._same:
-            return ops.conv(features, self.kernel, padding="same")
+            return ops.conv(features, kernel, padding="same")
         if self.padding:
             side = (self.padding, self.padding)
             features = ops.pad(features, ((0, 0), side, side, (0, 0)))
-        if self.kernel.shape[0] == 1:
+        if kernel.shape[0] == 1:
             features = resampling.thinned(features, self.stride)
-            return ops.conv(features, self.kernel, padding="valid")
-        return ops.conv(features, self.kernel, strides=self.stride, padding="valid")
+            return ops.conv(features, kernel, padding="valid")
+        return ops.conv(features, kernel, strides=self.stride, padding="valid")
+
+    def of_maps_and_codes(self, maps, codes):
+        """The convolution of maps [N, S, S, A] beside codes [N, B] that are spread.
+
+        Each code is a further channel, the same in every pixel; A + B channels in all.
+        """
+        number = maps.shape[-1]
+        kernel = ops.convert_to_tensor(self.kernel)
+        return self.convolved(maps, kernel[:, :, :number]) + constant_planes.convolved(
+            codes, kernel[:, :, number:], maps.shape[1], self.stride, self.padding
+        )
 
 
 class TransposedConvolution(Part):
