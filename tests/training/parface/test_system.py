@@ -121,7 +121,10 @@ def test_validation_means_over_faces(monkeypatch, columns, capsys):
     def judge(true, points, norm, size, spatial):
         measured.append((true, points, norm, size, spatial))
         return types.SimpleNamespace(
-            lines=lambda: ["a line"], nme=7.0, gte=3.0 if spatial else None
+            lines=lambda: ["a line"],
+            nme=7.0,
+            gte=3.0 if spatial else None,
+            nme_3d=5.0 if spatial else None,
         )
 
     monkeypatch.setattr(systems.metrics, "evaluate", judge)
@@ -139,7 +142,7 @@ def test_validation_means_over_faces(monkeypatch, columns, capsys):
     assert (norm, size, spatial) == ("pupil", 64, columns == 3)
     assert true.shape == points.shape == (3, 68, columns)
     assert (true == (columns == 3)).all() and points[:, 0, 0].tolist() == [0, 0, 2]
-    gte = {"Validation/gte": 3.0} if columns == 3 else {}
+    gte = {"Validation/gte": 3.0, "Validation/nme_3d": 5.0} if columns == 3 else {}
     assert found == {"Validation/nme": 7.0, **gte}
     assert capsys.readouterr().out == "a line\n"
 
