@@ -52,7 +52,9 @@ def draw(landmarks, size: int, sigma: float = 7.0):
     inside = (offset >= 0) & (offset < window)
     value = ops.exp(-ops.square(offset - reach) / (2.0 * sigma * sigma))
     lines = ops.where(inside, value, ops.zeros_like(value))
-    return ops.einsum("nky,nkx->nyxk", lines[:, :, 1], lines[:, :, 0])
+    # [N, 2, 128, K]; as a product of matrices it would be turned round once more.
+    lines = ops.transpose(lines, (0, 2, 3, 1))
+    return lines[:, 1, :, None, :] * lines[:, 0, None, :, :]
 
 
 def decode(maps, size: int, subpixel: bool = False):
