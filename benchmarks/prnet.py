@@ -1,8 +1,9 @@
-"""Speed of PRNet on one processor core: networks, a face's outputs, ground truth.
+"""Speed of PRNet: networks, a face's outputs, ground truth.
 
     python benchmarks/prnet.py --uv_data Data/uv-data [--only networks,outputs,...]
+    python benchmarks/prnet.py --only eight
 
-Processor seconds, every ratio of two numbers of the same run:
+Processor seconds of one core, every ratio of two numbers of the same run:
 
     networks   each named network with folded norms: one crop, and of a batch of eight
     plain      the full network against the plain transcription of the original's graph:
@@ -13,6 +14,10 @@ Processor seconds, every ratio of two numbers of the same run:
                visibility, depth, texture of 256 x 256, OBJ with texture) on PRNet's own
                mesh of 43,867 vertices, against one forward pass of the full network
     truth      position maps of 256 x 256 with a model of 53,215 vertices, a second
+
+By the clock, on all cores, when asked for:
+
+    eight      eight crops through `predict` of each network, against one
 """
 
 import argparse
@@ -58,6 +63,32 @@ def measure_networks() -> None:
             f"| `{name}` | {network.count_params():,} | "
             f"{network.multiply_adds() / 1e9:.2f} | {single:.4f} | {batch:.4f} | "
             f"batch gains {single / batch:.2f} (wanted {BATCH_GAIN})",
+            flush=True,
+        )
+
+
+def measure_eight(rounds: int = 5) -> None:
+    """One line a network: median seconds of a crop alone and of one of eight."""
+    import time
+
+    import numpy as np
+
+    from benchmarks.processor_time import times
+    from tf_faces.models import prnet
+    from tf_faces.models.prnet import NETWORKS, inference
+
+    print("| network | s a crop | s of eight | gain |")
+    for name in NETWORKS:
+        folded = inference.fold(prnet.create(prnet.named(name), seed=0))
+        one, eight = (_crops(folded.config, count) for count in (1, 8))
+        single, batch = [], []
+        for _ in range(rounds):
+            single += times(lambda f=folded, x=one: f.predict(x), 5, time.perf_counter)
+            batch += times(lambda f=folded, x=eight: f.predict(x), 3, time.perf_counter)
+        first, second = np.median(single), np.median(batch) / 8
+        print(
+            f"| `{name}` | {first:.4f} | {second:.4f} | {first / second:.2f} "
+            f"(wanted {BATCH_GAIN}) |",
             flush=True,
         )
 
@@ -222,6 +253,9 @@ def main() -> None:
     from tf_faces.core import tensorflow_start
 
     tensorflow_start.prepare()
+    if options.only == "eight":
+        measure_eight()
+        return
     for name in _ONE_THREAD:
         os.environ[name] = "1"
     print(f"load {os.getloadavg()[0]:.1f}")

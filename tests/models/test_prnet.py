@@ -86,11 +86,14 @@ def test_folded_networks_are_modules_and_keep_their_weights():
     assert np.abs(inference.fold(made)(crops) - before).max() > 1e-3
 
 
-def test_prediction_scales_turns_colours_and_works_in_pieces():
+@pytest.mark.parametrize("large", [False, True])
+def test_prediction_scales_turns_colours_and_works_in_pieces(large, monkeypatch):
+    if large:
+        monkeypatch.setattr(inference, "_LARGE", 1)
     config = small(color_order="bgr", divisor=281.6)
     made = disturbed(config)
     folded = inference.fold(made)
-    pictures = np.random.default_rng(2).random((3, 64, 64, 3))
+    pictures = np.random.default_rng(2).random((5, 64, 64, 3))
     given = (pictures[..., ::-1] * 255 / 281.6).astype(np.float32)
     expected = made(given).numpy() * np.float32(1.1 * 64)
     for piece in (1, 2, 8):

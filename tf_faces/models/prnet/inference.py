@@ -10,9 +10,12 @@ products almost everywhere; what else is gained is gained by multiplying less:
                                 leave most of the vector units idle
 """
 
+import concurrent.futures
+
 import numpy as np
 import tensorflow as tf
 
+from tf_faces.core import machine
 from tf_faces.core.errors import InputError
 from tf_faces.layers import folding, minimal_filtering
 from tf_faces.models.prnet import network
@@ -27,6 +30,9 @@ _FEW_PIXELS = 8
 # channels.  Larger tiles would lose digits: of longer sides more than other programs.
 _TILES = ((16, 4), (64, 3))
 _TILED_CHANNELS = 64
+# Networks of so many multiply-adds a crop leave the caches with more than two crops at
+# once; several threads then see two each.
+_LARGE, _CROPS_OF_LARGE = 1_000_000_000, 2
 # SAME of a kernel of 4 pads 1 before and 2 after; its transpose the other way.
 _BEFORE, _AFTER = 2, 1
 
@@ -182,6 +188,7 @@ class FoldedNetwork(tf.Module):
     def __init__(self, source: network.PositionMapNetwork):
         super().__init__(name="folded_position_map_network")
         self.config = source.config
+        self._is_large = source.multiply_adds() >= _LARGE
         decoder, last = source.decoder, lambda flow: flow
         if not source.config.separable:
             decoder, thin = decoder[:-THIN_LAYERS], decoder[-THIN_LAYERS:]
@@ -222,7 +229,7 @@ class FoldedNetwork(tf.Module):
 
         Args:
           pictures: [N, R, R, 3] RGB in 0..1, any number.
-          piece: crops that pass the network at once.
+          piece: crops that pass the network at once; large networks see fewer.
 
         Returns:
           float32 [N, map, map, 3].
@@ -232,10 +239,17 @@ class FoldedNetwork(tf.Module):
             pictures = pictures[..., ::-1]
         # The network divides the levels 0..255 by a number of its own.
         pictures = (pictures * (255.0 / self.config.divisor)).astype(np.float32)
-        parts = [
-            self(pictures[start : start + piece]).numpy()
-            for start in range(0, len(pictures), piece)
-        ]
+        threads = 1
+        if self._is_large and len(pictures) > 1:
+            piece = min(piece, _CROPS_OF_LARGE)
+            # One more than processors: while one waits, another has work.
+            threads = machine.processors() + 1
+
+        def maps_from(start: int) -> np.ndarray:
+            return self(pictures[start : start + piece]).numpy()
+
+        with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+            parts = list(pool.map(maps_from, range(0, len(pictures), piece)))
         side = self.config.map_resolution
         maps = np.concatenate(parts) if parts else np.zeros((0, side, side, 3), "f4")
         return maps * np.float32(self.config.position_scale)
