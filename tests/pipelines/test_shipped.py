@@ -28,6 +28,24 @@ def test_weights_are_found(weights):
     assert shipped.folder(stems.STEMS[0]) == weights
 
 
+def test_weights_of_several_kinds(weights):
+    for kind in ("ict", "builtin"):
+        folder = shipped.ROOT / stems.STEMS[1] / kind
+        folder.mkdir(parents=True)
+        (folder / "a.npz").write_bytes(b"numbers")
+        files.write_json(folder / shipped.DIGESTS, shipped.digests_of(folder))
+    assert shipped.with_weights() == stems.STEMS[:2]
+    assert shipped.kinds(stems.STEMS[0]) == ("",)
+    assert shipped.kinds(stems.STEMS[1]) == ("builtin", "ict")
+    assert shipped.folder(stems.STEMS[1], "ict") == folder.with_name("ict")
+    both = rf"some of {stems.STEMS[0]}, {stems.STEMS[1]} \(builtin, ict\)"
+    with pytest.raises(InputError, match=both):
+        shipped.folder(stems.STEMS[1])
+    assert opening.find("open", models=stems.STEMS[:2]).path == weights
+    with pytest.raises(InputError, match="open: found weights of no system"):
+        opening.find("open", models=[stems.STEMS[1]])
+
+
 def test_without_weights(weights):
     with pytest.raises(InputError, match=f"none of {stems.STEMS[1]} come with"):
         shipped.resolve("open", stems.STEMS[1])
@@ -54,8 +72,10 @@ def test_other_files_are_refused(weights, change):
 def test_those_of_the_package_are_whole_and_have_cards():
     assert shipped.with_weights()
     total = 0
-    for stem in shipped.with_weights():
-        folder = shipped.folder(stem)
+    for stem, kind in [
+        (a, b) for a in shipped.with_weights() for b in shipped.kinds(a)
+    ]:
+        folder = shipped.folder(stem, kind)
         assert opening.find(str(folder)).stem == stem
         card = (folder / shipped.CARD).read_text()
         for word in ("configs/", "licence", "images", "hours", "fail"):

@@ -13,6 +13,7 @@ from typing import Any
 
 from tf_faces.core import files, runs, stems
 from tf_faces.core.errors import InputError
+from tf_faces.pipelines import shipped
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,8 +39,8 @@ def find(
     """Finds a run or weights, and says whose they are.
 
     Args:
-      source: a folder, the number of a run, or "newest" for the newest run that has
-        weights.
+      source: a folder, the number of a run, "newest" for the newest run that has
+        weights, or "open" for the weights that come with the package.
       result_directory: where runs lie.
       models: systems that may be found; None takes all that have a pipeline.
 
@@ -51,6 +52,15 @@ def find(
     if str(source) == "newest":
         run, passed = runs.newest_usable(result_directory, models, _recognises)
         return Source(run.path, str(run.model), tuple(passed))
+    if str(source) == shipped.OPEN:
+        usable = [stem for stem in models if "" in shipped.kinds(stem)]
+        if len(usable) != 1:
+            raise InputError(
+                f"{shipped.OPEN}: found weights of "
+                f"{' and '.join(usable) or 'no system'} in the package, expected those "
+                "of one; name a run or a folder."
+            )
+        return Source(shipped.folder(usable[0]), usable[0])
     path = runs.RunFolder.locate(result_directory, str(source)).path
     stem = runs.RunFolder(path).model
     if stem is None:

@@ -1,8 +1,9 @@
 """Weights of our own training that come with the package.
 
-`tf_faces/weights/<stem>` is a run folder that holds what use needs and no more: the
-configuration, the networks in half precision, `sha256.json` with the digest of each of
-these files, and `CARD.md`, which says what they were trained on and how well they do.
+`tf_faces/weights/<stem>`, or `<stem>/<kind>` where there are several, is a run folder
+that holds what use needs and no more: the configuration, the networks in half
+precision, `sha256.json` with the digest of each of these files, and `CARD.md`, which
+says what they were trained on and how well they do.
 `tf_faces.export.weights` writes such folders.
 """
 
@@ -19,7 +20,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[1] / "weights"
 
 def with_weights() -> tuple[str, ...]:
     """The systems whose weights come with the package."""
-    return tuple(stem for stem in stems.STEMS if (ROOT / stem / DIGESTS).is_file())
+    return tuple(stem for stem in stems.STEMS if kinds(stem))
+
+
+def kinds(stem: str) -> tuple[str, ...]:
+    """Names of a system's weights; "" where there is but one kind."""
+    found = {path.parent for path in (ROOT / stem).rglob(DIGESTS)}
+    return tuple(sorted("" if one == ROOT / stem else one.name for one in found))
 
 
 def digests_of(folder: pathlib.Path) -> dict[str, str]:
@@ -31,19 +38,28 @@ def digests_of(folder: pathlib.Path) -> dict[str, str]:
     }
 
 
-def folder(stem: str) -> pathlib.Path:
+def folder(stem: str, kind: str = "") -> pathlib.Path:
     """The folder of a system's shipped weights, every file of it verified.
+
+    Args:
+      stem: of the system.
+      kind: one of `kinds`.
 
     Raises:
       InputError: if none come with the package.
       FormatError: if a file is missing or was changed.
     """
-    found = ROOT / stem
+    found = ROOT / stem / kind
     if not (found / DIGESTS).is_file():
+        there = [
+            f"{one} ({', '.join(names)})" if names[0] else one
+            for one in with_weights()
+            if (names := kinds(one))
+        ]
         raise InputError(
-            f"weights {OPEN!r}: none of {stem} come with this package, expected a run "
-            "or weights of your own; there are some of "
-            f"{', '.join(with_weights()) or 'no system'}."
+            f"weights {OPEN!r}: none of {' for '.join(filter(None, (stem, kind)))} "
+            "come with this package, expected a run or weights of your own; there are "
+            f"some of {', '.join(there) or 'no system'}."
         )
     stated = files.read_json(found / DIGESTS)
     present = digests_of(found)

@@ -21,6 +21,7 @@ from tf_faces.morphable import raw_form
 from tf_faces.morphable.coefficients import FaceCoefficients
 from tf_faces.morphable.model import MorphableModel
 from tf_faces.pipelines import face_manifold as pipeline
+from tf_faces.pipelines import shipped
 from tf_faces.pipelines.face_manifold import files as face_files
 from tf_faces.viz import painter
 
@@ -89,8 +90,11 @@ def sampling_deviations(
 
 
 def _find_weights(options: argparse.Namespace, group: str) -> pathlib.Path:
+    folder = options.trained_models
+    if folder == shipped.OPEN:
+        folder = shipped.folder("face_manifold", str(options.model))
     try:
-        return weights.find(options.trained_models, group, options.epoch)
+        return weights.find(folder, group, options.epoch)
     except InputError as error:
         short = {"shape": "shape", "expression": "exp"}[group]
         raise InputError(

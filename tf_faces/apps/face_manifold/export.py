@@ -47,3 +47,19 @@ def export(
             lengths=common.model_lengths(model) if model is not None else None,
         )
     return writing.export(manifold, output, model=model, warmup=not options.no_warmup)
+
+
+def write_weights(folder: pathlib.Path, output: str) -> pathlib.Path:
+    """Writes the final denoisers of a run alone and returns their folder."""
+    from tf_faces.convert import face_manifold as stored
+    from tf_faces.core import files
+    from tf_faces.export import weights
+
+    found = [
+        stored.find(folder, group, "final").relative_to(folder).as_posix()
+        for group in ("shape", "expression")
+        if (folder / group).is_dir()
+    ]
+    with files.atomic_directory(pathlib.Path(output)) as target:
+        weights.finish(folder, target, found)
+    return pathlib.Path(output)

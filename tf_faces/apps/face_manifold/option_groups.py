@@ -53,7 +53,8 @@ def add_weights(parser) -> None:
     group.add_argument(
         "--trained_models",
         default="trained_models",
-        help="folder with shape/ and expression/: the original's, or a run folder",
+        help="folder with shape/ and expression/: the original's, or a run folder; or "
+        "open: those that come with the package, of the models builtin and ict",
     )
     group.add_argument(
         "--epoch",

@@ -30,3 +30,12 @@ def export(
         folder, snapshot=options.snapshot, dictionary=options.uv_dictionary
     )
     return writing.export(pipeline, output, warmup=not options.no_warmup)
+
+
+def write_weights(folder: pathlib.Path, output: str) -> pathlib.Path:
+    """Writes the averaged generator of a run and its chart; returns the folder."""
+    from tf_faces.export import weights
+
+    chart = "uv_dictionary.npz"
+    beside = [chart] if (folder / chart).is_file() else []
+    return weights.write_snapshot(folder, output, ["Gs"], beside)

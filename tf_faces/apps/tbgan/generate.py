@@ -18,6 +18,8 @@ from tf_faces.viz import face_gallery
 
 _EXAMPLES = """
 examples:
+  tf-faces generate open --output faces
+      eight faces of the network that comes with the package
   tf-faces generate newest --output faces
       eight faces of the newest run in results/: OBJ, PLY, GLB, previews, faces.html
   tf-faces generate results/003-pgan-faces --count 20 --seed 7 --formats glb
@@ -42,7 +44,9 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "source", help="run (folder, number, or newest), snapshot folder, or SavedModel"
+        "source",
+        help="run (folder, number, or newest), snapshot folder, SavedModel, or open: "
+        "the weights that come with the package",
     )
     add = parser.add_argument
     add("--output", default="faces", help="folder (%(default)s)")
