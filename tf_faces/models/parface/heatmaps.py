@@ -76,13 +76,14 @@ def decode(maps, size: int, subpixel: bool = False):
     begins = ((face * side + row) * width)[:, None, :]
     pixels = begins + ops.arange(width, dtype=row.dtype)[:, None]
     places = pixels * channels + ops.arange(channels, dtype=row.dtype)
-    column = ops.argmax(ops.take(ops.reshape(maps, (-1,)), places), axis=1)
+    numbers = ops.reshape(maps, (-1,))
+    column = ops.argmax(ops.take(numbers, places), axis=1)
     x, y = ops.cast(column, "float32"), ops.cast(row, "float32")
     if subpixel:
-        flat = ops.reshape(maps, (-1, side * width, channels))
-        index = row * width + column
-        x = x + _vertex(flat, index, column, 1, width)
-        y = y + _vertex(flat, index, row, width, side)
+        index = (begins[:, 0] + column) * channels
+        index = index + ops.arange(channels, dtype=row.dtype)
+        x = x + _vertex(numbers, index, column, channels, width)
+        y = y + _vertex(numbers, index, row, width * channels, side)
     return ops.stack([x, y], axis=-1) * (size / HEATMAP_SIZE)
 
 
@@ -91,13 +92,20 @@ def _row_maxima(maps):
     return ops.max(maps, axis=2)
 
 
-def _vertex(flat, index, position, step, length):
-    """Offset of the parabola's vertex along one axis, zero on the border."""
+def _vertex(numbers, index, position, step, length):
+    """Offset of the parabola's vertex along one axis, zero on the border.
+
+    Args:
+      numbers: the maps as one row.
+      index, position: [N, K] of the largest value in them, and along the axis.
+      step: from one place of the axis to the next, in `numbers`.
+      length: of the axis.
+    """
     inside = (position > 0) & (position < length - 1)
     centre = ops.where(inside, index, ops.full_like(index, step))
 
     def value(at):
-        return ops.take_along_axis(flat, at[:, None, :], axis=1)[:, 0]
+        return ops.take(numbers, at)
 
     before, here, after = value(centre - step), value(centre), value(centre + step)
     curve = before - 2.0 * here + after
