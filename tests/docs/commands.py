@@ -213,6 +213,9 @@ FASTER = {
     "tf-faces generate newest --output generated": (
         "tf-faces generate newest --output generated --count 2"
     ),
+    "tf-faces generate open --output faces": (
+        "tf-faces generate open --output openfaces --count 1"
+    ),
     "tf-faces generate newest --output faces": (
         "tf-faces generate newest --output faces0 --count 1"
     ),
@@ -378,6 +381,9 @@ FASTER = {
     f"tf-faces photographs make coarse_faces/train {_COARSE_SET} --count 3000 "
     "--seed 1": f"tf-faces photographs make coarse_faces/train {_TINY_COARSE_SET} "
     "--count 4",
+    f"tf-faces photographs make coarse_faces/train-2 {_COARSE_SET} --count 5000 "
+    "--seed 3": f"tf-faces photographs make coarse_faces/train-2 {_TINY_COARSE_SET} "
+    "--count 2 --seed 3",
     f"tf-faces photographs make coarse_faces/held_out {_COARSE_SET} --count 300 "
     "--seed 2": f"tf-faces photographs make coarse_faces/held_out {_TINY_COARSE_SET} "
     "--count 2 --seed 2",
@@ -518,8 +524,9 @@ NOT_RUN = {
     "tf-faces photographs make photographs --count 1000 --size 128": (_PHOTOGRAPHS),
     "tf-faces photographs verify photographs": _PHOTOGRAPHS,
     "tf-faces photographs inspect sheet.png --count 64 --size 256": (_PHOTOGRAPHS),
-    "tf-faces photographs fit portraits labels.npz coarse_faces/portraits "
-    "--count 120": "runs in tests/data/photographs/test_portraits.py, smaller",
+    "tf-faces photographs fit portraits labels.npz coarse_faces/portraits": (
+        "runs in tests/data/photographs/test_portraits.py, smaller"
+    ),
     "tf-faces photographs fit portraits labels.npz fitted --model ict "
     "--overlays": "runs in tests/data/photographs/test_portraits.py, smaller",
     "tf-faces coarse-fine prepare --lists files --images images "
