@@ -117,6 +117,15 @@ def test_measures(drawn):
         *("angle", "depth_coarse", "depth_fine"),
     }
     assert all(np.isfinite(value) for value in measured.values())
+    # Of true faces only the wrinkles are missing.
+    network.fine = lambda image, depth: depth + 3 * wrinkles
+    plain = network.renderer.render(tf.constant(labels)).depth
+    wrinkles = (drawn.detailed_depth - plain.numpy()) * drawn.mask
+    found = measures.detail_errors(network, data)
+    assert set(found) == {"depth_true_coarse", "depth_fine_on_true"}
+    assert 0 < found["depth_true_coarse"] < 0.5 < measured["depth_coarse"]
+    twice = 2 * found["depth_true_coarse"]
+    assert found["depth_fine_on_true"] == pytest.approx(twice, rel=0.05)
 
 
 def test_stage_lengths():

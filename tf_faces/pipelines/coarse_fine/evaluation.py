@@ -34,7 +34,8 @@ def measure(
       count: pictures at most.
 
     Returns:
-      Those of `training.coarse_fine.measures.measure`, `parameters` (mean absolute
+      Those of `training.coarse_fine.measures.measure` and, of drawn faces, of
+      `detail_errors`; `parameters` (mean absolute
       error in usual deviations) and, where the model has landmarks, `landmarks` (mean
       distance in the plane, in percent of the square root of the box's area) with
       `landmarks_mean_face`, that of the initial face in the box.
@@ -76,6 +77,8 @@ def measure(
         )
         data = Validation(*source.batch(range(min(count, len(source)))))
     measured = measures.measure(network, data)
+    if data.detailed_depth is not None:
+        measured |= measures.detail_errors(network, data)
     found = []
     for start in range(0, len(data.images), measures.PIECE):
         images = tf.constant(data.images[start : start + measures.PIECE])
