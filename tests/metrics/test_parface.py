@@ -80,6 +80,20 @@ def test_wrong_landmarks(truth, found, norm):
         parface.landmark_errors(truth, found, norm)
 
 
+def test_reconstructions_nearest_to_their_own_picture():
+    rng = np.random.default_rng(0)
+    known = rng.integers(0, 256, (5, 8, 8, 3), np.uint8)
+    made = (known.astype(int) * 3 // 4 + 30).astype(np.uint8)
+    np.testing.assert_array_equal(parface_pictures.recognised(known, made, 4), True)
+    made[4] = known[0]
+    found = parface_pictures.recognised(known, made, 4)
+    assert found.tolist() == [True] * 4 + [False]
+    # What differs within the blocks only is one to it.
+    turned = known.reshape(5, 2, 4, 2, 4, 3)[:, :, ::-1, :, ::-1].reshape(known.shape)
+    assert parface_pictures.recognised(known, turned, 2).all()
+    assert not parface_pictures.recognised(known, turned, 8).all()
+
+
 def test_pictures_like_themselves():
     picture = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
     assert parface_pictures.similarity(picture, picture) == pytest.approx(1)

@@ -14,19 +14,22 @@ from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data.parface import sets
 from tf_faces.data.parface.samples import Mixture, Preparation
 from tf_faces.metrics import parface as metrics
-from tf_faces.metrics import parface_asymmetry
+from tf_faces.metrics import parface_asymmetry, parface_pictures
 
 # Points within the outline; those of the outline are put where it is seen.
 _INNER = slice(17, None)
+# Pixels of a side at which reconstructions are compared with pictures.
+LIKENESS_SIDE = 64
 
 
 def run(options: argparse.Namespace) -> None:
     """Evaluates as the program's options say."""
     spatial = bool(options.eval_3d)
+    likeness = None
     if options.predictions is not None:
         names, truth, found, size = _stored(options, spatial)
     else:
-        names, truth, found, size = _of_model(options, spatial)
+        names, truth, found, size, likeness = _of_model(options, spatial)
     if spatial and (truth.shape[-1] != 3 or found.shape[-1] != 3):
         raise InputError(
             "--eval_3d: found landmarks without depths, expected x, y and depth."
@@ -34,6 +37,12 @@ def run(options: argparse.Namespace) -> None:
     result = metrics.evaluate(truth, found, options.ocular_norm, size, spatial)
     for line in result.lines():
         print(line)
+    if likeness is not None:
+        print(
+            f"Reconstructions: {likeness['recognised']} of {len(names)} are nearest to "
+            f"their own picture at {LIKENESS_SIDE} pixels, "
+            f"{likeness['difference']:.2f} of 255 levels off."
+        )
     asymmetry, groups = None, {}
     if options.by_asymmetry is not None:
         asymmetry = _asymmetries(truth)
@@ -43,7 +52,7 @@ def run(options: argparse.Namespace) -> None:
     if options.output:
         _write(
             pathlib.Path(options.output),
-            options, names, truth, found, size, result, asymmetry, groups,
+            options, names, truth, found, size, result, asymmetry, groups, likeness,
         )  # fmt: skip
 
 
@@ -174,6 +183,7 @@ def _of_model(options: argparse.Namespace, spatial: bool):
         normalized=config.normalized,
     )
     truth, found, names = [], [], []
+    seen, drawn = [], []
     kind = "landmarks_3d" if spatial else "landmarks"
     batches = loading.in_order(Mixture([faces]), preparation, options.batchsize)
     for samples in batches:
@@ -184,16 +194,31 @@ def _of_model(options: argparse.Namespace, spatial: bool):
             # Evaluation smooths in space as well.
             smooth=True,
             subpixel=bool(options.subpixel),
-            wanted=(kind,),
+            wanted=(kind, *(["reconstructions"] if options.reconstructions else [])),
         )
+        if options.reconstructions:
+            seen.append(parface_pictures.displayed(batch["image"], False))
+            drawn.append(
+                parface_pictures.displayed(result["reconstructions"], config.normalized)
+            )
         truth.append(_with_depths(batch[kind], batch["landmarks_3d"], faces))
         found.append(result[kind])
         names += [sample.name for sample in samples]
-    return names, np.concatenate(truth), np.concatenate(found), config.input_size
+    likeness = None
+    if options.reconstructions:
+        likeness = _likeness(np.concatenate(seen), np.concatenate(drawn))
+    both = np.concatenate(truth), np.concatenate(found)
+    return names, *both, config.input_size, likeness
+
+
+def _likeness(pictures: np.ndarray, drawn: np.ndarray) -> dict[str, float]:
+    recognised = parface_pictures.recognised(pictures, drawn, LIKENESS_SIDE)
+    difference = np.abs(pictures.astype(np.float32) - drawn).mean()
+    return {"recognised": int(recognised.sum()), "difference": float(difference)}
 
 
 def _write(
-    folder, options, names, truth, found, size, result, asymmetry, groups
+    folder, options, names, truth, found, size, result, asymmetry, groups, likeness
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     errors = metrics.landmark_errors(truth, found, options.ocular_norm, size)
@@ -217,6 +242,7 @@ def _write(
             **dataclasses.asdict(result),
             "ocular_norm": options.ocular_norm,
             "nme_without_outline": inner,
+            "reconstructions": likeness,
             "by_asymmetry": {k: dataclasses.asdict(v) for k, v in groups.items()},
             "thresholds": thresholds.tolist(),
             "shares": shares.tolist(),

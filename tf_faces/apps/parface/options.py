@@ -136,6 +136,9 @@ def _evaluate(parser) -> None:
         help="%(default)s")  # fmt: skip
     add("--ocular_norm", "-n", choices=NORMS, default="outer", help="%(default)s")
     options_of.add_switch(parser, "eval_3d", "also the errors in space")
+    options_of.add_switch(
+        parser, "reconstructions", "also how like their pictures reconstructions are"
+    )
     add("--by_asymmetry", type=options_of.finite, metavar="PERCENT",
         help="also a table of faces whose true landmarks in space are farther from "
         "their mirror image than so many percent of the eye corners' distance, and "
@@ -158,7 +161,7 @@ def _main(arguments: list[str], prog: str | None = None) -> int:
             )
         if options.predictions is not None:
             told = "with --predictions, expected with --model"
-            names = ("activation", "normalize", "subpixel")
+            names = ("activation", "normalize", "subpixel", "reconstructions")
             options_of.refuse_given(options, names, told)
         if options.output:
             folders.require_free_folder(options.output, overwrite=options.overwrite)
