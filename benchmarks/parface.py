@@ -4,11 +4,12 @@
 
 Processor seconds, every ratio of two numbers of the same run:
 
-    detect     encode, decode and landmarks of one crop and of a batch of eight, against
-               the plain transcription of the original's order of operations: padded
-               convolutions, batch norms by themselves, two passes through the decoder's
-               layers; and what the arithmetic of the convolutions takes at the rate of
-               a product of large matrices, the least that either can reach
+    detect     encode, decode and landmarks, in the plane and with their depths, of one
+               crop and of a batch of eight, against the plain transcription of the
+               original's order of operations: padded convolutions, batch norms by
+               themselves, two passes through the decoder's layers, codes spread over
+               the maps; and what the arithmetic of the convolutions takes at the rate
+               of a product of large matrices, the least that either can reach
     pipeline   a training batch read, cut, turned and stacked, against the step that it
                is for; photographs of TFRecord files, made for the measurement; and what
                steps one after another wait for batches that a thread prepares beside
@@ -35,8 +36,13 @@ PLAIN_RATIO = 0.8
 PIPELINE_SHARE = 0.05
 
 
-def plain_graph(networks):
-    """The original's graph, operation by operation, as a compiled function."""
+def plain_graph(networks, spatial: bool):
+    """The original's graph, operation by operation, as a compiled function.
+
+    Args:
+      networks: whose weights are taken.
+      spatial: with depths, of maps that are not smoothed, as the original's.
+    """
     import tensorflow as tf
 
     from tf_faces.models.parface import layers
@@ -78,8 +84,7 @@ def plain_graph(networks):
         flow = active(norm(spread(flow, block.conv1), block.bn1))
         return active(norm(convolve(flow, block.conv2), block.bn2) + shortcut)
 
-    def encode(flow):
-        encoder = networks.encoder
+    def encode(flow, encoder):
         flow = active(norm(convolve(flow, encoder.conv1), encoder.bn1))
         sides = (1, 1)
         flow = tf.pad(
@@ -95,7 +100,7 @@ def plain_graph(networks):
     @tf.function
     def run(images):
         decoder, head = networks.decoder, networks.landmark_head
-        latents = encode(images)
+        latents = encode(images, networks.encoder)
         flow = tf.matmul(latents, decoder.fc.kernel.value) + decoder.fc.bias.value
         flow = spread(flow[:, None, None], decoder.conv1)
         flow = active(norm(flow, decoder.bn1))
@@ -110,14 +115,22 @@ def plain_graph(networks):
                 flow = inverse(flow, decoder.layers_of_blocks[number])
             flow = convolve(flow, transfer)
         maps = spread(flow, head.lin)
-        # Means over 9 x 9 pixels, then the first maximum of each map.
         channels = maps.shape[-1]
-        box = tf.ones((9, 9, channels, 1)) / 81.0
-        smooth = tf.nn.depthwise_conv2d(maps, box, (1, 1, 1, 1), "SAME")
+        smooth = maps
+        if not spatial:  # Means over 9 x 9 pixels.
+            box = tf.ones((9, 9, channels, 1)) / 81.0
+            smooth = tf.nn.depthwise_conv2d(maps, box, (1, 1, 1, 1), "SAME")
+        # The first maximum of each map.
         flat = tf.reshape(tf.transpose(smooth, (0, 3, 1, 2)), (-1, channels, 128 * 128))
         index = tf.argmax(flat, axis=-1)
         places = tf.stack([index % 128, index // 128], axis=-1)
-        return picture, smooth, tf.cast(places, tf.float32) * (size / 128)
+        places = tf.cast(places, tf.float32) * (size / 128)
+        if spatial:
+            shape = [tf.shape(latents)[0], 128, 128, latents.shape[-1]]
+            codes = tf.broadcast_to(latents[:, None, None], shape)
+            depths = encode(tf.concat([maps, codes], -1), networks.depth_head)
+            places = tf.concat([places, 256 * depths[..., None]], -1)
+        return picture, smooth, places
 
     return run
 
@@ -147,7 +160,7 @@ def convolution_operations(function, images) -> int:
 
 
 def measure_detect(size: int) -> None:
-    """One row a batch size."""
+    """One row a kind of landmarks and batch size."""
     import numpy as np
     import tensorflow as tf
 
@@ -156,28 +169,40 @@ def measure_detect(size: int) -> None:
     from tf_faces.models.parface.networks import ParFaceNetworks
 
     networks = ParFaceNetworks(ParFaceConfig(input_size=size))
-    plain = plain_graph(networks)
     folded = inference.fold(networks)
-    ours = tf.function(folded.detect, reduce_retracing=True)
     rate = product_rate()
-    print("| batch | ours, s a picture | plain, s | ratio | wanted | arithmetic, s |")
-    print("|---|---|---|---|---|---|")
-    for count in (1, 8):
-        images = np.random.default_rng(0).normal(0, 0.3, (count, size, size, 3))
-        given = tf.constant(images, tf.float32)
-        here = seconds(lambda x=given: ours(x)["landmarks"].numpy()) / count
-        there = seconds(lambda x=given: plain(x)[2].numpy()) / count
-        print(
-            f"| {count} | {here:.4f} | {there:.4f} | {here / there:.2f} | "
-            f"{PLAIN_RATIO} | {convolution_operations(plain, given) / rate:.4f} |",
-            flush=True,
-        )
+    print(
+        "| landmarks | batch | ours, s a picture | plain, s | ratio | wanted | "
+        "arithmetic, s |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    compared = []
+    for kind, detect, key in (
+        ("in the plane", folded.detect, "landmarks"),
+        ("with depths", folded.detect_3d, "landmarks_3d"),
+    ):
+        plain = plain_graph(networks, spatial=kind != "in the plane")
+        ours = tf.function(detect, reduce_retracing=True)
+        for count in (1, 8):
+            images = np.random.default_rng(0).normal(0, 0.3, (count, size, size, 3))
+            given = tf.constant(images, tf.float32)
+            here = seconds(lambda x=given, f=ours, k=key: f(x)[k].numpy()) / count
+            there = seconds(lambda x=given, f=plain: f(x)[2].numpy()) / count
+            print(
+                f"| {kind} | {count} | {here:.4f} | {there:.4f} | {here / there:.2f} | "
+                f"{PLAIN_RATIO} | {convolution_operations(plain, given) / rate:.4f} |",
+                flush=True,
+            )
+        picture, maps, places = plain(given)
+        found = ours(given)
+        values = {"reconstructions": picture, "heatmaps": maps, key: places}
+        compared += [
+            (f"{name}, {kind}", value, found[name]) for name, value in values.items()
+        ]
     print(f"product of matrices: {rate / 1e9:.1f} GFLOP/s")
-    picture, maps, _ = plain(given)
-    found = ours(given)
-    for name, value in (("reconstructions", picture), ("heatmaps", maps)):
+    for name, value, other in compared:
         scale = np.abs(value.numpy()).max()
-        difference = np.abs(found[name].numpy() - value.numpy()).max()
+        difference = np.abs(other.numpy() - value.numpy()).max()
         print(f"largest difference of {name}: {difference:.1e} of {scale:.1e}")
 
 
