@@ -16,6 +16,7 @@ _AGAIN = "download or copy it again"
 _HEAD = 4096
 _TAIL = 1 << 16
 _END_OF_ZIP = b"PK\x05\x06"
+_SUFFIX = re.compile(r"the suffix (\.\w+)")
 
 # (pattern of the first bytes, what it is, what to do).
 _KINDS: tuple[tuple[bytes, str, str], ...] = (
@@ -28,6 +29,11 @@ _KINDS: tuple[tuple[bytes, str, str], ...] = (
         rb"[./\w]*/annex/objects/",
         "a git-annex pointer in place of the file",
         "run `git annex get` in its repository",
+    ),
+    (
+        rb"(?s)(\xef\xbb\xbf)?\s*<\?xml.{0,3000}<(dataset|annotations?)\b",
+        "annotations in XML",
+        "export them in another form",
     ),
     (
         rb"(\xef\xbb\xbf)?\s*<(!doctype\s+html|html|head|body|!--|\?xml|error)",
@@ -125,6 +131,10 @@ def unreadable(
     found = kind(content[:_HEAD])
     if found is not None and not (own and found[0].startswith(own)):
         what, advice = found
+        suffix = _SUFFIX.search(advice)
+        if suffix is not None and str(source).lower().endswith(suffix[1]):
+            # It has that suffix, and is not what is wanted here.
+            return FormatError(f"{source}: found {what}, expected {expected}.")
         return FormatError(f"{source}: found {what}, expected {expected}; {advice}.")
     if _became_text(content[:_HEAD]):
         return FormatError(

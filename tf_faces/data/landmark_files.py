@@ -24,6 +24,8 @@ from tf_faces.core.errors import FormatError
 _COUNT = 68
 # No coordinate of a picture is larger.
 LARGEST = 1e7
+# Pixels; no face is smaller, but fractions of a picture's sides are, of -1..1 too.
+_SMALLEST_FACE = 2.5
 _SEPARATORS = str.maketrans(dict.fromkeys(',;[]()"', " "))
 _COUNT_LINE = re.compile(r"n_points\s*:\s*(\d{1,9})", re.IGNORECASE | re.ASCII)
 # A comma within a number, beside another separator: "12,5;30,1".
@@ -44,7 +46,9 @@ def _from_text(path: pathlib.Path, has_braces: bool) -> np.ndarray:
     text = texts.read(path, "a list of points", lenient=True)
     said = []
     if has_braces:
-        head, _, rest = text.partition("{")
+        head, brace, rest = text.partition("{")
+        if text.strip() and not brace:
+            raise FormatError(f"{path}: found no braces, expected points between them.")
         said = list(_COUNT_LINE.finditer(head))
         text, _, rest = rest.partition("}")
         if "{" in rest:
@@ -135,7 +139,7 @@ def read_landmarks(path: files.PathLike) -> np.ndarray:
 
     Raises:
       InputError: if there is no such file.
-      FormatError: if there are not 68 finite points.
+      FormatError: if there are not 68 finite points, all present and in pixels.
     """
     path = pathlib.Path(path)
     suffix = path.suffix.lower()
@@ -161,4 +165,23 @@ def read_landmarks(path: files.PathLike) -> np.ndarray:
             f"{path}: a point reaches {np.abs(points).max():g}, expected pixels of a "
             "picture."
         )
-    return points[:, :2] - (1.0 if suffix == ".pts" else 0.0)
+    points = points[:, :2]
+    _require_present(path, points)
+    return points - (1.0 if suffix == ".pts" else 0.0)
+
+
+def _require_present(path: pathlib.Path, points: np.ndarray) -> None:
+    """Refuses what programs write for points that they have not, and fractions."""
+    for mark, allowed in ((-1, 0), (0, 1)):  # One point may lie in the corner.
+        count = int((points == mark).all(axis=1).sum())
+        if count > allowed:
+            raise FormatError(
+                f"{path}: {count} of its points are ({mark}, {mark}), as absent ones "
+                f"are marked, expected all {_COUNT}."
+            )
+    extent = float(np.ptp(points, axis=0).max())
+    if extent < _SMALLEST_FACE:
+        raise FormatError(
+            f"{path}: its points lie within {extent:.3g} of each other (fractions of a "
+            "picture's sides?), expected pixels."
+        )
