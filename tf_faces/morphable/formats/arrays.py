@@ -24,6 +24,7 @@ Shape = tuple[int | None, ...]
 # Most that is unpacked from lists and arrays of objects.
 _MOST_OBJECTS = 1 << 24
 _MOST_NUMBERS = 1 << 28
+_LARGEST = float(np.finfo(np.float32).max)
 
 # --- numbers of a shape --------------------------------------------------------------
 
@@ -236,9 +237,43 @@ def is_planar(layout: str) -> bool:
 
 
 def deviations(value: Any, path, name: str, count: int) -> np.ndarray:
-    """Returns one number a mode, float64 [count], from any shape with as many."""
-    found = numbers(value, path, name)
-    return require_numbers(found.reshape(-1), path, name, (count,)).astype(np.float64)
+    """Returns one number a mode, float64 [count], from any shape with as many.
+
+    Raises:
+      FormatError: for other counts, and for negative numbers, which are no deviations
+        or variances.
+    """
+    found = numbers(value, path, name).reshape(-1)
+    result = require_numbers(found, path, name, (count,)).astype(np.float64)
+    if (result < 0).any():
+        raise FormatError(f"{path}: {name} is negative.")
+    return result
+
+
+def require_all_numbers(
+    path, found: Mapping[str, np.ndarray], others: Iterable[str] = ()
+) -> None:
+    """Checks the arrays of a file that a model is made of as they are.
+
+    Args:
+      path: of the file, for the message.
+      found: its arrays.
+      others: names of those that may hold something else.
+
+    Raises:
+      FormatError: naming one that holds no numbers, or one that is not finite in
+        single precision.
+    """
+    for name in sorted(set(found) - set(others)):
+        value = found[name]
+        if value.dtype.kind not in "fiu":
+            raise FormatError(
+                f"{path}: {name!r} holds {value.dtype}, expected numbers."
+            )
+        if value.dtype.kind == "f" and value.size:
+            # NaN is within no bounds.
+            if not -_LARGEST <= float(value.min()) <= float(value.max()) <= _LARGEST:
+                raise FormatError(f"{path}: {name!r} holds values that are not finite.")
 
 
 def texts(value: np.ndarray) -> tuple[str, ...]:
