@@ -101,7 +101,7 @@ def test_the_packages_own_file(tmp_path):
     model = small(
         expression_basis=RNG.normal(size=(4, 3, 2)), expression_names=["a", "b\u00e9"],
         expression_range=(-1.0, 2.0), source="x", licence="y", unit="cm",
-        winding="ccw", coefficient_kind="unit", landmarks68=np.arange(4),
+        winding="ccw", coefficient_kind="unit", landmarks68=np.arange(68) % 4,
     )  # fmt: skip
     path = tmp_path / "a.npz"
     native.save(path, model)
@@ -118,6 +118,7 @@ def test_the_packages_own_file(tmp_path):
         ({native.MARK: np.int32(2)}, "not a morphable model of this package"),
         ({"more": np.zeros(1)}, "holds the unknown array 'more'"),
         ({"mean": np.zeros((4, 2))}, "a.npz.*mean must have shape"),
+        ({"landmarks68": np.arange(3)}, r"'landmarks68' has shape \(3,\), expected"),
         ({native.MARK: np.zeros(0)}, "not a morphable model of this package"),
         ({"mean": np.full((4, 3), np.nan)}, "'mean' holds values that are not finite"),
         ({"mean": np.full((4, 3), 1e39)}, "'mean' holds values that are not finite"),

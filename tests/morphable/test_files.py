@@ -448,6 +448,7 @@ def test_tbgan_dictionary(tmp_path):
         ("tcoords", tcoords * np.nan),
         ("scale", np.inf),
         ("trilist", np.array([[0, 1, 2.5]])),
+        ("tcoords", np.float64(3)),
         ("trilist", np.array([[0, 1, 2**32]])),
     ):
         changed = dataclasses.replace(dictionary, **{name: wrong})

@@ -158,30 +158,39 @@ def read_landmarks(path: files.PathLike) -> np.ndarray:
         points = points.T
     if points.shape[0] != _COUNT or points.shape[1] not in (2, 3):
         raise FormatError(f"{path}: shape {points.shape}, expected 68 points.")
+    require_face(path, points)
+    return points[:, :2] - (1.0 if suffix == ".pts" else 0.0)
+
+
+def require_face(source, points: np.ndarray) -> None:
+    """Checks the points of a face in a picture, all of which are to be there.
+
+    Args:
+      source: for messages.
+      points: [K, 2 or 3], as stored.
+
+    Raises:
+      FormatError: if they are not finite, no pixels (fractions of a picture's sides),
+        or what programs write for points that they have not.
+    """
     if not np.isfinite(points).all():
-        raise FormatError(f"{path}: holds points that are not finite.")
+        raise FormatError(f"{source}: holds points that are not finite.")
     if np.abs(points).max() > LARGEST:
         raise FormatError(
-            f"{path}: a point reaches {np.abs(points).max():g}, expected pixels of a "
+            f"{source}: a point reaches {np.abs(points).max():g}, expected pixels of a "
             "picture."
         )
     points = points[:, :2]
-    _require_present(path, points)
-    return points - (1.0 if suffix == ".pts" else 0.0)
-
-
-def _require_present(path: pathlib.Path, points: np.ndarray) -> None:
-    """Refuses what programs write for points that they have not, and fractions."""
     for mark, allowed in ((-1, 0), (0, 1)):  # One point may lie in the corner.
         count = int((points == mark).all(axis=1).sum())
         if count > allowed:
             raise FormatError(
-                f"{path}: {count} of its points are ({mark}, {mark}), as absent ones "
-                f"are marked, expected all {_COUNT}."
+                f"{source}: {count} of its points are ({mark}, {mark}), as absent ones "
+                f"are marked, expected all {len(points)}."
             )
     extent = float(np.ptp(points, axis=0).max())
     if extent < _SMALLEST_FACE:
         raise FormatError(
-            f"{path}: its points lie within {extent:.3g} of each other (fractions of a "
-            "picture's sides?), expected pixels."
+            f"{source}: its points lie within {extent:.3g} of each other (fractions of "
+            "a picture's sides?), expected pixels."
         )

@@ -122,6 +122,8 @@ class UvDictionary:
 
 
 def _checked(path, dictionary: UvDictionary) -> UvDictionary:
+    if not np.ndim(dictionary.tcoords) or not np.ndim(dictionary.trilist):
+        raise FormatError(f"{path}: tcoords or trilist is a number, expected arrays.")
     count, side = len(dictionary.tcoords), dictionary.resolution
     for name, shape in (
         ("tcoords", (count, 2)),

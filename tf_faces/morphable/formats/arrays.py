@@ -119,7 +119,7 @@ def _turned(array: np.ndarray, wanted: Shape) -> np.ndarray | None:
 
 
 def require_numbers(value: Any, path, name: str, shape: Shape) -> np.ndarray:
-    """Returns `value` if it is an array of finite numbers of the shape.
+    """Returns `value` if it is an array of the shape, finite in single precision.
 
     Axes of one too many or too few, and axes in another order, are put right where
     only one order fits.
@@ -139,9 +139,17 @@ def require_numbers(value: Any, path, name: str, shape: Shape) -> np.ndarray:
         raise FormatError(
             f"{path}: {name!r} has shape {found.shape}, expected [{listed}]."
         )
-    if not np.isfinite(array).all():
+    if not _is_finite(array):
         raise FormatError(f"{path}: {name!r} holds values that are not finite.")
     return array
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    """Whether single precision holds all of an array's numbers."""
+    if array.dtype.kind != "f" or not array.size:
+        return True
+    # NaN is within no bounds.
+    return -_LARGEST <= float(array.min()) <= float(array.max()) <= _LARGEST
 
 
 # --- coordinates of vertices ---------------------------------------------------------
@@ -262,18 +270,21 @@ def require_all_numbers(
 
     Raises:
       FormatError: naming one that holds no numbers, or one that is not finite in
-        single precision.
+        single precision, and landmarks that are not 68.
     """
+    landmarks = found.get("landmarks68")
+    if landmarks is not None and landmarks.shape != (68,):
+        raise FormatError(
+            f"{path}: 'landmarks68' has shape {landmarks.shape}, expected (68,)."
+        )
     for name in sorted(set(found) - set(others)):
         value = found[name]
         if value.dtype.kind not in "fiu":
             raise FormatError(
                 f"{path}: {name!r} holds {value.dtype}, expected numbers."
             )
-        if value.dtype.kind == "f" and value.size:
-            # NaN is within no bounds.
-            if not -_LARGEST <= float(value.min()) <= float(value.max()) <= _LARGEST:
-                raise FormatError(f"{path}: {name!r} holds values that are not finite.")
+        if not _is_finite(value):
+            raise FormatError(f"{path}: {name!r} holds values that are not finite.")
 
 
 def texts(value: np.ndarray) -> tuple[str, ...]:
