@@ -40,6 +40,7 @@ TEXTS = {
     "e.txt": "\n".join(f"{n} {x!r} {y!r}" for n, (x, y) in enumerate(POINTS.tolist())),
     "f.txt": lines(COUNTED + [1, 0, 0]),
     "g.txt": lines(np.column_stack([COUNTED, POINTS[:, 0]])),
+    "g.csv": lines(np.column_stack([COUNTED, POINTS[:, 0]]), ","),
     "h.txt": str([tuple(row) for row in POINTS.tolist()]).replace("),", ")\n"),
     "i.txt": np.array2string(POINTS, threshold=1000, floatmode="unique"),
 }

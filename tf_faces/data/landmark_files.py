@@ -28,8 +28,8 @@ LARGEST = 1e7
 _SMALLEST_FACE = 2.5
 _SEPARATORS = str.maketrans(dict.fromkeys(',;[]()"', " "))
 _COUNT_LINE = re.compile(r"n_points\s*:\s*(\d{1,9})", re.IGNORECASE | re.ASCII)
-# A comma within a number, beside another separator: "12,5;30,1".
-_DECIMAL_COMMAS = re.compile(r"\d,\d[^,]*[;\s]\s*-?\d+,\d")
+# A comma within a number, beside another separator in its line: "12,5;30,1".
+_DECIMAL_COMMAS = re.compile(r"\d,\d[^,\r\n]*[; \t]\s*-?\d+,\d")
 
 
 def _from_mat(path: pathlib.Path) -> np.ndarray:
