@@ -25,7 +25,7 @@ KINDS = {
     "annex": (b"../../.git/annex/objects/aa/bb/key", "git annex get"),
     "page": (b"\n<!DOCTYPE HTML><html><body>Log in</body></html>", "a web page"),
     "answer": (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code>", "a web page"),
-    "boxes": (b"<?xml version='1.0'?>\n<dataset>\n<images>", "annotations in XML"),
+    "boxes": (b"<?xml version='1.0'?>\n<dataset>\n<images>", "an XML document"),
     "zeros": (bytes(4096), "nothing but zeros"),
     "seven": (b"7z\xbc\xaf\x27\x1c" + bytes(99), "7-Zip"),
     "tar": (b"name".ljust(257, b"\0") + b"ustar" + bytes(300), "tar -xf"),

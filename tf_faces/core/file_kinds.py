@@ -31,14 +31,14 @@ _KINDS: tuple[tuple[bytes, str, str], ...] = (
         "run `git annex get` in its repository",
     ),
     (
-        rb"(?s)(\xef\xbb\xbf)?\s*<\?xml.{0,3000}<(dataset|annotations?)\b",
-        "annotations in XML",
-        "export them in another form",
-    ),
-    (
-        rb"(\xef\xbb\xbf)?\s*<(!doctype\s+html|html|head|body|!--|\?xml|error)",
+        rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>\s*)?<(!doctype\s+html|html|head|body|!--|error)",
         "a web page or a server's answer in place of the file",
         "download it again, in a browser that is logged in where the site asks for it",
+    ),
+    (
+        rb"(\xef\xbb\xbf)?\s*<(\?xml|annotations?\b|dataset\b)",
+        "an XML document",
+        "export it in another form, or download it again if a server put it there",
     ),
     (rb"\x00{64}", "nothing but zeros at its begin", _AGAIN),
     (rb"\x1f\x8b", "gzip-compressed data", "unpack it first (gunzip)"),
