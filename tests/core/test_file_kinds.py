@@ -25,6 +25,7 @@ KINDS = {
     "annex": (b"../../.git/annex/objects/aa/bb/key", "git annex get"),
     "page": (b"\n<!DOCTYPE HTML><html><body>Log in</body></html>", "a web page"),
     "answer": (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code>", "a web page"),
+    "boxes": (b"<?xml version='1.0'?>\n<dataset>\n<images>", "an XML document"),
     "zeros": (bytes(4096), "nothing but zeros"),
     "seven": (b"7z\xbc\xaf\x27\x1c" + bytes(99), "7-Zip"),
     "tar": (b"name".ljust(257, b"\0") + b"ustar" + bytes(300), "tar -xf"),
@@ -161,3 +162,11 @@ def test_files_saved_as_text():
     assert damaged == (
         "x: not a table (too odd); download or copy it again if it should be."
     )
+
+
+@pytest.mark.parametrize(("name", "has_advice"), [("a.NPZ", False), ("a.txt", True)])
+def test_no_advice_that_was_followed(tmp_path, name, has_advice):
+    (tmp_path / name).write_bytes(b"PK\x03\x04" + bytes(99))
+    message = str(file_kinds.unreadable(tmp_path / name, "a list of points"))
+    assert ("give it the suffix .npz" in message) == has_advice
+    assert message.endswith("expected a list of points.") != has_advice

@@ -80,6 +80,7 @@ def test_an_expression_of_zeros_is_stored_as_bytes(tmp_path):
         ({"Exp_Para": None}, "bad.mat: lacks the variable Exp_Para"),
         ({"Shape_Para": np.zeros((40, 1))}, r"Shape_Para has shape \[40, 1\]"),
         ({"Exp_Para": np.full((29, 1), np.nan)}, "Exp_Para holds a number that is not"),
+        ({"Exp_Para": np.full((29, 1), 1e16)}, r"is not finite, or beyond 1e\+15"),
         ({"Exp_Para": np.array(["x"] * 29)}, "Exp_Para holds .*expected numbers"),
     ],
 )

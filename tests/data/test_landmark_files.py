@@ -40,6 +40,7 @@ TEXTS = {
     "e.txt": "\n".join(f"{n} {x!r} {y!r}" for n, (x, y) in enumerate(POINTS.tolist())),
     "f.txt": lines(COUNTED + [1, 0, 0]),
     "g.txt": lines(np.column_stack([COUNTED, POINTS[:, 0]])),
+    "g.csv": lines(np.column_stack([COUNTED, POINTS[:, 0]]), ","),
     "h.txt": str([tuple(row) for row in POINTS.tolist()]).replace("),", ")\n"),
     "i.txt": np.array2string(POINTS, threshold=1000, floatmode="unique"),
 }
@@ -70,6 +71,10 @@ def test_texts_of_windows_shells(tmp_path, encoding):
         (lines(POINTS).replace(".", ",").replace(" ", ";"), "decimal commas"),
         (lines(POINTS).replace(".", ","), "decimal commas"),
         (lines(POINTS[:67]) + "\n1 1e8", "reaches 1e[+]08, expected pixels"),
+        (lines(POINTS[:67]) + "\n-1 -1", "1 of its points are [(]-1, -1[)], as absent"),
+        (lines(POINTS[:66]) + "\n0 0\n0 0", "2 of its points are [(]0, 0[)], as abs"),
+        (lines(POINTS / 200), "lie within 0.992 of each other [(]fractions"),
+        (lines(POINTS / 100 - 1), "fractions of a picture's sides"),
     ],
 )
 def test_refusals_show_what_was_found(tmp_path, content, message):
@@ -77,6 +82,12 @@ def test_refusals_show_what_was_found(tmp_path, content, message):
     with pytest.raises(FormatError, match=message) as raised:
         landmark_files.read_landmarks(tmp_path / "a.txt")
     assert "convert" not in str(raised.value)
+
+
+def test_points_without_braces(tmp_path):
+    (tmp_path / "a.pts").write_text("n_points: 68\n" + lines(POINTS))
+    with pytest.raises(FormatError, match="found no braces"):
+        landmark_files.read_landmarks(tmp_path / "a.pts")
 
 
 def test_points_counted_from_anywhere(tmp_path):

@@ -101,7 +101,7 @@ def test_the_packages_own_file(tmp_path):
     model = small(
         expression_basis=RNG.normal(size=(4, 3, 2)), expression_names=["a", "b\u00e9"],
         expression_range=(-1.0, 2.0), source="x", licence="y", unit="cm",
-        winding="ccw", coefficient_kind="unit", landmarks68=np.arange(4),
+        winding="ccw", coefficient_kind="unit", landmarks68=np.arange(68) % 4,
     )  # fmt: skip
     path = tmp_path / "a.npz"
     native.save(path, model)
@@ -118,9 +118,21 @@ def test_the_packages_own_file(tmp_path):
         ({native.MARK: np.int32(2)}, "not a morphable model of this package"),
         ({"more": np.zeros(1)}, "holds the unknown array 'more'"),
         ({"mean": np.zeros((4, 2))}, "a.npz.*mean must have shape"),
+        ({"landmarks68": np.arange(3)}, r"'landmarks68' has shape \(3,\), expected"),
+        ({native.MARK: np.zeros(0)}, "not a morphable model of this package"),
+        ({"mean": np.full((4, 3), np.nan)}, "'mean' holds values that are not finite"),
+        ({"mean": np.full((4, 3), 1e39)}, "'mean' holds values that are not finite"),
+        ({"mean": np.full((4, 3), "1")}, "'mean' holds <U1, expected numbers"),
+        ({"mean": np.full((4, 3), 1j)}, "'mean' holds complex128, expected numbers"),
+        ({"shape_basis": np.zeros(12)}, "a.npz: shape_basis must have shape"),
+        ({"vertex_regions": np.full(4, 0.5)}, "vertex_regions must hold whole num"),
     ):
         np.savez(path, **{**arrays, **changes})
         with pytest.raises(FormatError, match=message):
+            native.load(path)
+    for name in ("shape_deviations", "winding", "triangles"):
+        np.savez(path, **{k: v for k, v in arrays.items() if k != name})
+        with pytest.raises(FormatError, match=f"lacks the array '{name}'"):
             native.load(path)
     del arrays[native.MARK]
     np.savez(path, **arrays)

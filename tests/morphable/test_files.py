@@ -442,7 +442,18 @@ def test_tbgan_dictionary(tmp_path):
         neutral,
     ):
         dataclasses.replace(dictionary, **wrong).save(tmp_path / "wrong.npz")
-        with pytest.raises(FormatError, match=r"wrong.npz: neutral"):
+        with pytest.raises(FormatError, match=r"wrong.npz: '?neutral"):
+            uv_dictionary.load(tmp_path / "wrong.npz")
+    for name, wrong in (
+        ("tcoords", tcoords * np.nan),
+        ("scale", np.inf),
+        ("trilist", np.array([[0, 1, 2.5]])),
+        ("tcoords", np.float64(3)),
+        ("trilist", np.array([[0, 1, 2**32]])),
+    ):
+        changed = dataclasses.replace(dictionary, **{name: wrong})
+        changed.save(tmp_path / "wrong.npz")
+        with pytest.raises(FormatError, match=rf"wrong.npz: '?{name}"):
             uv_dictionary.load(tmp_path / "wrong.npz")
     # menpo itself reads it.
     pytest.importorskip("menpo.image")

@@ -65,6 +65,7 @@ def test_landmark_embedding(model, tmp_path):
         {"static_lmk_faces_idx": np.full(51, 0.5)},
         {"full_lmk_bary_coords": np.zeros((68, 2))},
         {"full_lmk_bary_coords": np.full((68, 3), np.nan)},
+        {"full_lmk_bary_coords": np.full((68, 3), 1e39)},
         {"dynamic_lmk_bary_coords": None},
     ],
 )
@@ -173,6 +174,7 @@ def test_texture_space(tmp_path):
         {"tex_dir": np.zeros((8, 5, 3, 2))},
         {"mean": np.full((8, 6, 3), np.nan)},
         {"vt": np.zeros((7, 3))},
+        {"vt": np.full((7, 2), 1e39)},
     ):
         np.savez(path, **(arrays | changes))
         with pytest.raises(FormatError, match="FLAME_texture"):

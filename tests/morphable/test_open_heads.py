@@ -197,6 +197,8 @@ def _hidden(mesh, vertex):
         {"triangles": np.array([[0.5, 1, 2], [0, 2, 3]])},
         {"triangles_uv": np.array([[0, 1, 2]])},
         {"uv": np.zeros(4)},
+        {"uv": np.full((4, 2), np.nan)},
+        {"neutral": np.full((4, 3), "1")},
         {"expression_names": np.array(["jawOpen"])},
     ],
 )

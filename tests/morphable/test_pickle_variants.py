@@ -175,6 +175,10 @@ def test_menpo_meshes_with_all_they_remember(tmp_path, protocol):
     textured = shape.ColouredTriMesh(points, trilist=triangles)
     path.write_bytes(pickle.dumps(textured, protocol))
     assert io.load(path).triangles.tolist() == [[0, 1, 2]]
+    mesh.points = points * np.nan
+    path.write_bytes(pickle.dumps(mesh, protocol))
+    with pytest.raises(FormatError, match="'points' holds values that are not fin"):
+        io.load(path)
     path.write_bytes(pickle.dumps(shape.PointCloud(points), protocol))
-    with pytest.raises(FormatError, match="TriMesh"):
+    with pytest.raises(FormatError, match="no menpo TriMesh but menpo.*PointCloud"):
         io.load(path)

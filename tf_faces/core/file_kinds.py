@@ -16,6 +16,7 @@ _AGAIN = "download or copy it again"
 _HEAD = 4096
 _TAIL = 1 << 16
 _END_OF_ZIP = b"PK\x05\x06"
+_SUFFIX = re.compile(r"the suffix (\.\w+)")
 
 # (pattern of the first bytes, what it is, what to do).
 _KINDS: tuple[tuple[bytes, str, str], ...] = (
@@ -30,9 +31,14 @@ _KINDS: tuple[tuple[bytes, str, str], ...] = (
         "run `git annex get` in its repository",
     ),
     (
-        rb"(\xef\xbb\xbf)?\s*<(!doctype\s+html|html|head|body|!--|\?xml|error)",
+        rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>\s*)?<(!doctype\s+html|html|head|body|!--|error)",
         "a web page or a server's answer in place of the file",
         "download it again, in a browser that is logged in where the site asks for it",
+    ),
+    (
+        rb"(\xef\xbb\xbf)?\s*<(\?xml|annotations?\b|dataset\b)",
+        "an XML document",
+        "export it in another form, or download it again if a server put it there",
     ),
     (rb"\x00{64}", "nothing but zeros at its begin", _AGAIN),
     (rb"\x1f\x8b", "gzip-compressed data", "unpack it first (gunzip)"),
@@ -125,6 +131,10 @@ def unreadable(
     found = kind(content[:_HEAD])
     if found is not None and not (own and found[0].startswith(own)):
         what, advice = found
+        suffix = _SUFFIX.search(advice)
+        if suffix is not None and str(source).lower().endswith(suffix[1]):
+            # It has that suffix, and is not what is wanted here.
+            return FormatError(f"{source}: found {what}, expected {expected}.")
         return FormatError(f"{source}: found {what}, expected {expected}; {advice}.")
     if _became_text(content[:_HEAD]):
         return FormatError(

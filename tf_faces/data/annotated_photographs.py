@@ -78,8 +78,7 @@ def _of_table(folder: pathlib.Path) -> list[Annotated]:
         picture = by_name.get(folders.name_key(folder / f"{name}.jpg"))
         if picture is None:
             raise InputError(f"{path}, record {row}: no picture {name!r} beside it.")
-        if not np.isfinite(points[row]).all():
-            raise FormatError(f"{path}, record {row}: points68 is not finite.")
+        landmark_files.require_face(f"{path}, record {row}", points[row])
         found.append(
             Annotated(
                 picture,

@@ -156,7 +156,8 @@ def read(path: files.PathLike) -> FaceCoefficients:
     for name in COLUMNS:
         if name not in labels:
             raise FormatError(
-                f"{path}: lacks the column {name!r}; found {', '.join(labels)}."
+                f"{path}: lacks the column {name!r}; found "
+                f"{', '.join(labels) or 'none'}."
             )
         if labels.count(name) > 1:
             raise FormatError(
@@ -199,7 +200,8 @@ def from_columns(columns: dict[str, list[Any]], source: str) -> FaceCoefficients
     for name, group in COLUMNS.items():
         if name not in columns:
             raise FormatError(
-                f"{source}: lacks the column {name!r}; found {', '.join(columns)}."
+                f"{source}: lacks the column {name!r}; found "
+                f"{', '.join(columns) or 'none'}."
             )
         cells: list[np.ndarray] = []
         for row, cell in enumerate(columns[name]):

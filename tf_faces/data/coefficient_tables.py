@@ -145,7 +145,8 @@ def _read_npz(path: files.PathLike) -> FaceCoefficients:
     missing = [name for name in ("sp", "ep") if name not in stored]
     if missing:
         raise FormatError(
-            f"{path}: lacks the array {missing[0]!r}; found {', '.join(stored)}."
+            f"{path}: lacks the array {missing[0]!r}; found "
+            f"{', '.join(stored) or 'none'}."
         )
     # Whatever else a program keeps there is not our business.
     found = files.load_npz(path, ("sp", "ep"), optional=("tp", "names"))
@@ -210,7 +211,7 @@ def _read_parquet(path: files.PathLike) -> FaceCoefficients:
                 continue
             raise FormatError(
                 f"{path}: lacks the column {name!r}; found "
-                f"{', '.join(table.column_names)}."
+                f"{', '.join(table.column_names) or 'none'}."
             )
         rows = table.column(name).combine_chunks()
         # Lists of any kind are taken, as other programs write them; all rows must

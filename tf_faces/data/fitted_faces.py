@@ -11,7 +11,11 @@ import numpy as np
 from tf_faces.core import files, folders, matlab_files, pictures
 from tf_faces.core import progress as progress_bars
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.morphable.coefficients import ORIGINAL_LENGTHS, FaceCoefficients
+from tf_faces.morphable.coefficients import (
+    NO_FACE,
+    ORIGINAL_LENGTHS,
+    FaceCoefficients,
+)
 
 SHAPE_KEY = "Shape_Para"
 EXPRESSION_KEY = "Exp_Para"
@@ -58,8 +62,11 @@ def read_mat_file(
                 f"{path}: {key} has shape {list(value.shape)}, expected [{length}, 1]."
             )
         value = value.reshape(length).astype(np.float64)
-        if not np.isfinite(value).all():
-            raise FormatError(f"{path}: {key} holds a number that is not finite.")
+        if not (np.abs(value) < NO_FACE).all():
+            raise FormatError(
+                f"{path}: {key} holds a number that is not finite, or beyond "
+                f"{NO_FACE:g}."
+            )
         values.append(value)
     return values[0], values[1]
 

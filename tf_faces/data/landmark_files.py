@@ -24,10 +24,12 @@ from tf_faces.core.errors import FormatError
 _COUNT = 68
 # No coordinate of a picture is larger.
 LARGEST = 1e7
+# Pixels; no face is smaller, but fractions of a picture's sides are, of -1..1 too.
+_SMALLEST_FACE = 2.5
 _SEPARATORS = str.maketrans(dict.fromkeys(',;[]()"', " "))
 _COUNT_LINE = re.compile(r"n_points\s*:\s*(\d{1,9})", re.IGNORECASE | re.ASCII)
-# A comma within a number, beside another separator: "12,5;30,1".
-_DECIMAL_COMMAS = re.compile(r"\d,\d[^,]*[;\s]\s*-?\d+,\d")
+# A comma within a number, beside another separator in its line: "12,5;30,1".
+_DECIMAL_COMMAS = re.compile(r"\d,\d[^,\r\n]*[; \t]\s*-?\d+,\d")
 
 
 def _from_mat(path: pathlib.Path) -> np.ndarray:
@@ -44,7 +46,9 @@ def _from_text(path: pathlib.Path, has_braces: bool) -> np.ndarray:
     text = texts.read(path, "a list of points", lenient=True)
     said = []
     if has_braces:
-        head, _, rest = text.partition("{")
+        head, brace, rest = text.partition("{")
+        if text.strip() and not brace:
+            raise FormatError(f"{path}: found no braces, expected points between them.")
         said = list(_COUNT_LINE.finditer(head))
         text, _, rest = rest.partition("}")
         if "{" in rest:
@@ -135,7 +139,7 @@ def read_landmarks(path: files.PathLike) -> np.ndarray:
 
     Raises:
       InputError: if there is no such file.
-      FormatError: if there are not 68 finite points.
+      FormatError: if there are not 68 finite points, all present and in pixels.
     """
     path = pathlib.Path(path)
     suffix = path.suffix.lower()
@@ -154,11 +158,39 @@ def read_landmarks(path: files.PathLike) -> np.ndarray:
         points = points.T
     if points.shape[0] != _COUNT or points.shape[1] not in (2, 3):
         raise FormatError(f"{path}: shape {points.shape}, expected 68 points.")
+    require_face(path, points)
+    return points[:, :2] - (1.0 if suffix == ".pts" else 0.0)
+
+
+def require_face(source, points: np.ndarray) -> None:
+    """Checks the points of a face in a picture, all of which are to be there.
+
+    Args:
+      source: for messages.
+      points: [K, 2 or 3], as stored.
+
+    Raises:
+      FormatError: if they are not finite, no pixels (fractions of a picture's sides),
+        or what programs write for points that they have not.
+    """
     if not np.isfinite(points).all():
-        raise FormatError(f"{path}: holds points that are not finite.")
+        raise FormatError(f"{source}: holds points that are not finite.")
     if np.abs(points).max() > LARGEST:
         raise FormatError(
-            f"{path}: a point reaches {np.abs(points).max():g}, expected pixels of a "
+            f"{source}: a point reaches {np.abs(points).max():g}, expected pixels of a "
             "picture."
         )
-    return points[:, :2] - (1.0 if suffix == ".pts" else 0.0)
+    points = points[:, :2]
+    for mark, allowed in ((-1, 0), (0, 1)):  # One point may lie in the corner.
+        count = int((points == mark).all(axis=1).sum())
+        if count > allowed:
+            raise FormatError(
+                f"{source}: {count} of its points are ({mark}, {mark}), as absent ones "
+                f"are marked, expected all {len(points)}."
+            )
+    extent = float(np.ptp(points, axis=0).max())
+    if extent < _SMALLEST_FACE:
+        raise FormatError(
+            f"{source}: its points lie within {extent:.3g} of each other (fractions of "
+            "a picture's sides?), expected pixels."
+        )

@@ -15,7 +15,7 @@ from tf_faces.core.errors import FormatError, InputError
 
 GROUPS = ("shape", "expression", "texture")
 # Coefficients of faces are smaller, whatever the unit of their model.
-_NO_FACE = 1e15
+NO_FACE = 1e15
 ORIGINAL_LENGTHS = {"shape": 199, "expression": 29, "texture": 199}
 
 
@@ -90,13 +90,13 @@ class FaceCoefficients:
           FormatError: if a number is not finite, or none of a face; the face is named.
         """
         for group in GROUPS:
-            bad = ~(np.abs(getattr(self, group)) < _NO_FACE)
+            bad = ~(np.abs(getattr(self, group)) < NO_FACE)
             if bad.any():
                 row = int(np.argwhere(bad)[0, 0])
                 named = f" ({self.names[row]})" if self.names is not None else ""
                 raise FormatError(
                     f"{source}: the {group} coefficients of face {row}{named} hold a "
-                    f"number that is not finite, or beyond {_NO_FACE:g}."
+                    f"number that is not finite, or beyond {NO_FACE:g}."
                 )
         return self
 

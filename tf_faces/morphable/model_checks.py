@@ -10,8 +10,10 @@ from tf_faces.core.units import UNITS
 
 def _float_array(value, shape, name) -> np.ndarray:
     array = np.ascontiguousarray(value, np.float32)
-    expected = tuple(array.shape[i] if s is None else s for i, s in enumerate(shape))
-    if array.ndim != len(shape) or array.shape != expected:
+    fits = array.ndim == len(shape) and all(
+        want in (None, size) for size, want in zip(array.shape, shape, strict=True)
+    )
+    if not fits:
         listed = ", ".join("any" if size is None else str(size) for size in shape)
         raise InputError(f"{name} must have shape [{listed}]. Received: {array.shape}")
     return array
@@ -116,7 +118,10 @@ def checked_fields(model) -> dict[str, Any]:
         checked["landmarks68"] = _index_array(model.landmarks68, n, "landmarks68", None)
     checked |= _chart(model, len(checked["triangles"]), n)
     if model.vertex_regions is not None:
-        regions = np.ascontiguousarray(model.vertex_regions, np.int32)
+        regions = np.asarray(model.vertex_regions)
+        if not np.array_equal(regions, np.rint(regions)):
+            raise InputError("vertex_regions must hold whole numbers")
+        regions = np.ascontiguousarray(regions, np.int32)
         if regions.shape != (n,):
             raise InputError(f"vertex_regions must have shape [{n}]")
         checked["vertex_regions"] = regions

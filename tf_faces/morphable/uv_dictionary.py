@@ -122,6 +122,8 @@ class UvDictionary:
 
 
 def _checked(path, dictionary: UvDictionary) -> UvDictionary:
+    if not np.ndim(dictionary.tcoords) or not np.ndim(dictionary.trilist):
+        raise FormatError(f"{path}: tcoords or trilist is a number, expected arrays.")
     count, side = len(dictionary.tcoords), dictionary.resolution
     for name, shape in (
         ("tcoords", (count, 2)),
@@ -157,7 +159,7 @@ def _checked(path, dictionary: UvDictionary) -> UvDictionary:
         value = getattr(dictionary, name)
         if value is not None and not np.isfinite(value).all():
             raise FormatError(f"{path}: {name} is not finite.")
-    return dictionary
+    return dataclasses.replace(dictionary, trilist=trilist.astype(np.int32))
 
 
 def load(path: files.PathLike) -> UvDictionary:
@@ -174,11 +176,13 @@ def load(path: files.PathLike) -> UvDictionary:
 def _load_npz(path) -> UvDictionary:
     names = {field.name for field in dataclasses.fields(UvDictionary)}
     found = files.load_npz(path, sorted(names - _LATER), optional=_LATER)
+    arrays.require_all_numbers(path, found, ("tmask", "hidden", "unit"))
+    trilist = indices.whole_numbers(found["trilist"], path, "trilist")
     with arrays.agreeing(path):
         dictionary = UvDictionary(
             tcoords=found["tcoords"].astype(np.float64),
             tcoords_pixel_scaled=found["tcoords_pixel_scaled"].astype(np.float64),
-            trilist=found["trilist"].astype(np.int32),
+            trilist=trilist,
             tmask=found["tmask"].astype(bool),
             hidden=found["hidden"].astype(bool),
             resolution=int(found["resolution"]),
@@ -213,13 +217,11 @@ def _load_pickle(path) -> UvDictionary:
     tmask = found["tmask"].reshape(-1, *found["tmask"].shape[-2:])[0]
     if tmask.shape[0] != tmask.shape[-1]:
         raise FormatError(f"{path}: tmask has shape {tmask.shape}, expected a square.")
-    trilist = found["trilist"]
-    if trilist.size and int(trilist.max()) >= 2**31:
-        raise FormatError(f"{path}: trilist refers to vertices that do not exist.")
+    arrays.require_all_numbers(path, found, ["tmask"])
     dictionary = UvDictionary(
         tcoords=found["tcoords"].astype(np.float64),
         tcoords_pixel_scaled=found["tcoords_pixel_scaled"].astype(np.float64),
-        trilist=trilist.astype(np.int32),
+        trilist=indices.whole_numbers(found["trilist"], path, "trilist"),
         tmask=tmask.astype(bool),
         hidden=np.zeros(len(found["tcoords"]), bool),
         resolution=int(tmask.shape[0]),
@@ -269,7 +271,11 @@ def load_menpo_mesh(path: files.PathLike) -> Mesh:
         or not isinstance(points, np.ndarray)
         or not isinstance(trilist, np.ndarray)
     ):
-        raise FormatError(f"{path}: holds no menpo TriMesh.")
+        kind = getattr(stored, "class_name", type(stored).__name__)
+        raise FormatError(
+            f"{path}: holds no menpo TriMesh but {kind}, expected a mean mesh."
+        )
+    points = arrays.vertex_rows(points, path, "points")
     with arrays.agreeing(path):
         rows = indices.triangle_rows(trilist, path, "trilist", columns_first=False)
         counted = indices.VertexNumbers(path, points, rows, published=0)

@@ -96,7 +96,7 @@ def test_photographs_with_one_file_of_points(tmp_path, named):
         ({"points68": np.ones((1, 68, 2)), "number": np.arange(1)}, "no picture '000'"),
         (
             {"points68": np.full((1, 68, 2), np.nan), "number": np.array([4])},
-            "points68 is not finite",
+            "record 0: holds points that are not finite",
         ),
     ],
 )  # fmt: skip

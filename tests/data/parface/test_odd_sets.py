@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import tarfile
 
 import numpy as np
@@ -90,6 +91,26 @@ def test_boxes_of_300w(tmp_path):
     scipy.io.savemat(path, _w300_box(imgName="a.png", bb_ground_truth=box[:, :3]))
     with pytest.raises(FormatError, match="expected four numbers"):
         opened("w300", tmp_path, test_split="300w")
+
+
+def test_boxes_of_300w_by_the_set_they_belong_to(tmp_path):
+    put(tmp_path / "images/test/lfpw/a.png")
+    pts(tmp_path, "images/test/lfpw/a.pts")
+    (tmp_path / "images/test/helen").mkdir()
+    folder = tmp_path / "Bounding Boxes"
+    folder.mkdir()
+    for name, left in (("test", 10.0), ("train", 15.0)):
+        box = np.array([[left, 20.0, 50.0, 60.0]])
+        entry = _w300_box(imgName="a.png", bb_ground_truth=box)
+        scipy.io.savemat(folder / f"bounding_boxes_lfpw_{name}set.mat", entry)
+    (face,) = opened("w300", tmp_path, test_split="common")
+    assert face.box[0] == 10
+    shutil.copy(
+        folder / "bounding_boxes_lfpw_trainset.mat",
+        folder / "bounding_boxes_lfpw_testset2.mat",
+    )
+    with pytest.raises(FormatError, match="'a.png' has several boxes"):
+        opened("w300", tmp_path, test_split="common")
 
 
 def test_points_of_menpo_in_all_versions(tmp_path):

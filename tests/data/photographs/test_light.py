@@ -6,8 +6,16 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from tf_faces.core.errors import FormatError
 from tf_faces.data import photographs
-from tf_faces.data.photographs import heads, occlusion, surroundings, textures, worn
+from tf_faces.data.photographs import (
+    heads,
+    occlusion,
+    parts,
+    surroundings,
+    textures,
+    worn,
+)
 from tf_faces.geometry import lighting, rotations
 
 
@@ -44,6 +52,28 @@ def test_spheres_in_all_places(open_heads, normals):
     errors = relative_errors(surroundings.load(surroundings.find_folder()), normals)
     assert len(errors) == 45
     assert errors.mean() < 0.03
+
+
+def test_places_and_parts_without_finite_numbers(tmp_path):
+    stored = {
+        "names": np.array(["a"]),
+        "hdr": np.ones((1, *surroundings._PROCEDURAL_SIZE, 3)),
+        "exposure": np.array([np.nan]),
+        "sh_radiance": np.ones((1, 9, 3)),
+        "light_direction": np.ones((1, 3)),
+        "light_irradiance": np.ones((1, 3)),
+    }
+    np.savez(tmp_path / "environments.npz", **stored)
+    with pytest.raises(FormatError, match="'exposure' holds values that are not fin"):
+        surroundings.load(tmp_path)
+    names = ("index", "weights", "offset", "scale_vertices", "scale_lengths")
+    part = {f"ict_{name}": np.ones(3) for name in names}
+    for name in ("vertices", "triangles", "triangles_uv", "uv", "expression_weight"):
+        part[name] = np.ones(3)
+    part |= {"ict_weights": np.array([1e39]), "textures": np.array(["a.png"])}
+    np.savez(tmp_path / "part.npz", **part)
+    with pytest.raises(FormatError, match="'ict_weights' holds values that are not"):
+        parts.load(tmp_path / "part.npz", "ict")
 
 
 def test_spheres_in_places_made_by_code(normals):

@@ -52,7 +52,8 @@ def _pts_faces(places, extension, boxes=None):
     for place in places:
         for path, picture in _annotated(place, ".pts"):
             landmarks = landmark_files.read_landmarks(path).astype(np.float32)
-            box = (boxes or {}).get(picture.name, annotations.box_of(landmarks))
+            box = _box_of_picture(picture, (boxes or {}).get(picture.name, []))
+            box = annotations.box_of(landmarks) if box is None else box
             extended = crops.extend_box(box, **extension)
             faces.append(Face(picture.name, picture, extended, landmarks))
     return faces
@@ -80,9 +81,31 @@ def w300(request: Request) -> FaceSet:
     return FaceSet("w300", _pts_faces(present, MENPO, _w300_boxes(request, column)))
 
 
-def _w300_boxes(request: Request, column: str) -> dict[str, np.ndarray]:
-    """{picture: box} of the .mat files, as far as they are there."""
-    found = {}
+def _box_of_picture(picture: pathlib.Path, known) -> np.ndarray | None:
+    """The box of a picture among those of its name; None without any.
+
+    LFPW counts the pictures of its training and of its test set from 1 alike: of
+    different boxes those count whose file is called after the picture's folders, such
+    as bounding_boxes_lfpw_testset.mat after test/lfpw.
+
+    Raises:
+      FormatError: if different ones are left.
+    """
+    if len({box.tobytes() for _, box in known}) > 1:
+        above = [part.lower() for part in picture.parts[-3:-1]]
+        own = [one for one in known if all(x in one[0].stem.lower() for x in above)]
+        known = own or known
+    if len({box.tobytes() for _, box in known}) > 1:
+        raise FormatError(
+            f"{known[0][0]}: {picture.name!r} has several boxes, here and in "
+            f"{known[-1][0].name}, expected one."
+        )
+    return known[0][1] if known else None
+
+
+def _w300_boxes(request: Request, column: str):
+    """{picture: [(file, box)]} of the .mat files, as far as they are there."""
+    found: dict[str, list[tuple[pathlib.Path, np.ndarray]]] = {}
     for path in sorted(request.root.glob("Bounding Boxes/bounding_boxes_*.mat")):
         cells = matlab_files.load(path, ["bounding_boxes"]).get("bounding_boxes")
         if cells is None:
@@ -97,7 +120,8 @@ def _w300_boxes(request: Request, column: str) -> dict[str, np.ndarray]:
                     f"{path}: its cells are not of 300-W, expected imgName and "
                     f"{column} in each."
                 ) from error
-            found[name] = annotations.box(path, len(found), box, column)
+            box = annotations.box(path, len(found), box, column)
+            found.setdefault(name, []).append((path, box))
     return found
 
 

@@ -15,6 +15,7 @@ from tf_faces.core import files
 from tf_faces.core.errors import FormatError
 from tf_faces.geometry import uv
 from tf_faces.morphable import io
+from tf_faces.morphable.formats import arrays
 
 # Heads that parts are bound to, and the prefix of their arrays.
 PREFIXES = {"ict": "ict", "makehuman": "mh"}
@@ -130,6 +131,7 @@ def load(path: pathlib.Path, head: str) -> Part:
     ]
     names = ["vertices", "triangles", "triangles_uv", "uv", "textures"]
     found = files.load_npz(path, [*names, "expression_weight", *bound])
+    arrays.require_all_numbers(path, found, ["textures"])
     index, weights, offset, pairs, lengths = (found[name] for name in bound)
     count = len(found["vertices"])
     expected = {

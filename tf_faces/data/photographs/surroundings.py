@@ -19,6 +19,7 @@ import numpy as np
 from tf_faces.core import files, pictures, seeding
 from tf_faces.core.errors import FormatError
 from tf_faces.morphable import io
+from tf_faces.morphable.formats import arrays
 
 _ARRAYS = (
     *("names", "hdr", "exposure", "sh_radiance", "light_direction"),
@@ -324,6 +325,7 @@ def load(folder: pathlib.Path | None) -> tuple[Environment, ...]:
         return tuple(_procedural(number) for number in range(_PROCEDURAL_COUNT))
     path = folder / "environments.npz"
     found = files.load_npz(path, _ARRAYS)
+    arrays.require_all_numbers(path, found, ["names"])
     count = len(found["names"])
     for name, shape in (
         ("hdr", (*_PROCEDURAL_SIZE, 3)),

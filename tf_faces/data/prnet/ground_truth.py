@@ -17,6 +17,7 @@ from tf_faces.data import fitted_faces
 from tf_faces.data.photographs.charts import lay_out
 from tf_faces.data.prnet import layout
 from tf_faces.geometry import cameras, cropping
+from tf_faces.morphable.coefficients import NO_FACE
 from tf_faces.morphable.model import MorphableModel
 from tf_faces.ops.render_depth import render_depth_reference
 
@@ -77,8 +78,10 @@ def _numbers(path, found, name, shape):
             f"{shape} numbers."
         )
     values = values.astype(np.float64)
-    if not np.isfinite(values).all():
-        raise FormatError(f"{path}: {name} holds a number that is not finite.")
+    if not (np.abs(values) < NO_FACE).all():
+        raise FormatError(
+            f"{path}: {name} holds a number that is not finite, or beyond {NO_FACE:g}."
+        )
     return values
 
 

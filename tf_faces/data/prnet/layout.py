@@ -302,6 +302,7 @@ def read_layout(path: files.PathLike) -> MapLayout:
         and mask.shape[0] == mask.shape[1]
         and count > 0
         and (marks.shape, marks.dtype.kind) == ((LANDMARKS, 2), "i")
+        and bool(((marks >= 0) & (marks < len(mask))).all())
         and triangles.ndim == 2
         and (triangles.shape[1], triangles.dtype.kind) == (3, "i")
         and canonical.shape == (count, 3)

@@ -370,9 +370,11 @@ class _Reader(Accessors):
             return texture["source"]
         if "EXT_texture_webp" in extensions:
             return extensions["EXT_texture_webp"]["source"]
+        if not extensions:
+            raise FormatError(f"{self.path}: a texture has no picture, expected one.")
         raise FormatError(
             f"{self.path}: a texture has no picture but that of "
-            f"{', '.join(extensions) or 'no extension'}, which is not supported."
+            f"{', '.join(extensions)}, which is not supported."
         )
 
     def _read_picture(self, number: int) -> np.ndarray:

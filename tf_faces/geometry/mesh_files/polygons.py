@@ -61,7 +61,7 @@ def zero_to_one(path: pathlib.Path, colors: np.ndarray) -> np.ndarray:
         return colors.astype(np.float32)
     is_whole = bool((colors == np.rint(colors)).all())
     if not is_whole and highest <= 2:
-        neighbours.warn(path, f"colours up to {highest:.6g} were cut to 1.")
+        neighbours.warn(path, f"colours up to {highest:.9g} were cut to 1.")
         return np.minimum(colors, 1).astype(np.float32)
     if highest <= 255:
         return (colors / 255).astype(np.float32)

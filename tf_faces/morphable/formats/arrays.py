@@ -24,6 +24,7 @@ Shape = tuple[int | None, ...]
 # Most that is unpacked from lists and arrays of objects.
 _MOST_OBJECTS = 1 << 24
 _MOST_NUMBERS = 1 << 28
+_LARGEST = float(np.finfo(np.float32).max)
 
 # --- numbers of a shape --------------------------------------------------------------
 
@@ -118,7 +119,7 @@ def _turned(array: np.ndarray, wanted: Shape) -> np.ndarray | None:
 
 
 def require_numbers(value: Any, path, name: str, shape: Shape) -> np.ndarray:
-    """Returns `value` if it is an array of finite numbers of the shape.
+    """Returns `value` if it is an array of the shape, finite in single precision.
 
     Axes of one too many or too few, and axes in another order, are put right where
     only one order fits.
@@ -138,9 +139,17 @@ def require_numbers(value: Any, path, name: str, shape: Shape) -> np.ndarray:
         raise FormatError(
             f"{path}: {name!r} has shape {found.shape}, expected [{listed}]."
         )
-    if not np.isfinite(array).all():
+    if not _is_finite(array):
         raise FormatError(f"{path}: {name!r} holds values that are not finite.")
     return array
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    """Whether single precision holds all of an array's numbers."""
+    if array.dtype.kind != "f" or not array.size:
+        return True
+    # NaN is within no bounds.
+    return -_LARGEST <= float(array.min()) <= float(array.max()) <= _LARGEST
 
 
 # --- coordinates of vertices ---------------------------------------------------------
@@ -236,9 +245,46 @@ def is_planar(layout: str) -> bool:
 
 
 def deviations(value: Any, path, name: str, count: int) -> np.ndarray:
-    """Returns one number a mode, float64 [count], from any shape with as many."""
-    found = numbers(value, path, name)
-    return require_numbers(found.reshape(-1), path, name, (count,)).astype(np.float64)
+    """Returns one number a mode, float64 [count], from any shape with as many.
+
+    Raises:
+      FormatError: for other counts, and for negative numbers, which are no deviations
+        or variances.
+    """
+    found = numbers(value, path, name).reshape(-1)
+    result = require_numbers(found, path, name, (count,)).astype(np.float64)
+    if (result < 0).any():
+        raise FormatError(f"{path}: {name} is negative.")
+    return result
+
+
+def require_all_numbers(
+    path, found: Mapping[str, np.ndarray], others: Iterable[str] = ()
+) -> None:
+    """Checks the arrays of a file that a model is made of as they are.
+
+    Args:
+      path: of the file, for the message.
+      found: its arrays.
+      others: names of those that may hold something else.
+
+    Raises:
+      FormatError: naming one that holds no numbers, or one that is not finite in
+        single precision, and landmarks that are not 68.
+    """
+    landmarks = found.get("landmarks68")
+    if landmarks is not None and landmarks.shape != (68,):
+        raise FormatError(
+            f"{path}: 'landmarks68' has shape {landmarks.shape}, expected (68,)."
+        )
+    for name in sorted(set(found) - set(others)):
+        value = found[name]
+        if value.dtype.kind not in "fiu":
+            raise FormatError(
+                f"{path}: {name!r} holds {value.dtype}, expected numbers."
+            )
+        if not _is_finite(value):
+            raise FormatError(f"{path}: {name!r} holds values that are not finite.")
 
 
 def texts(value: np.ndarray) -> tuple[str, ...]:

@@ -56,7 +56,10 @@ def plain_array(value: Any, path, name: str) -> Any:
         with np.errstate(all="ignore"):  # What is not finite is refused by the readers.
             return _Evaluation().value(value)
     except InputError as error:
-        raise FormatError(f"{path}: {name!r} {error}; {_ADVICE}.") from error
+        advice = _ADVICE
+        if value.class_name.startswith("scipy."):
+            advice = "save it as a plain array (its toarray())"
+        raise FormatError(f"{path}: {name!r} {error}; {advice}.") from error
     except RecursionError as error:
         raise FormatError(
             f"{path}: {name!r} nests too many objects of chumpy; {_ADVICE}."

@@ -18,6 +18,12 @@ from tf_faces.morphable.model import MorphableModel
 MARK = "tf_faces_morphable_model"
 _TEXTS = ("unit", "winding", "coefficient_kind", "name", "source", "licence")
 _TEXT_LISTS = ("expression_names", "region_names")
+# What every model has, and so its file.
+_ALWAYS = (
+    *("mean", "triangles", "mean_expression", "triangles_mouth"),
+    *("shape_basis", "shape_deviations", "expression_basis", "expression_deviations"),
+    *("texture_basis", "texture_deviations", "unit", "winding", "coefficient_kind"),
+)
 _NOT_STORED = ("identity_law", "texture_pictures")
 # Beyond this a number in half precision is infinite.
 _LARGEST = float(np.finfo(np.float16).max)
@@ -58,15 +64,19 @@ def load(path: files.PathLike) -> MorphableModel:
     """Reads a file of `save`.
 
     Raises:
-      FormatError: if an array is absent or of the wrong shape.
+      FormatError: if an array is absent, of the wrong shape or not finite.
     """
     fields: dict[str, Any] = dict(files.load_npz(path))
-    if MARK not in fields or int(np.ravel(fields.pop(MARK))[0]) != 1:
+    if MARK not in fields or fields.pop(MARK).tolist() not in (1, [1]):
         raise FormatError(f"{path}: not a morphable model of this package.")
     known = {field.name for field in dataclasses.fields(MorphableModel)}
     unknown = sorted(set(fields) - known)
     if unknown:
         raise FormatError(f"{path}: holds the unknown array {unknown[0]!r}.")
+    for name in _ALWAYS:
+        if name not in fields:
+            raise FormatError(f"{path}: lacks the array {name!r}.")
+    arrays.require_all_numbers(path, fields, (*_TEXTS, *_TEXT_LISTS))
     for name in _TEXTS:
         if name in fields:
             fields[name] = "".join(arrays.texts(fields[name]))

@@ -57,7 +57,9 @@ def read_flame_arrays(path: files.PathLike) -> dict[str, np.ndarray]:
         found["posedirs"] = arrays.require_numbers(
             correctives, path, "posedirs", (n, 3, 9 * (j - 1))
         )
-        found["kintree_table"] = numbers("kintree_table", (2, j))
+        parents = numbers("kintree_table", (2, j))
+        parents = indices.whole_numbers(parents, path, "kintree_table")
+        found["kintree_table"] = parents
         found["weights"] = numbers("weights", (n, j))
     if "identity_mode_count" in stored:
         found["identity_mode_count"] = numbers("identity_mode_count", ())

@@ -83,10 +83,12 @@ class LandmarkEmbedding:
                 raise InputError(f"{part}_lmk_* do not hold numbers")
             if not ((numbers >= 0) & (numbers < 2**31)).all():
                 raise InputError(f"{part}_lmk_faces_idx refers to no triangle")
+            with np.errstate(over="ignore"):
+                weights = weights.astype(np.float32)
             if not np.isfinite(weights).all():
                 raise InputError(f"{part}_lmk_bary_coords is not finite")
             object.__setattr__(self, f"{part}_triangles", numbers.astype(np.int32))
-            object.__setattr__(self, f"{part}_weights", weights.astype(np.float32))
+            object.__setattr__(self, f"{part}_weights", weights)
 
     def parts(self) -> tuple[str, ...]:
         """Which of "static", "dynamic" and "full" there are."""

@@ -112,6 +112,7 @@ def load_npz(path: files.PathLike) -> MorphableModel:
       FormatError: naming what is absent or mis-shaped.
     """
     found = files.load_npz(path, _ARRAYS)
+    arrays.require_all_numbers(path, found, ["expression_names"])
     with arrays.agreeing(path):
         return _assemble(
             found["neutral"],

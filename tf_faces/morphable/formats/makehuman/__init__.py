@@ -21,7 +21,7 @@ import numpy as np
 from tf_faces.core import files, pictures, short_texts
 from tf_faces.core.errors import FormatError
 from tf_faces.morphable import painting
-from tf_faces.morphable.formats.arrays import agreeing, texts
+from tf_faces.morphable.formats.arrays import agreeing, require_all_numbers, texts
 from tf_faces.morphable.model import MorphableModel
 
 # Size of a skin picture; the square in its middle is the face.
@@ -37,6 +37,7 @@ ARRAYS = (
     *("polygon_part", "part_names", "macro_deltas", "target_deltas"),
     *("target_names", "expression_deltas", "expression_names", "landmarks68"),
 )
+_NAMES = ("part_names", "target_names", "expression_names")
 # Unit of the stored targets and expressions, which are whole numbers.
 DELTA_CENTIMETRES = 0.01
 
@@ -194,7 +195,9 @@ def load(path: files.PathLike) -> MorphableModel:
     Raises:
       FormatError: naming what is absent or mis-shaped.
     """
-    return of_arrays(path, files.load_npz(path, ARRAYS))
+    found = files.load_npz(path, ARRAYS)
+    require_all_numbers(path, found, _NAMES)
+    return of_arrays(path, found)
 
 
 def of_arrays(path: files.PathLike, arrays: Mapping[str, np.ndarray]) -> MorphableModel:
