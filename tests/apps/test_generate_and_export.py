@@ -114,6 +114,20 @@ def test_wrong_use_is_one_sentence(run_folder, tmp_path, capsys, arguments, mess
     assert not output.exists() or not any(output.iterdir())
 
 
+@pytest.mark.parametrize(
+    "option", [["--no_warmup"], ["--session", "3"], ["--uv_dictionary", "grid"]]
+)
+def test_weights_refuse_what_only_saved_models_have(
+    run_folder, tmp_path, capsys, option
+):
+    output = tmp_path / "weights"
+    arguments = [str(run_folder), "--form=weights", f"--output={output}", *option]
+    assert export.main(arguments) == 2
+    error = capsys.readouterr().err
+    told = "found with --form weights, expected --form saved_model"
+    assert f"{option[0]}: {told}" in error and not output.exists()
+
+
 @pytest.mark.parametrize("program", [generate, export])
 def test_help_has_examples(program, capsys):
     assert program.main(["--help"]) == 0
