@@ -1,4 +1,4 @@
-"""Commands about training sets: fetch, manifest, prepare, split, mean, sample-test."""
+"""Commands about training sets, and sample-test, which needs none."""
 
 import argparse
 import pathlib
@@ -49,6 +49,7 @@ def fetch(options: argparse.Namespace) -> None:
 
 def manifest(options: argparse.Namespace) -> None:
     """Writes a manifest of VGGFace's lists."""
+    folders.require_free_file(options.output, overwrite=options.overwrite)
     found = preparation.vggface_lists(options.lists)
     if options.subject is not None:
         if options.subject not in found:

@@ -102,6 +102,8 @@ def reconstruct(options: argparse.Namespace) -> None:
 
 def evaluate(options: argparse.Namespace) -> None:
     """Prints the errors of a run, and writes them."""
+    if options.output:
+        folders.require_free_file(options.output, overwrite=options.overwrite)
     reconstructor = _open(options)
     from tf_faces.pipelines.coarse_fine import evaluation, photographs
 
