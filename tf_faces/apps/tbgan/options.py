@@ -188,7 +188,11 @@ def _prefix(text: str) -> str:
 
 
 def _add_source(parser, random_seed: bool = True, minibatch: bool = True) -> None:
-    _add_run(parser, "run (folder, number, or newest), snapshot folder, or SavedModel")
+    _add_run(
+        parser,
+        "run (folder, number, or newest), snapshot folder, SavedModel, or open: the "
+        "weights that come with the package",
+    )
     parser.add_argument(
         "--snapshot", type=options_of.index, help="images shown; newest if absent"
     )
