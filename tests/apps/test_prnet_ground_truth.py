@@ -368,7 +368,7 @@ def test_lists(tmp_path, capfd):
     (stored / "._a_kpt.txt").write_bytes(b"a note of another system")
     arguments = ["evaluate", "--lists", lists, "--predictions", stored]
     arguments += ["-o", tmp_path / "e.json"]
-    given = [*map(str, arguments)]
+    given = [*map(str, arguments), "--overwrite"]
     assert options.main(given) == 0
     report = json.loads((tmp_path / "e.json").read_text())
     assert report["sparse_3d/box"]["count"] == [1, 1, 1]

@@ -376,7 +376,7 @@ def test_wrong_values(run, tmp_path, capsys):
         (["interpolation-video", run, "--smoothing_sec", "1e300"], "0 to 3600"),
         (["interpolation-video", run, "--duration_sec", "0"], "one frame"),
         (["projekt", run], "did you mean project"),
-        (["project", run, "--minibatch_size", "2"], "unknown option --minibatch_size"),
+        (["project", run, "--minibatch_size", "2"], "Unknown option --minibatch_size"),
         (["interpolation-images", run, "--label_weights", "a"], "finite numbers"),
     ):
         more = [] if "video" in arguments[0] or arguments[0] == "projekt" else [
