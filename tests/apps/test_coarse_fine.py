@@ -89,6 +89,11 @@ def test_sample_split_and_mean(tmp_path, capsys):
             "obj, ply, glb",
         ),
         (["evaluate", "absent"], "absent"),
+        (["evaluate", "absent", "--part", "val"], "--part: found without --data_dir"),
+        (
+            ["prepare", "--true_parameters", ".", "--output", "x", "--seed", "3"],
+            "--seed: found with --true_parameters",
+        ),
         (["recontruct"], "did you mean reconstruct"),
     ],
 )

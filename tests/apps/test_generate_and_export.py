@@ -100,6 +100,10 @@ def test_export_then_generate_from_it(run_folder, tmp_path, capsys):
         (["{run}", "--expressions", "--label", "1"], "--label: found with --expressi"),
         (["{run}", "--formats", "glb", "--unit", "mm"], "--unit: found without obj"),
         (["{run}", "--snapshot", "5"], "snapshot-000000005"),
+        (
+            ["{run}/snapshots/snapshot-000000100", "--snapshot", "100"],
+            "snapshot-000000100: found one snapshot, expected a run",
+        ),
         (["{run}", "--colour"], "--help"),
         (["nowhere"], "nowhere"),
         ([], "source"),

@@ -188,6 +188,10 @@ def test_check_weights(weights, tmp_path, capfd):
     [
         (["demo", "-i", "{none}"], "no such folder of pictures"),
         (["demo", "-i", "{uv}", "--weights", "{none}"], "no such checkpoint"),
+        (
+            ["demo", "-i", "{uv}", "--weights", "open", "--network", "half"],
+            "--network: found with weights",
+        ),
         (["demo", "-i", "{uv}", "--texture_size", "0"], "found .0., expected 1 to"),
         (["demo", "--isDepth", "perhaps"], "expected true or false"),
         (["view"], "required"),

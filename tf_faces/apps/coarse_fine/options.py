@@ -91,8 +91,8 @@ def _add_data_commands(command) -> None:
     add("--output", required=True, help="folder of the set")
     add("--face_model", default="builtin", help="builtin, a folder, a file")
     add("--image_size", type=side, default=200, help="pixels of a side")
-    add("--constant_share", type=share, default=0.7, help="beta of random labels")
-    add("--seed", type=seed, default=0, help="of random labels")
+    add("--constant_share", type=share, help="beta of random labels (0.7)")
+    add("--seed", type=seed, help="of random labels (0)")
     add("--digits", type=count, help="of the labels (default: six decimals)")
 
     add = command("split", "divides the list into train, val and test", _DATA)
@@ -156,7 +156,7 @@ def _add_face_commands(command) -> None:
         help="besides: folder of photographs whose landmarks are known "
         "(docs/data_format.md)",
     )
-    add("--part", choices=("train", "val", "test"), default="test", help="of the set")
+    add("--part", choices=("train", "val", "test"), help="of --data_dir (test)")
     add("--count", type=count, default=64, help="pictures at most")
     add("--output", help="JSON file for the measures")
     add("--overwrite", **OVERWRITE_OUTPUT)

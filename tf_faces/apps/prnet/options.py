@@ -58,9 +58,8 @@ def _add_network(parser):
     )
     group.add_argument(
         "--network",
-        default="resfcn256",
         choices=list(NETWORKS),
-        help="with random weights",
+        help="with --weights random (resfcn256)",
     )
     group.add_argument(
         "--uv_data",
