@@ -57,9 +57,11 @@ def open_run(
         (Face Manifold), ...
 
     Returns:
-      A `pipelines.tbgan.TbganPipeline` (`sample`, `faces`, `maps`, `mesh`), or a
+      A `pipelines.tbgan.TbganPipeline` (`sample`, `faces`, `maps`, `mesh`), a
       `pipelines.face_manifold.FaceManifold` (`sample`, `denoise`, `complete`,
-      `interpolate`, `evaluate`).
+      `interpolate`, `evaluate`), a `pipelines.parface.ParFace` (`detect`), or the
+      `Reconstructor` of `pipelines.prnet` (`faces`) or `pipelines.coarse_fine`
+      (`reconstruct`).
 
     Raises:
       InputError: if there is nothing to open.

@@ -19,6 +19,7 @@ def save_mat(path, faces, row, **changes):
 # Commands with a folder for results; the tests use theirs more than once.
 _WRITING = {
     *("test", "denoise", "create-synthetic", "scatter", "complete", "interpolate"),
+    "evaluate",
 }
 
 

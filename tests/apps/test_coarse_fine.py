@@ -89,6 +89,11 @@ def test_sample_split_and_mean(tmp_path, capsys):
             "obj, ply, glb",
         ),
         (["evaluate", "absent"], "absent"),
+        (["evaluate", "absent", "--part", "val"], "--part: found without --data_dir"),
+        (
+            ["prepare", "--true_parameters", ".", "--output", "x", "--seed", "3"],
+            "--seed: found with --true_parameters",
+        ),
         (["recontruct"], "did you mean reconstruct"),
     ],
 )
@@ -106,6 +111,13 @@ def test_faces_of_an_earlier_run_are_kept(tmp_path, capsys):
     said = fails(capsys, *arguments, tmp_path / "faces")
     assert "found other results (face.obj" in said
     assert "absent" in fails(capsys, *arguments, tmp_path / "others")
+    mine = tmp_path / "faces/a/face.obj"
+    for command in ("manifest", "evaluate"):
+        said = fails(capsys, command, "absent", "--output", mine)
+        assert "face.obj: exists already" in said
+        said = fails(capsys, command, "absent", "--output", mine, "--overwrite")
+        assert "absent" in said
+    assert mine.read_text() == "mine"
 
 
 def test_the_program_under_its_former_name(capsys, monkeypatch):

@@ -131,6 +131,10 @@ def test_the_box_that_shares_most(boxes, expected):
         ),
         (["--data", "{folder}", "--count", "0"], "--count"),
         (["--data", "{folder}", "--box", "guess"], "--box"),
+        (
+            ["--data", "{folder}", "--detector_weights", "w"],
+            "--detector_weights: found with --box truth",
+        ),
         ([], "--data"),
     ],
 )

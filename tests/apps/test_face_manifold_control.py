@@ -80,7 +80,9 @@ def test_evaluate(workshop, tmp_path, capfd):
     assert float(values["shape", "uniform"]["trace_ratio"]) > 5
     printed = capfd.readouterr().out
     assert "specificity" in printed and "through the network" in printed
-    assert run(workshop, *common, "--data", workshop / "mats") == 0
+    again = [*common, "--data", workshop / "mats"]
+    fails(capfd, run(workshop, *again, overwrite=False), "found other results")
+    assert run(workshop, *again) == 0
     capfd.readouterr()
     for part in ("0", "1", "0.01"):
         status = run(workshop, *common, "--data", workshop / "mats", "--held-out", part)
@@ -101,3 +103,5 @@ def test_convert(workshop, tmp_path, capfd):
     options = ["convert", str(workshop / "mats"), str(table), "--what", "table"]
     assert program.main(options) == 0
     assert coefficient_tables.read(table).names[0] == "f00"
+    fails(capfd, program.main(options), "t.npz: exists already", "--overwrite")
+    assert program.main([*options, "--overwrite"]) == 0

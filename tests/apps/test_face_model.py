@@ -310,6 +310,28 @@ def test_wrong_landmarks(tmp_path, content, capsys):
     assert "points.txt" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("command", "name", "more"),
+    [
+        ("convert", "face.ply", ()),
+        ("convert", "face.npz", ()),
+        ("convert", "folder/Model_Shape.mat", ("--layout", "3ddfa")),
+        ("render", "face.png", ("--size", 16)),
+        ("view", "face.html", ()),
+    ],
+)
+def test_a_file_is_replaced_if_that_is_said(tmp_path, capsys, command, name, more):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("mine")
+    output = path.parent if more[:1] == ("--layout",) else path
+    assert run(command, "builtin:tiny", output, *more) == 2
+    assert f"{path}: exists already, expected" in capsys.readouterr().err
+    assert path.read_text() == "mine"
+    assert run(command, "builtin:tiny", output, *more, "--overwrite") == 0
+    assert path.read_bytes() != b"mine"
+
+
 def test_results_of_others_are_not_written_over(tmp_path, capsys):
     (tmp_path / "faces").mkdir()
     (tmp_path / "faces/mine.obj").write_text("mine")

@@ -100,6 +100,10 @@ def test_export_then_generate_from_it(run_folder, tmp_path, capsys):
         (["{run}", "--expressions", "--label", "1"], "--label: found with --expressi"),
         (["{run}", "--formats", "glb", "--unit", "mm"], "--unit: found without obj"),
         (["{run}", "--snapshot", "5"], "snapshot-000000005"),
+        (
+            ["{run}/snapshots/snapshot-000000100", "--snapshot", "100"],
+            "snapshot-000000100: found one snapshot, expected a run",
+        ),
         (["{run}", "--colour"], "--help"),
         (["nowhere"], "nowhere"),
         ([], "source"),
@@ -112,6 +116,20 @@ def test_wrong_use_is_one_sentence(run_folder, tmp_path, capsys, arguments, mess
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("Error: ") and message in error
     assert not output.exists() or not any(output.iterdir())
+
+
+@pytest.mark.parametrize(
+    "option", [["--no_warmup"], ["--session", "3"], ["--uv_dictionary", "grid"]]
+)
+def test_weights_refuse_what_only_saved_models_have(
+    run_folder, tmp_path, capsys, option
+):
+    output = tmp_path / "weights"
+    arguments = [str(run_folder), "--form=weights", f"--output={output}", *option]
+    assert export.main(arguments) == 2
+    error = capsys.readouterr().err
+    told = "found with --form weights, expected --form saved_model"
+    assert f"{option[0]}: {told}" in error and not output.exists()
 
 
 @pytest.mark.parametrize("program", [generate, export])

@@ -107,6 +107,8 @@ def test_report_of_asymmetry(tmp_path, capsys):
     arguments = ["asymmetry", str(tmp_path), f"--output={report}"]
     assert options.main(arguments) == 2
     assert "found other results (asymmetry.csv" in capsys.readouterr().err
+    assert options.main([*arguments, "--overwrite", "--subpixel"]) == 2
+    assert "--subpixel: found without --model" in capsys.readouterr().err
     (tmp_path / "frame1.pts").rename(tmp_path / "frame1.PTS")
     (tmp_path / "._frame0.png").write_bytes(b"a note of another system")
     assert options.main([*arguments, "--overwrite"]) == 0

@@ -128,6 +128,10 @@ def test_a_video(picture, seen, tmp_path, monkeypatch):
         (["none.png"], "none.png: no such picture"),
         (["{picture}", "--box", "5", "5", "2", "9"], "expected left < right"),
         (["{picture}", "--detector", "eyes"], "the detector must be one of"),
+        (
+            ["{picture}", "--box", "1", "2", "9", "9", "--detector", "mtcnn"],
+            "--detector: found with --box",
+        ),
         (["{folder}"], "found no picture"),
         ([], "PICTURE"),
     ],

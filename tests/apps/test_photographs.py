@@ -33,6 +33,12 @@ def test_inspect_with_truth(tmp_path, capsys):
     chosen = ["inspect", str(sheet), "--count", "2", "--truth", *_TINY]
     assert photographs.main(chosen) == 0
     assert pictures.read(sheet).shape == (64, 128, 3)
+    capsys.readouterr()
+    assert photographs.main(chosen) == 2
+    assert "sheet.png: exists already" in capsys.readouterr().err
+    sheet.write_bytes(b"mine")
+    assert photographs.main([*chosen, "--overwrite"]) == 0
+    assert pictures.read(sheet).shape == (64, 128, 3)
 
 
 @pytest.mark.parametrize(

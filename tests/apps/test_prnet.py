@@ -152,10 +152,18 @@ def test_demo_texture(ready_network, folder, tmp_path, uv_data, weights, mode):
     arguments += ("--mode", mode, "--no_blend", "--match_colors")
     assert run("demo-texture", *arguments, uv_data=uv_data, weights=weights) == 0
     assert pictures.read(tmp_path / "o.png").shape == (70, 80, 3)
+    assert run("demo-texture", *arguments, uv_data=uv_data, weights=weights) == 2
 
 
-def test_view_writes_a_page(ready_network, folder, tmp_path, uv_data, weights):
+def test_view_writes_a_page(ready_network, folder, tmp_path, uv_data, weights, capfd):
     arguments = ("-i", folder, "-o", tmp_path / "page.html")
+    assert run("view", *arguments, uv_data=uv_data, weights=weights) == 0
+    assert "first" in (tmp_path / "page.html").read_text()
+    (tmp_path / "page.html").write_text("mine")
+    assert run("view", *arguments, uv_data=uv_data, weights=weights) == 2
+    assert "page.html: exists already" in capfd.readouterr().err
+    assert (tmp_path / "page.html").read_text() == "mine"
+    arguments += ("--overwrite",)
     assert run("view", *arguments, uv_data=uv_data, weights=weights) == 0
     assert "first" in (tmp_path / "page.html").read_text()
 
@@ -171,6 +179,8 @@ def test_check_weights(weights, tmp_path, capfd):
     assert options.main(["check-weights", str(weights), "-o", str(tmp_path / "c")]) == 0
     assert "245 variables" in capfd.readouterr().out
     assert convert.configuration_of(tmp_path / "c").width == 2
+    assert options.main(["check-weights", str(weights), "-o", str(tmp_path / "c")]) == 2
+    assert "c.index: exists already" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -178,6 +188,10 @@ def test_check_weights(weights, tmp_path, capfd):
     [
         (["demo", "-i", "{none}"], "no such folder of pictures"),
         (["demo", "-i", "{uv}", "--weights", "{none}"], "no such checkpoint"),
+        (
+            ["demo", "-i", "{uv}", "--weights", "open", "--network", "half"],
+            "--network: found with weights",
+        ),
         (["demo", "-i", "{uv}", "--texture_size", "0"], "found .0., expected 1 to"),
         (["demo", "--isDepth", "perhaps"], "expected true or false"),
         (["view"], "required"),
@@ -240,10 +254,13 @@ def test_videos(ready_network, tmp_path, uv_data, weights, draw, capfd):
     assert videos.read_video(again)[0] == 10
     (frames / "1.png").write_bytes(b"no")
     assert run("video", *arguments, uv_data=uv_data, weights=weights) == 2
+    assert "out.mp4: exists already" in capfd.readouterr().err
+    arguments += ("--overwrite",)
+    assert run("video", *arguments, uv_data=uv_data, weights=weights) == 2
     found = capfd.readouterr()
     assert "2 frames with faces" in found.out and "1 frames failed" in found.err
     (tmp_path / "bad.mp4").write_bytes(b"no video")
-    arguments = ("-i", tmp_path / "bad.mp4", "-o", out)
+    arguments = ("-i", tmp_path / "bad.mp4", "-o", out, "--overwrite")
     assert run("video", *arguments, uv_data=uv_data, weights=weights) == 2
     shown = capfd.readouterr().err
     assert "not a video that can be read; download" in shown

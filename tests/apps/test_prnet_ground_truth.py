@@ -345,6 +345,8 @@ def test_dense_errors_of_stored_files(folder, tmp_path, uv_data, capfd):
     np.save(stored / "one.npy", np.ones((4, 4, 3)))
     capfd.readouterr()
     assert options.main([*map(str, arguments)]) == 2
+    assert "e.json: exists already" in capfd.readouterr().err
+    assert options.main([*map(str, arguments), "--overwrite"]) == 2
     text = capfd.readouterr().err
     assert "expected a position map (256, 256, 3)" in text
     assert "one for each pixel of the layout" in text
@@ -366,7 +368,7 @@ def test_lists(tmp_path, capfd):
     (stored / "._a_kpt.txt").write_bytes(b"a note of another system")
     arguments = ["evaluate", "--lists", lists, "--predictions", stored]
     arguments += ["-o", tmp_path / "e.json"]
-    given = [*map(str, arguments)]
+    given = [*map(str, arguments), "--overwrite"]
     assert options.main(given) == 0
     report = json.loads((tmp_path / "e.json").read_text())
     assert report["sparse_3d/box"]["count"] == [1, 1, 1]

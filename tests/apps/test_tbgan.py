@@ -172,7 +172,8 @@ def test_pictures_are_refused(run, tmp_path, command, more, message, capsys):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--mp4", "config.json"], "ends in .mp4"),
+        (["--mp4", "config.json"], "exists already"),
+        (["--mp4", "config.json", "--overwrite"], "ends in .mp4"),
         (["--mp4", "a.mp4", "--mp4_codec", "nothing"], "codec 'nothing'"),
         (["--mp4", "a.mp4", "--mp4_bitrate", "much"], "bitrate 'much'"),
     ],
@@ -259,7 +260,7 @@ def frames(path):
     ]
 
 
-def test_videos(run, tmp_path):
+def test_videos(run, tmp_path, capsys):
     path = tmp_path / "a.mp4"
     call("interpolation-video", run, "--duration_sec", 0.5, "--mp4_fps", 10, "--mp4",
          path, "--grid_size", "2,1", "--image_zoom", 4, "--mp4_codec",
@@ -271,7 +272,10 @@ def test_videos(run, tmp_path):
          "--dim", 3, "--image_zoom", 2)  # fmt: skip
     meta, shown = frames(path)
     assert meta["codec"] == "h264" and len(shown) == 4
-    call("dimension-video", run, "--dim", 12, "--mp4", path, status=2)
+    call("dimension-video", run, "--mp4", path, status=2)
+    assert "b.mp4: exists already" in capsys.readouterr().err
+    call("dimension-video", run, "--dim", 12, "--mp4", path, "--overwrite", status=2)
+    assert "exists already" not in capsys.readouterr().err
 
 
 def test_expression_sheet(run, tmp_path, capsys):
@@ -344,6 +348,8 @@ def test_import_weights_and_use(tmp_path, capsys):
     )
     call("import", path, tmp_path / "run")
     call("weights", tmp_path / "run", tmp_path / "Gs.npz")
+    call("weights", tmp_path / "run", tmp_path / "Gs.npz", status=2)
+    call("weights", tmp_path / "run", tmp_path / "Gs.npz", "--overwrite")
     assert re.search(r"\d+ variables", capsys.readouterr().out)
     with np.load(tmp_path / "Gs.npz") as arrays:
         assert arrays["lod"] == 0.5 and "4x4/Dense/weight" in arrays.files
@@ -370,6 +376,7 @@ def test_wrong_values(run, tmp_path, capsys):
         (["interpolation-video", run, "--smoothing_sec", "1e300"], "0 to 3600"),
         (["interpolation-video", run, "--duration_sec", "0"], "one frame"),
         (["projekt", run], "did you mean project"),
+        (["project", run, "--minibatch_size", "2"], "Unknown option --minibatch_size"),
         (["interpolation-images", run, "--label_weights", "a"], "finite numbers"),
     ):
         more = [] if "video" in arguments[0] or arguments[0] == "projekt" else [

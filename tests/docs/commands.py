@@ -116,10 +116,10 @@ FASTER = {
     ),
     "tf-faces face-model render ict face.png --expression happy --yaw 0 35 80": (
         "tf-faces face-model render builtin:tiny face.png --expression happy "
-        "--yaw 0 35 80 --size 48"
+        "--yaw 0 35 80 --size 48 --overwrite"
     ),
     "tf-faces face-model view ict viewer.html": (
-        "tf-faces face-model view builtin:tiny viewer.html"
+        "tf-faces face-model view builtin:tiny viewer0.html"
     ),
     "tf-faces face-model fit builtin points.pts --image photo.jpg --output fit": (
         "tf-faces face-model fit builtin:tiny points.pts --image photo.jpg "
@@ -460,6 +460,7 @@ _ORIGINAL = "needs a snapshot of the original; runs in tests/apps/test_tbgan.py"
 _PHOTOGRAPHS = "runs in tests/apps/test_photographs.py, smaller"
 
 _PHOTO = "runs in tests/apps/test_photo.py on a photograph"
+_PRNET = "runs in tests/apps/test_prnet.py on drawn pictures"
 _EVALUATED = "runs in tests/apps/test_evaluate.py on files of that layout"
 
 NOT_RUN = {
@@ -468,8 +469,7 @@ NOT_RUN = {
     "tf-faces photo speech.mp4": _PHOTO,
     "tf-faces evaluate --model=prnet --data photographs": _EVALUATED,
     "tf-faces evaluate --model=prnet --data AFLW2000": _EVALUATED,
-    "tf-faces evaluate --model=parface --data AFLW2000": _EVALUATED,
-    "tf-faces evaluate --model=prnet --weights results/006 --data ibug "
+    "tf-faces evaluate --model=prnet --weights results/006-prnet --data ibug "
     "--box detector": _EVALUATED,
     "tf-faces evaluate --weights FOLDER": _FORM,
     "tf-faces photo": _FORM,
@@ -511,7 +511,12 @@ NOT_RUN = {
     "tf-faces export results/006-prnet-paper": "runs in tests/contract",
     "tf-faces train --model=parface --preset "
     "self_supervised+builtin+narrow+random_features": "runs in tests/contract, smaller",
-    "python tools/prnet.py COMMAND --help": _FORM,
+    "tf-faces prnet COMMAND --help": _FORM,
+    "tf-faces prnet evaluate": _FORM,
+    "tf-faces prnet run-basics -i TestImages/AFLW2000 "
+    "--weights Data/net-data/256_256_resfcn256_weight": _PRNET,
+    "tf-faces prnet demo -i photographs -o results --all": _PRNET,
+    "tf-faces prnet demo-texture -i a.jpg -r b.jpg -o c.jpg --mode 1": _PRNET,
     "python tools/coarse_fine.py COMMAND": _FORM,
     "tf-faces parface": _FORM,
     'pytest -m "not slow"': _SUITE,

@@ -436,7 +436,9 @@ def test_parface(written, tmp_path):
     (tmp_path / "a").write_bytes(b"more")
     parface.export(networks, tmp_path, extra_files={"more.txt": tmp_path / "a"})
     assert written.directory == tmp_path and written.model_name == "parface"
-    assert not written.warmup and written.contents == {"more.txt": b"more"}
+    assert written.contents == {"more.txt": b"more"}
+    black = np.zeros((1, 32, 32, 3), np.uint8)
+    assert_requests(written.warmup, [("serving_default", {"images": black})])
     assert written.card["networks"] == {"normalized": True, "input_size": 32}
     crops = form(None, 32, 32, 3, dtype="uint8")
     landmarks = {
@@ -454,6 +456,8 @@ def test_parface(written, tmp_path):
         "bytes": {"inputs": files, "outputs": landmarks},
     }  # fmt: skip
     assert [v.shape for v in written.module.weights] == [()]
+    parface.export(networks, tmp_path, warmup=False)
+    assert not written.warmup
 
 
 @pytest.mark.parametrize("normalized", [True, False])

@@ -197,6 +197,9 @@ def test_pictures_of_all_kinds(image):
 def test_named_detectors(monkeypatch, tmp_path, image):
     with pytest.raises(InputError, match="found 'eyes'"):
         detectors.make_detector("eyes")
+    for name in ("mtcnn", "my:detector"):
+        with pytest.raises(InputError, match=f"{name} takes no weights, found w"):
+            detectors.make_detector(name, "w")
     with pytest.raises(InputError, match="needs its weights"):
         detectors.make_detector("dlib")
     monkeypatch.setitem(sys.modules, "mtcnn", None)

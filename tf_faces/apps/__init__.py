@@ -1,7 +1,6 @@
 """The programs: flags in, one call, messages out; no mathematics.
 
 The highest rank: no other room imports it.  `entry.run` turns failures into one
-sentence and an exit status; `train`, `export` and `face_model` serve all systems, and
-each system has a folder with its own programs.  `tools/` and `train.py` only call
-`main` here.
+sentence and an exit status; `main` lists the programs that serve all systems, and each
+system has a folder with its own.  `tools/` and `train.py` only call a program's `main`.
 """

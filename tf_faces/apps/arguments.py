@@ -32,6 +32,8 @@ OVERWRITE = {
     "action": "store_true",
     "help": "write into a folder that holds other results",
 }
+# The same, see `core.folders.require_free_file`.
+OVERWRITE_OUTPUT = {"action": "store_true", "help": "replace the file of --output"}
 
 
 class ArgumentParser(argparse_flags.ArgumentParser):
@@ -178,6 +180,18 @@ def add_switch(parser: argparse.ArgumentParser, name: str, text: str) -> None:
 def add_overwrite(parser: argparse.ArgumentParser) -> None:
     """Adds `--overwrite`, for `core.folders.require_free_folder`."""
     parser.add_argument("--overwrite", **OVERWRITE)
+
+
+def add_overwrite_of_file(parser: argparse.ArgumentParser, what: str) -> None:
+    """Adds `--overwrite`, for `core.folders.require_free_file`.
+
+    Args:
+      parser: of the program.
+      what: the option or argument that names the file.
+    """
+    parser.add_argument(
+        "--overwrite", action="store_true", help=f"replace the file of {what}"
+    )
 
 
 def add_mesh_unit(parser: argparse.ArgumentParser, text: str) -> None:

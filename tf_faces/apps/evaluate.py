@@ -21,9 +21,10 @@ from tf_faces.core import files, folders, progress, stems
 
 _EPILOG = """\
 examples:
-  tf-faces evaluate --model={first} --data AFLW2000
+  tf-faces evaluate --model={system} --data AFLW2000
       the weights that come with the package, on a folder of .jpg and .mat files
-  tf-faces evaluate --model={last} --weights results/006 --data ibug --box detector
+  tf-faces evaluate --model={system} --weights results/006-{system} --data ibug \\
+      --box detector
       a run of one's own on .pts files, faces found by the detector
 
 --data: annotations.npz, or .mat, .pts, .ljson or .npy files beside the pictures
@@ -45,7 +46,7 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     parser = options_of.ArgumentParser(
         prog=prog,
         description=__doc__,
-        epilog=_EPILOG.format(first=_systems()[0], last=_systems()[-1]),
+        epilog=_EPILOG.format(system=_systems()[-1]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--model", required=True, choices=_systems(), help="system")
@@ -62,9 +63,7 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
         default=BOXES[0],
         help="where faces lie is told by the true points, or found (%(default)s)",
     )
-    parser.add_argument(
-        "--detector", default="mtcnn", help="with --box detector (%(default)s)"
-    )
+    parser.add_argument("--detector", help="with --box detector (mtcnn)")
     parser.add_argument("--detector_weights", help="of dlib's or MediaPipe's detector")
     parser.add_argument("--count", type=options_of.count, help="at most so many faces")
     parser.add_argument(
@@ -80,6 +79,9 @@ def _systems() -> tuple[str, ...]:
 
 def _main(arguments: list[str], prog: str | None = None) -> int:
     options = _parser(prog).parse_args(arguments)
+    if options.place == "truth":
+        told = "with --box truth, expected --box detector"
+        options_of.refuse_given(options, ("detector", "detector_weights"), told)
     if options.output is not None:
         folders.require_free_folder(options.output, overwrite=options.overwrite)
     from tf_faces.data import annotated_photographs

@@ -70,6 +70,9 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
 
 def _main(arguments: list[str], prog: str | None = None) -> int:
     options = _parser(prog).parse_args(arguments)
+    if options.form == "weights":
+        told = "with --form weights, expected --form saved_model"
+        options_of.refuse_given(options, ("no_warmup", *options.owners), told)
     default = "weights" if options.form == "weights" else "exports"
     folders.place_for_results(options.output or default)
     from tf_faces.pipelines import opening

@@ -83,7 +83,8 @@ def _parser(prog: str | None = None) -> argparse.ArgumentParser:
     info.add_argument("--modes", action="store_true", help="list expression names")
 
     convert = command("convert", _convert, "Write a model in another layout or a mesh.")
-    convert.add_argument("output", type=pathlib.Path)
+    convert.add_argument("output", type=pathlib.Path, help="file, or folder")
+    options_of.add_overwrite_of_file(convert, "output")
     convert.add_argument(
         "--layout",
         choices=io.SAVED_LAYOUTS,
@@ -106,6 +107,7 @@ def _parser(prog: str | None = None) -> argparse.ArgumentParser:
 
     render = command("render", _render, "Draw a face or a mesh from several sides.")
     render.add_argument("output", type=pathlib.Path, help=".png")
+    options_of.add_overwrite_of_file(render, "output")
     _face_options(render)
     render.add_argument(
         "--yaw", type=options_of.degrees, nargs="+", default=[0.0, 35.0, 80.0]
@@ -131,6 +133,7 @@ def _parser(prog: str | None = None) -> argparse.ArgumentParser:
         "view", _view, "Write a page that shows a model or a mesh, with sliders."
     )
     view.add_argument("output", type=pathlib.Path, help=".html")
+    options_of.add_overwrite_of_file(view, "output")
     _face_options(view)
 
     text = "Say where the open models come from and how to make their files."
@@ -267,6 +270,11 @@ def _convert(options) -> None:
     suffix = output.suffix.lower()
     if options.unit is not None and (layout or suffix not in (".obj", ".ply")):
         raise InputError(f"--unit: {output} is no OBJ or PLY file, expected one.")
+    if not output.is_dir():
+        folders.require_free_file(output, overwrite=options.overwrite)
+    elif layout is not None:
+        for name in io.FORMATS[layout].marks:
+            folders.require_free_file(output / name, overwrite=options.overwrite)
     model = io.load(options.model)
     if layout is None:
         if suffix in mesh_files.SUFFIXES:
@@ -311,6 +319,7 @@ def _sample(options) -> None:
 def _render(options) -> None:
     from tf_faces.viz import previews
 
+    folders.require_free_file(options.output, overwrite=options.overwrite)
     if (found := _read_mesh(options)) is not None:
         mesh, _ = found
     else:
@@ -369,8 +378,8 @@ def _fit(options) -> None:
     if photograph is not None:
         _write_overlay(output / "overlay.png", photograph, points, model, fit)
     print(
-        f"Pitch {pitch:.1f}, yaw {yaw:.1f}, roll {roll:.1f} degrees; mean distance of "
-        f"the landmarks {fit.residual:.2f} pixels; wrote {output}"
+        f"Pitch {pitch:.1f}, yaw {yaw:.1f}, roll {roll:.1f} degrees; landmarks are "
+        f"{fit.residual:.2f} pixels off (root mean square); wrote {output}"
     )
 
 
@@ -399,6 +408,7 @@ def _write_overlay(path, photograph, points, model, fit) -> None:
 def _view(options) -> None:
     from tf_faces.viz import html_viewer
 
+    folders.require_free_file(options.output, overwrite=options.overwrite)
     if (found := _read_mesh(options)) is not None:
         mesh, morph_targets = found
         item = html_viewer.Item(mesh, mesh.name, morph_targets)

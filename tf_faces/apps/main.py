@@ -25,7 +25,10 @@ _SHARED = {
         "tf_faces.apps.evaluate",
         "errors of landmarks on photographs whose landmarks are known",
     ),
-    "export": ("tf_faces.apps.export", "writes trained networks as a SavedModel"),
+    "export": (
+        "tf_faces.apps.export",
+        "writes trained networks: a SavedModel, or weights to pass on",
+    ),
     "face-model": (
         "tf_faces.apps.face_model",
         "inspects, converts, samples, renders, fits, views face models",

@@ -84,9 +84,8 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     )
     parser.add_argument(
         "--detector",
-        default=_DETECTOR,
         metavar="{mtcnn,dlib,mediapipe,PACKAGE:FUNCTION}",
-        help="finds the faces (%(default)s)",
+        help=f"finds the faces ({_DETECTOR})",
     )
     parser.add_argument("--detector_weights", help="of dlib's or MediaPipe's detector")
     parser.add_argument(
@@ -111,7 +110,8 @@ def _main(arguments: list[str], prog: str | None = None) -> int:
             f"{', '.join(options.pictures)}: found no picture, expected some."
         )
     folders.by_name(paths)
-    looker = Looker(open_parts(), finder(options))
+    find = finder(options)
+    looker = Looker(open_parts(), find)
     output = pathlib.Path(options.output)
     status = inputs.for_each(paths, lambda path: looker.look_at(path, output))
     page = looker.write_page(output)
@@ -146,6 +146,8 @@ def open_parts() -> dict[str, Part]:
 def finder(options: argparse.Namespace):
     """(picture) -> boxes (left, top, right, bottom) about its faces' landmarks."""
     if options.box is not None:
+        told = "with --box, which tells where the face is, expected one of them"
+        options_of.refuse_given(options, ("detector", "detector_weights"), told)
         box = tuple(options.box)
         if box[0] >= box[2] or box[1] >= box[3]:
             raise InputError(
@@ -155,7 +157,9 @@ def finder(options: argparse.Namespace):
     from tf_faces.geometry import cropping
     from tf_faces.pipelines import detectors
 
-    detect = detectors.make_detector(options.detector, options.detector_weights)
+    detect = detectors.make_detector(
+        options.detector or _DETECTOR, options.detector_weights
+    )
     return lambda picture: [cropping.box_of_detection(box) for box in detect(picture)]
 
 

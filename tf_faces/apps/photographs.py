@@ -17,7 +17,7 @@ import numpy as np
 
 from tf_faces.apps import arguments as options_of
 from tf_faces.apps import entry
-from tf_faces.core import files
+from tf_faces.core import files, folders
 from tf_faces.core import pictures as picture_files
 from tf_faces.core.errors import InputError
 from tf_faces.data.photographs.settings import Settings
@@ -105,6 +105,7 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
 
     inspect = add("inspect", help="draws photographs on one sheet")
     inspect.add_argument("output", type=pathlib.Path, help="picture file")
+    options_of.add_overwrite_of_file(inspect, "output")
     inspect.add_argument("--count", type=options_of.count, default=16, help="pictures")
     options_of.add_switch(inspect, "truth", "labels, normals and depth beside them")
     _add_settings(inspect)
@@ -217,6 +218,7 @@ def sheet(settings: Settings, seed: int, count: int, with_truth: bool) -> np.nda
 
 
 def _inspect(options: argparse.Namespace) -> None:
+    folders.require_free_file(options.output, overwrite=options.overwrite)
     settings = _settings(options)
     shown = options.count * settings.size**2 * (4 if options.truth else 1)
     if shown > picture_files.MAXIMUM_PIXELS:

@@ -270,8 +270,8 @@ def _resolve(
         if value is not None:
             if field not in config:
                 raise InputError(
-                    f"--{flag}: found {value}, but {config.model} is trained on one "
-                    "device only, expected none."
+                    f"--{flag}: found {value}, but {config.model} has no such choice, "
+                    "expected none."
                 )
             config[field] = value
     configuration.override(config, overrides)

@@ -126,7 +126,7 @@ def base_config() -> ml_collections.ConfigDict:
         {
             "model": "coarse_fine",
             "desc": "",
-            # Data set of `tools/coarse_fine.py prepare` (source "folder").
+            # Data set of `tf-faces coarse-fine prepare` (source "folder").
             "data_dir": "data/vggface",
             "result_dir": "results",
             "random_seed": 12345,
@@ -184,8 +184,8 @@ def base_config() -> ml_collections.ConfigDict:
             "data": {
                 # model: pictures drawn of the face model while training; folder:
                 # pictures and labels of `data_dir`; records: photographs of the picture
-                # factory, sets `train` and `held_out` in `data_dir`; factory: the same,
-                # drawn while training.
+                # factory, sets `train`, maybe `train-*`, and `held_out` in `data_dir`;
+                # factory: the same, drawn while training.
                 "source": "model",
                 "grey_mean": 126.064,
                 # Drawn faces: degrees, parts of the side, spread of the scale.

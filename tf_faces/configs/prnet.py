@@ -207,7 +207,7 @@ def base_config() -> ml_collections.ConfigDict:
                 # decoder that hands its code on (models/prnet/starts.py).
                 "start": "glorot",
                 # So large parts of the pictures come first, in crops and maps of a
-                # quarter, then of half the side: at a ninth and a fourth of the work.
+                # quarter, then of half the side, which is a third of the work.
                 "small_shares": [0.0, 0.0],
                 # After so large a part of the pictures norms take their moving
                 # statistics, as in use, in the place of the batch's.

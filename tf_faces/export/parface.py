@@ -16,6 +16,7 @@ those of the raw maps.
 
 import pathlib
 
+import numpy as np
 import tensorflow as tf
 
 from tf_faces.core import files
@@ -127,6 +128,7 @@ def export(
     networks: ParFaceNetworks,
     directory: files.PathLike,
     *,
+    warmup: bool = True,
     extra_files=None,
 ) -> pathlib.Path:
     """Writes the next version of ParFace.
@@ -134,17 +136,21 @@ def export(
     Args:
       networks: trained ones.
       directory: the folder around the versions.
+      warmup: add a request that a server replays when it starts.
       extra_files: name in assets.extra -> file that is copied there.
 
     Returns:
       The folder of the new version.
     """
     functions = ParFaceFunctions(networks)
+    size = networks.config.input_size
+    request = {"images": np.zeros((1, size, size, 3), np.uint8)}
     return saved_model.export(
         functions.module,
         directory,
         functions.signatures(),
         card=functions.card(),
+        warmup=[("serving_default", request)] if warmup else (),
         extra_files=extra_files,
         model_name="parface",
     )

@@ -150,9 +150,12 @@ def make_detector(name: str, weights: files.PathLike | None = None) -> Detector:
         such as `blaze_face_short_range.tflite`.
 
     Raises:
-      InputError: if the name is unknown, or weights are missing.
+      InputError: if the name is unknown, or weights are missing, or given to another
+        detector than these two.
       MissingDependencyError: if the package is absent.
     """
+    if weights is not None and (":" in name or name == "mtcnn"):
+        raise InputError(f"the detector {name} takes no weights, found {weights}.")
     if ":" in name:
         return _own(name)
     if name not in DETECTORS:

@@ -1,4 +1,4 @@
-"""Commands about training sets: fetch, manifest, prepare, split, mean, sample-test."""
+"""Commands about training sets, and sample-test, which needs none."""
 
 import argparse
 import pathlib
@@ -6,12 +6,15 @@ import time
 
 import numpy as np
 
+from tf_faces.apps import arguments as options_of
 from tf_faces.core import files, folders, pictures, texts
 from tf_faces.core.errors import InputError, TfFacesError
 from tf_faces.data.coarse_fine import fetching, labels, lists, packed, preparation
 from tf_faces.data.coarse_fine import pictures as grey_pictures
 
 _LONGEST_TIMEOUT = 86400
+# What they are where they are not given.
+_OF_RANDOM_LABELS = {"constant_share": 0.7, "seed": 0}
 # Options that the pictures and labels of a set depend on.
 _RECIPE = (
     *("lists", "images", "true_parameters", "face_model", "image_size", "seed"),
@@ -49,6 +52,7 @@ def fetch(options: argparse.Namespace) -> None:
 
 def manifest(options: argparse.Namespace) -> None:
     """Writes a manifest of VGGFace's lists."""
+    folders.require_free_file(options.output, overwrite=options.overwrite)
     found = preparation.vggface_lists(options.lists)
     if options.subject is not None:
         if options.subject not in found:
@@ -78,6 +82,12 @@ def prepare(options: argparse.Namespace) -> None:
             "--lists and --images, or --true_parameters: expected exactly one of these "
             "sources."
         )
+    if not from_lists:
+        told = "with --true_parameters, whose labels are not random"
+        options_of.refuse_given(options, tuple(_OF_RANDOM_LABELS), told)
+    for name, usual in _OF_RANDOM_LABELS.items():
+        if getattr(options, name) is None:
+            setattr(options, name, usual)
     if options.image_size < 16 or options.image_size % 4:
         raise InputError(
             f"--image_size: found {options.image_size}, expected a multiple of 4 of at "

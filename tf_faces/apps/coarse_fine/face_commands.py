@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 
+from tf_faces.apps import arguments as options_of
 from tf_faces.core import files, folders, pictures, runs, texts
 from tf_faces.core.errors import InputError
 from tf_faces.data import landmark_files
@@ -102,11 +103,16 @@ def reconstruct(options: argparse.Namespace) -> None:
 
 def evaluate(options: argparse.Namespace) -> None:
     """Prints the errors of a run, and writes them."""
+    if options.data_dir is None:
+        told = "without --data_dir, expected with it"
+        options_of.refuse_given(options, ("part",), told)
+    if options.output:
+        folders.require_free_file(options.output, overwrite=options.overwrite)
     reconstructor = _open(options)
     from tf_faces.pipelines.coarse_fine import evaluation, photographs
 
     measured = evaluation.measure(
-        reconstructor, options.data_dir, options.part, options.count
+        reconstructor, options.data_dir, options.part or "test", options.count
     )
     if options.photographs:
         measured |= photographs.measure(reconstructor, options.photographs)

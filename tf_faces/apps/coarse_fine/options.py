@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from tf_faces.apps import entry
 from tf_faces.apps.arguments import (
     OVERWRITE,
+    OVERWRITE_OUTPUT,
     ArgumentParser,
     DefaultsFormatter,
     count,
@@ -80,6 +81,7 @@ def _add_data_commands(command) -> None:
     add = command("manifest", "makes a manifest of VGGFace's lists", _DATA)
     add("lists", help="folder with one text file a subject")
     add("--output", required=True, help="text file to be written")
+    add("--overwrite", **OVERWRITE_OUTPUT)
     add("--subject", help="this one only")
 
     add = command("prepare", "makes a training set of photographs", _DATA)
@@ -89,8 +91,8 @@ def _add_data_commands(command) -> None:
     add("--output", required=True, help="folder of the set")
     add("--face_model", default="builtin", help="builtin, a folder, a file")
     add("--image_size", type=side, default=200, help="pixels of a side")
-    add("--constant_share", type=share, default=0.7, help="beta of random labels")
-    add("--seed", type=seed, default=0, help="of random labels")
+    add("--constant_share", type=share, help="beta of random labels (0.7)")
+    add("--seed", type=seed, help="of random labels (0)")
     add("--digits", type=count, help="of the labels (default: six decimals)")
 
     add = command("split", "divides the list into train, val and test", _DATA)
@@ -151,12 +153,13 @@ def _add_face_commands(command) -> None:
     )
     add(
         "--photographs",
-        help="besides: folder of 000.jpg, 001.jpg, ... and annotations.npz with the "
-        "array points68",
+        help="besides: folder of photographs whose landmarks are known "
+        "(docs/data_format.md)",
     )
-    add("--part", choices=("train", "val", "test"), default="test", help="of the set")
+    add("--part", choices=("train", "val", "test"), help="of --data_dir (test)")
     add("--count", type=count, default=64, help="pictures at most")
     add("--output", help="JSON file for the measures")
+    add("--overwrite", **OVERWRITE_OUTPUT)
 
     add = command("convert", "loads original weights and writes a snapshot", _FACES)
     add("source", nargs="+", help="slim's .ckpt, Keras' .h5, an original snapshot")

@@ -62,7 +62,10 @@ def add_weights(parser) -> None:
         help="which epoch_<n> of that folder; or final, best; default: the final "
         "weights of a run folder, epoch 10 of the original's",
     )
-    for name, group_name in (("shape", "shape"), ("exp", "expression")):
+    for name, group_name, more in (
+        ("shape", "shape", " (1e4 suits the original's released weights)"),
+        ("exp", "expression", ""),
+    ):
         group.add_argument(
             f"--{name}_weights", help=f"file of the {group_name} denoiser instead"
         )
@@ -70,8 +73,7 @@ def add_weights(parser) -> None:
             f"--{name}_unit",
             type=unit,
             help=f"unit of the {group_name} denoiser's coefficients; default: as "
-            "stored, or 1 for PyTorch files (1e4 suits the original's released shape "
-            "weights)",
+            f"stored, or 1 for PyTorch files{more}",
         )
     group.add_argument(
         "--passes", type=times, default=1, help="times through the network"

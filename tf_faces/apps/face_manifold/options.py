@@ -9,6 +9,7 @@ from tf_faces.apps import entry
 from tf_faces.apps.arguments import (
     ArgumentParser,
     add_command,
+    add_overwrite_of_file,
     between,
     boolean,
     count,
@@ -41,7 +42,7 @@ examples:
 
 The options of the original programs work as they were written there (-mode, -size,
 -sigma_shape, ...).  Weights are looked for in trained_models/<group>/epoch_<n>.pkl, as
-the original has them, in a run folder of train.py, or where --shape_weights says.
+the original has them, in a run folder, or where --shape_weights says.
 """
 
 
@@ -83,8 +84,8 @@ def _check(options: argparse.Namespace) -> None:
     if getattr(options, "what", None) == "table":
         told = "with --what table, expected --what weights"
         refuse_given(options, ("group", "unit", "data"), told)
-    if options.command == "evaluate" and options.output is not None:
-        folders.place_for_results(options.output)
+    if options.command == "convert":
+        folders.require_free_file(options.target, overwrite=options.overwrite)
     if hasattr(options, "results"):
         for folder in options.results(options):
             folders.require_free_folder(folder, overwrite=options.overwrite)
@@ -410,7 +411,12 @@ def _add_evaluate(commands) -> None:
         default=0.2,
         help="part of the real faces kept aside",
     )
-    parser.add_argument("--output", help="folder for measures.csv and measures.json")
+    groups.add_results(
+        parser,
+        lambda options: [] if options.output is None else [options.output],
+        "--output",
+        help="folder for measures.csv and measures.json",
+    )
     groups.add_model(parser)
     groups.add_weights(parser)
     parser.add_argument("--seed", type=seed, default=0, help="of all random draws")
@@ -425,6 +431,7 @@ def _add_convert(commands) -> None:
     )
     parser.add_argument("source", help="file, or a folder of .mat files")
     parser.add_argument("target", help="file; its suffix decides the form")
+    add_overwrite_of_file(parser, "target")
     parser.add_argument(
         "--what", choices=("weights", "table"), required=True, help="what it holds"
     )

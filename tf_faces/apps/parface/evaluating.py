@@ -120,7 +120,8 @@ def _stored(options: argparse.Namespace, spatial: bool):
     found = _points(path, arrays["landmarks"], "landmarks")
     if "truth" in arrays:
         told = f"with {path}, which has the truth, expected one of them"
-        options_of.refuse_given(options, ("dataset", "root"), told)
+        names = ("dataset", "root", "annotations", "val_count")
+        options_of.refuse_given(options, names, told)
         truth = _points(path, arrays["truth"], "truth")
         names = [str(index) for index in range(len(truth))]
     else:

@@ -22,7 +22,7 @@ def export(
     from tf_faces.pipelines import parface
 
     opened = parface.open_run(folder, snapshot=options.session)
-    return writing.export(opened.networks, output)
+    return writing.export(opened.networks, output, warmup=not options.no_warmup)
 
 
 def write_weights(folder: pathlib.Path, output: str) -> pathlib.Path:

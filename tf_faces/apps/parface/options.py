@@ -147,7 +147,8 @@ def _evaluate(parser) -> None:
     add("--input_size", type=options_of.count, default=256,
         help="side of the crops, for 19 points (%(default)s)")  # fmt: skip
     add("--batchsize", type=options_of.count, default=10, help="%(default)s")
-    add("--output", help="folder for errors.csv, summary.json, curve.png")
+    tables = "errors.csv, summary.json, predictions.npz, curve.png"
+    add("--output", help=f"folder for {tables}")
     options_of.add_overwrite(parser)
 
 
@@ -177,6 +178,10 @@ def _main(arguments: list[str], prog: str | None = None) -> int:
             folders.require_free_folder(options.output, overwrite=options.overwrite)
         from tf_faces.apps import inputs
 
+        if options.model is None:
+            told = "without --model, expected with it"
+            names = ("activation", "normalize", "subpixel", "box")
+            options_of.refuse_given(options, names, told)
         # Before TensorFlow starts.
         paths = inputs.find(options.pictures, options.command != "annotate")
         from tf_faces.apps.parface import showing

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 
+from tf_faces.apps import arguments as options_of
 from tf_faces.convert import prnet as weights
 from tf_faces.core import files, folders, matlab_files, pictures
 from tf_faces.core.errors import FormatError, InputError
@@ -35,7 +36,8 @@ def load_network(options: argparse.Namespace) -> inference.FoldedNetwork:
     """The network of `--weights`; says where the weights come from."""
     if options.weights == RANDOM:
         print(_WARNING, file=sys.stderr, flush=True)
-        return inference.fold(prnet.create(prnet.named(options.network), seed=0))
+        network = prnet.named(options.network or "resfcn256")
+        return inference.fold(prnet.create(network, seed=0))
     if options.weights.lower().endswith(_KERAS_ENDS):
         network = weights.load_keras(options.weights)
         print(f"{options.weights}: a Keras file of PRNet's layers", flush=True)
@@ -47,6 +49,12 @@ def load_network(options: argparse.Namespace) -> inference.FoldedNetwork:
 
 def make_reconstructor(options: argparse.Namespace) -> pipeline.Reconstructor:
     """Network, layout and detector of the options; a run brings its own layout."""
+    if options.weights != RANDOM:
+        told = "with weights that tell it, expected --weights random"
+        options_of.refuse_given(options, ("network",), told)
+    if options.detector == "none":
+        told = "with --detector none"
+        options_of.refuse_given(options, ("detector_weights",), told)
     detector = None
     if options.detector != "none":
         detector = detectors.make_detector(options.detector, options.detector_weights)

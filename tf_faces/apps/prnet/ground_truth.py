@@ -185,6 +185,9 @@ def _refuse_ignored(options) -> None:
 def evaluate(options: argparse.Namespace) -> int:
     """Errors by AFLW2000-3D's protocol, of a network or of stored predictions."""
     _refuse_ignored(options)
+    for path in (options.output, options.csv, options.plot):
+        if path is not None:
+            folders.require_free_file(path, overwrite=options.overwrite)
     found = _by_folder(options) if options.lists is None else _by_lists(options)
     predictions, truths, status = found
     report = evaluation.evaluate(predictions, truths, not options.no_reconstruction)

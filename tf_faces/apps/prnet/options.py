@@ -10,10 +10,11 @@ from tf_faces.core import texts
 
 _EXAMPLES = """\
 examples:
-  tools/prnet.py run-basics -i TestImages/AFLW2000 --weights Data/net-data/256_256_resfcn256_weight
-  tools/prnet.py demo -i photographs -o results --all --weights random
-  tools/prnet.py demo-texture -i a.jpg -r b.jpg -o c.jpg --mode 1 --weights WEIGHTS
-"""  # noqa: E501
+  tf-faces prnet run-basics -i TestImages/AFLW2000 \\
+      --weights Data/net-data/256_256_resfcn256_weight
+  tf-faces prnet demo -i photographs -o results --all
+  tf-faces prnet demo-texture -i a.jpg -r b.jpg -o c.jpg --mode 1
+"""
 
 # The switches of demo.py: name, default, help.
 _SWITCHES = (
@@ -30,7 +31,7 @@ _SWITCHES = (
     ("visibility", False, "write _visibility.png and _kpt_visibility.txt"),
     ("glb", False, "write .glb with a texture"),
     ("sheet", False, "write all results in one picture, _sheet.png"),
-    ("all", False, "write every kind of file"),
+    ("all", False, "write every kind of file but what --isTexture adds"),
 )
 
 
@@ -57,12 +58,13 @@ def _add_network(parser):
     )
     group.add_argument(
         "--network",
-        default="resfcn256",
         choices=list(NETWORKS),
-        help="with random weights",
+        help="with --weights random (resfcn256)",
     )
     group.add_argument(
-        "--uv_data", default="Data/uv-data", help="PRNet's folder of UV data"
+        "--uv_data",
+        default="Data/uv-data",
+        help="PRNet's folder of UV data; a run brings a layout of its own",
     )
     group.add_argument(
         "--detector",
@@ -138,6 +140,7 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
         help="picture of the other face, or several separated by commas: their mean",
     )
     texture.add_argument("-o", "--output_path", required=True, help="result")
+    options_of.add_overwrite_of_file(texture, "--output_path")
     texture.add_argument(
         "--mode",
         type=options_of.whole,
@@ -159,6 +162,7 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     view = command("view", "an HTML page with the meshes of pictures")
     view.add_argument("-i", "--input_dir", required=True, help="folder of pictures")
     view.add_argument("-o", "--output", default="faces.html", help="the page")
+    options_of.add_overwrite_of_file(view, "--output")
     _add_network(view)
 
     video = command("video", "landmarks or meshes over a video or a folder of frames")
@@ -166,6 +170,7 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
         "-i", "--input", required=True, help="video file, or folder of frames"
     )
     video.add_argument("-o", "--output", required=True, help="video, .mp4")
+    options_of.add_overwrite_of_file(video, "--output")
     video.add_argument(
         "--draw",
         choices=["landmarks", "vertices", "pose", "depth"],
@@ -237,6 +242,7 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     measure.add_argument("-o", "--output", help="JSON file of all errors")
     measure.add_argument("--csv", help="table of all errors")
     measure.add_argument("--plot", help="picture of the cumulative errors")
+    options_of.add_overwrite_of_file(measure, "--output, --csv and --plot")
     _add_network(measure)
 
     check = command("check-weights", "what a checkpoint holds")
@@ -244,6 +250,7 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     check.add_argument(
         "-o", "--output", help="write the network's variables alone here"
     )
+    options_of.add_overwrite_of_file(check, "--output")
     return parser
 
 

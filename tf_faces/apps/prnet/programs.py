@@ -8,7 +8,7 @@ import numpy as np
 from tf_faces.apps import arguments as options_of
 from tf_faces.apps import inputs
 from tf_faces.apps.prnet import common
-from tf_faces.core import files, pictures
+from tf_faces.core import files, folders, pictures
 from tf_faces.core.errors import InputError
 from tf_faces.pipelines import prnet as pipeline
 from tf_faces.pipelines.prnet import drawing, results, texture_editing
@@ -81,6 +81,7 @@ def demo_texture(options: argparse.Namespace) -> None:
     if options.mode == 1:
         told = "with --mode 1, the whole face, expected --mode 0"
         options_of.refuse_given(options, ("region",), told)
+    folders.require_free_file(options.output_path, overwrite=options.overwrite)
     reconstructor = common.make_reconstructor(options)
     size = reconstructor.layout.resolution
 
@@ -111,6 +112,7 @@ def demo_texture(options: argparse.Namespace) -> None:
 
 def view(options: argparse.Namespace) -> int:
     """An HTML page with the mesh of every picture of a folder."""
+    folders.require_free_file(options.output, overwrite=options.overwrite)
     paths = common.list_pictures(options.input_dir)
     reconstructor = common.make_reconstructor(options)
     items = []
@@ -144,12 +146,14 @@ def video(options: argparse.Namespace) -> int:
     """Draws faces over a video; where a face was, it is looked for next."""
     source = pathlib.Path(options.input)
     rate = 25.0
+    output = pathlib.Path(options.output)
+    if not source.is_dir() and output.resolve() == source.resolve():
+        raise InputError(f"--output: found {source}, the video; expected another.")
+    folders.require_free_file(output, overwrite=options.overwrite)
     if source.is_dir():
         listed = common.list_pictures(source)
         frames = ((path.stem, path) for path in listed)
     else:
-        if pathlib.Path(options.output).resolve() == pathlib.Path(source).resolve():
-            raise InputError(f"--output: found {source}, the video; expected another.")
         rate, found = videos.read_video(source)
         frames = ((f"{number:06d}", frame) for number, frame in enumerate(found))
     rate = options.frames_per_second or rate
@@ -185,7 +189,7 @@ def video(options: argparse.Namespace) -> int:
                 image = _drawn(face, image, options.draw)
             yield image
 
-    written = videos.write_video(options.output, shown(), frames_per_second=rate)
+    written = videos.write_video(output, shown(), frames_per_second=rate)
     print(f"{written}: {count} frames with faces.", flush=True)
     return inputs.report_failures(failed, "frames")
 
@@ -216,6 +220,10 @@ def check(options: argparse.Namespace) -> None:
     """Says what a checkpoint holds."""
     from tf_faces.convert import prnet as weights
 
+    if options.output is not None:
+        folders.require_free_file(
+            f"{options.output}.index", overwrite=options.overwrite
+        )
     network, source = weights.load_checkpoint(options.weights_path)
     print(source.describe())
     print(

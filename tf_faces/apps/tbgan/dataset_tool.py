@@ -136,9 +136,7 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
         "--count", type=options_of.count, default=16, help="how many (default 16)"
     )
     command.add_argument("--output", help="write a contact sheet (.png, .jpg) instead")
-    command.add_argument(
-        "--overwrite", action="store_true", help="replace the file of --output"
-    )
+    options_of.add_overwrite_of_file(command, "--output")
     command.add_argument(
         "--terminal", action="store_true", help="use the terminal, never a window"
     )

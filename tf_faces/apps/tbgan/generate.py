@@ -65,13 +65,13 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     add(
         "--uv_dictionary",
         help="uv_dictionary.npz or 512_UV_dict.pkl; 'grid' for a vertex a pixel; "
-        "looked for beside the training data if absent",
+        "looked for in the run, then beside the training data if absent",
     )
     add(
         "--smoothing",
         type=options_of.finite,
         help="sigma in pixels of the shape smoothing, 0 for none (the run's own, or 3 "
-        "at 512 and least 1)",
+        "at 512 and at least 1)",
     )
     add(
         "--nearest",

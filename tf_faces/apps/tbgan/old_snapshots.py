@@ -3,6 +3,7 @@
 import argparse
 
 from tf_faces.apps.tbgan import sources
+from tf_faces.core import folders
 from tf_faces.core.errors import InputError
 
 
@@ -25,6 +26,7 @@ def write_weights(options: argparse.Namespace) -> None:
     from tf_faces.convert import tbgan as weights
     from tf_faces.training import checkpoints
 
+    folders.require_free_file(options.output, overwrite=options.overwrite)
     run = sources.find(options.run, options.result_dir)
     folder = run / "snapshots"
     snapshot = (

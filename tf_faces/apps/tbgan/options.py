@@ -138,6 +138,7 @@ def _add_weights(commands) -> None:
     _add_run(parser)
     add = parser.add_argument
     add("output", help="the .npz file")
+    options_of.add_overwrite_of_file(parser, "output")
     add("--network", choices=("G", "D", "Gs"), default="Gs", help="which")
     add("--snapshot", type=options_of.index, help="images shown; newest if absent")
 
@@ -186,19 +187,23 @@ def _prefix(text: str) -> str:
     return text
 
 
-def _add_source(parser, random_seed: bool = True) -> None:
-    _add_run(parser, "run (folder, number, or newest), snapshot folder, or SavedModel")
+def _add_source(parser, random_seed: bool = True, minibatch: bool = True) -> None:
+    _add_run(
+        parser,
+        "run (folder, number, or newest), snapshot folder, SavedModel, or open: the "
+        "weights that come with the package",
+    )
     parser.add_argument(
         "--snapshot", type=options_of.index, help="images shown; newest if absent"
     )
-    parser.add_argument(
-        "--minibatch_size", type=options_of.count, default=8, help="faces at once"
-    )
-    if not random_seed:
-        return
-    parser.add_argument(
-        "--random_seed", type=options_of.seed, default=1000, help="of the latents"
-    )
+    if minibatch:
+        parser.add_argument(
+            "--minibatch_size", type=options_of.count, default=8, help="faces at once"
+        )
+    if random_seed:
+        parser.add_argument(
+            "--random_seed", type=options_of.seed, default=1000, help="of the latents"
+        )
 
 
 def _add_label(parser) -> None:
@@ -212,16 +217,13 @@ def _add_label(parser) -> None:
 
 def _add_output(parser, default: str) -> None:
     parser.add_argument("--output", default=default, help="folder")
-    parser.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="write into a folder that holds other results",
-    )
+    options_of.add_overwrite(parser)
 
 
 def _add_video(parser, duration: float) -> None:
     add = parser.add_argument
     add("--mp4", help="file; named after the run if absent")
+    options_of.add_overwrite_of_file(parser, "--mp4")
     add("--duration_sec", type=options_of.finite, default=duration, help="length")
     add("--mp4_fps", type=options_of.count, default=30, help="frames a second")
     add("--mp4_codec", default="libx264", help="of ffmpeg, such as libx265")
@@ -375,7 +377,7 @@ def _add_expression_sheet(commands) -> None:
     )
     add("--yaw", type=options_of.degrees, default=0.0, help="degrees")
     add("--output", default="expressions.png", help="picture file")
-    add("--overwrite", action="store_true", help="replace the file of --output")
+    options_of.add_overwrite_of_file(parser, "--output")
 
 
 def _add_turntable(commands) -> None:
@@ -404,7 +406,8 @@ def _add_project(commands) -> None:
         "finds the latents of real maps: the original's fit_real_images",
         ("projecting", "project"),
     )
-    _add_source(parser)
+    # All latents are fitted together.
+    _add_source(parser, minibatch=False)
     _add_output(parser, "projected")
     add = parser.add_argument
     add("--data", help="record set; the run's own if absent")

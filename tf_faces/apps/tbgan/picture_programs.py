@@ -165,6 +165,7 @@ def interpolation_video(options: argparse.Namespace) -> None:
 
     frames = frame_count(options.duration_sec, options.mp4_fps)
     pipeline, folder = open_source(options)
+    target = _free_video(options, f"{folder.name}-lerp.mp4")
     _check_faces(options, pipeline)
     latents = making.walk(
         pipeline,
@@ -173,7 +174,7 @@ def interpolation_video(options: argparse.Namespace) -> None:
         options.smoothing_sec * options.mp4_fps,
         options.random_seed,
     )
-    _write_walk(options, pipeline, latents, f"{folder.name}-lerp.mp4")
+    _write_walk(options, pipeline, latents, target)
 
 
 def dimension_video(options: argparse.Namespace) -> None:
@@ -183,15 +184,16 @@ def dimension_video(options: argparse.Namespace) -> None:
 
     frames = frame_count(options.duration_sec, options.mp4_fps)
     pipeline, folder = open_source(options)
+    target = _free_video(options, f"{folder.name}-dim{options.dim}.mp4")
     _check_faces(options, pipeline)
     cells = options.grid_size[0] * options.grid_size[1]
     latents = making.along_dimension(
         pipeline, frames, cells, options.dim, options.random_seed
     )
-    _write_walk(options, pipeline, latents, f"{folder.name}-dim{options.dim}.mp4")
+    _write_walk(options, pipeline, latents, target)
 
 
-def _write_walk(options, pipeline, latents, name: str) -> None:
+def _write_walk(options, pipeline, latents, target: pathlib.Path) -> None:
     from tf_faces.pipelines.tbgan import pictures as making
 
     labels = making.labels_for(
@@ -207,14 +209,23 @@ def _write_walk(options, pipeline, latents, name: str) -> None:
         zoom=options.image_zoom,
         shrink=options.image_shrink,
     )
-    _write_video(options, frames, len(latents), name)
+    _write_video(options, frames, len(latents), target)
 
 
-def _write_video(options, frames, total: int, name: str) -> None:
+def _free_video(options: argparse.Namespace, name: str) -> pathlib.Path:
+    """The file of --mp4, or one of this name, which may be written.
+
+    Raises:
+      InputError: if it exists and --overwrite is not given.
+    """
+    return folders.require_free_file(options.mp4 or name, overwrite=options.overwrite)
+
+
+def _write_video(options, frames, total: int, target: pathlib.Path) -> None:
     from tf_faces.viz import videos
 
     path = videos.write_video(
-        options.mp4 or name,
+        target,
         progress.bar(total, "frame", iterable=frames),
         frames_per_second=options.mp4_fps,
         codec=options.mp4_codec,
@@ -267,6 +278,7 @@ def turntable(options: argparse.Namespace) -> None:
 
     frames = frame_count(options.duration_sec, options.mp4_fps)
     pipeline, folder = open_source(options, options.uv_dictionary)
+    target = _free_video(options, f"{folder.name}-turntable.mp4")
     from tf_faces.pipelines.tbgan import rendering
 
     rendering.require_meshes(pipeline)
@@ -284,7 +296,7 @@ def turntable(options: argparse.Namespace) -> None:
         size=options.size,
         appearance=options.appearance,
     )
-    _write_video(options, shown, frames, f"{folder.name}-turntable.mp4")
+    _write_video(options, shown, frames, target)
 
 
 def training_video(options: argparse.Namespace) -> None:
@@ -293,10 +305,11 @@ def training_video(options: argparse.Namespace) -> None:
     from tf_faces.pipelines.tbgan import training_video as making
 
     run = sources.find(options.run, options.result_dir)
+    target = _free_video(options, f"{run.name}-train.mp4")
     suffix = images.MODALITY_SUFFIXES[images.MODALITIES.index(options.modality)]
     found = making.moments(run, suffix)
     frames = making.frames(
         found, options.duration_sec, options.mp4_fps, options.time_warp
     )
     total = round(options.duration_sec * options.mp4_fps)
-    _write_video(options, frames, total, f"{run.name}-train.mp4")
+    _write_video(options, frames, total, target)

@@ -478,14 +478,21 @@ def open_pipeline(
     """Opens an export, a snapshot's folder, or a run (folder, number, "newest").
 
     Raises:
-      InputError: if it is none of these.
+      InputError: if it is none of these, or a snapshot is named of what is no run.
     """
     from tf_faces.training import checkpoints
 
     path = pathlib.Path(source)
-    if path.is_dir() and sources.is_export(path):
+    is_export = path.is_dir() and sources.is_export(path)
+    is_snapshot = path.is_dir() and sources.is_snapshot(path)
+    if snapshot is not None and (is_export or is_snapshot):
+        raise InputError(
+            f"{path}: found {'an export' if is_export else 'one snapshot'}, expected a "
+            f"run to take snapshot {snapshot} of."
+        )
+    if is_export:
         return TbganPipeline.from_export(path, dictionary=dictionary)
-    if path.is_dir() and sources.is_snapshot(path):
+    if is_snapshot:
         return TbganPipeline.from_snapshot(
             checkpoints.load(path), dictionary=dictionary
         )
