@@ -162,8 +162,7 @@ def test_weights_bring_their_face_model_along(tmp_path, monkeypatch):
     seen = part(picture, (20, 15, 50, 45), None, "someone")
     written = {path.name for path in seen.write(tmp_path / "out", "a")}
     assert written == {"a_parameters.json", "a_fine_depth.png", "a_detailed.ply"}
-    (tile,) = seen.tiles().values()
-    assert tile.shape == (32, 32, 3)
+    assert seen.tiles()["fine normals"].shape == (256, 256, 3)
     assert len(seen.item().mesh.vertices) == model.vertex_count
     points = np.tile([[20, 15, 0], [50, 45, 0]], (34, 1))
     of_points = part(picture, (0, 0, 9, 9), points, "someone")

@@ -34,6 +34,7 @@ PAGE = "faces.html"
 TILE = 256
 # How much wider than a face's box its pictures on the sheet are.
 _ROUND_A_FACE = 1.5
+_COLUMNS = 4
 _DETECTOR = "mtcnn"
 
 
@@ -282,5 +283,5 @@ def sheet_of(picture: np.ndarray, box, found: dict[str, Seen]) -> np.ndarray:
         for tile in tiles.values()
     ]
     return shown_pictures.contact_sheet(
-        shown, min(len(shown), 6), captions=list(tiles), gap=4
+        shown, min(len(shown), _COLUMNS), captions=list(tiles), gap=4
     )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tf_faces.apps.photo import Part, Seen
+from tf_faces.apps.photo import TILE, Part, Seen
 from tf_faces.core import files, pictures
 from tf_faces.data import posed_faces
 from tf_faces.geometry import cropping, mesh_files
@@ -56,13 +56,20 @@ def open_part(folder: pathlib.Path) -> Part:
             detailed = output / f"{stem}_detailed.ply"
             return [values, depth, *mesh_files.write_mesh(detailed, mesh)]
 
+        found = reconstructor.landmarks(face)
+
+        def tiles() -> dict[str, np.ndarray]:
+            shown = shown_pictures.normal_picture(face.normal_map, face.mask)
+            times = max(TILE // len(shown), 1)
+            shown = shown.repeat(times, axis=0).repeat(times, axis=1)
+            if found is None:
+                return {"fine normals": shown}
+            marked = shown_pictures.with_landmarks(picture, None, found)
+            return {"landmarks of the model": marked, "fine normals": shown}
+
         return Seen(
-            reconstructor.landmarks(face),
-            lambda: {
-                "fine normals": shown_pictures.normal_picture(
-                    face.normal_map, face.mask
-                )
-            },
+            found,
+            tiles,
             write,
             lambda: html_viewer.Item(mesh, f"{name}, fine depth"),
         )
