@@ -84,7 +84,7 @@ def test_every_face_is_seen_by_every_system(
         *("group_face0_sheet.png", "group_face1_sheet.png", "faces.html"),
     }
     sheet = pictures.read(output / "group_face0_sheet.png")
-    # Five tiles of 256 pixels in a row.
+    # Rows of four tiles of 256 pixels.
     assert sheet.shape[1] == 4 * (photo.TILE + 4) + 4
     assert "group_face1" in (output / "faces.html").read_text()
     assert "Look at them" in capfd.readouterr().out
