@@ -213,6 +213,9 @@ FASTER = {
     "tf-faces generate newest --output generated": (
         "tf-faces generate newest --output generated --count 2"
     ),
+    "tf-faces face-manifold evaluate --trained_models open --model ict": (
+        "tf-faces face-manifold evaluate --trained_models open --size 200"
+    ),
     "tf-faces generate open --output faces": (
         "tf-faces generate open --output openfaces --count 1"
     ),
@@ -578,7 +581,7 @@ NOT_RUN = {
     "http://localhost:8501/v1/models/tbgan:predict": _SERVER,
     "python benchmarks/tbgan.py": _MINUTES,
     "python benchmarks/render_depth.py": _MINUTES,
-    "python benchmarks/tbgan_options.py DATA RESULTS": (
+    "python benchmarks/tbgan_options.py DATA RESULTS --kimg 24 --images 1000": (
         "trains for hours; runs in tests/benchmarks/test_tbgan_options.py, smaller"
     ),
     "python benchmarks/face_manifold.py": _MINUTES,
