@@ -23,7 +23,8 @@ def open_part(folder: pathlib.Path) -> Part:
     Args:
       folder: of a run.
     """
-    reconstructor = pipeline.open_run(folder)
+    # A few faces are done before a graph would be made.
+    reconstructor = pipeline.open_run(folder, compiled=False)
 
     def look(
         picture: np.ndarray,

@@ -62,15 +62,21 @@ class Reconstructor:
     Args:
       network: both networks.
       grey_mean: what their training subtracted.
+      compiled: as one graph, whose making takes as long as some twenty faces by single
+        operations.
     """
 
-    def __init__(self, network: CoarseFine, grey_mean: float = grey_pictures.GREY_MEAN):
+    def __init__(
+        self,
+        network: CoarseFine,
+        grey_mean: float = grey_pictures.GREY_MEAN,
+        compiled: bool = True,
+    ):
         self.network = network
         self.grey_mean = grey_mean
         size = network.config.image_size
         picture = tf.TensorSpec([None, size, size, 1], tf.float32)
 
-        @tf.function(input_signature=[picture])
         def run(images):
             found = network.reconstruct(images)
             rendering = found.rendering
@@ -85,6 +91,8 @@ class Reconstructor:
             }
 
         self.run = run
+        if compiled:
+            self.run = tf.function(run, input_signature=[picture])
 
     @property
     def model(self):
@@ -264,6 +272,7 @@ def open_run(
     *,
     face_model: str | None = None,
     implementation: str = "auto",
+    compiled: bool = True,
 ) -> Reconstructor:
     """Opens the newest snapshot of a run folder.
 
@@ -272,6 +281,7 @@ def open_run(
       face_model: where the run's face model lies now; None takes the one in the
         folder, or else the run's own word.
       implementation: of the rasteriser, see `render_depth.rasterize`.
+      compiled: see `Reconstructor`.
 
     Raises:
       InputError: if there is no snapshot, or no such face model.
@@ -294,4 +304,4 @@ def open_run(
         ("fine", network.fine.variables_by_name()),
     ):
         checkpoints.assign_arrays(variables, snapshot.arrays(group), str(snapshot.path))
-    return Reconstructor(network, config.data.grey_mean)
+    return Reconstructor(network, config.data.grey_mean, compiled)
