@@ -151,13 +151,13 @@ def test_weights_bring_their_face_model_along(tmp_path, monkeypatch):
     (tmp_path / "model.npz").unlink()
     with pytest.raises(InputError, match="model.npz"):
         coarse_fine.open_run(run)
-    opened = coarse_fine.open_run(found, compiled=False)
+    opened = coarse_fine.open_run(found, uncompiled=3)
     assert opened.model.shape_count == config.network.shape_count
     face = opened.reconstruct(picture, (20, 50, 15, 45))
     np.testing.assert_allclose(face.vertices, wanted.vertices, atol=0.05)
     assert (face.mask == wanted.mask).mean() > 0.99
 
-    monkeypatch.setattr(photo.pipeline, "open_run", lambda folder, compiled: opened)
+    monkeypatch.setattr(photo.pipeline, "open_run", lambda folder, uncompiled: opened)
     part = photo.open_part(found)
     seen = part(picture, (20, 15, 50, 45), None, "someone")
     written = {path.name for path in seen.write(tmp_path / "out", "a")}

@@ -15,6 +15,8 @@ from tf_faces.viz import pictures as shown_pictures
 
 # After a system whose landmarks say where the face lies.
 RANK = 2
+# Faces after which a graph is worth its making.
+_UNCOMPILED = 20
 
 
 def open_part(folder: pathlib.Path) -> Part:
@@ -23,8 +25,7 @@ def open_part(folder: pathlib.Path) -> Part:
     Args:
       folder: of a run.
     """
-    # A few faces are done before a graph would be made.
-    reconstructor = pipeline.open_run(folder, compiled=False)
+    reconstructor = pipeline.open_run(folder, uncompiled=_UNCOMPILED)
 
     def look(
         picture: np.ndarray,

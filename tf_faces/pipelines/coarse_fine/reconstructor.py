@@ -62,15 +62,15 @@ class Reconstructor:
     Args:
       network: both networks.
       grey_mean: what their training subtracted.
-      compiled: as one graph, whose making takes as long as some twenty faces by single
-        operations.
+      uncompiled: so many faces are done by single operations, before a graph is made,
+        which takes as long as some twenty of them.
     """
 
     def __init__(
         self,
         network: CoarseFine,
         grey_mean: float = grey_pictures.GREY_MEAN,
-        compiled: bool = True,
+        uncompiled: int = 0,
     ):
         self.network = network
         self.grey_mean = grey_mean
@@ -90,9 +90,8 @@ class Reconstructor:
                 "mask": rendering.covered[..., 0],
             }
 
-        self.run = run
-        if compiled:
-            self.run = tf.function(run, input_signature=[picture])
+        self._by_operations, self._uncompiled = run, uncompiled
+        self.run = tf.function(run, input_signature=[picture])
 
     @property
     def model(self):
@@ -155,7 +154,9 @@ class Reconstructor:
         crop = self.crop(picture, box)
         seen = np.clip(np.rint(crop.cut(picture)), 0, 255).astype(np.uint8)
         grey = grey_pictures.network_picture(seen, self.grey_mean)
-        found = self.run(tf.constant(grey[np.newaxis], tf.float32))
+        run = self.run if self._uncompiled <= 0 else self._by_operations
+        self._uncompiled -= 1
+        found = run(tf.constant(grey[np.newaxis], tf.float32))
         found = {name: value.numpy()[0] for name, value in found.items()}
         mask = found["mask"]
         coarse, fine = (
@@ -272,7 +273,7 @@ def open_run(
     *,
     face_model: str | None = None,
     implementation: str = "auto",
-    compiled: bool = True,
+    uncompiled: int = 0,
 ) -> Reconstructor:
     """Opens the newest snapshot of a run folder.
 
@@ -281,7 +282,7 @@ def open_run(
       face_model: where the run's face model lies now; None takes the one in the
         folder, or else the run's own word.
       implementation: of the rasteriser, see `render_depth.rasterize`.
-      compiled: see `Reconstructor`.
+      uncompiled: see `Reconstructor`.
 
     Raises:
       InputError: if there is no snapshot, or no such face model.
@@ -304,4 +305,4 @@ def open_run(
         ("fine", network.fine.variables_by_name()),
     ):
         checkpoints.assign_arrays(variables, snapshot.arrays(group), str(snapshot.path))
-    return Reconstructor(network, config.data.grey_mean, compiled)
+    return Reconstructor(network, config.data.grey_mean, uncompiled)
