@@ -31,8 +31,8 @@ STAGES = {
     "self_supervised_l1": 20,
     "inversion": 23,
     "landmarks_2d": 25,
-    "landmarks_2d_finetune": 38,
-    "landmarks_3da2d": 39,
+    "landmarks_2d_finetune": 36,
+    "landmarks_3da2d": 37,
     "landmarks_3d": 47,
 }
 _ALL = {
