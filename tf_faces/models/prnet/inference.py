@@ -189,6 +189,7 @@ class FoldedNetwork(tf.Module):
         super().__init__(name="folded_position_map_network")
         self.config = source.config
         self._is_large = source.multiply_adds() >= _LARGE
+        self._threads: concurrent.futures.ThreadPoolExecutor | None = None
         decoder, last = source.decoder, lambda flow: flow
         if not source.config.separable:
             decoder, thin = decoder[:-THIN_LAYERS], decoder[-THIN_LAYERS:]
@@ -248,8 +249,14 @@ class FoldedNetwork(tf.Module):
         def maps_from(start: int) -> np.ndarray:
             return self(pictures[start : start + piece]).numpy()
 
-        with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-            parts = list(pool.map(maps_from, range(0, len(pictures), piece)))
+        starts = range(0, len(pictures), piece)
+        if len(starts) < 2 or threads == 1:
+            parts = list(map(maps_from, starts))
+        else:
+            # Kept: oneDNN prepares its kernels once a thread.
+            if self._threads is None:
+                self._threads = concurrent.futures.ThreadPoolExecutor(threads)
+            parts = list(self._threads.map(maps_from, starts))
         side = self.config.map_resolution
         maps = np.concatenate(parts) if parts else np.zeros((0, side, side, 3), "f4")
         return maps * np.float32(self.config.position_scale)
