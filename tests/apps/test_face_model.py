@@ -163,7 +163,7 @@ def test_fit_of_a_turned_photograph(tmp_path):
 
 
 def test_fit_refuses_what_is_no_photograph(tmp_path, capsys):
-    np.savetxt(tmp_path / "points.txt", np.zeros((68, 2)))
+    np.savetxt(tmp_path / "points.txt", np.arange(136.0).reshape(68, 2))
     photo = tmp_path / "photo.png"
     for content, words in ((b"", "the file is empty"), (b"%PDF-1.4", "a PDF document")):
         photo.write_bytes(content)

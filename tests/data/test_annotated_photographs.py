@@ -68,7 +68,8 @@ def test_pictures_without_landmarks_and_odd_poses(folder):
         annotated_photographs.read(folder)
     for name in ("000.mat", "001.mat"):
         scipy.io.savemat(folder / name, {
-            "pt3d_68": np.ones((3, 68)), "Pose_Para": np.full((1, 7), np.nan),
+            "pt3d_68": np.arange(204.0).reshape(3, 68),
+            "Pose_Para": np.full((1, 7), np.nan),
         })  # fmt: skip
     with pytest.raises(FormatError, match="Pose_Para holds no pose"):
         annotated_photographs.read(folder)

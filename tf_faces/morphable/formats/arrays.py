@@ -248,14 +248,10 @@ def deviations(value: Any, path, name: str, count: int) -> np.ndarray:
     """Returns one number a mode, float64 [count], from any shape with as many.
 
     Raises:
-      FormatError: for other counts, and for negative numbers, which are no deviations
-        or variances.
+      FormatError: for other counts.
     """
     found = numbers(value, path, name).reshape(-1)
-    result = require_numbers(found, path, name, (count,)).astype(np.float64)
-    if (result < 0).any():
-        raise FormatError(f"{path}: {name} is negative.")
-    return result
+    return require_numbers(found, path, name, (count,)).astype(np.float64)
 
 
 def require_all_numbers(

@@ -68,6 +68,8 @@ def load_bfm2017(path: files.PathLike) -> MorphableModel:
         basis = arrays.vertex_modes(found[names[1]], path, names[1], n)
         fields[f"{kind}_basis"] = basis * np.float32(scale)
         variance = arrays.deviations(found[names[2]], path, names[2], basis.shape[2])
+        if (variance < 0).any():
+            raise FormatError(f"{path}: {names[2]} is negative.")
         fields[f"{kind}_deviations"] = np.sqrt(variance)
     return arrays.make_model(
         path,
