@@ -491,7 +491,7 @@ def test_native_file_of_half_the_size(tmp_path):
     )
     assert not np.array_equal(back.shape_basis, model.shape_basis)
     far = model.replace(expression_basis=model.expression_basis * 1e9)
-    with pytest.raises(InputError, match="expression_basis: found .* at most 65504"):
+    with pytest.raises(FormatError, match="expression_basis: holds .* at most 65504"):
         native.save(tmp_path / "far.npz", far, half_precision=True)
 
 

@@ -145,6 +145,24 @@ def write_npz(path: PathLike, compress: bool = True, **arrays: np.ndarray) -> No
         save(stream, **arrays)
 
 
+def halved(values: np.ndarray, source: str) -> np.ndarray:
+    """float32 values as float16, for small files; others as they are.
+
+    Raises:
+      FormatError: if one is too large, or not finite.
+    """
+    values = np.asarray(values)
+    if values.dtype != np.float32:
+        return values
+    largest = float(np.finfo(np.float16).max)
+    if not (np.abs(values) <= largest).all():
+        raise FormatError(
+            f"{source}: holds {float(np.abs(values).max()):g}, expected numbers of at "
+            f"most {largest:g} for half precision."
+        )
+    return values.astype(np.float16)
+
+
 def sha256(path: PathLike) -> str:
     """Returns the SHA-256 of a file in hexadecimal, read in blocks."""
     with open(path, "rb") as stream:

@@ -169,7 +169,7 @@ def write_weights(run: pathlib.Path, output: pathlib.Path) -> pathlib.Path:
     """
     path = stored.find(str(run))
     arrays = {
-        name: weights.halved(values, f"{path}: {name}")
+        name: files.halved(values, f"{path}: {name}")
         for name, values in files.load_npz(path).items()
         if name.partition(".")[0] not in _OF_TRAINING
     }

@@ -11,14 +11,12 @@ from typing import Any
 import numpy as np
 
 from tf_faces.core import files
-from tf_faces.core.errors import FormatError, InputError
+from tf_faces.core.errors import InputError
 from tf_faces.pipelines import shipped
 from tf_faces.training import checkpoints
 
 # Of every run folder.
 CONFIGURATION = "config.json"
-# Beyond this a number in half precision is infinite.
-_LARGEST = float(np.finfo(np.float16).max)
 
 
 class _Stored:
@@ -29,23 +27,6 @@ class _Stored:
 
     def numpy(self) -> np.ndarray:
         return self._values
-
-
-def halved(values: np.ndarray, source: str) -> np.ndarray:
-    """float32 values as float16; others as they are.
-
-    Raises:
-      FormatError: if one is too large, or not finite.
-    """
-    values = np.asarray(values)
-    if values.dtype != np.float32:
-        return values
-    if not (np.abs(values) <= _LARGEST).all():
-        raise FormatError(
-            f"{source}: holds {float(np.abs(values).max()):g}, expected weights of at "
-            f"most {_LARGEST:g} for half precision."
-        )
-    return values.astype(np.float16)
 
 
 def write_snapshot(
@@ -78,7 +59,9 @@ def write_snapshot(
     with files.atomic_directory(output) as folder:
         variables = {
             group: {
-                name: _Stored(halved(values, f"{snapshot.path / group}.npz: {name}"))
+                name: _Stored(
+                    files.halved(values, f"{snapshot.path / group}.npz: {name}")
+                )
                 for name, values in snapshot.arrays(group).items()
             }
             for group in groups

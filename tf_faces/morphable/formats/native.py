@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tf_faces.core import files
-from tf_faces.core.errors import FormatError, InputError
+from tf_faces.core.errors import FormatError
 from tf_faces.morphable.formats import arrays
 from tf_faces.morphable.model import MorphableModel
 
@@ -25,8 +25,6 @@ _ALWAYS = (
     *("texture_basis", "texture_deviations", "unit", "winding", "coefficient_kind"),
 )
 _NOT_STORED = ("identity_law", "texture_pictures")
-# Beyond this a number in half precision is infinite.
-_LARGEST = float(np.finfo(np.float16).max)
 _BASES = ("shape_basis", "expression_basis", "texture_basis")
 
 
@@ -41,7 +39,7 @@ def save(
       half_precision: the bases are rounded to float16, in half the place.
 
     Raises:
-      InputError: if a basis is beyond the range of float16.
+      FormatError: if a basis is beyond the range of float16.
     """
     arrays = {MARK: np.int32(1)}
     for field in dataclasses.fields(model):
@@ -50,13 +48,7 @@ def save(
             arrays[field.name] = np.asarray(value)
     if half_precision:
         for name in _BASES:
-            largest = float(np.abs(arrays[name]).max(initial=0))
-            if largest > _LARGEST:
-                raise InputError(
-                    f"{name}: found {largest:g}, expected at most "
-                    f"{_LARGEST:g} for half precision."
-                )
-            arrays[name] = arrays[name].astype(np.float16)
+            arrays[name] = files.halved(arrays[name], f"{path}: {name}")
     files.write_npz(path, **arrays)
 
 
