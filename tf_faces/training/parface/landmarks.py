@@ -85,9 +85,9 @@ class LandmarkStep:
         self.terms = terms
         self.optimizers = optimizers
         # Its many operations on large maps are one in XLA: two fifths of the time.
-        self._adaptive_wing = tf.function(
+        self._adaptive_wing_of_pixels = tf.function(
             functools.partial(
-                losses.adaptive_wing, faithful=not terms.corrected_wing_loss
+                losses.adaptive_wing_of_pixels, faithful=not terms.corrected_wing_loss
             ),
             jit_compile=True,
         )
@@ -105,7 +105,7 @@ class LandmarkStep:
     def _heatmap_loss(self, target, maps):
         if not self.terms.use_adaptive_wing_loss:
             return losses.heatmap_mse(target, maps)
-        return self._adaptive_wing(target, maps)
+        return losses.adaptive_wing(target, maps, self._adaptive_wing_of_pixels)
 
     def __call__(
         self, images, target_maps, target_depths=None, training: bool = True
