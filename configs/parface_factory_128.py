@@ -30,10 +30,10 @@ STAGES = {
     "self_supervised": 8,
     "self_supervised_l1": 20,
     "inversion": 23,
-    "landmarks_2d": 25,
-    "landmarks_2d_finetune": 36,
-    "landmarks_3da2d": 37,
-    "landmarks_3d": 47,
+    "landmarks_2d": 24,
+    "landmarks_2d_finetune": 37,
+    "landmarks_3da2d": 38,
+    "landmarks_3d": 45,
 }
 _ALL = {
     "data_dir": "parface_faces",
@@ -72,9 +72,14 @@ def get_config(stage: str = "self_supervised"):
         changes.update(_OF_L2)
     if stage == "self_supervised_l1":
         changes["w_adv"] = 0.1
+    if stage.startswith("landmarks_2d"):
+        # Real photographs count more here than their number: the factory's are not real.
+        changes["dataset_weights"] = [0.7, 0.3]
     if stage == "landmarks_3d":
         # The depths of the portraits are a network's guesses.
         changes.update({"dataset_train": ["records"], "dataset_weights": []})
+        # The head is to read the maps that it will be given.
+        changes.update({"use_groundtruth": False, "use_predicted": True})
     if stage != names[0]:
         changes["resume"] = f"{_RESULTS}/{names[names.index(stage) - 1]}"
     return configuration.recipe("parface", f"{stage}+records+narrow", changes)
