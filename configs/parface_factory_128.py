@@ -73,7 +73,7 @@ def get_config(stage: str = "self_supervised"):
     if stage == "self_supervised_l1":
         changes["w_adv"] = 0.1
     if stage.startswith("landmarks_2d"):
-        # Real photographs count more here than their number: the factory's are not real.
+        # Real photographs count for more than their number.
         changes["dataset_weights"] = [0.7, 0.3]
     if stage == "landmarks_3d":
         # The depths of the portraits are a network's guesses.
