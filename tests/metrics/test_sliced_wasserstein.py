@@ -48,7 +48,7 @@ def test_patches_are_places_of_their_picture():
 
 def test_normalized_channels():
     parts = [RNG.normal([[[[5]], [[-2]]]], 3, (n, 2, 7, 7)) for n in (4, 6)]
-    found = sliced.normalized(parts).reshape(10, 2, 49)
+    found = np.reshape(sliced.normalized(parts), (10, 2, 49))
     np.testing.assert_allclose(found.mean(axis=(0, 2)), 0, atol=1e-12)
     np.testing.assert_allclose(found.std(axis=(0, 2)), 1)
     flat = sliced.normalized([np.full((3, 1, 7, 7), 4.0)])

@@ -13,13 +13,11 @@ Reference: Karras et al., ICLR 2018; tkarras/progressive_growing_of_gans,
 metrics/sliced_wasserstein.py (Rabin et al., SSVM 2011).
 """
 
-import concurrent.futures
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from tf_faces.core import machine
-from tf_faces.ops import sorted_rows
+from tf_faces.ops import normalized_rows, sorted_rows
 
 LEAST_RESOLUTION = 16
 PATCH = 7
@@ -32,8 +30,6 @@ SCALE = 1e3
 _REACH = PATCH // 2
 # Projections held at once.
 _LARGEST_PRODUCT = 1 << 24
-# Descriptors that stay in a cache while they are worked on.
-_ROWS_OF_A_PART = 4096
 _KERNEL = np.array([1, 4, 6, 4, 1], np.float32) / 16
 
 
@@ -135,53 +131,19 @@ def _middles(height: int, width: int, total: int, random) -> list[np.ndarray]:
     ]
 
 
-def normalized(descriptors: Sequence[np.ndarray]) -> np.ndarray:
+def normalized(descriptors: Sequence):
     """Joins descriptors, takes off the mean and divides by the deviation per channel.
 
     Args:
       descriptors: parts float32 [n, C, 7, 7].
 
     Returns:
-      float32 [N, C * 49].  A channel without any variation becomes zero.
+      float32 [N, C * 49], a tensor or an array, see `ops.normalized_rows`.  A channel
+      without any variation becomes zero.
     """
-    channels = descriptors[0].shape[1]
-    given = [part.reshape(len(part), -1) for part in descriptors]
-    count, size = sum(map(len, given)), given[0].shape[1]
-    places = size // channels
-    rows = np.empty((count, size), np.result_type(*given))
-    # (source, target): few enough rows to stay in a cache while they are worked on.
-    parts, done = [], 0
-    for values in given:
-        for start in range(0, len(values), _ROWS_OF_A_PART):
-            source = values[start : start + _ROWS_OF_A_PART]
-            parts.append((source, rows[done : done + len(source)]))
-            done += len(source)
-
-    def sums(values):
-        return values.reshape(len(values), channels, places).sum(axis=2)
-
-    def centred(source, target, mean):
-        return sums(np.subtract(source, mean, out=target))
-
-    def squared(target, mean):
-        less = target - mean
-        less *= less
-        return sums(less)
-
-    with concurrent.futures.ThreadPoolExecutor(machine.processors()) as pool:
-
-        def mean_of(function):
-            """Adds up in the order of `numpy.mean`, so that no digit differs."""
-            found = pool.map(lambda part: function(*part), parts)
-            total = np.concatenate(list(found)).sum(axis=0)
-            return total / np.asarray(count * places, total.dtype)
-
-        first = np.repeat(mean_of(lambda source, _: sums(source)), places)
-        rest = np.repeat(mean_of(lambda *part: centred(*part, first)), places)
-        deviation = np.sqrt(mean_of(lambda _, target: squared(target, rest)))
-        divisor = np.repeat(np.where(deviation > 0, deviation, 1), places)
-        list(pool.map(lambda part: np.divide(part[1], divisor, out=part[1]), parts))
-    return rows
+    return normalized_rows.normalized(
+        [part.reshape(*part.shape[:2], -1) for part in descriptors]
+    )
 
 
 # --- distance -----------------------------------------------------------------------
@@ -219,8 +181,7 @@ def distance(
 
     drawn = [directions(first.shape[1], random, count) for _ in range(repeats)]
     axes = np.concatenate(drawn, axis=1)
-    with concurrent.futures.ThreadPoolExecutor(machine.processors()) as pool:
-        points = list(pool.map(tf.constant, (first, second)))
+    points = [tf.convert_to_tensor(values) for values in (first, second)]
     total = 0.0
     together = max(_LARGEST_PRODUCT // len(first), 1)
     for start in range(0, axes.shape[1], together):

@@ -6,6 +6,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "normalized_rows_kernels.h"
 #include "render_depth.h"
 #include "render_depth_gradient.h"
 #include "render_depth_inputs.h"
