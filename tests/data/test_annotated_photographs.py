@@ -29,6 +29,18 @@ def test_a_table(folder):
     assert first.box == pytest.approx((*low, *high))
 
 
+def test_names_with_folders_and_dots(folder):
+    pictures.write(folder / "sub/000.jpg", np.zeros((50, 50, 3), np.uint8))
+    path = folder / "annotations.npz"
+    np.savez(path, points68=POINTS, names=["sub\\000.jpg", "elsewhere/001.png"])
+    first, second = annotated_photographs.read(folder)
+    assert first.path == folder / "sub/000.jpg"
+    assert second.path == folder / "001.png"
+    np.savez(path, points68=POINTS, names=["000.b", "001"])
+    with pytest.raises(InputError, match="no picture '000.b'"):
+        annotated_photographs.read(folder)
+
+
 def test_files_beside_the_pictures(folder):
     pose = np.zeros((1, 7), np.float32)
     pose[0, 1] = np.pi / 4

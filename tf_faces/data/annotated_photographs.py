@@ -75,7 +75,10 @@ def _of_table(folder: pathlib.Path) -> list[Annotated]:
     by_name = folders.by_name(folders.list_files(folder, pictures.is_picture).paths)
     found = []
     for row, name in enumerate(_names(path, stored, count)):
-        picture = by_name.get(folders.name_key(folder / f"{name}.jpg"))
+        # Where the table tells a folder that is not here, the name alone counts.
+        places = (folder / f"{name}.jpg", folder / f"{pathlib.Path(name).name}.jpg")
+        keys = [key for key in map(folders.name_key, places) if key in by_name]
+        picture = by_name[keys[0]] if keys else None
         if picture is None:
             raise InputError(f"{path}, record {row}: no picture {name!r} beside it.")
         landmark_files.require_face(f"{path}, record {row}", points[row])
@@ -101,6 +104,10 @@ def _column(path, stored, name: str, kinds: str, count: int) -> np.ndarray | Non
         )
     if not np.isfinite(values).all():
         raise FormatError(f"{path}: {name} holds numbers that are not finite.")
+    if name == "yaw" and values.size and np.abs(values).max() > 360:
+        raise FormatError(
+            f"{path}: yaw reaches {np.abs(values).max():g}, expected degrees."
+        )
     return values
 
 
@@ -112,7 +119,7 @@ def _names(path: pathlib.Path, stored, count: int) -> list[str]:
     """
     names, numbers = stored.get("names"), stored.get("number")
     if names is not None and names.dtype.kind == "U" and names.shape == (count,):
-        return [pathlib.PurePath(str(name)).stem for name in names]
+        return [pictures.bare_name(str(name).replace("\\", "/")) for name in names]
     if numbers is not None and numbers.dtype.kind in "iu" and numbers.shape == (count,):
         return [f"{number:03d}" for number in numbers]
     raise FormatError(

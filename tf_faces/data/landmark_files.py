@@ -188,7 +188,20 @@ def require_face(source, points: np.ndarray) -> None:
                 f"{source}: {count} of its points are ({mark}, {mark}), as absent ones "
                 f"are marked, expected all {len(points)}."
             )
-    extent = float(np.ptp(points, axis=0).max())
+    require_pixels(source, points)
+
+
+def require_pixels(source, points: np.ndarray) -> None:
+    """Checks that the points of a face are pixels; some of them may be absent.
+
+    Args:
+      source: for messages.
+      points: [K, 2 or 3], finite.
+
+    Raises:
+      FormatError: if they are fractions of a picture's sides, or all the same.
+    """
+    extent = float(np.ptp(points[:, :2], axis=0).max())
     if extent < _SMALLEST_FACE:
         raise FormatError(
             f"{source}: its points lie within {extent:.3g} of each other (fractions of "

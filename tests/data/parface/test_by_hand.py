@@ -398,9 +398,9 @@ def test_fields_of_records(tmp_path):
     for value in ("", "  ", "a\0", 3, None):
         with pytest.raises(FormatError, match="file is .*, expected a file's name"):
             annotations.file_name(path, 0, value, "file")
-    found = annotations.points(path, 0, [[1, 2, 3]], "p", 1)
-    assert found.dtype == np.float32 and found.shape == (1, 3)
-    annotations.points(path, 0, [[1, 2, 3]], "p", None, 3)
+    found = annotations.points(path, 0, [[1, 2, 3], [9, 8, 7]], "p", 2)
+    assert found.dtype == np.float32 and found.shape == (2, 3)
+    annotations.points(path, 0, [[1, 2, 3], [9, 8, 7]], "p", None, 3)
     for values, count, least in (
         ([[1, 2]], 2, 2),
         ([[1, 2]], None, 3),

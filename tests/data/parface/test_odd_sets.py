@@ -1,8 +1,8 @@
 """Annotation files and folders as people have them, right or refused by a sentence."""
 
+import dataclasses
 import io
 import json
-import shutil
 import tarfile
 
 import numpy as np
@@ -71,46 +71,45 @@ def test_a_part_of_300w_that_is_not_whole(tmp_path):
         opened("w300", tmp_path, test_split="full")
 
 
-def _w300_box(**entry):
-    cells = np.empty((1, 1), object)
-    cells[0, 0] = entry
-    return {"bounding_boxes": cells}
+@pytest.mark.parametrize("box", ["0,0,0,0", "0.1,0.2,0.5,0.6", "5,5,5,60"])
+def test_boxes_without_pixels(tmp_path, box):
+    put(tmp_path / "csv/celeba_annotations.csv", f"{HEAD}a.png,{box}\n")
+    with pytest.raises(FormatError, match="record 0: box is .* width and height"):
+        opened("celeba", tmp_path)
 
 
-def test_boxes_of_300w(tmp_path):
-    put(tmp_path / "images/test/300w/a.png")
-    pts(tmp_path, "images/test/300w/a.pts")
-    path = tmp_path / "Bounding Boxes/bounding_boxes_300W.mat"
-    path.parent.mkdir()
-    box = np.array([[10.0, 20.0, 50.0, 60.0]])
-    scipy.io.savemat(path, _w300_box(imgName="a.png", bb_ground_truth=box))
-    (face,) = opened("w300", tmp_path, test_split="300w")
-    assert face.box.tolist() == [10, 12, 50, 64]
-    with pytest.raises(FormatError, match="expected imgName and bb_detector"):
-        opened("w300", tmp_path, test_split="300w", crop_source="bb_detector")
-    scipy.io.savemat(path, _w300_box(imgName="a.png", bb_ground_truth=box[:, :3]))
-    with pytest.raises(FormatError, match="expected four numbers"):
-        opened("w300", tmp_path, test_split="300w")
+@pytest.mark.parametrize(
+    ("points", "words"),
+    [
+        (POINTS[:49].repeat(2, axis=0) / 300, "fractions of"),
+        (POINTS[:49].repeat(2, axis=0), "attributes 0 0 0 0 0 2"),
+    ],
+)
+def test_lines_of_wflw_that_are_refused(tmp_path, points, words):
+    numbers = " ".join(map(str, points.reshape(-1)))
+    attributes = "0 0 0 0 0 2" if "attributes" in words else "0 0 0 0 0 0"
+    folder = tmp_path / "WFLW_annotations/list_98pt_rect_attr_train_test"
+    line = f"{numbers} 10 20 50 60 {attributes} x/a.jpg"
+    put(folder / "list_98pt_rect_attr_test.txt", line)
+    with pytest.raises(FormatError, match=words):
+        opened("wflw", tmp_path)
 
 
-def test_boxes_of_300w_by_the_set_they_belong_to(tmp_path):
-    put(tmp_path / "images/test/lfpw/a.png")
-    pts(tmp_path, "images/test/lfpw/a.pts")
-    (tmp_path / "images/test/helen").mkdir()
-    folder = tmp_path / "Bounding Boxes"
-    folder.mkdir()
-    for name, left in (("test", 10.0), ("train", 15.0)):
-        box = np.array([[left, 20.0, 50.0, 60.0]])
-        entry = _w300_box(imgName="a.png", bb_ground_truth=box)
-        scipy.io.savemat(folder / f"bounding_boxes_lfpw_{name}set.mat", entry)
-    (face,) = opened("w300", tmp_path, test_split="common")
-    assert face.box[0] == 10
-    shutil.copy(
-        folder / "bounding_boxes_lfpw_trainset.mat",
-        folder / "bounding_boxes_lfpw_testset2.mat",
-    )
-    with pytest.raises(FormatError, match="'a.png' has several boxes"):
-        opened("w300", tmp_path, test_split="common")
+def test_sides_of_aflw_and_sizes(tmp_path):
+    box = (10.0, 50.0, 10.0, 60.0)  # Left, right, top, bottom.
+    content = {
+        **{"bbox": np.array([box]), "data": POINTS[:19].T.reshape(1, 38)},
+        **{"nameList": np.array([["x\\a.jpg"]], object), "ra": [[1.0]]},
+        "mask_new": np.ones((1, 19)),
+    }
+    scipy.io.savemat(tmp_path / "AFLWinfo_release.mat", content)
+    (face,) = opened("aflw", tmp_path, train=True)
+    assert face.box.tolist() == [10, 10, 50, 60]
+    assert face.picture == tmp_path / "data/flickr/x/a.jpg"
+    row = "n/a,10,20,-5,200\n"
+    put(tmp_path / "bb_landmark/loose_bb_test.csv", "NAME_ID,X,Y,W,H\n" + row)
+    with pytest.raises(FormatError, match="expected pixels of a box"):
+        opened("vggface2", tmp_path)
 
 
 def test_points_of_menpo_in_all_versions(tmp_path):
@@ -265,7 +264,13 @@ def test_a_list_with_a_mark_of_byte_order(tmp_path):
     path = (
         "WFLW_annotations/list_98pt_rect_attr_train_test/list_98pt_rect_attr_test.txt"
     )
-    line = " ".join(["5"] * 196 + ["1", "2", "31", "42"] + ["0"] * 6 + ["s/b.jpg"])
+    line = " ".join(
+        ["5", "9"] * 49
+        + ["25", "39"] * 49
+        + ["1", "2", "31", "42"]
+        + ["0"] * 6
+        + ["s/b.jpg"]
+    )
     put(tmp_path / path, f"\ufeff{line}\r\n")
     (face,) = opened("wflw", tmp_path)
     assert face.picture == tmp_path / "WFLW_images/s/b.jpg"
@@ -402,9 +407,10 @@ def test_tar_files_that_are_refused(tmp_path):
 def test_a_crop_without_pixels_names_its_picture(tmp_path):
     from tf_faces.data.parface.samples import Preparation, prepare
 
-    put(tmp_path / "csv/celeba_annotations.csv", HEAD + "a.png,5,5,5,5\n")
+    put(tmp_path / "csv/celeba_annotations.csv", HEAD + "a.png,5,5,9,9\n")
     put(tmp_path / "a.png")
     (face,) = opened("celeba", tmp_path)
+    face = dataclasses.replace(face, box=np.array([5, 5, 5, 5]))
     with pytest.raises(InputError, match="a.png: a crop must have pixels"):
         prepare(face, Preparation(64), 68)
 

@@ -105,6 +105,11 @@ def is_picture(path: files.PathLike) -> bool:
     return Image.registered_extensions().get(suffix) in Image.OPEN
 
 
+def bare_name(name: str) -> str:
+    """A name without the suffix of a picture; "a.b" keeps its dot."""
+    return name.rpartition(".")[0] if is_picture(name) else name
+
+
 def list_folder(directory: files.PathLike) -> list[pathlib.Path]:
     """The pictures of a folder, sorted, not those of folders below; see `folders`.
 

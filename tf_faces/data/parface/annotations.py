@@ -110,11 +110,19 @@ def numbers(path: pathlib.Path, row: int, values, name: str) -> np.ndarray:
     return found
 
 
-def box(path: pathlib.Path, row: int, values, name: str = "box") -> np.ndarray:
-    """The four numbers of a box, float64 [4].
+def box(
+    path: pathlib.Path, row: int, values, name: str = "box", has_size: bool = False
+) -> np.ndarray:
+    """A box (left, top, right, bottom), float64 [4]; sides may be swapped.
+
+    Args:
+      path, row, name: for messages.
+      values: four numbers.
+      has_size: they are left, top, width and height.
 
     Raises:
-      FormatError: if they are something else.
+      FormatError: if they are something else, or the box of a pixel or less, such as
+        fractions of a picture's sides, and zeros where a detector found nothing.
     """
     found = numbers(path, row, values, name)
     if found.shape != (4,):
@@ -122,20 +130,29 @@ def box(path: pathlib.Path, row: int, values, name: str = "box") -> np.ndarray:
             f"{path}, record {row}: {name} has shape {list(found.shape)}, expected "
             "four numbers."
         )
+    size = found[2:] if has_size else np.abs(found[2:] - found[:2])
+    if (size < 1).any():
+        raise FormatError(
+            f"{path}, record {row}: {name} is {found.tolist()}, expected pixels of a "
+            "box that has width and height."
+        )
+    if has_size:
+        found[2:] += found[:2]
     return found
 
 
 def file_name(path: pathlib.Path, row: int, value, name: str) -> str:
-    """The name of a picture.
+    """The name of a picture; the backslashes of Windows become slashes.
 
     Raises:
       FormatError: if it is none.
     """
-    if not isinstance(value, str) or not _is_name(value.strip()):
+    found = value.strip().replace("\\", "/") if isinstance(value, str) else ""
+    if not _is_name(found):
         raise FormatError(
             f"{path}, record {row}: {name} is {value!r:.60}, expected a file's name."
         )
-    return value.strip()
+    return found
 
 
 def _is_name(value: str) -> bool:
@@ -158,7 +175,7 @@ def points(
       least: coordinates that must be there.
 
     Raises:
-      FormatError: for another shape.
+      FormatError: for another shape, or points that are no pixels.
     """
     found = numbers(path, row, values, name)
     if found.ndim != 2 or found.shape[1] < least or count not in (None, len(found)):
@@ -166,6 +183,7 @@ def points(
             f"{path}, record {row}: {name} has shape {list(found.shape)}, expected "
             f"[{count or 'K'}, {least} or more]."
         )
+    landmark_files.require_pixels(f"{path}, record {row}: {name}", found)
     return found.astype(np.float32)
 
 

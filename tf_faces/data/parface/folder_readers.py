@@ -4,10 +4,10 @@ import pathlib
 
 import numpy as np
 
-from tf_faces.core import files, folders, matlab_files, pictures
+from tf_faces.core import files, folders, pictures
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data import annotated_photographs, landmark_files
-from tf_faces.data.parface import annotations, crops
+from tf_faces.data.parface import annotations, crops, w300_boxes
 from tf_faces.data.parface.sets import DETECTOR, MENPO, Face, FaceSet, Request, split_of
 from tf_faces.data.photographs import portraits as fitted
 
@@ -47,15 +47,19 @@ def _annotated(folder: pathlib.Path, suffix: str):
         yield path, picture
 
 
-def _pts_faces(places, extension, boxes=None):
-    faces = []
+def _pts_faces(places, extension, boxes: w300_boxes.Boxes | None = None):
+    faces, without = [], []
     for place in places:
         for path, picture in _annotated(place, ".pts"):
             landmarks = landmark_files.read_landmarks(path).astype(np.float32)
-            box = _box_of_picture(picture, (boxes or {}).get(picture.name, []))
-            box = annotations.box_of(landmarks) if box is None else box
+            box = boxes.of_picture(picture) if boxes else None
+            if box is None:
+                without.append(picture)
+                box = annotations.box_of(landmarks)
             extended = crops.extend_box(box, **extension)
             faces.append(Face(picture.name, picture, extended, landmarks))
+    if boxes:
+        boxes.report(without)
     return faces
 
 
@@ -78,51 +82,8 @@ def w300(request: Request) -> FaceSet:
     column = (
         "bb_detector" if request.crop_source == "bb_detector" else "bb_ground_truth"
     )
-    return FaceSet("w300", _pts_faces(present, MENPO, _w300_boxes(request, column)))
-
-
-def _box_of_picture(picture: pathlib.Path, known) -> np.ndarray | None:
-    """The box of a picture among those of its name; None without any.
-
-    LFPW counts the pictures of its training and of its test set from 1 alike: of
-    different boxes those count whose file is called after the picture's folders, such
-    as bounding_boxes_lfpw_testset.mat after test/lfpw.
-
-    Raises:
-      FormatError: if different ones are left.
-    """
-    if len({box.tobytes() for _, box in known}) > 1:
-        above = [part.lower() for part in picture.parts[-3:-1]]
-        own = [one for one in known if all(x in one[0].stem.lower() for x in above)]
-        known = own or known
-    if len({box.tobytes() for _, box in known}) > 1:
-        raise FormatError(
-            f"{known[0][0]}: {picture.name!r} has several boxes, here and in "
-            f"{known[-1][0].name}, expected one."
-        )
-    return known[0][1] if known else None
-
-
-def _w300_boxes(request: Request, column: str):
-    """{picture: [(file, box)]} of the .mat files, as far as they are there."""
-    found: dict[str, list[tuple[pathlib.Path, np.ndarray]]] = {}
-    for path in sorted(request.root.glob("Bounding Boxes/bounding_boxes_*.mat")):
-        cells = matlab_files.load(path, ["bounding_boxes"]).get("bounding_boxes")
-        if cells is None:
-            raise FormatError(f"{path}: lacks 'bounding_boxes'.")
-        for cell in np.asarray(cells, object).reshape(-1):
-            try:
-                entry = np.asarray(cell).reshape(-1)[0]
-                name = str(np.asarray(entry["imgName"]).reshape(-1)[0])
-                box = np.asarray(entry[column], float).reshape(-1)[:4]
-            except (IndexError, KeyError, TypeError, ValueError) as error:
-                raise FormatError(
-                    f"{path}: its cells are not of 300-W, expected imgName and "
-                    f"{column} in each."
-                ) from error
-            box = annotations.box(path, len(found), box, column)
-            found.setdefault(name, []).append((path, box))
-    return found
+    boxes = w300_boxes.Boxes(request.root, column)
+    return FaceSet("w300", _pts_faces(present, MENPO, boxes))
 
 
 def photographs(request: Request) -> FaceSet:
@@ -181,7 +142,13 @@ def _portrait_points(path: pathlib.Path):
     count = len(names) if names.ndim == 1 else -1
     for name, right, expected in (
         ("names", names.dtype.kind == "U" and names.ndim == 1, "texts [N]"),
-        ("is_validation", stored["is_validation"].shape == (count,), f"[{count}]"),
+        (
+            "is_validation",
+            stored["is_validation"].shape == (count,)
+            and stored["is_validation"].dtype.kind in "biu"
+            and np.isin(stored["is_validation"], (0, 1)).all(),
+            f"truth values [{count}]",
+        ),
         (
             "landmarks478",
             points.dtype.kind == "f" and points.shape == (count, 478, 3),
@@ -204,4 +171,6 @@ def _portrait_points(path: pathlib.Path):
     broken = np.flatnonzero(~np.isfinite(points).all(axis=(1, 2)))
     if len(broken):
         raise FormatError(f"{path}: the points of {names[broken[0]]} are not finite.")
+    for row, face in enumerate(points):
+        annotations.points(path, row, face, "landmarks478", 68)
     return [str(name) for name in names], stored["is_validation"].astype(bool), points

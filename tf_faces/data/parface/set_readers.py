@@ -83,15 +83,13 @@ def vggface2(request: Request) -> FaceSet:
     columns = ("NAME_ID", "X", "Y", "W", "H")
     faces = []
     for row, record in enumerate(annotations.table(path, columns)):
-        x, y, width, height = annotations.box(
-            path, row, [record[column] for column in columns[1:]]
-        )
-        if height <= _VGGFACE_SMALLEST:
+        sides = [record[column] for column in columns[1:]]
+        if annotations.numbers(path, row, sides[3], "H") <= _VGGFACE_SMALLEST:
             continue
+        box = annotations.box(path, row, sides, has_size=True)
         name = annotations.file_name(path, row, record["NAME_ID"], "NAME_ID")
         picture = request.root / part / "imgs" / f"{name}.jpg"
-        box = crops.extend_box((x, y, x + width, y + height), **DETECTOR)
-        faces.append(Face(name, picture, box))
+        faces.append(Face(name, picture, crops.extend_box(box, **DETECTOR)))
     return FaceSet("vggface2", faces)
 
 
@@ -102,10 +100,12 @@ def affectnet(request: Request) -> FaceSet:
     columns = ("image_path", *sides, "facial_landmarks", "expression")
     faces = []
     for row, record in enumerate(annotations.table(path, columns)):
-        box = annotations.box(path, row, [record[column] for column in sides])
+        values = [record[column] for column in sides]
         expression = annotations.numbers(path, row, record["expression"], "expression")
-        if expression >= 8 or box[2] <= 0:
+        right = annotations.numbers(path, row, values, "box")[2]
+        if expression >= 8 or right <= 0:
             continue
+        box = annotations.box(path, row, values)
         # A list in brackets, or as AffectNet itself has them, with semicolons.
         flat = record["facial_landmarks"].strip("[] ").replace(";", ",").split(",")
         landmarks = annotations.numbers(path, row, flat, "facial_landmarks")
@@ -119,7 +119,9 @@ def affectnet(request: Request) -> FaceSet:
                 pathlib.PurePath(name).name,
                 request.root / name,
                 crops.extend_box(box, **_AFFECTNET),
-                landmarks.reshape(68, 2).astype(np.float32),
+                annotations.points(
+                    path, row, landmarks.reshape(68, 2), "facial_landmarks", 68
+                ),
             )
         )
     if request.train:
@@ -140,9 +142,8 @@ def _spatial_records(
         value = annotations.field(path, row, record, "img_paths")
         name = annotations.file_name(path, row, value, "img_paths")
         name = name.removeprefix(prefix)
-        x, y, width, height = annotations.box(
-            path, row, annotations.field(path, row, record, "bbox"), "bbox"
-        )
+        values = annotations.field(path, row, record, "bbox")
+        box = annotations.box(path, row, values, "bbox", has_size=True)
         values = annotations.field(path, row, record, "landmarks")
         landmarks = annotations.points(path, row, values, "landmarks", 68, 3)
         values = annotations.field(path, row, record, crop_key)
@@ -151,7 +152,7 @@ def _spatial_records(
             Face(
                 pathlib.PurePath(name).name,
                 request.root / name,
-                crops.extend_box((x, y, x + width, y + height), **DETECTOR),
+                crops.extend_box(box, **DETECTOR),
                 landmarks[:, :2],
                 landmarks,
                 measured,
@@ -224,7 +225,7 @@ def palsy(request: Request) -> FaceSet:
     for row, record in enumerate(annotations.records(path)):
         value = annotations.field(path, row, record, "img_path")
         name = annotations.file_name(path, row, value, "img_path")
-        parts = pathlib.PurePosixPath(name.replace("\\", "/")).parts[-2:]
+        parts = pathlib.PurePosixPath(name).parts[-2:]
         key = "landmarks_FAN" if unlabelled else "landmarks_MAL3D"
         values = annotations.field(path, row, record, key)
         landmarks = annotations.points(path, row, values, key, 68, 2 + (not unlabelled))
@@ -302,6 +303,9 @@ def neuroface(request: Request) -> FaceSet:
             )
         if len(landmarks) != 68:
             raise FormatError(f"{path}: {key!r} has {len(landmarks)} landmarks.")
+        box = annotations.box(path, len(faces), box, f"the bbox of {key!r}")
+        name = f"the lmk2d of {key!r}"
+        landmarks = annotations.points(path, len(faces), landmarks, name, 68)
         extended = crops.extend_box(box, **DETECTOR)
         faces.append(Face(key, sample.picture, extended, landmarks))
     return FaceSet("neuroface", faces)
@@ -334,14 +338,23 @@ def wflw(request: Request) -> FaceSet:
         if len(words) != 207:
             raise FormatError(f"{path}, line {row + 1}: {len(words)} of 207 words.")
         values = annotations.numbers(path, row, words[:-1], "numbers")
+        if not np.isin(values[200:], (0, 1)).all():
+            raise FormatError(
+                f"{path}, line {row + 1}: attributes {' '.join(words[200:-1])}, "
+                "expected 0 or 1 each."
+            )
+        name = annotations.file_name(path, row, words[-1], "the picture")
+        box = annotations.box(path, row, values[196:200])
         if wanted != "full" and not values[200 + _WFLW_ATTRIBUTES.index(wanted)]:
             continue
         faces.append(
             Face(
-                pathlib.PurePath(words[-1]).name,
-                request.root / "WFLW_images" / words[-1],
-                crops.extend_box(values[196:200], bottom=0.10),
-                values[:196].reshape(98, 2).astype(np.float32),
+                pathlib.PurePath(name).name,
+                request.root / "WFLW_images" / name,
+                crops.extend_box(box, bottom=0.10),
+                annotations.points(
+                    path, row, values[:196].reshape(98, 2), "the landmarks", 98
+                ),
             )
         )
     return FaceSet("wflw", faces, 98)
@@ -364,9 +377,10 @@ def aflw(request: Request) -> FaceSet:
             order = [index for index in order if visible[index].all()]
     faces = []
     for index in order:
-        left, right, top, bottom = annotations.box(path, index, found["bbox"][index])
-        landmarks = annotations.numbers(path, index, found["data"][index], "data")
-        landmarks = landmarks.astype(np.float32).reshape(2, 19).T
+        # Left, right, top, bottom there.
+        box = annotations.box(path, index, found["bbox"][index][[0, 2, 1, 3]])
+        values = found["data"][index].reshape(2, 19).T
+        landmarks = annotations.points(path, index, values, "data", 19)
         entry = np.asarray(found["nameList"].reshape(-1)[index]).reshape(-1)
         text = str(entry[0]) if entry.size == 1 and entry.dtype.kind == "U" else None
         name = annotations.file_name(path, index, text, "nameList")
@@ -374,7 +388,7 @@ def aflw(request: Request) -> FaceSet:
             Face(
                 name,
                 request.root / "data" / "flickr" / name,
-                crops.extend_box((left, top, right, bottom)),
+                crops.extend_box(box),
                 landmarks,
             )
         )

@@ -16,6 +16,7 @@ import numpy as np
 
 from tf_faces.core import files, pictures, texts
 from tf_faces.core.errors import FormatError, InputError
+from tf_faces.data import landmark_files
 from tf_faces.data.photographs import records
 from tf_faces.data.prnet import generation
 from tf_faces.data.prnet.layout import LANDMARKS, MapLayout, resized_map
@@ -121,13 +122,19 @@ class PairList(Sequence):
                 f"{path}: shape {found.shape} of {found.dtype}, expected a map "
                 "[R, R, 3] of floats."
             )
-        if not np.isfinite(found).all():
-            raise FormatError(f"{path}: holds a number that is not finite.")
         if side < self._resolution:
             raise FormatError(
                 f"{path}: {side} x {side}, expected at least {self._resolution} for "
                 "the network's maps."
             )
+        if not np.isfinite(found).all():
+            raise FormatError(f"{path}: holds a number that is not finite.")
+        if np.abs(found).max() > landmark_files.LARGEST:
+            raise FormatError(
+                f"{path}: a point reaches {np.abs(found).max():g}, expected pixels of "
+                "a crop."
+            )
+        landmark_files.require_pixels(path, found.reshape(-1, 3))
         found = resized_map(found.astype(np.float32), self._resolution)
         return Pair(pictures.read(self._find(picture)), found, None, True)
 
