@@ -63,6 +63,7 @@ def test_files_beside_the_pictures(folder):
         ({"points68": np.where(POINTS > 6, POINTS, np.nan)}, "record 0: .*not finite"),
         ({"yaw": np.float32([1])}, "yaw has shape"),
         ({"yaw": np.float32([1, np.inf])}, "yaw holds numbers that are not finite"),
+        ({"yaw": np.float32([1, 361])}, "yaw reaches 361, expected degrees"),
         ({"photograph": np.float32([1, 2])}, "photograph has shape"),
         ({"number": [0, 4]}, "no picture '004'"),
         ({"number": [0]}, "expected `names`"),

@@ -335,6 +335,8 @@ def _portraits(**changes):
         ({"landmarks478": np.zeros((3, 478, 3))}, "landmarks478"),
         ({"landmarks478": np.zeros((2, 478, 2))}, "landmarks478"),
         ({"landmarks478": np.full((2, 478, 3), np.nan)}, "'?a.jpg'? are not finite"),
+        ({"landmarks478": np.zeros((2, 478, 3), np.float32)}, "expected pixels"),
+        ({"is_validation": np.array([2, 0])}, "is_validation"),
         ({"names": np.array([b"a", b"b"])}, "names"),
         ({"names": np.array(["../a.jpg", "b.jpg"])}, "'../a.jpg'"),
     ],

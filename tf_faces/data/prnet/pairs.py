@@ -129,7 +129,7 @@ class PairList(Sequence):
             )
         if not np.isfinite(found).all():
             raise FormatError(f"{path}: holds a number that is not finite.")
-        if np.abs(found).max() > landmark_files.LARGEST:
+        if float(np.abs(found).max()) > landmark_files.LARGEST:
             raise FormatError(
                 f"{path}: a point reaches {np.abs(found).max():g}, expected pixels of "
                 "a crop."
