@@ -7,7 +7,7 @@ import numpy as np
 
 from tf_faces.core import machine
 from tf_faces.core.errors import InputError
-from tf_faces.ops.render_depth import build, render_depth_ops
+from tf_faces.ops import twins
 
 # Rows that stay in a cache while they are worked on.
 _ROWS_OF_A_PART = 4096
@@ -31,10 +31,6 @@ def normalized(parts: Sequence, implementation: str = "auto"):
       InputError: if the shapes do not fit or the implementation is unknown.
       BuildError: if the op is asked for and cannot be had.
     """
-    if implementation not in ("auto", "op", "numpy"):
-        raise InputError(
-            f"implementation must be auto, op or numpy. Received: {implementation!r}"
-        )
     shapes = [tuple(part.shape) for part in parts]
     if not shapes or any(
         len(shape) != 3 or shape[1:] != shapes[0][1:] for shape in shapes
@@ -43,14 +39,11 @@ def normalized(parts: Sequence, implementation: str = "auto"):
             "expected parts [n, C, P] that differ in n alone. Received: "
             f"{', '.join(map(str, shapes)) or 'none'}"
         )
-    single = all(part.dtype == np.float32 for part in parts)
-    if implementation == "op" or (implementation == "auto" and single):
-        try:
-            library = render_depth_ops.load_library()
-            return library.tf_faces_normalized_rows(list(parts))
-        except build.BuildError:
-            if implementation == "op":
-                raise
+    if implementation == "auto" and any(part.dtype != np.float32 for part in parts):
+        implementation = "numpy"
+    library = twins.library_for(implementation)
+    if library is not None:
+        return library.tf_faces_normalized_rows(list(parts))
     return _normalized([np.asarray(part) for part in parts])
 
 

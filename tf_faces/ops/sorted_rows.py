@@ -6,7 +6,7 @@ import numpy as np
 
 from tf_faces.core import machine
 from tf_faces.core.errors import InputError
-from tf_faces.ops.render_depth import build, render_depth_ops
+from tf_faces.ops import twins
 
 
 def distances(first, second, implementation: str = "auto") -> np.ndarray:
@@ -27,22 +27,14 @@ def distances(first, second, implementation: str = "auto") -> np.ndarray:
       InputError: if the shapes are not equal or the implementation is unknown.
       BuildError: if the op is asked for and cannot be had.
     """
-    if implementation not in ("auto", "op", "numpy"):
-        raise InputError(
-            f"implementation must be auto, op or numpy. Received: {implementation!r}"
-        )
     if len(first.shape) != 2 or tuple(first.shape) != tuple(second.shape):
         raise InputError(
             "expected two matrices [R, N] of equal shape. Received: "
             f"{tuple(first.shape)} and {tuple(second.shape)}"
         )
-    if implementation != "numpy":
-        try:
-            library = render_depth_ops.load_library()
-            return library.tf_faces_sorted_rows_distance(first, second).numpy()
-        except build.BuildError:
-            if implementation == "op":
-                raise
+    library = twins.library_for(implementation)
+    if library is not None:
+        return library.tf_faces_sorted_rows_distance(first, second).numpy()
     rows = np.asarray(first), np.asarray(second)
     with concurrent.futures.ThreadPoolExecutor(machine.processors()) as pool:
         return np.array(list(pool.map(_distance, *rows)), np.float64)
