@@ -15,7 +15,8 @@ FOUR, THREE = (1, 1, 1, 1), (1, 1, 1)
 # Kind, options that are allowed, and one change each that is not.
 LIMITS = [
     (ParFaceConfig, {"num_landmarks": 1, "latent_size": 1, "latent_width": 1,
-                     "width": 2, "input_size": 128, "activation": "relu", "decoding": "centroid"},
+                     "width": 2, "input_size": 128, "activation": "relu",
+                     "decoding": "centroid"},
      [{"num_landmarks": 0}, {"latent_size": 0}, {"latent_width": 0}, {"width": 0},
       {"width": 3}, {"width": 2.0}, {"latent_size": 1.0}, {"input_size": 64},
       {"activation": "elu"}, {"decoding": "mean"}]),
