@@ -214,8 +214,13 @@ def _read_parquet(path: files.PathLike) -> FaceCoefficients:
                 f"{', '.join(table.column_names) or 'none'}."
             )
         rows = table.column(name).combine_chunks()
-        if isinstance(rows, pyarrow.ExtensionArray):  # Tensors, kept as lists.
-            rows = rows.storage
+        if isinstance(rows, pyarrow.FixedShapeTensorArray):
+            if sum(size != 1 for size in rows.type.shape) > 1:
+                raise FormatError(
+                    f"{path}: {name} has tensors of shape {rows.type.shape}, expected "
+                    "[K]."
+                )
+            rows = rows.storage  # Lists.
         # Lists of any kind are taken, as other programs write them; all rows must
         # have the same length.
         try:
