@@ -552,6 +552,13 @@ NOT_RUN = {
     ),
     "tf-faces export results/005-coarse_fine-paper": "runs in tests/contract",
     "pip install .": _INSTALLS,
+    "pip install 'tf_faces[beam]'": _INSTALLS,
+    "python -m venv beam-environment": _INSTALLS,
+    "tf-faces dataset create_from_pkl_img_norm records/faces64 uv/texture uv/shape "
+    "uv/normals --labels uv/labels.pkl --paths uv/paths.pkl --form beam "
+    "--beam_options '--direct_running_mode=multi_processing --direct_num_workers=2'": (
+        "needs apache-beam; runs in tests/data/test_beam.py"
+    ),
     "pip install '.[test]'": _INSTALLS,
     "pip install tensorflow 'setuptools>=77'": _INSTALLS,
     "pip install --no-build-isolation .": _INSTALLS,

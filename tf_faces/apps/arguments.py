@@ -10,7 +10,7 @@ import argparse
 import difflib
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from absl import flags
@@ -151,6 +151,27 @@ def settle(options: argparse.Namespace, **defaults: Any) -> None:
     for name, value in defaults.items():
         if getattr(options, name, value) is None:
             setattr(options, name, value)
+
+
+def refuse_other_forms(
+    options: argparse.Namespace, forms: Mapping[str, Sequence[str]]
+) -> None:
+    """Refuses options that were given and that the chosen form has not.
+
+    Args:
+      options: of a command with --form.
+      forms: names of the options that each form has of its own.
+
+    Raises:
+      InputError: naming the first such option and the forms that have it.
+    """
+    for name in sorted({name for names in forms.values() for name in names}):
+        having = [form for form, names in forms.items() if name in names]
+        if options.form not in having and getattr(options, name) is not None:
+            raise InputError(
+                f"--{name}: found with --form {options.form}, expected --form "
+                f"{' or '.join(having)}."
+            )
 
 
 def _hint(name: str, known: Sequence[str]) -> str:

@@ -115,21 +115,10 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     return parser
 
 
-def _require_form(options: argparse.Namespace) -> None:
-    """Refuses options that the form of the set has not."""
-    for name in sorted({name for names in _FORMS.values() for name in names}):
-        forms = [form for form, names in _FORMS.items() if name in names]
-        if options.form not in forms and getattr(options, name) is not None:
-            raise InputError(
-                f"--{name}: found with --form {options.form}, expected --form "
-                f"{' or '.join(forms)}."
-            )
-
-
 def _make(options: argparse.Namespace) -> None:
     from tf_faces.data.photographs import beam, records, sets
 
-    _require_form(options)
+    options_of.refuse_other_forms(options, _FORMS)
     settings = _settings(options)
     fields = _FIELDS if options.fields is None else options.fields
     if options.chart is not None and "position_map" not in fields:

@@ -4,6 +4,7 @@ import argparse
 import os
 from collections.abc import Callable, Iterable
 
+from tf_faces.apps import arguments
 from tf_faces.core import machine
 
 # Everything else is imported by the command that needs it: --help is instant, and no
@@ -19,17 +20,33 @@ def _progress(iterable: Iterable, total: int, what: str) -> Iterable:
 # --- creating -------------------------------------------------------------------------
 
 
+# The options that each way of writing a set has of its own.
+FORMS = {"records": ("processes",), "beam": ("beam_options",)}
+# Files and folders that the commands read.
+_SOURCES = (
+    *("texture_dir", "shape_dir", "normals_dir", "image_dir", "pickle_dir"),
+    *("second_texture_dir", "second_shape_dir", "second_normals_dir"),
+    *("hdf5_filename", "lmdb_dir", "celeba_dir"),
+)
+
+
 def _write(options: argparse.Namespace, make_samples: Callable) -> None:
     """Checks the destination first, then lists the samples, then writes them."""
     from tf_faces.data.record_sets import folder, writer
 
     folder.check_destination(options.tfrecord_dir, options.overwrite)
+    fill = None
+    if options.form == "beam":
+        from tf_faces.data.record_sets import beam
+
+        fill = beam.Filling((options.beam_options or "").split(), progress=True)
     manifest = writer.write_record_set(
         options.tfrecord_dir,
         make_samples(),
         processes=options.processes,
         overwrite=options.overwrite,
         progress=True,
+        fill=fill,
     )
     channels, height, width = manifest.shape
     labels = f", {manifest.labels.shape[1]} label values" if manifest.labels else ""
@@ -37,6 +54,20 @@ def _write(options: argparse.Namespace, make_samples: Callable) -> None:
         f"{options.tfrecord_dir}: {manifest.count} images of {channels} x {height} x "
         f"{width} {manifest.data_type}{labels}."
     )
+
+
+def prepare(options: argparse.Namespace) -> None:
+    """Checks the way of writing; makes sources absolute for workers elsewhere.
+
+    Raises:
+      InputError: for an option of another way.
+    """
+    if not hasattr(options, "beam_options"):
+        return
+    arguments.refuse_other_forms(options, FORMS)
+    for name in _SOURCES if options.form == "beam" else ():
+        if getattr(options, name, None):
+            setattr(options, name, os.path.abspath(getattr(options, name)))
 
 
 def create_from_pkl_img_norm(options: argparse.Namespace) -> None:

@@ -38,6 +38,7 @@ def _main(arguments: list[str], prog: str | None = None) -> int | None:
     if not arguments:
         arguments = ["--help"]
     options = _parser(prog).parse_args(arguments)
+    dataset_commands.prepare(options)
     machine.keep_freed_memory()
     return options.function(options)
 
@@ -112,7 +113,21 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
         command.add_argument(
             "--overwrite", action="store_true", help="replace an existing record set"
         )
+        command.set_defaults(form="records")
         return command
+
+    def add_beam(command: options_of.ArgumentParser) -> None:
+        """For sources that are files, which workers elsewhere can read, too."""
+        command.add_argument(
+            "--form",
+            choices=tuple(dataset_commands.FORMS),
+            default="records",
+            help="records: written by processes of this machine; beam: the same files "
+            "by an Apache Beam pipeline, whose workers reach all folders under the "
+            "same names (pip install 'tf_faces[beam]', in an environment of its own; "
+            "default: records)",
+        )
+        command.add_argument("--beam_options", help="of the Beam pipeline, in one word")
 
     def add_shuffle(command: options_of.ArgumentParser) -> None:
         command.add_argument(
@@ -191,6 +206,7 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
         ("normals_dir", "normals maps, <key>.pkl, arrays [3, R, R]"),
     )
     add_shuffle(command)
+    add_beam(command)
     command.add_argument("--labels", help=".pkl or .npy array [n, label size]")
     command.add_argument("--paths", help=".pkl list of the n keys of --labels")
     second = command.add_argument_group(
@@ -212,6 +228,7 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
         ("pickle_dir", "shape maps, <key>.pkl, arrays [3, R, R]"),
     )
     add_shuffle(command)
+    add_beam(command)
 
     command = add_create(
         "create_from_pkl",
@@ -220,6 +237,7 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
         ("image_dir", "folder of .pkl arrays [C, R, R]"),
     )
     add_shuffle(command)
+    add_beam(command)
 
     command = add_create(
         "create_from_meshes",
@@ -257,6 +275,7 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
         ("image_dir", "folder of pictures"),
     )
     add_shuffle(command)
+    add_beam(command)
 
     command = add_create(
         "create_from_hdf5",
@@ -265,6 +284,7 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
         ("hdf5_filename", "HDF5 file"),
     )
     add_shuffle(command)
+    add_beam(command)
 
     add_create(
         "create_mnist",
@@ -306,6 +326,7 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     )
     command.add_argument("--resolution", type=options_of.count, default=256)
     command.add_argument("--max_images", type=options_of.count)
+    add_beam(command)
     command = add_create(
         "create_celeba",
         dataset_commands.create_celeba,
@@ -316,6 +337,7 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
         "--cx", type=options_of.index, default=89, help="centre column"
     )
     command.add_argument("--cy", type=options_of.index, default=121, help="centre row")
+    add_beam(command)
 
     command = add(
         "make_uv_set",

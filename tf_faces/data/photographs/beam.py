@@ -8,7 +8,8 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tf_faces.core import errors, files
+from tf_faces.core import files
+from tf_faces.data import beam_pipelines
 from tf_faces.data.photographs import records, sets
 from tf_faces.data.photographs.settings import Settings
 
@@ -43,27 +44,14 @@ def write_records(
 
     Raises:
       MissingDependencyError: without apache-beam.
-      InputError: if another set is there, or for a bad argument.
+      InputError: if another set is there, for a bad argument or option of Beam.
     """
-    try:
-        import apache_beam as beam
-        from apache_beam.options import pipeline_options
-    except ImportError as error:
-        raise errors.missing_dependency(
-            "apache-beam", "beam", "Making photographs by a Beam pipeline"
-        ) from error
+    pipeline = beam_pipelines.Pipeline(options, "Making photographs by a Beam pipeline")
     sets.require_count(count, None)
     described = records.describe(
         settings, count, names, seed=seed, shards=shards, resolution=resolution
     )
     directory = sets.prepare(directory, described, ())
-    with beam.Pipeline(
-        options=pipeline_options.PipelineOptions(list(options))
-    ) as pipeline:
-        _ = (
-            pipeline
-            | "Shards" >> beam.Create(range(described["shards"]))
-            | "Spread" >> beam.Reshuffle()
-            | "Draw" >> beam.Map(write_shard, str(directory), described)
-        )
+    shards = range(described["shards"])
+    pipeline.run(write_shard, (str(directory), described), shards, directory)
     records.write_manifest(directory, described["shards"])

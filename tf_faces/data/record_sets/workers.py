@@ -84,6 +84,27 @@ def as_stored(image: np.ndarray) -> np.ndarray:
     return image if image.dtype == np.uint8 else image.astype(np.float32, copy=False)
 
 
+def prepare(layout: Layout, item: Any) -> list[list[record_frames.Piece]] | None:
+    """Returns the pieces of the records of an item, level by level.
+
+    Returns:
+      None if the item is to be left out.
+
+    Raises:
+      InputError: if its image is of another form than the layout's.
+    """
+    image = layout.load(item)
+    if image is None:
+        return None
+    image = as_stored(image)
+    if image.shape != layout.shape or image.dtype != layout.data_type:
+        raise InputError(
+            f"{name_of(item)}: {image.dtype} {list(image.shape)}, expected "
+            f"{layout.data_type} {list(layout.shape)} as in the first image."
+        )
+    return [record_frames.image_frame_parts(level) for level in image_pyramid(image)]
+
+
 # What takes the pieces that were written of a level's file, in the order of the file.
 TakePieces = Callable[[int, Sequence[record_frames.Piece]], object]
 
@@ -110,7 +131,7 @@ class _Placer:
 
     def place(self, tasks: Sequence[tuple[int, Any]]) -> list[bool]:
         """Writes items to their slots; False for each that was left out."""
-        prepared = [(slot, self._prepare(item)) for slot, item in tasks]
+        prepared = [(slot, prepare(self._layout, item)) for slot, item in tasks]
         found = [(slot, frames) for slot, frames in prepared if frames is not None]
         # A file takes one writer at a time.  Who finds one taken goes on with the next
         # and comes back; who waited in the kernel would burn its processor.
@@ -134,22 +155,6 @@ class _Placer:
             _write_all(self._descriptors[level], parts, position)
             if self._written is not None:
                 self._written(level, parts)
-
-    def _prepare(self, item: Any) -> list[list[record_frames.Piece]] | None:
-        """Returns the pieces of the records of an item, level by level."""
-        layout = self._layout
-        image = layout.load(item)
-        if image is None:
-            return None
-        image = as_stored(image)
-        if image.shape != layout.shape or image.dtype != layout.data_type:
-            raise InputError(
-                f"{name_of(item)}: {image.dtype} {list(image.shape)}, expected "
-                f"{layout.data_type} {list(layout.shape)} as in the first image."
-            )
-        return [
-            record_frames.image_frame_parts(level) for level in image_pyramid(image)
-        ]
 
     def close(self) -> None:
         for descriptor in self._descriptors:

@@ -12,7 +12,7 @@ import hashlib
 import os
 import pathlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -80,6 +80,11 @@ def check_image(
         )
 
 
+# Fills the files of a layout, which are empty and alone in a folder; returns which
+# items were written, [len(items)], and the SHA-256 of every file.
+FillFiles = Callable[[workers.Layout, Sequence[Any]], tuple[np.ndarray, list[str]]]
+
+
 # --- the set --------------------------------------------------------------------------
 
 
@@ -118,6 +123,7 @@ def write_record_set(
     processes: int | None = None,
     overwrite: bool = False,
     progress: bool = False,
+    fill: FillFiles | None = None,
 ) -> record_manifest.Manifest:
     """Writes a record set, its labels and its manifest.
 
@@ -129,6 +135,8 @@ def write_record_set(
         "__main__"`), and `samples.load` and the items picklable.
       overwrite: replace a record set that lies there already.
       progress: show a progress bar on standard error.
+      fill: what prepares and writes the images instead of processes of this machine;
+        `record_sets.beam` has one.
 
     Returns:
       The manifest.
@@ -168,7 +176,10 @@ def write_record_set(
             load=samples.load,
         )
         folder.require_room(staging, sum(layout.frame_bytes) * len(samples.items))
-        kept, digests = _write_images(layout, samples.items, processes, progress)
+        if fill is None:
+            kept, digests = _write_images(layout, samples.items, processes, progress)
+        else:
+            kept, digests = fill(layout, samples.items)
         count = int(kept.sum())
         labels = None
         if samples.labels is not None:
