@@ -36,7 +36,6 @@ from typing import Any
 import ml_collections
 
 from tf_faces.core import configuration, rules
-from tf_faces.models.parface.config import DECODINGS
 
 DATASETS = (
     *("affectnet", "aflw", "aflw20003d", "builtin", "celeba", "factory", "ffhq"),
@@ -268,7 +267,7 @@ _RULES: dict[str, rules.Rule] = {
     "crop_source": rules.one_of(*CROP_SOURCES),
     "ocular_norm": rules.one_of(*NORMS),
     "learning_rate_schedule": rules.one_of("constant", "cosine"),
-    "decoding": rules.one_of(*DECODINGS),
+    "decoding": rules.one_of("peak", "parabola", "centroid"),
     "perceptual_features": rules.one_of("vgg19", "random"),
     "daug": rules.within(0, 7),
 }
