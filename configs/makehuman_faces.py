@@ -16,11 +16,13 @@ def get_config():
     """The demo's networks on photographed skins, for longer."""
     return configuration.recipe(
         "tbgan",
-        "demo",
+        "demo+ramp",
         {
-            "train.total_kimg": 72.0,
+            "train.total_kimg": 144.0,
             "train.keep_snapshots": 20,
-            "sched.lod_training_kimg": 4.0,
-            "sched.lod_transition_kimg": 4.0,
+            # Whole maps from the first snapshot on.
+            "sched.lod_initial_resolution": 16,
+            "sched.lod_training_kimg": 2.0,
+            "sched.lod_transition_kimg": 2.0,
         },
     )
