@@ -50,6 +50,8 @@ _ALL = {
     "ocular_norm": "bb",
     # As published: the original's is nearly flat where maps are almost right.
     "corrected_wing_loss": True,
+    # Jaw points are found between the places that a map is not sure of.
+    "decoding": "centroid",
     # No file of VGG19's weights is needed.
     "with_perceptual_loss": False,
 }

@@ -48,7 +48,10 @@ def test_stored_predictions(predictions, tmp_path, capsys):
     [
         (["evaluate"], "--predictions and --model: expected exactly one"),
         (["evaluate", "--predictions=nothing.npz"], "nothing.npz"),
-        (["evaluate", "--predictions=a", "--subpixel"], "--subpixel: found with --pre"),
+        (
+            ["evaluate", "--predictions=a", "--decoding=peak"],
+            "--decoding: found with --pre",
+        ),
         (["evaluate", "--model=m", "--ocular_norm=eyes"], "found 'eyes'"),
         (["demo_2d", "nothing.png", "--model=m"], "nothing.png"),
         (["anotate", "x"], "did you mean annotate"),
@@ -107,8 +110,8 @@ def test_report_of_asymmetry(tmp_path, capsys):
     arguments = ["asymmetry", str(tmp_path), f"--output={report}"]
     assert options.main(arguments) == 2
     assert "found other results (asymmetry.csv" in capsys.readouterr().err
-    assert options.main([*arguments, "--overwrite", "--subpixel"]) == 2
-    assert "--subpixel: found without --model" in capsys.readouterr().err
+    assert options.main([*arguments, "--overwrite", "--decoding=peak"]) == 2
+    assert "--decoding: found without --model" in capsys.readouterr().err
     (tmp_path / "frame1.pts").rename(tmp_path / "frame1.PTS")
     (tmp_path / "._frame0.png").write_bytes(b"a note of another system")
     assert options.main([*arguments, "--overwrite"]) == 0

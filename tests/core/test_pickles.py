@@ -101,6 +101,9 @@ def test_harmless_things(protocol, tmp_path):
         "empty": b"",
         "bytes": bytearray(b"abc"),
         "ordered": collections.OrderedDict(a=np.float32(2)),
+        "counter": collections.Counter("aab"),
+        "default": collections.defaultdict(list, a=np.arange(2)),
+        "deque": collections.deque([np.arange(3), 1], 2),
         "nested": np.array([[np.arange(2), None]], object),
         "lists": np.array([None, [1, 2], [3, 4]], object)[1:],
         "turned": np.asfortranarray(np.array([[np.arange(2), 1], [2, 3]], object)),
@@ -110,7 +113,9 @@ def test_harmless_things(protocol, tmp_path):
     assert type(found["matrix"]) is np.ndarray and found["matrix"].tolist() == [[1, 2]]
     np.testing.assert_array_equal(found["mapped"], np.full((2, 3), 7.0))
     assert found["empty"] == b"" and bytes(found["bytes"]) == b"abc"
-    assert found["ordered"] == {"a": 2}
+    assert found["ordered"] == {"a": 2} and found["counter"] == {"a": 2, "b": 1}
+    assert found["default"]["a"].tolist() == [0, 1]
+    assert found["deque"][0].tolist() == [0, 1, 2] and found["deque"][1:] == [1]
     assert found["nested"][0, 0].tolist() == [0, 1] and found["nested"][0, 1] is None
     assert found["lists"].tolist() == [[1, 2], [3, 4]]
     assert found["turned"][0, 0].tolist() == [0, 1] and found["turned"][1, 0] == 2

@@ -84,6 +84,20 @@ def test_refusals_show_what_was_found(tmp_path, content, message):
     assert "convert" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("head", "order"),
+    [("y,x", (1, 0)), ("id,Row,Col", (2, 1, 0)), ("x,y,sure,seen", (0, 1, 0, 0))],
+)
+def test_heads_that_name_the_columns(tmp_path, head, order):
+    table = np.column_stack([POINTS, np.arange(68) % 7])[:, list(order)]
+    (tmp_path / "a.csv").write_text(head + "\n" + lines(table))
+    found = landmark_files.read_landmarks(tmp_path / "a.csv")
+    np.testing.assert_allclose(found, POINTS, atol=1e-9)
+    (tmp_path / "a.csv").write_text("y (px),x (px)\n" + lines(POINTS))
+    with pytest.raises(FormatError, match="its head line names y before x"):
+        landmark_files.read_landmarks(tmp_path / "a.csv")
+
+
 def test_points_without_braces(tmp_path):
     (tmp_path / "a.pts").write_text("n_points: 68\n" + lines(POINTS))
     with pytest.raises(FormatError, match="found no braces"):

@@ -1,5 +1,7 @@
 """ParFace's networks where no recording looks: options, small sizes, decoding."""
 
+import dataclasses
+import functools
 import inspect
 import math
 import zlib
@@ -18,7 +20,7 @@ from tf_faces.models.parface import (
     layers,
     vgg,
 )
-from tf_faces.models.parface.config import ParFaceConfig
+from tf_faces.models.parface.config import DECODINGS, ParFaceConfig
 from tf_faces.models.parface.networks import ParFaceNetworks
 
 SMALL = ParFaceConfig(
@@ -87,13 +89,42 @@ def test_peaks_between_pixels():
     maps = peaks(*places)
     plain = np.asarray(heatmaps.decode(maps, 256))[0]
     np.testing.assert_array_equal(plain, [[80, 122], [0, 254], [254, 0]])
-    found = np.asarray(heatmaps.decode(maps, 256, subpixel=True))[0]
+    found = np.asarray(heatmaps.decode(maps, 256, "parabola"))[0]
     np.testing.assert_allclose(found[0], [80.6, 121.2], atol=1e-3)
     # On the border there is no parabola.
     np.testing.assert_array_equal(found[1], [0, 254])
     np.testing.assert_array_equal(found[2], [254, 0])
     flat = np.zeros((1, 128, 128, 1), np.float32)
-    assert not np.asarray(heatmaps.decode(flat, 128, subpixel=True)).any()
+    assert not np.asarray(heatmaps.decode(flat, 128, "parabola")).any()
+
+
+def test_centroids_lie_between_the_places_of_an_unsure_map():
+    maps = peaks((40, 60), (90, 30), (126.0, 64.0))
+    # Two hills of one landmark: the peak is on the higher one.
+    maps[..., 0] = np.maximum(maps[..., 0], 0.9 * peaks((52, 60))[..., 0])
+    # What lies below a quarter of the peak does not draw it.
+    maps[..., 1] += 0.2 * (np.arange(128) < 64)[:, None]
+    found = np.asarray(heatmaps.decode(maps, 256, "centroid"))[0]
+    assert 80 < found[0, 0] < 104 and abs(found[0, 1] - 120) < 1e-3
+    assert found[0, 0] < 92
+    np.testing.assert_allclose(found[1], [180, 60], atol=1e-3)
+    # A hill that the border cuts has its mean within.
+    assert 240 < found[2, 0] < 252 and abs(found[2, 1] - 128) < 1e-3
+    empty = np.stack([np.zeros((128, 128)), np.full((128, 128), -1.0)], -1)[None]
+    np.testing.assert_array_equal(heatmaps.decode(empty, 128, "centroid"), 63.5)
+
+
+def test_networks_decode_as_they_are_configured(networks, images):
+    raw = networks.reconstruct_with_heatmaps(images)[2]
+    for decoding in DECODINGS:
+        config = dataclasses.replace(SMALL, decoding=decoding)
+        again = ParFaceNetworks(config, seed=1)
+        wanted = heatmaps.decode(heatmaps.smooth(raw), 128, decoding)
+        for method in (again.detect, functools.partial(again.detect_3d, smooth=True)):
+            found = method(images)["landmarks"]
+            np.testing.assert_allclose(found, wanted, atol=1e-4)
+    with pytest.raises(InputError, match="decoding: found 'mean', expected one of"):
+        dataclasses.replace(SMALL, decoding="mean")
 
 
 def test_scores_and_depths():

@@ -141,6 +141,18 @@ def refuse_given(options: argparse.Namespace, names: Sequence[str], told: str) -
             raise InputError(f"--{name}: found {told}.")
 
 
+def settle(options: argparse.Namespace, **defaults: Any) -> None:
+    """Fills in options that were not given, after those ignored have been refused.
+
+    Args:
+      options: read from a command line.
+      **defaults: name -> value; names that the command lacks are passed by.
+    """
+    for name, value in defaults.items():
+        if getattr(options, name, value) is None:
+            setattr(options, name, value)
+
+
 def refuse_other_forms(
     options: argparse.Namespace, forms: Mapping[str, Sequence[str]]
 ) -> None:

@@ -138,6 +138,8 @@ def base_config() -> ml_collections.ConfigDict:
             "latent_width": 1000,
             "activation": "leaky_relu",
             "normalize": True,
+            # How heat maps become landmarks: peak, the original's, parabola, centroid.
+            "decoding": "peak",
             # Draw the image discriminator's convolutions anew (Xavier).
             "reset": False,
             # torchvision's resnet18 for the encoder; empty draws it.
@@ -183,7 +185,7 @@ def base_config() -> ml_collections.ConfigDict:
             "use_adaptive_wing_loss": False,
             "corrected_wing_loss": False,
             "lr_heatmaps": 1e-4,
-            # Of the encoder while landmarks are trained.
+            # Of encoder and decoder while landmarks are trained.
             "lr_encoder": 2e-5,
             "lr_adjust": False,
             # constant, the original's; cosine: falls to a fiftieth over the stage.
@@ -194,6 +196,9 @@ def base_config() -> ml_collections.ConfigDict:
             "use_groundtruth": True,
             "use_predicted": False,
             "finetune_2d": False,
+            # Step the decoder with the landmarks; not the original, and reconstructions
+            # are lost.
+            "finetune_decoder": False,
             # Data.
             "dataset_train": ["celeba", "affectnet"],
             "dataset_val": ["ffhq"],
@@ -262,6 +267,7 @@ _RULES: dict[str, rules.Rule] = {
     "crop_source": rules.one_of(*CROP_SOURCES),
     "ocular_norm": rules.one_of(*NORMS),
     "learning_rate_schedule": rules.one_of("constant", "cosine"),
+    "decoding": rules.one_of("peak", "parabola", "centroid"),
     "perceptual_features": rules.one_of("vgg19", "random"),
     "daug": rules.within(0, 7),
 }

@@ -7,8 +7,9 @@
 | .pts | iBUG's: one point a line between braces, pixels counted from 1 |
 | .ljson | menpo's, versions 1 to 3: points of one group, rows y before columns x |
 | any other | text with one point a line, separated by blanks, commas or semicolons, |
-|           | in brackets or not; a head line, a line with the number of points and |
-|           | a first column that counts the points are passed over |
+|           | in brackets or not; a head line may name the columns (x, y, others); |
+|           | another one, a line with the number of points and a first column that |
+|           | counts the points are passed over |
 """
 
 import pathlib
@@ -22,10 +23,13 @@ from tf_faces.core import files, matlab_files, texts
 from tf_faces.core.errors import FormatError
 
 _COUNT = 68
+_OF_ARRAYS = (".npy", ".mat", ".ljson")
 # No coordinate of a picture is larger.
 LARGEST = 1e7
 # Pixels; no face is smaller, but fractions of a picture's sides are, of -1..1 too.
 _SMALLEST_FACE = 2.5
+# Names of columns and rows in a head line.
+_COORDINATES = (("x", "y"), ("col", "row"), ("column", "row"))
 _SEPARATORS = str.maketrans(dict.fromkeys(',;[]()"', " "))
 _COUNT_LINE = re.compile(r"n_points\s*:\s*(\d{1,9})", re.IGNORECASE | re.ASCII)
 # A comma within a number, beside another separator in its line: "12,5;30,1".
@@ -55,8 +59,9 @@ def _from_text(path: pathlib.Path, has_braces: bool) -> np.ndarray:
             raise FormatError(f"{path}: holds several lists of points, expected one.")
     lines = [line.translate(_SEPARATORS).split() for line in text.splitlines()]
     lines = [words for words in lines if words and not words[0].startswith("#")]
+    head = []
     if lines and not any(map(texts.is_number, lines[0])):
-        del lines[0]
+        head = [word.lower() for word in lines.pop(0)]
     if lines and lines[0] == [str(len(lines) - 1)]:
         del lines[0]
     points = texts.number_rows(path, lines, "a list of points")
@@ -70,12 +75,34 @@ def _from_text(path: pathlib.Path, has_braces: bool) -> np.ndarray:
             f"{path}: found decimal commas, expected decimal points, or commas between "
             "the numbers alone."
         )
+    columns = _named_columns(path, head, points.shape[1])
+    if columns:
+        return points[:, columns]
     if points.shape[1] in (3, 4):
         counted = points[:, 0] - np.arange(len(points))
         # No face has such columns: they are numbers, from wherever a scheme begins.
         if len(points) > 2 and (counted == counted[0]).all():
             return points[:, 1:]
     return points
+
+
+def _named_columns(path: pathlib.Path, head: list[str], count: int) -> list[int]:
+    """The columns of x and y by a head line, none if it does not name them.
+
+    Raises:
+      FormatError: if it names y before x, and other words than there are columns.
+    """
+    for names in _COORDINATES:
+        if all(head.count(name) == 1 for name in names):
+            x, y = map(head.index, names)
+            if len(head) == count:
+                return [x, y]
+            if y < x:
+                raise FormatError(
+                    f"{path}: its head line names {names[1]} before {names[0]}, "
+                    "expected x before y, or a name for each column."
+                )
+    return []
 
 
 def read_ljson(path: files.PathLike) -> np.ndarray:
@@ -152,12 +179,18 @@ def read_landmarks(path: files.PathLike) -> np.ndarray:
     else:
         points = _from_text(path, has_braces=suffix == ".pts")
     if points.dtype.kind not in "fiu" or points.ndim != 2:
-        raise FormatError(f"{path}: holds no table of points.")
+        raise FormatError(
+            f"{path}: holds no table of points (found shape {points.shape} of "
+            f"{points.dtype}, expected numbers [68, 2 or 3])."
+        )
     points = points.astype(np.float64)
     if points.shape[0] in (2, 3) and points.shape[1] == _COUNT:
         points = points.T
     if points.shape[0] != _COUNT or points.shape[1] not in (2, 3):
-        raise FormatError(f"{path}: shape {points.shape}, expected 68 points.")
+        raise FormatError(
+            f"{path}: shape {points.shape}, expected 68 points of x and y"
+            f"{'' if suffix in _OF_ARRAYS else ', one a line'}."
+        )
     require_face(path, points)
     return points[:, :2] - (1.0 if suffix == ".pts" else 0.0)
 

@@ -49,7 +49,7 @@ class ParFaceFunctions:
         nets, size = self.networks, self.networks.config.input_size
         latents, _, raw = nets.reconstruct_with_heatmaps(given)
         maps = heatmaps.smooth(raw)
-        plane = heatmaps.decode(maps, size)
+        plane = heatmaps.decode(maps, size, nets.config.decoding)
         depths = heatmaps.depth_to_pixels(nets.depth_head(raw, latents))
         return {
             "landmarks": plane,

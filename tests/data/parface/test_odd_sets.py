@@ -71,6 +71,21 @@ def test_a_part_of_300w_that_is_not_whole(tmp_path):
         opened("w300", tmp_path, test_split="full")
 
 
+@pytest.mark.parametrize("name", ["0.png", "0", "./0.png", "0.1.png"])
+def test_names_of_pictures_in_a_tar(tmp_path, name):
+    with tarfile.open(tmp_path / "v.tar", "w") as archive:
+        for key in ("0", "0.1"):
+            member = tarfile.TarInfo(f"{key}.rgb.png")
+            member.size = len(PICTURE)
+            archive.addfile(member, io.BytesIO(PICTURE))
+    (tmp_path / "FFHQ_lite.tar").write_bytes((tmp_path / "v.tar").read_bytes())
+    put(tmp_path / "csv/FFHQ_annotations.csv", f"{HEAD}{name},10,20,50,60\n")
+    put(tmp_path / "csv/MEEI_annotations.csv", f"{HEAD}v/{name},10,20,50,60\n")
+    key = name.removesuffix(".png").removeprefix("./")
+    assert [face.name for face in opened("ffhq", tmp_path)] == [key]
+    assert [face.name for face in opened("meei", tmp_path)] == [f"v/{key}"]
+
+
 @pytest.mark.parametrize("box", ["0,0,0,0", "0.1,0.2,0.5,0.6", "5,5,5,60"])
 def test_boxes_without_pixels(tmp_path, box):
     put(tmp_path / "csv/celeba_annotations.csv", f"{HEAD}a.png,{box}\n")

@@ -30,7 +30,7 @@ def test_defaults_of_the_terms():
     assert dataclasses.asdict(landmarks.LandmarkTerms()) == {
         "spatial": False, "use_adaptive_wing_loss": False, "corrected_wing_loss": False,
         "train_encoder": False, "finetune_2d": False, "use_groundtruth": True,
-        "use_predicted": False,
+        "use_predicted": False, "finetune_decoder": False,
     }  # fmt: skip
     landmarks.LandmarkTerms(use_groundtruth=False)
     landmarks.LandmarkTerms(True, use_groundtruth=False, use_predicted=True)
@@ -42,6 +42,7 @@ def test_defaults_of_the_terms():
         ({}, ("LMH",)),
         ({"finetune_2d": True}, ("LMH",)),
         ({"train_encoder": True}, ("LMH", "Q")),
+        ({"train_encoder": True, "finetune_decoder": True}, ("LMH", "Q", "P")),
         ({"spatial": True}, ("LMH_3D",)),
         ({"spatial": True, "finetune_2d": True}, ("LMH_3D", "LMH")),
         (
@@ -88,6 +89,8 @@ def test_a_landmark_step_in_space(predicted, both):
     np.testing.assert_allclose(result.depths, expected, rtol=1e-5)
     stats = {name: float(value) for name, value in result.stats.items()}
     assert list(stats) == ["z_recon_mean", "loss_recon", "loss_lms", "loss_lms_3d"]
+    fewer = list(step(images, target, depths, training=False, measure_all=False).stats)
+    assert fewer == [name for name in stats if both or name != "loss_lms"]
     assert stats["z_recon_mean"] == pytest.approx(codes.mean(), rel=1e-5)
     plane = landmarks.losses.heatmap_mse(target, tf.constant(maps))
     assert stats["loss_lms"] == pytest.approx(float(tf.reduce_mean(plane)), rel=1e-4)
@@ -224,7 +227,8 @@ def test_landmarks_of_a_step(spatial, training):
     class Step:
         terms = types.SimpleNamespace(spatial=spatial)
 
-        def __call__(self, images, target, depths, training):
+        def __call__(self, images, target, depths, training, measure_all):
+            assert measure_all is not training
             seen.update(target=target, depths=depths, training=training)
             return types.SimpleNamespace(
                 stats={"a": tf.constant(1.0)}, heatmaps=target, depths=depths + 1

@@ -194,7 +194,7 @@ def _of_model(options: argparse.Namespace, spatial: bool):
             spatial=spatial,
             # Evaluation smooths in space as well.
             smooth=True,
-            subpixel=bool(options.subpixel),
+            decoding=options.decoding,
             wanted=(kind, *(["reconstructions"] if options.reconstructions else [])),
         )
         if options.reconstructions:

@@ -28,6 +28,7 @@ from tf_faces.apps import entry
 from tf_faces.configs.parface import CROP_SOURCES, NORMS
 from tf_faces.core import folders
 from tf_faces.core.errors import InputError
+from tf_faces.models.parface.config import ACTIVATIONS, DECODINGS
 
 _PREPARED = ("celeba", "affectnet")
 _LANDMARK_FILES = ("pts", "ljson")
@@ -92,13 +93,17 @@ def _model(parser, default_open: bool) -> None:
     )
     parser.add_argument(
         "--activation",
-        choices=("leaky_relu", "relu"),
+        choices=ACTIVATIONS,
         help="of an original snapshot (leaky_relu; 3FabRec: relu)",
     )
     options_of.add_switch(
         parser, "normalize", "take the channels' means off (as the weights say)"
     )
-    options_of.add_switch(parser, "subpixel", "decode between the heat maps' pixels")
+    parser.add_argument(
+        "--decoding",
+        choices=DECODINGS,
+        help="how heat maps become landmarks (as the weights say; the original: peak)",
+    )
 
 
 def _pictures(parser, needs_model: bool) -> None:
@@ -162,7 +167,7 @@ def _main(arguments: list[str], prog: str | None = None) -> int:
             )
         if options.predictions is not None:
             told = "with --predictions, expected with --model"
-            names = ("activation", "normalize", "subpixel", "reconstructions")
+            names = ("activation", "normalize", "decoding", "reconstructions")
             options_of.refuse_given(options, names, told)
         if options.output:
             folders.require_free_folder(options.output, overwrite=options.overwrite)
@@ -180,7 +185,7 @@ def _main(arguments: list[str], prog: str | None = None) -> int:
 
         if options.model is None:
             told = "without --model, expected with it"
-            names = ("activation", "normalize", "subpixel", "box")
+            names = ("activation", "normalize", "decoding", "box")
             options_of.refuse_given(options, names, told)
         # Before TensorFlow starts.
         paths = inputs.find(options.pictures, options.command != "annotate")

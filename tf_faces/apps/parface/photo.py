@@ -32,7 +32,7 @@ def open_part(folder: pathlib.Path) -> Part:
         if landmarks is not None:
             box = annotations.box_of(landmarks)
         wide = crops.extend_box(box, **sets.DETECTOR)
-        found = opened.detect(picture, wide, spatial=True, subpixel=True)
+        found = opened.detect(picture, wide, spatial=True)
 
         def tiles() -> dict[str, np.ndarray]:
             marked = shown_pictures.with_landmarks(picture, None, found.landmarks)

@@ -67,7 +67,7 @@ def _detected(options: argparse.Namespace, opened, name: str, picture: np.ndarra
         picture,
         box,
         spatial=name == "demo_3d",
-        subpixel=bool(options.subpixel),
+        decoding=options.decoding,
         exact=True,
         middle=name == "demo_3d",
     )
@@ -161,7 +161,7 @@ def _cut(options: argparse.Namespace) -> dict[str, bool]:
     """A given box is cut with surroundings as in training, a whole picture as it is."""
     whole = options.box is None
     return {
-        "subpixel": bool(options.subpixel),
+        "decoding": options.decoding,
         "exact": whole,
         "middle": not whole,
     }

@@ -102,6 +102,8 @@ def _reason(error: Exception) -> str:
         return text.removesuffix(".")
     if isinstance(error, EOFError) or any(word in text for word in _ENDS_EARLY):
         return "it ends too early"
+    if "out-of-band" in text:
+        return "its arrays were kept outside of it, as buffers of protocol 5"
     if isinstance(error, RecursionError):
         return "it nests too deeply"
     return "its instructions are damaged"

@@ -219,6 +219,21 @@ def _bytes(content=b"", encoding="latin1"):
     return content
 
 
+def _list(items=(), most=None):
+    """`collections.deque`; what it forgets it has forgotten when it was written."""
+    del most
+    return list(items)
+
+
+def _dict(first=None):
+    """`collections.Counter`, and `defaultdict` without what it makes of other keys."""
+    return dict(first) if isinstance(first, dict) else {}
+
+
+class _Factory:
+    """Takes the place of types that a `defaultdict` calls; nothing calls it here."""
+
+
 def _path(kind: type):
     def make(*parts):
         if not all(isinstance(part, str) for part in parts):
@@ -233,6 +248,9 @@ def safe_globals() -> dict[tuple[str, str], Any]:
     allowed: dict[tuple[str, str], Any] = {
         ("numpy", "dtype"): PendingDtype,
         ("collections", "OrderedDict"): OrderedDict,
+        ("collections", "Counter"): _dict,
+        ("collections", "defaultdict"): _dict,
+        ("collections", "deque"): _list,
         ("_codecs", "encode"): _latin1_encode,
     }
     for module, name in (
@@ -244,6 +262,8 @@ def safe_globals() -> dict[tuple[str, str], Any]:
     for builtins in ("builtins", "__builtin__"):
         for safe in (set, frozenset, complex, slice):
             allowed[(builtins, safe.__name__)] = safe
+        for factory in ("list", "dict", "int", "float"):
+            allowed[(builtins, factory)] = _Factory()
         allowed[(builtins, "object")] = _ObjectMarker
         for name in ("bytes", "bytearray"):
             allowed[(builtins, name)] = _bytes

@@ -54,7 +54,7 @@ def ffhq(request: Request) -> FaceSet:
     samples = tars.read(path)
     faces = []
     for name, box in _detected(request, "FFHQ_annotations.csv"):
-        key = name.rpartition(".")[0]
+        key = tars.key_of(samples, name, 1)
         faces.append(Face(key, tars.picture(samples, key, path), box))
     return FaceSet("ffhq", faces)
 
@@ -69,7 +69,7 @@ def meei(request: Request) -> FaceSet:
             found[f"{path.stem}/{key}"] = sample
     faces = []
     for name, box in _detected(request, "MEEI_annotations.csv"):
-        key = name.rsplit(".", 2)[0]
+        key = tars.key_of(found, name, 2)
         faces.append(Face(key, tars.picture(found, key, request.root), box))
     return FaceSet("meei", faces)
 
@@ -252,7 +252,7 @@ def _of_tar(request: Request, file_name: str, tar_name: str, key: str, suffixes:
     for row, record in enumerate(annotations.records(path)):
         value = annotations.field(path, row, record, "img_path")
         name = annotations.file_name(path, row, value, "img_path")
-        sample = name.rsplit(".", suffixes)[0].replace("/", ".")
+        sample = tars.key_of(samples, name.replace("/", "."), suffixes)
         values = annotations.field(path, row, record, key)
         landmarks = annotations.points(path, row, values, key, None)[:, :2]
         box = crops.extend_box(annotations.box_of(landmarks), **MENPO)

@@ -139,6 +139,19 @@ def _add(path, archive, entry, samples, seen: set[tuple[str, str]]) -> None:
     sample.numbers[element] = values if element == "bbox" else values.reshape(-1, 2)
 
 
+def key_of(samples: dict[str, Sample], name: str, suffixes: int) -> str:
+    """The sample that a file's name means.
+
+    Args:
+      samples: of `read`.
+      name: of a picture.
+      suffixes: at most so many are cut off, such as ".rgb.png"; what is a sample's key
+        with fewer is taken first, for names with dots.
+    """
+    keys = [name.rsplit(".", count)[0] for count in range(suffixes + 1)]
+    return next((key for key in keys if key in samples), keys[-1])
+
+
 def picture(samples: dict[str, Sample], key: str, path: pathlib.Path) -> Member:
     """The picture of a sample.
 

@@ -7,6 +7,7 @@ from tf_faces.models.configuration import NetworkConfiguration
 
 INPUT_SIZES = (128, 256, 512)
 ACTIVATIONS = ("leaky_relu", "relu")
+DECODINGS = ("peak", "parabola", "centroid")
 
 # Side of the heat maps, whatever the size of the pictures.
 HEATMAP_SIZE = 128
@@ -24,6 +25,8 @@ class ParFaceConfig(NetworkConfiguration):
       latent_width: units of the latent discriminator's hidden layers.
       activation: leaky_relu (slope 0.1, ParFace) or relu (3FabRec).
       normalized: pictures have the means of VGGFace2 taken off.
+      decoding: how heat maps become landmarks, see `heatmaps.decode`; peak is the
+        original's.
     """
 
     input_size: int = 256
@@ -33,6 +36,7 @@ class ParFaceConfig(NetworkConfiguration):
     latent_width: int = 1000
     activation: str = "leaky_relu"
     normalized: bool = True
+    decoding: str = "peak"
 
     def __post_init__(self) -> None:
         if self.input_size not in INPUT_SIZES:
@@ -40,11 +44,12 @@ class ParFaceConfig(NetworkConfiguration):
             raise InputError(
                 f"input_size: found {self.input_size!r}, expected one of {known}."
             )
-        if self.activation not in ACTIVATIONS:
-            raise InputError(
-                f"activation: found {self.activation!r}, expected one of "
-                f"{', '.join(ACTIVATIONS)}."
-            )
+        for name, known in (("activation", ACTIVATIONS), ("decoding", DECODINGS)):
+            value = getattr(self, name)
+            if value not in known:
+                raise InputError(
+                    f"{name}: found {value!r}, expected one of {', '.join(known)}."
+                )
         for name in ("num_landmarks", "latent_size", "latent_width"):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:

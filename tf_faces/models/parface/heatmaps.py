@@ -12,6 +12,9 @@ from tf_faces.models.parface.config import HEATMAP_SIZE
 SMOOTHING = 9
 DEPTH_UNIT = 256.0
 GOOD_SCORE = 0.8
+# Of the peak: lower values of a map are not weighed.
+_CENTROID_FLOOR = 0.25
+_LEAST_WEIGHT = 1e-12
 
 
 def smooth(maps):
@@ -57,17 +60,25 @@ def draw(landmarks, size: int, sigma: float = 7.0):
     return lines[:, 1, :, None, :] * lines[:, 0, None, :, :]
 
 
-def decode(maps, size: int, subpixel: bool = False):
-    """Positions of the largest values, the first of equal ones in reading order.
+def decode(maps, size: int, decoding: str = "peak"):
+    """Positions of the landmarks that heat maps show.
+
+    A map that is not sure between places, as along the jaw, has its peak at one of
+    them; the centroid is between them, which is nearer on the average.
 
     Args:
       maps: [N, 128, 128, K].
-      size: side of the crop; the result is on a grid of size / 128 pixels.
-      subpixel: move each by the vertex of the parabola through its neighbours.
+      size: side of the crop.
+      decoding: peak: the largest value, the first of equal ones in reading order, on a
+        grid of size / 128 pixels. parabola: moved by the vertex of the parabola through
+        its neighbours. centroid: the mean place, weighted by how far the map is above a
+        quarter of its peak.
 
     Returns:
       [N, K, 2] float32.
     """
+    if decoding == "centroid":
+        return _centroids(maps) * (size / HEATMAP_SIZE)
     side, width, channels = maps.shape[1:]
     # The first row with the largest value and the first place in it: all maps are only
     # searched for their rows' maxima, which `scores` takes as well.
@@ -79,12 +90,27 @@ def decode(maps, size: int, subpixel: bool = False):
     numbers = ops.reshape(maps, (-1,))
     column = ops.argmax(ops.take(numbers, places), axis=1)
     x, y = ops.cast(column, "float32"), ops.cast(row, "float32")
-    if subpixel:
+    if decoding == "parabola":
         index = (begins[:, 0] + column) * channels
         index = index + ops.arange(channels, dtype=row.dtype)
         x = x + _vertex(numbers, index, column, channels, width)
         y = y + _vertex(numbers, index, row, width * channels, side)
     return ops.stack([x, y], axis=-1) * (size / HEATMAP_SIZE)
+
+
+def _centroids(maps):
+    """[N, K, 2]: mean places of what is above a part of each peak, in the map's pixels.
+
+    A map that is nowhere above zero has its middle.
+    """
+    floor = _CENTROID_FLOOR * ops.max(maps, axis=(1, 2), keepdims=True)
+    weights = ops.relu(maps - ops.relu(floor))
+    side = (maps.shape[1] - 1) / 2
+    offsets = ops.arange(maps.shape[1], dtype=weights.dtype) - side
+    columns, rows = ops.sum(weights, axis=1), ops.sum(weights, axis=2)
+    total = ops.maximum(ops.sum(columns, axis=1), _LEAST_WEIGHT)
+    found = [ops.einsum("nik,i->nk", lines, offsets) for lines in (columns, rows)]
+    return ops.stack(found, axis=-1) / total[..., None] + side
 
 
 def _row_maxima(maps):

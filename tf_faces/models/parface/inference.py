@@ -1,19 +1,22 @@
 """ParFace's networks for use: batch norms folded into kernels, fixed weights.
 
-What is learned stays as it is to about 1e-5.  The two transposed convolutions at the
-head of a decoder's block see the same picture and are one here.
+What is learned stays as it is to about 1e-5; kernels of 3 x 3 with many channels
+multiply less (`layers.minimal_filtering`), which costs a digit.  The two transposed
+convolutions at the head of a decoder's block see the same picture and are one here.
 """
 
 import numpy as np
 import tensorflow as tf
 
-from tf_faces.layers import constant_planes, folding
+from tf_faces.layers import constant_planes, folding, minimal_filtering
 from tf_faces.models.parface import layers
 from tf_faces.models.parface.config import HEATMAP_SIZE
 from tf_faces.models.parface.encoder import Encoder
 from tf_faces.models.parface.networks import ParFaceNetworks
 
 _POOL = 3
+# Of minimal filtering: sides, fewest channels, results along a tile.
+_TILED_SIDES, _TILED_CHANNELS, _TILE = range(8, 129), 64, 4
 # Of the decoder, whose pictures have 4 and 8 pixels a side.
 _SMALL_BLOCKS = 2
 
@@ -41,13 +44,22 @@ def _convolution(
 ) -> folding.Layer:
     """A convolution, and the batch norm after it."""
     kernel = _float64(part.kernel)
-    padding = folding.around(part.padding)
     if norm is None:
-        return folding.convolution(kernel, part.stride, padding)
+        return _summed(kernel, part)
     factor, offset = _factor_and_offset(norm)
-    convolve = folding.convolution(kernel * factor, part.stride, padding)
+    convolve = _summed(kernel * factor, part)
     bias = folding.constant(offset)
     return lambda flow: tf.nn.bias_add(convolve(flow), bias)
+
+
+def _summed(kernel: np.ndarray, part: layers.Convolution) -> folding.Layer:
+    """The convolution of a kernel [length, length, in, out], by tiles where it pays."""
+    usual = folding.convolution(kernel, part.stride, folding.around(part.padding))
+    of_three = kernel.shape[0] == 3 and part.padding == 1 and part.stride == 1
+    if not of_three or min(kernel.shape[2:]) < _TILED_CHANNELS:
+        return usual
+    tiled = minimal_filtering.convolution(kernel, part.padding, _TILE)
+    return lambda flow: (tiled if flow.shape[1] in _TILED_SIDES else usual)(flow)
 
 
 def _linear(part: layers.Linear) -> folding.Layer:

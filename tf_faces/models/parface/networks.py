@@ -76,13 +76,13 @@ class ParFaceNetworks:
         maps = self.landmark_head.maps(self.decoder, drawn["layer1"])
         return latents, drawn["image"], maps
 
-    def detect(self, images, smooth: bool = True, subpixel: bool = False):
+    def detect(self, images, smooth: bool = True, decoding: str | None = None):
         """Finds the landmarks of faces.
 
         Args:
           images: [N, S, S, 3] as the network takes them (see `ParFaceConfig`).
           smooth: decode box-smoothed heat maps, as `detect_landmarks` of the original.
-          subpixel: decode between the pixels of the heat maps.
+          decoding: see `heatmaps.decode`; None means the configuration's.
 
         Returns:
           {"latents" [N, Z], "reconstructions" [N, S, S, 3], "heatmaps" [N, 128, 128,
@@ -97,17 +97,17 @@ class ParFaceNetworks:
             "latents": latents,
             "reconstructions": reconstructions,
             "heatmaps": maps,
-            "landmarks": heatmaps.decode(maps, size, subpixel=subpixel),
+            "landmarks": heatmaps.decode(maps, size, decoding or self.config.decoding),
             "scores": heatmaps.scores(maps),
         }
 
-    def detect_3d(self, images, smooth: bool = False, subpixel: bool = False):
+    def detect_3d(self, images, smooth: bool = False, decoding: str | None = None):
         """Finds the landmarks of faces with their depths.
 
         Args:
           images: [N, S, S, 3].
           smooth: decode smoothed maps; the original's `detect_landmarks_3d` does not.
-          subpixel: decode between the pixels of the heat maps.
+          decoding: see `heatmaps.decode`; None means the configuration's.
 
         Returns:
           As `detect`, with "landmarks_3d" [N, K, 3]: x, y and the depth in pixels of
@@ -116,7 +116,9 @@ class ParFaceNetworks:
         latents, reconstructions, raw = self.reconstruct_with_heatmaps(images)
         depths = heatmaps.depth_to_pixels(self.depth_head(raw, latents))
         maps = heatmaps.smooth(raw) if smooth else raw
-        plane = heatmaps.decode(maps, self.config.input_size, subpixel=subpixel)
+        plane = heatmaps.decode(
+            maps, self.config.input_size, decoding or self.config.decoding
+        )
         together = keras.ops.concatenate([plane, depths[..., None]], axis=-1)
         return {
             "latents": latents,

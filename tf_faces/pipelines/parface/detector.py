@@ -65,8 +65,8 @@ class ParFace:
         self._folded = None
         self._functions = {}
 
-    def _run(self, images, wanted, spatial: bool, smooth: bool, subpixel: bool):
-        key = (wanted, spatial, smooth, subpixel)
+    def _run(self, images, wanted, spatial: bool, smooth: bool, decoding: str | None):
+        key = (wanted, spatial, smooth, decoding)
         if key not in self._functions:
             if self._folded is None:
                 self._folded = inference.fold(self.networks)
@@ -75,7 +75,7 @@ class ParFace:
 
             def results(given):
                 # What only others need is not computed.
-                found = detect(given, smooth=smooth, subpixel=subpixel)
+                found = detect(given, smooth=smooth, decoding=decoding)
                 return {name: found[name] for name in wanted or found}
 
             self._functions[key] = tf.function(results, reduce_retracing=True)
@@ -89,7 +89,7 @@ class ParFace:
         *,
         spatial: bool = False,
         smooth: bool | None = None,
-        subpixel: bool = False,
+        decoding: str | None = None,
         wanted: Sequence[str] | None = None,
     ) -> dict[str, np.ndarray]:
         """Finds the landmarks of crops.
@@ -99,7 +99,7 @@ class ParFace:
           spatial: with depths.
           smooth: decode smoothed heat maps; None does so in the plane alone, as the
             original.
-          subpixel: decode between the heat maps' pixels.
+          decoding: see `heatmaps.decode`; None means the networks' own.
           wanted: names of the results; None means all. Without "reconstructions" it
             takes about six tenths of the time.
 
@@ -118,7 +118,7 @@ class ParFace:
                 None if wanted is None else tuple(wanted),
                 spatial,
                 smooth,
-                subpixel,
+                decoding,
             )
             for start in range(0, len(images), _BATCH)
         ]
@@ -163,7 +163,7 @@ class ParFace:
         *,
         spatial: bool = False,
         smooth: bool | None = None,
-        subpixel: bool = False,
+        decoding: str | None = None,
         exact: bool = False,
         middle: bool = True,
     ) -> Detection:
@@ -172,14 +172,14 @@ class ParFace:
         Args:
           picture: uint8 [H, W, 3].
           box, landmarks, exact, middle: see `crop_of`.
-          spatial, smooth, subpixel: see `detect_crops`.
+          spatial, smooth, decoding: see `detect_crops`.
         """
         crop = self.crop_of(picture, box, landmarks, exact, middle)
         offset = (crop.output - self.size) // 2
         whole = crop.image(picture)
         seen = whole[offset : offset + self.size, offset : offset + self.size]
         found = self.detect_crops(
-            seen[None], spatial=spatial, smooth=smooth, subpixel=subpixel
+            seen[None], spatial=spatial, smooth=smooth, decoding=decoding
         )
         points = found["landmarks_3d" if spatial else "landmarks"][0]
         moved = np.array(points)

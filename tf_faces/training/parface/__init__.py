@@ -37,6 +37,7 @@ def network_configuration(config: ml_collections.ConfigDict) -> ParFaceConfig:
         latent_width=config.latent_width,
         activation=config.activation,
         normalized=config.normalize,
+        decoding=config.decoding,
     )
 
 

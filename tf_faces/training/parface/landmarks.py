@@ -27,6 +27,8 @@ class LandmarkTerms:
       corrected_wing_loss: the adaptive wing loss as published; the original's
         divides by another constant.
       train_encoder: step the encoder as well.
+      finetune_decoder: step the decoder's convolutions as well, not the original's; it
+        serves the landmarks and no longer draws faces.
       finetune_2d: in space, step the landmark head as well.
       use_groundtruth, use_predicted: which heat maps the depth head is given.
     """
@@ -35,6 +37,7 @@ class LandmarkTerms:
     use_adaptive_wing_loss: bool = False
     corrected_wing_loss: bool = False
     train_encoder: bool = False
+    finetune_decoder: bool = False
     finetune_2d: bool = False
     use_groundtruth: bool = True
     use_predicted: bool = False
@@ -70,9 +73,9 @@ class LandmarkStep:
 
     Args:
       networks: what is trained; all but the depth head normalise by their remembered
-        statistics, and the decoder is never stepped.
+        statistics.
       terms: what is trained.
-      optimizers: {"LMH", "LMH_3D", "Q": Adam}, those that are stepped.
+      optimizers: {"LMH", "LMH_3D", "Q", "P": Adam}, those that are stepped.
     """
 
     def __init__(
@@ -100,6 +103,8 @@ class LandmarkStep:
             found.append("LMH")
         if terms.train_encoder:
             found.append("Q")
+        if terms.finetune_decoder:
+            found.append("P")
         return tuple(found)
 
     def _heatmap_loss(self, target, maps):
@@ -108,7 +113,12 @@ class LandmarkStep:
         return losses.adaptive_wing(target, maps, self._adaptive_wing_of_pixels)
 
     def __call__(
-        self, images, target_maps, target_depths=None, training: bool = True
+        self,
+        images,
+        target_maps,
+        target_depths=None,
+        training: bool = True,
+        measure_all: bool = True,
     ) -> LandmarkResult:
         """Runs one iteration.
 
@@ -117,6 +127,8 @@ class LandmarkStep:
           target_maps: [N, 128, 128, K].
           target_depths: [N, K] in pixels of the crop; needed in space.
           training: False evaluates: nothing is stepped.
+          measure_all: also the loss of heat maps where nothing is stepped by it, a
+            quarter of an iteration in space.
         """
         terms, nets = self.terms, self.networks
         stats: dict[str, tf.Tensor] = {}
@@ -125,8 +137,9 @@ class LandmarkStep:
             latents, pictures, maps = nets.reconstruct_with_heatmaps(images)
             stats["z_recon_mean"] = tf.reduce_mean(latents)
             stats["loss_recon"] = tf.reduce_mean(reconstruction.l1(images, pictures))
-            stats["loss_lms"] = tf.reduce_mean(self._heatmap_loss(target_maps, maps))
-            loss = stats["loss_lms"]
+            if measure_all or not terms.spatial or terms.finetune_2d:
+                loss = tf.reduce_mean(self._heatmap_loss(target_maps, maps))
+                stats["loss_lms"] = loss
             if terms.spatial:
                 given = target_maps if terms.use_groundtruth else maps
                 predicted = nets.depth_head(given, latents, training=training)

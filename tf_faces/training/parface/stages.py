@@ -144,7 +144,7 @@ class Stage:
         self.step = landmarks.LandmarkStep(self.networks, terms, self.optimizers)
         decay = config.weight_decay
         for prefix in self.step.stepped():
-            if prefix == "Q":
+            if prefix in ("Q", "P"):
                 encoder_decay = _ENCODER_DECAY if decay else 0.0
                 self.optimizers[prefix] = self._adam(
                     prefix, config.lr_encoder, encoder_decay
@@ -292,10 +292,18 @@ class Stage:
         # In space the plane's truth is that of the points in space.
         plane = points_3d[..., :2] if spatial else points
         target = heatmaps.draw(plane, size, self.config.sigma)
-        result = self.step(images, target, points_3d[..., 2], training=training)
+        result = self.step(
+            images,
+            target,
+            points_3d[..., 2],
+            training=training,
+            measure_all=not training,
+        )
         found = tf.constant(0.0)
         if not training:
-            found = heatmaps.decode(heatmaps.smooth(result.heatmaps), size)
+            found = heatmaps.decode(
+                heatmaps.smooth(result.heatmaps), size, self.config.decoding
+            )
             if spatial:
                 found = tf.concat([found, result.depths[..., None]], axis=-1)
         return *_packed(result.stats), found

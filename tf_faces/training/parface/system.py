@@ -210,7 +210,9 @@ class ParFaceSystem(loop.System):
             found["interpolations"] = self._interpolations(latents.numpy())
             found["samples"] = self._samples(latents.numpy())
             return found
-        points = heatmaps.decode(heatmaps.smooth(maps), self.config.input_size).numpy()
+        points = heatmaps.decode(
+            heatmaps.smooth(maps), self.config.input_size, self.config.decoding
+        ).numpy()
         marked = [
             sheets.pictures.with_landmarks(*one)
             for one in zip(
