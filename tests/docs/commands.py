@@ -554,6 +554,14 @@ NOT_RUN = {
     "pip install .": _INSTALLS,
     "pip install 'tf_faces[beam]'": _INSTALLS,
     "python -m venv beam-environment": _INSTALLS,
+    "pip install 'tf_faces[celebahq]'": _INSTALLS,
+    "tf-faces dataset create_celebahq records/celebahq CelebA CelebA-HQ-deltas": (
+        "runs in tests/data/test_celebahq.py on a folder of that layout"
+    ),
+    "tf-faces dataset create_celebahq records/celeba1024 CelebA --without_deltas "
+    "--image_list CelebA-HQ-to-CelebA-mapping.txt": (
+        "runs in tests/data/test_celebahq.py on a folder of that layout"
+    ),
     "tf-faces dataset create_from_pkl_img_norm records/faces64 uv/texture uv/shape "
     "uv/normals --labels uv/labels.pkl --paths uv/paths.pkl --form beam "
     "--beam_options '--direct_running_mode=multi_processing --direct_num_workers=2'": (

@@ -167,7 +167,8 @@ def refuse_other_forms(
     """
     for name in sorted({name for names in forms.values() for name in names}):
         having = [form for form, names in forms.items() if name in names]
-        if options.form not in having and getattr(options, name) is not None:
+        given = getattr(options, name, None) is not None
+        if given and options.form not in having:
             raise InputError(
                 f"--{name}: found with --form {options.form}, expected --form "
                 f"{' or '.join(having)}."

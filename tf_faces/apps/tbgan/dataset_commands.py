@@ -21,12 +21,12 @@ def _progress(iterable: Iterable, total: int, what: str) -> Iterable:
 
 
 # The options that each way of writing a set has of its own.
-FORMS = {"records": ("processes",), "beam": ("beam_options",)}
+FORMS = {"records": ("processes", "num_tasks"), "beam": ("beam_options",)}
 # Files and folders that the commands read.
 _SOURCES = (
     *("texture_dir", "shape_dir", "normals_dir", "image_dir", "pickle_dir"),
     *("second_texture_dir", "second_shape_dir", "second_normals_dir"),
-    *("hdf5_filename", "lmdb_dir", "celeba_dir"),
+    *("hdf5_filename", "lmdb_dir", "celeba_dir", "delta_dir"),
 )
 
 
@@ -260,6 +260,28 @@ def create_celeba(options: argparse.Namespace) -> None:
         options,
         lambda: pictures.celeba(options.celeba_dir, options.cx, options.cy),
     )
+
+
+def create_celebahq(options: argparse.Namespace) -> None:
+    from tf_faces.data.record_sets import celebahq
+
+    if options.num_tasks is not None:
+        wanted = options.processes or machine.processors()
+        options.processes = min(wanted, options.num_tasks)
+    _write(
+        options,
+        lambda: celebahq.samples(
+            options.celeba_dir,
+            options.delta_dir,
+            without_deltas=options.without_deltas,
+            image_list=options.image_list,
+        ),
+    )
+    if options.without_deltas:
+        print(
+            f"{options.tfrecord_dir}: made without deltas; not the pictures of "
+            "CelebA-HQ, which have more details."
+        )
 
 
 def make_uv_set(options: argparse.Namespace) -> None:

@@ -339,6 +339,44 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     command.add_argument("--cy", type=options_of.index, default=121, help="centre row")
     add_beam(command)
 
+    command = add_create(
+        "create_celebahq",
+        dataset_commands.create_celebahq,
+        "CelebA-HQ, 1024 x 1024: upright faces of CelebA's pictures in the wild.",
+        ("celeba_dir", "folder of img_celeba and Anno/list_landmarks_celeba.txt"),
+    )
+    command.add_argument(
+        "delta_dir",
+        nargs="?",
+        help="folder of image_list.txt and delta*.zip (pip install "
+        "'tf_faces[celebahq]')",
+    )
+    command.add_argument(
+        "--without_deltas",
+        action="store_true",
+        help="write the upright pictures as they are, without CelebA-HQ's details and "
+        "without comparing their MD5; needs no delta*.zip",
+    )
+    command.add_argument(
+        "--image_list",
+        help="which pictures: a list with the columns idx and orig_file, such as "
+        "CelebAMask-HQ's CelebA-HQ-to-CelebA-mapping.txt (default: image_list.txt of "
+        "delta_dir)",
+    )
+    command.add_argument(
+        "--num_threads",
+        dest="processes",
+        type=options_of.count,
+        help="the original's name of --processes",
+    )
+    command.add_argument(
+        "--num_tasks",
+        type=options_of.count,
+        help="most images in work at a time, an upper limit of --processes (default: "
+        "no limit)",
+    )
+    add_beam(command)
+
     command = add(
         "make_uv_set",
         dataset_commands.make_uv_set,

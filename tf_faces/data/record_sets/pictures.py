@@ -1,8 +1,8 @@
 """Sources of uint8 training images: folders of pictures and well-known archives.
 
 Each function returns samples in the order in which the originals wrote them, with
-one-hot labels where the archive has classes.  `create_celebahq` is not among them: it
-needs the exact decoder of 2017 and files that are no longer offered.
+one-hot labels where the archive has classes.  CelebA-HQ has a module of its own,
+`celebahq`.
 
 Reference: dataset_tool.py of the Progressive GAN code.
 """
