@@ -202,7 +202,10 @@ class FoldedNetwork(tf.Module):
         ]
         size = self.config.resolution
         signature = tf.TensorSpec([None, size, size, 3], tf.float32)
-        self._graph = tf.function(self.forward, input_signature=[signature])
+        # Nothing in it depends on values: to rewrite it takes longer than to trace it.
+        self._graph = tf.function(
+            self.forward, input_signature=[signature], autograph=False
+        )
 
     def forward(self, crops):
         """The graph's function itself, for other graphs: crops to maps in 0..1."""

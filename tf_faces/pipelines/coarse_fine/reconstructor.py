@@ -91,7 +91,8 @@ class Reconstructor:
             }
 
         self._by_operations, self._uncompiled = run, uncompiled
-        self.run = tf.function(run, input_signature=[picture])
+        # Nothing in it depends on values: to rewrite it takes longer than to trace it.
+        self.run = tf.function(run, input_signature=[picture], autograph=False)
 
     @property
     def model(self):

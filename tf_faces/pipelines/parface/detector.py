@@ -78,7 +78,10 @@ class ParFace:
                 found = detect(given, smooth=smooth, decoding=decoding)
                 return {name: found[name] for name in wanted or found}
 
-            self._functions[key] = tf.function(results, reduce_retracing=True)
+            # Nothing in it depends on values: to rewrite it takes longer than to trace it.
+            self._functions[key] = tf.function(
+                results, reduce_retracing=True, autograph=False
+            )
         given = network_images(images, self.networks.config.normalized)
         found = self._functions[key](tf.constant(given))
         return {name: value.numpy() for name, value in found.items()}
