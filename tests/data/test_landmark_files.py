@@ -75,6 +75,7 @@ def test_texts_of_windows_shells(tmp_path, encoding):
         (lines(POINTS[:66]) + "\n0 0\n0 0", "2 of its points are [(]0, 0[)], as abs"),
         (lines(POINTS / 200), "lie within 0.992 of each other [(]fractions"),
         (lines(POINTS / 100 - 1), "fractions of a picture's sides"),
+        (lines(POINTS * [0.001, 1]), "lie on a line, 0.197 wide"),
     ],
 )
 def test_refusals_show_what_was_found(tmp_path, content, message):
@@ -86,7 +87,12 @@ def test_refusals_show_what_was_found(tmp_path, content, message):
 
 @pytest.mark.parametrize(
     ("head", "order"),
-    [("y,x", (1, 0)), ("id,Row,Col", (2, 1, 0)), ("x,y,sure,seen", (0, 1, 0, 0))],
+    [
+        ("y,x", (1, 0)),
+        ("id,Row,Col", (2, 1, 0)),
+        ("x,y,sure,seen", (0, 1, 0, 0)),
+        (",y,x", (2, 1, 0)),
+    ],
 )
 def test_heads_that_name_the_columns(tmp_path, head, order):
     table = np.column_stack([POINTS, np.arange(68) % 7])[:, list(order)]

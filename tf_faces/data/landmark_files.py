@@ -28,6 +28,8 @@ _OF_ARRAYS = (".npy", ".mat", ".ljson")
 LARGEST = 1e7
 # Pixels; no face is smaller, but fractions of a picture's sides are, of -1..1 too.
 _SMALLEST_FACE = 2.5
+# Ratio of its sides; that of a head in profile is below 4.
+_LONGEST_FACE = 50
 # Names of columns and rows in a head line.
 _COORDINATES = (("x", "y"), ("col", "row"), ("column", "row"))
 _SEPARATORS = str.maketrans(dict.fromkeys(',;[]()"', " "))
@@ -92,6 +94,8 @@ def _named_columns(path: pathlib.Path, head: list[str], count: int) -> list[int]
     Raises:
       FormatError: if it names y before x, and other words than there are columns.
     """
+    if len(head) == count - 1:  # R and pandas do not name the column of row names.
+        head = ["", *head]
     for names in _COORDINATES:
         if all(head.count(name) == 1 for name in names):
             x, y = map(head.index, names)
@@ -232,11 +236,19 @@ def require_pixels(source, points: np.ndarray) -> None:
       points: [K, 2 or 3], finite.
 
     Raises:
-      FormatError: if they are fractions of a picture's sides, or all the same.
+      FormatError: if they are fractions of a picture's sides, all the same, or on a
+        line.
     """
-    extent = float(np.ptp(points[:, :2], axis=0).max())
+    extents = np.ptp(points[:, :2], axis=0)
+    extent = float(extents.max())
     if extent < _SMALLEST_FACE:
         raise FormatError(
             f"{source}: its points lie within {extent:.3g} of each other (fractions of "
             "a picture's sides?), expected pixels."
+        )
+    if extents.min() < extent / _LONGEST_FACE:
+        raise FormatError(
+            f"{source}: its points lie on a line, {extents[0]:.3g} wide and "
+            f"{extents[1]:.3g} high, expected those of a face (is another column taken "
+            "for x or y?)."
         )

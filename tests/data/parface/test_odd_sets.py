@@ -84,6 +84,9 @@ def test_names_of_pictures_in_a_tar(tmp_path, name):
     key = name.removesuffix(".png").removeprefix("./")
     assert [face.name for face in opened("ffhq", tmp_path)] == [key]
     assert [face.name for face in opened("meei", tmp_path)] == [f"v/{key}"]
+    put(tmp_path / "csv/MEEI_annotations.csv", f"{HEAD}v/0.2.png,10,20,50,60\n")
+    with pytest.raises(InputError, match="no picture of the sample 'v/0.2'"):
+        opened("meei", tmp_path)
 
 
 @pytest.mark.parametrize("box", ["0,0,0,0", "0.1,0.2,0.5,0.6", "5,5,5,60"])
