@@ -112,10 +112,11 @@ def test_points_without_braces(tmp_path):
 
 def test_points_counted_from_anywhere(tmp_path):
     counted = np.column_stack([np.arange(5, 73), POINTS])
-    np.savetxt(tmp_path / "a.txt", counted)
-    np.testing.assert_allclose(
-        landmark_files.read_landmarks(tmp_path / "a.txt"), POINTS
-    )
+    shuffled = np.random.default_rng(0).permutation(68)
+    for order, head in ((slice(None), ""), (shuffled, ""), (shuffled, "id x y")):
+        np.savetxt(tmp_path / "a.txt", counted[order], header=head, comments="")
+        found = landmark_files.read_landmarks(tmp_path / "a.txt")
+        np.testing.assert_allclose(found, POINTS)
 
 
 @pytest.mark.parametrize("turned", [False, True])

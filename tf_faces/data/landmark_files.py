@@ -8,8 +8,8 @@
 | .ljson | menpo's, versions 1 to 3: points of one group, rows y before columns x |
 | any other | text with one point a line, separated by blanks, commas or semicolons, |
 |           | in brackets or not; a head line may name the columns (x, y, others); |
-|           | another one, a line with the number of points and a first column that |
-|           | counts the points are passed over |
+|           | others and a line with the number of points are passed over; a first      |
+|           | column that counts the points orders them |
 """
 
 import pathlib
@@ -78,14 +78,26 @@ def _from_text(path: pathlib.Path, has_braces: bool) -> np.ndarray:
             "the numbers alone."
         )
     columns = _named_columns(path, head, points.shape[1])
+    order = _order_of_numbers(points)
     if columns:
-        return points[:, columns]
-    if points.shape[1] in (3, 4):
-        counted = points[:, 0] - np.arange(len(points))
-        # No face has such columns: they are numbers, from wherever a scheme begins.
-        if len(points) > 2 and (counted == counted[0]).all():
-            return points[:, 1:]
+        is_numbered = order is not None and 0 not in columns
+        return (points[order] if is_numbered else points)[:, columns]
+    if points.shape[1] in (3, 4) and order is not None:
+        return points[order, 1:]
     return points
+
+
+def _order_of_numbers(points: np.ndarray) -> np.ndarray | None:
+    """The order of rows by the numbers of the first column; None if it has none.
+
+    No face has such columns: whole numbers in equal steps, sorted or not, from wherever
+    a scheme begins.
+    """
+    if len(points) < 3:
+        return None
+    order = np.argsort(points[:, 0], kind="stable")
+    steps = np.diff(points[order, 0])
+    return order if steps[0] >= 1 and (steps == steps[0]).all() else None
 
 
 def _named_columns(path: pathlib.Path, head: list[str], count: int) -> list[int]:
