@@ -8,8 +8,8 @@
 | .ljson | menpo's, versions 1 to 3: points of one group, rows y before columns x |
 | any other | text with one point a line, separated by blanks, commas or semicolons, |
 |           | in brackets or not; a head line may name the columns (x, y, others); |
-|           | others and a line with the number of points are passed over; a first      |
-|           | column that counts the points orders them |
+|           | others and a line with the number of points are passed over; a first  |
+|           | column that counts the points orders them                             |
 """
 
 import pathlib
