@@ -113,10 +113,22 @@ def test_points_without_braces(tmp_path):
 def test_points_counted_from_anywhere(tmp_path):
     counted = np.column_stack([np.arange(5, 73), POINTS])
     shuffled = np.random.default_rng(0).permutation(68)
-    for order, head in ((slice(None), ""), (shuffled, ""), (shuffled, "id x y")):
-        np.savetxt(tmp_path / "a.txt", counted[order], header=head, comments="")
+    for columns, head in (
+        ((0, 1, 2), ""),
+        ((0, 1, 2), "id x y"),
+        ((1, 2, 0), "x y id"),
+    ):
+        table = counted[shuffled][:, columns]
+        np.savetxt(tmp_path / "a.txt", table, header=head, comments="")
         found = landmark_files.read_landmarks(tmp_path / "a.txt")
         np.testing.assert_allclose(found, POINTS)
+    np.save(tmp_path / "a.npy", counted)
+    found = landmark_files.read_landmarks(tmp_path / "a.npy")
+    np.testing.assert_allclose(found, POINTS)
+    counted[3, 0] = counted[2, 0]
+    np.save(tmp_path / "a.npy", counted)
+    with pytest.raises(FormatError, match="5 to 72, counts the points, but not each"):
+        landmark_files.read_landmarks(tmp_path / "a.npy")
 
 
 @pytest.mark.parametrize("turned", [False, True])

@@ -78,26 +78,44 @@ def _from_text(path: pathlib.Path, has_braces: bool) -> np.ndarray:
             "the numbers alone."
         )
     columns = _named_columns(path, head, points.shape[1])
-    order = _order_of_numbers(points)
-    if columns:
-        is_numbered = order is not None and 0 not in columns
-        return (points[order] if is_numbered else points)[:, columns]
-    if points.shape[1] in (3, 4) and order is not None:
-        return points[order, 1:]
-    return points
+    if not columns:
+        return points
+    others = (c for c in range(points.shape[1]) if c not in columns)
+    orders = (_order_of_numbers(points[:, column]) for column in others)
+    order = next((found for found in orders if found is not None), slice(None))
+    return points[order][:, columns]
 
 
-def _order_of_numbers(points: np.ndarray) -> np.ndarray | None:
-    """The order of rows by the numbers of the first column; None if it has none.
+def _order_of_numbers(column: np.ndarray) -> np.ndarray | None:
+    """The order of points by their numbers; None if they are no numbers of points.
 
     No face has such columns: whole numbers in equal steps, sorted or not, from wherever
     a scheme begins.
     """
-    if len(points) < 3:
-        return None
-    order = np.argsort(points[:, 0], kind="stable")
-    steps = np.diff(points[order, 0])
-    return order if steps[0] >= 1 and (steps == steps[0]).all() else None
+    order = np.argsort(column, kind="stable")
+    steps = np.diff(column[order])
+    is_count = len(column) > 2 and steps[0] >= 1 and (steps == steps[0]).all()
+    return order if is_count else None
+
+
+def _without_numbers(path: pathlib.Path, points: np.ndarray) -> np.ndarray:
+    """Points in the order of a first column that counts them, and without it.
+
+    Raises:
+      FormatError: if it counts, but not each point once.
+    """
+    first = points[:, 0]
+    order = _order_of_numbers(first)
+    if order is not None:
+        return points[order, 1:]
+    steps = np.diff(first)
+    is_sorted = (steps >= 0).all() or (steps <= 0).all()
+    if is_sorted and steps.any() and (first == np.rint(first)).all():
+        raise FormatError(
+            f"{path}: its first column, {first[0]:g} to {first[-1]:g}, counts the "
+            "points, but not each once; expected their numbers, or x."
+        )
+    return points
 
 
 def _named_columns(path: pathlib.Path, head: list[str], count: int) -> list[int]:
@@ -202,6 +220,8 @@ def read_landmarks(path: files.PathLike) -> np.ndarray:
     points = points.astype(np.float64)
     if points.shape[0] in (2, 3) and points.shape[1] == _COUNT:
         points = points.T
+    if points.shape[1] in (3, 4) and len(points) > 2 and suffix != ".ljson":
+        points = _without_numbers(path, points)
     if points.shape[0] != _COUNT or points.shape[1] not in (2, 3):
         raise FormatError(
             f"{path}: shape {points.shape}, expected 68 points of x and y"
