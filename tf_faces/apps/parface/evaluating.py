@@ -159,8 +159,8 @@ def _points(path, values: np.ndarray, name: str) -> np.ndarray:
     right = values.ndim == 3 and values.shape[-1] in (2, 3) and len(values)
     if not right or values.dtype.kind not in "fiu":
         raise FormatError(
-            f"{path}: {name} has shape {list(values.shape)} of {values.dtype}, expected "
-            "numbers [N, K, 2 or 3]."
+            f"{path}: {name} has shape {list(values.shape)} of {values.dtype}, "
+            "expected [N, K, 2 or 3] of numbers."
         )
     values = values.astype(np.float64)
     if not np.isfinite(values).all():
