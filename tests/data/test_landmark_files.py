@@ -126,9 +126,11 @@ def test_points_counted_from_anywhere(tmp_path):
     found = landmark_files.read_landmarks(tmp_path / "a.npy")
     np.testing.assert_allclose(found, POINTS)
     counted[3, 0] = counted[2, 0]
-    np.save(tmp_path / "a.npy", counted)
-    with pytest.raises(FormatError, match="5 to 72, counts the points, but not each"):
-        landmark_files.read_landmarks(tmp_path / "a.npy")
+    parts = np.column_stack([np.arange(68) % 17, POINTS])
+    for table in (counted, parts):
+        np.save(tmp_path / "a.npy", table)
+        with pytest.raises(FormatError, match="counts something, but not each point"):
+            landmark_files.read_landmarks(tmp_path / "a.npy")
 
 
 @pytest.mark.parametrize("turned", [False, True])

@@ -109,11 +109,15 @@ def _without_numbers(path: pathlib.Path, points: np.ndarray) -> np.ndarray:
     if order is not None:
         return points[order, 1:]
     steps = np.diff(first)
+    _, counts = np.unique(steps, return_counts=True)
     is_sorted = (steps >= 0).all() or (steps <= 0).all()
-    if is_sorted and steps.any() and (first == np.rint(first)).all():
+    # Parts of a face counted each from its first point, or flags.
+    is_even = 2 * counts.max() >= len(steps)
+    if (is_sorted or is_even) and steps.any() and (first == np.rint(first)).all():
         raise FormatError(
-            f"{path}: its first column, {first[0]:g} to {first[-1]:g}, counts the "
-            "points, but not each once; expected their numbers, or x."
+            f"{path}: its first column ({first[0]:g}, {first[1]:g} ... {first[-1]:g}) "
+            "counts something, but not each point once; expected numbers of points, "
+            "or x."
         )
     return points
 
