@@ -126,7 +126,10 @@ def test_a_video(picture, seen, tmp_path, monkeypatch):
     ("arguments", "sentence"),
     [
         (["none.png"], "none.png: no such picture"),
-        (["{picture}", "--box", "5", "5", "2", "9"], "expected left < right"),
+        (
+            ["{picture}", "--box", "5", "5", "2", "9"],
+            "found (5.0, 5.0, 2.0, 9.0), expected left < right",
+        ),
         (["{picture}", "--detector", "eyes"], "the detector must be one of"),
         (
             ["{picture}", "--box", "1", "2", "9", "9", "--detector", "mtcnn"],

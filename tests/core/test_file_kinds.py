@@ -124,6 +124,7 @@ def test_good_files_are_what_they_are(tmp_path):
     ("head", "what", "advice"),
     [
         (b"BZh9", "bzip2-compressed data", "bunzip2"),
+        (b"# Created by Octave 8.4.0", "a file in Octave's own form", "-v7"),
         (b"\xfd7zXZ\0", "xz-compressed data", "unxz"),
         (b"\x28\xb5\x2f\xfd", "zstd-compressed data", "unzstd"),
         (b"Rar!\x1a\x07", "a RAR archive", "unpack it first"),

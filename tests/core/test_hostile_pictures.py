@@ -89,6 +89,10 @@ _FTYP = b"\0\0\0\x18ftyp%s\0\0\0\0mif1%s"
         (samples.claiming_png(64, 64), "truncated"),
         (samples.png(0, 5, 8, 2, b""), ""),
         (samples.png(1, 1, 8, 3, b"\0\0"), "its palette is missing"),
+        (
+            samples.png(1, 1, 8, 3, b"\0\0", chunks=samples.png_chunk(b"PLTE", b"")),
+            "its palette is missing",
+        ),
     ],
 )
 def test_what_is_no_picture(tmp_path, content, message):

@@ -103,6 +103,7 @@ def test_harmless_things(protocol, tmp_path):
         "ordered": collections.OrderedDict(a=np.float32(2)),
         "counter": collections.Counter("aab"),
         "default": collections.defaultdict(list, a=np.arange(2)),
+        "count": collections.defaultdict(int, a=1),
         "deque": collections.deque([np.arange(3), 1], 2),
         "nested": np.array([[np.arange(2), None]], object),
         "lists": np.array([None, [1, 2], [3, 4]], object)[1:],
@@ -114,7 +115,7 @@ def test_harmless_things(protocol, tmp_path):
     np.testing.assert_array_equal(found["mapped"], np.full((2, 3), 7.0))
     assert found["empty"] == b"" and bytes(found["bytes"]) == b"abc"
     assert found["ordered"] == {"a": 2} and found["counter"] == {"a": 2, "b": 1}
-    assert found["default"]["a"].tolist() == [0, 1]
+    assert found["default"]["a"].tolist() == [0, 1] and found["count"] == {"a": 1}
     assert found["deque"][0].tolist() == [0, 1, 2] and found["deque"][1:] == [1]
     assert found["nested"][0, 0].tolist() == [0, 1] and found["nested"][0, 1] is None
     assert found["lists"].tolist() == [[1, 2], [3, 4]]

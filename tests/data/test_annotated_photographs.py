@@ -60,6 +60,7 @@ def test_files_beside_the_pictures(folder):
     ("changes", "sentence"),
     [
         ({"points68": POINTS[:, :5]}, "points68 has shape"),
+        ({"points68": POINTS[:0], "number": []}, "holds no faces"),
         ({"points68": np.where(POINTS > 6, POINTS, np.nan)}, "record 0: .*not finite"),
         ({"yaw": np.float32([1])}, "yaw has shape"),
         ({"yaw": np.float32([1, np.inf])}, "yaw holds numbers that are not finite"),

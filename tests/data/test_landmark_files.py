@@ -75,6 +75,7 @@ def test_texts_of_windows_shells(tmp_path, encoding):
         (lines(POINTS[:66]) + "\n0 0\n0 0", "2 of its points are [(]0, 0[)], as abs"),
         (lines(POINTS / 200), "lie within 0.992 of each other [(]fractions"),
         (lines(POINTS / 100 - 1), "fractions of a picture's sides"),
+        (lines(POINTS * [0.001, 1]), "lie on a line, 0.197 wide"),
     ],
 )
 def test_refusals_show_what_was_found(tmp_path, content, message):
@@ -86,7 +87,12 @@ def test_refusals_show_what_was_found(tmp_path, content, message):
 
 @pytest.mark.parametrize(
     ("head", "order"),
-    [("y,x", (1, 0)), ("id,Row,Col", (2, 1, 0)), ("x,y,sure,seen", (0, 1, 0, 0))],
+    [
+        ("y,x", (1, 0)),
+        ("id,Row,Col", (2, 1, 0)),
+        ("x,y,sure,seen", (0, 1, 0, 0)),
+        (",y,x", (2, 1, 0)),
+    ],
 )
 def test_heads_that_name_the_columns(tmp_path, head, order):
     table = np.column_stack([POINTS, np.arange(68) % 7])[:, list(order)]
@@ -106,10 +112,25 @@ def test_points_without_braces(tmp_path):
 
 def test_points_counted_from_anywhere(tmp_path):
     counted = np.column_stack([np.arange(5, 73), POINTS])
-    np.savetxt(tmp_path / "a.txt", counted)
-    np.testing.assert_allclose(
-        landmark_files.read_landmarks(tmp_path / "a.txt"), POINTS
-    )
+    shuffled = np.random.default_rng(0).permutation(68)
+    for columns, head in (
+        ((0, 1, 2), ""),
+        ((0, 1, 2), "id x y"),
+        ((1, 2, 0), "x y id"),
+    ):
+        table = counted[shuffled][:, columns]
+        np.savetxt(tmp_path / "a.txt", table, header=head, comments="")
+        found = landmark_files.read_landmarks(tmp_path / "a.txt")
+        np.testing.assert_allclose(found, POINTS)
+    np.save(tmp_path / "a.npy", counted)
+    found = landmark_files.read_landmarks(tmp_path / "a.npy")
+    np.testing.assert_allclose(found, POINTS)
+    counted[3, 0] = counted[2, 0]
+    parts = np.column_stack([np.arange(68) % 17, POINTS])
+    for table in (counted, parts):
+        np.save(tmp_path / "a.npy", table)
+        with pytest.raises(FormatError, match="counts something, but not each point"):
+            landmark_files.read_landmarks(tmp_path / "a.npy")
 
 
 @pytest.mark.parametrize("turned", [False, True])

@@ -487,6 +487,15 @@ def test_files_beside_in_other_letters(tmp_path):
     assert folders.beside(tmp_path / "x.npz", "BFM.mat") == tmp_path / "bfm.MAT"
     (tmp_path / "BFM.mat").write_text("b")
     assert folders.find(tmp_path, "BFM.mat") == tmp_path / "BFM.mat"
+    two = tmp_path / "two"
+    two.mkdir()
+    for name in ("bfm.MAT", "Bfm.mat"):
+        (two / name).write_text("c")
+    with pytest.raises(InputError, match="found Bfm.mat and bfm.MAT, expected one"):
+        folders.find(two, "BFM.mat")
+    (two / "tri.mat").symlink_to(two / "elsewhere.mat")
+    with pytest.raises(InputError, match="tri.mat: found a link that leads nowhere"):
+        folders.find(two, "tri.mat")
     (tmp_path / "DIR").mkdir()
     for name in ("dir", "other"):
         assert folders.find(tmp_path, name) is None

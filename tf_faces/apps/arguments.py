@@ -256,7 +256,7 @@ def boolean(text: str) -> bool:
 def finite(text: str) -> float:
     """Reads a finite number."""
     try:
-        (value,) = texts.numbers([text])
+        (value,) = texts.numbers([text]).tolist()
     except ValueError:
         value = math.nan
     if not math.isfinite(value):

@@ -69,6 +69,11 @@ _KINDS: tuple[tuple[bytes, str, str], ...] = (
         "a ZIP archive (such as .npz, or a packed folder)",
         "unpack it, or give it the suffix .npz if it is one",
     ),
+    (
+        rb"# Created by Octave|Octave-1-",
+        "a file in Octave's own form",
+        "save it again in Octave with the option -v7",
+    ),
     (rb"MATLAB [45]\.0", "a MATLAB file", "give it the suffix .mat"),
     (rb"\x93NUMPY", "a single NumPy array", "give it the suffix .npy"),
     (rb"\x80[\x02-\x05]", "a pickle", "give it the suffix .pkl"),

@@ -70,6 +70,8 @@ def _of_table(folder: pathlib.Path) -> list[Annotated]:
             "expected [N, 68, 2] floats."
         )
     count = len(points)
+    if not count:
+        raise FormatError(f"{path}: holds no faces, expected at least one.")
     yaws = _column(path, stored, "yaw", "f", count)
     groups = _column(path, stored, "photograph", "iu", count)
     by_name = folders.by_name(folders.list_files(folder, pictures.is_picture).paths)

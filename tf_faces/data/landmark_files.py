@@ -8,8 +8,8 @@
 | .ljson | menpo's, versions 1 to 3: points of one group, rows y before columns x |
 | any other | text with one point a line, separated by blanks, commas or semicolons, |
 |           | in brackets or not; a head line may name the columns (x, y, others); |
-|           | another one, a line with the number of points and a first column that |
-|           | counts the points are passed over |
+|           | others and a line with the number of points are passed over; a first  |
+|           | column that counts the points orders them                             |
 """
 
 import pathlib
@@ -28,6 +28,8 @@ _OF_ARRAYS = (".npy", ".mat", ".ljson")
 LARGEST = 1e7
 # Pixels; no face is smaller, but fractions of a picture's sides are, of -1..1 too.
 _SMALLEST_FACE = 2.5
+# Ratio of its sides; that of a head in profile is below 4.
+_LONGEST_FACE = 50
 # Names of columns and rows in a head line.
 _COORDINATES = (("x", "y"), ("col", "row"), ("column", "row"))
 _SEPARATORS = str.maketrans(dict.fromkeys(',;[]()"', " "))
@@ -76,13 +78,47 @@ def _from_text(path: pathlib.Path, has_braces: bool) -> np.ndarray:
             "the numbers alone."
         )
     columns = _named_columns(path, head, points.shape[1])
-    if columns:
-        return points[:, columns]
-    if points.shape[1] in (3, 4):
-        counted = points[:, 0] - np.arange(len(points))
-        # No face has such columns: they are numbers, from wherever a scheme begins.
-        if len(points) > 2 and (counted == counted[0]).all():
-            return points[:, 1:]
+    if not columns:
+        return points
+    others = (c for c in range(points.shape[1]) if c not in columns)
+    orders = (_order_of_numbers(points[:, column]) for column in others)
+    order = next((found for found in orders if found is not None), slice(None))
+    return points[order][:, columns]
+
+
+def _order_of_numbers(column: np.ndarray) -> np.ndarray | None:
+    """The order of points by their numbers; None if they are no numbers of points.
+
+    No face has such columns: whole numbers in equal steps, sorted or not, from wherever
+    a scheme begins.
+    """
+    order = np.argsort(column, kind="stable")
+    steps = np.diff(column[order])
+    is_count = len(column) > 2 and steps[0] >= 1 and (steps == steps[0]).all()
+    return order if is_count else None
+
+
+def _without_numbers(path: pathlib.Path, points: np.ndarray) -> np.ndarray:
+    """Points in the order of a first column that counts them, and without it.
+
+    Raises:
+      FormatError: if it counts, but not each point once.
+    """
+    first = points[:, 0]
+    order = _order_of_numbers(first)
+    if order is not None:
+        return points[order, 1:]
+    steps = np.diff(first)
+    _, counts = np.unique(steps, return_counts=True)
+    is_sorted = (steps >= 0).all() or (steps <= 0).all()
+    # Parts of a face counted each from its first point, or flags.
+    is_even = 2 * counts.max() >= len(steps)
+    if (is_sorted or is_even) and steps.any() and (first == np.rint(first)).all():
+        raise FormatError(
+            f"{path}: its first column ({first[0]:g}, {first[1]:g} ... {first[-1]:g}) "
+            "counts something, but not each point once; expected numbers of points, "
+            "or x."
+        )
     return points
 
 
@@ -92,6 +128,8 @@ def _named_columns(path: pathlib.Path, head: list[str], count: int) -> list[int]
     Raises:
       FormatError: if it names y before x, and other words than there are columns.
     """
+    if len(head) == count - 1:  # R and pandas do not name the column of row names.
+        head = ["", *head]
     for names in _COORDINATES:
         if all(head.count(name) == 1 for name in names):
             x, y = map(head.index, names)
@@ -186,6 +224,8 @@ def read_landmarks(path: files.PathLike) -> np.ndarray:
     points = points.astype(np.float64)
     if points.shape[0] in (2, 3) and points.shape[1] == _COUNT:
         points = points.T
+    if points.shape[1] in (3, 4) and len(points) > 2 and suffix != ".ljson":
+        points = _without_numbers(path, points)
     if points.shape[0] != _COUNT or points.shape[1] not in (2, 3):
         raise FormatError(
             f"{path}: shape {points.shape}, expected 68 points of x and y"
@@ -232,11 +272,19 @@ def require_pixels(source, points: np.ndarray) -> None:
       points: [K, 2 or 3], finite.
 
     Raises:
-      FormatError: if they are fractions of a picture's sides, or all the same.
+      FormatError: if they are fractions of a picture's sides, all the same, or on a
+        line.
     """
-    extent = float(np.ptp(points[:, :2], axis=0).max())
+    extents = np.ptp(points[:, :2], axis=0)
+    extent = float(extents.max())
     if extent < _SMALLEST_FACE:
         raise FormatError(
             f"{source}: its points lie within {extent:.3g} of each other (fractions of "
             "a picture's sides?), expected pixels."
+        )
+    if extents.min() < extent / _LONGEST_FACE:
+        raise FormatError(
+            f"{source}: its points lie on a line, {extents[0]:.3g} wide and "
+            f"{extents[1]:.3g} high, expected those of a face (is another column taken "
+            "for x or y?)."
         )

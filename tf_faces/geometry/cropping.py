@@ -42,7 +42,7 @@ class SquareCrop:
         if not (self.size > 0 and np.isfinite([*self.center, self.size]).all()):
             raise InputError(
                 "a crop needs a finite centre and a positive size. Received: "
-                f"center={tuple(self.center)}, size={self.size}"
+                f"center={tuple(map(float, self.center))}, size={self.size}"
             )
 
     @property

@@ -84,6 +84,9 @@ def test_names_of_pictures_in_a_tar(tmp_path, name):
     key = name.removesuffix(".png").removeprefix("./")
     assert [face.name for face in opened("ffhq", tmp_path)] == [key]
     assert [face.name for face in opened("meei", tmp_path)] == [f"v/{key}"]
+    put(tmp_path / "csv/MEEI_annotations.csv", f"{HEAD}v/0.2.png,10,20,50,60\n")
+    with pytest.raises(InputError, match="no picture of the sample 'v/0.2'"):
+        opened("meei", tmp_path)
 
 
 @pytest.mark.parametrize("box", ["0,0,0,0", "0.1,0.2,0.5,0.6", "5,5,5,60"])
@@ -125,6 +128,10 @@ def test_sides_of_aflw_and_sizes(tmp_path):
     put(tmp_path / "bb_landmark/loose_bb_test.csv", "NAME_ID,X,Y,W,H\n" + row)
     with pytest.raises(FormatError, match="expected pixels of a box"):
         opened("vggface2", tmp_path)
+    rows = "n/a.jpg,10,20,200,200\nn/a.5,10,20,200,200\n"
+    put(tmp_path / "bb_landmark/loose_bb_test.csv", "NAME_ID,X,Y,W,H\n" + rows)
+    found = [face.picture.name for face in opened("vggface2", tmp_path)]
+    assert found == ["a.jpg", "a.5.jpg"]
 
 
 def test_points_of_menpo_in_all_versions(tmp_path):
@@ -218,13 +225,16 @@ def test_tables_that_are_refused(tmp_path, content, sentence):
 @pytest.mark.parametrize("mark", [", ", ";"])
 def test_points_of_affectnet(tmp_path, form, mark):
     flat = form.format(mark.join(map(str, POINTS.ravel())))
-    put(
-        tmp_path / "csv/affectnet_annotations.csv",
-        "image_path,face_x,face_y,face_width,face_height,facial_landmarks,expression\n"
-        f'a.jpg,1,2,30,40,"{flat}",1\n',
+    sides = ",".join(f"face_{name}" for name in ("x", "y", "width", "height"))
+    table = (
+        f'image_path,{sides},facial_landmarks,expression\na.jpg,1,2,30,40,"{flat}",1\n'
     )
+    put(tmp_path / "csv/affectnet_annotations.csv", table)
     (face,) = opened("affectnet", tmp_path)
     np.testing.assert_allclose(face.landmarks, POINTS, rtol=1e-6)
+    put(tmp_path / "csv/affectnet_annotations.csv", table[:-2] + "1.5\n")
+    with pytest.raises(FormatError, match="record 0: expression is '1.5', expected"):
+        opened("affectnet", tmp_path)
 
 
 def record(**changes):

@@ -97,7 +97,10 @@ def _table(groups: dict[str, metrics.Evaluation]) -> list[str]:
 
 def _faces(options: argparse.Namespace) -> sets.FaceSet:
     if not options.dataset or not options.root:
-        raise InputError("--dataset and --root: not given, expected both.")
+        lacking = ""
+        if options.predictions is not None:
+            lacking = f", as {options.predictions} lacks the array truth"
+        raise InputError(f"--dataset and --root: not given, expected both{lacking}.")
     request = sets.Request(
         root=pathlib.Path(options.root),
         annotations=pathlib.Path(options.annotations) if options.annotations else None,
@@ -156,7 +159,8 @@ def _points(path, values: np.ndarray, name: str) -> np.ndarray:
     right = values.ndim == 3 and values.shape[-1] in (2, 3) and len(values)
     if not right or values.dtype.kind not in "fiu":
         raise FormatError(
-            f"{path}: {name} has shape {list(values.shape)}, expected [N, K, 2 or 3]."
+            f"{path}: {name} has shape {list(values.shape)} of {values.dtype}, "
+            "expected [N, K, 2 or 3] of numbers."
         )
     values = values.astype(np.float64)
     if not np.isfinite(values).all():

@@ -262,7 +262,7 @@ def safe_globals() -> dict[tuple[str, str], Any]:
     for builtins in ("builtins", "__builtin__"):
         for safe in (set, frozenset, complex, slice):
             allowed[(builtins, safe.__name__)] = safe
-        for factory in ("list", "dict", "int", "float"):
+        for factory in ("list", "dict", "int", "long", "float"):
             allowed[(builtins, factory)] = _Factory()
         allowed[(builtins, "object")] = _ObjectMarker
         for name in ("bytes", "bytearray"):

@@ -205,7 +205,11 @@ def _decoded(
     with picture_kinds.opened(stream) as picture:
         _check_size(picture, name, maximum_pixels)
         _refuse_unclear_tiff(picture, name)
-        if picture.format == "PNG" and picture.mode == "P" and picture.palette is None:
+        if (
+            picture.format == "PNG"
+            and picture.mode == "P"
+            and not (picture.palette and picture.palette.palette)
+        ):
             raise FormatError(
                 f"{name}: not a readable picture: its palette is missing; save it anew."
             )

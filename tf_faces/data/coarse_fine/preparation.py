@@ -143,7 +143,8 @@ def cut_box(picture: np.ndarray, box, size: int) -> np.ndarray:
     left, right = (int(np.clip(np.floor(box[i]), 1, width)) for i in (0, 2))
     top, bottom = (int(np.clip(np.floor(box[i]), 1, height)) for i in (1, 3))
     if right <= left or bottom <= top:
-        raise InputError(f"the box {tuple(box)} has no extent in the picture.")
+        box = tuple(map(float, box))
+        raise InputError(f"the box {box} has no extent in the picture.")
     cut = picture[top - 1 : bottom, left - 1 : right]
     return grey_pictures.resized(np.ascontiguousarray(cut), size)
 

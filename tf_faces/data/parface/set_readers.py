@@ -4,7 +4,7 @@ import pathlib
 
 import numpy as np
 
-from tf_faces.core import files, folders, matlab_files, texts
+from tf_faces.core import files, folders, matlab_files, pictures, texts
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data.parface import annotations, crops, tars
 from tf_faces.data.parface.factory import records
@@ -19,6 +19,8 @@ from tf_faces.data.parface.sets import (
     split_of,
 )
 
+# Those from 8 on are no expressions of a face.
+_AFFECTNET_EXPRESSIONS = range(11)
 _AFFECTNET = {"top": 0.05, "bottom": 0.25}
 
 _PALSY_PARTS = (*"123456", "unlabeled", "all")
@@ -88,6 +90,7 @@ def vggface2(request: Request) -> FaceSet:
             continue
         box = annotations.box(path, row, sides, has_size=True)
         name = annotations.file_name(path, row, record["NAME_ID"], "NAME_ID")
+        name = pictures.bare_name(name)
         picture = request.root / part / "imgs" / f"{name}.jpg"
         faces.append(Face(name, picture, crops.extend_box(box, **DETECTOR)))
     return FaceSet("vggface2", faces)
@@ -102,6 +105,11 @@ def affectnet(request: Request) -> FaceSet:
     for row, record in enumerate(annotations.table(path, columns)):
         values = [record[column] for column in sides]
         expression = annotations.numbers(path, row, record["expression"], "expression")
+        if expression not in _AFFECTNET_EXPRESSIONS:
+            raise FormatError(
+                f"{path}, record {row}: expression is {record['expression']!r}, "
+                "expected a number of 0 to 10."
+            )
         right = annotations.numbers(path, row, values, "box")[2]
         if expression >= 8 or right <= 0:
             continue

@@ -145,9 +145,12 @@ def key_of(samples: dict[str, Sample], name: str, suffixes: int) -> str:
     Args:
       samples: of `read`.
       name: of a picture.
-      suffixes: at most so many are cut off, such as ".rgb.png"; what is a sample's key
-        with fewer is taken first, for names with dots.
+      suffixes: at most so many are cut off, two if the first is an element (.rgb.png);
+        what is a sample's key with fewer is taken first, for names with dots.
     """
+    parts = name.split(".")
+    if suffixes == 2 and not (len(parts) > 2 and parts[-2].lower() in PICTURES):
+        suffixes = 1
     keys = [name.rsplit(".", count)[0] for count in range(suffixes + 1)]
     return next((key for key in keys if key in samples), keys[-1])
 

@@ -20,18 +20,31 @@ def find(folder: files.PathLike, name: str) -> pathlib.Path | None:
     Args:
       folder: an existing folder, or one that is not there.
       name: of the file.
+
+    Raises:
+      InputError: if there are several of other cases, and none of exactly this; or one
+        that cannot be read: a link that leads nowhere, a device or pipe.
     """
     exact = pathlib.Path(folder) / name
     if exact.is_file():
         return exact
     if not exact.parent.is_dir():
         return None
-    alike = (
+    alike = [
         path
         for path in sorted(exact.parent.iterdir())
-        if path.name.lower() == name.lower() and path.is_file()
-    )
-    return next(alike, None)
+        if path.name.lower() == name.lower() and not path.is_dir()
+    ]
+    for path in alike:
+        if not path.is_file():
+            found = "a device or pipe" if path.exists() else "a link that leads nowhere"
+            raise InputError(f"{path}: found {found}, expected a file.")
+    if len(alike) > 1:
+        raise InputError(
+            f"{exact.parent}: found {alike[0].name} and {alike[1].name}, expected one "
+            f"file, or one that is named {name}."
+        )
+    return alike[0] if alike else None
 
 
 def beside(path: files.PathLike, name: str) -> pathlib.Path | None:

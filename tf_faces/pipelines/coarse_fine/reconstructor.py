@@ -126,15 +126,14 @@ class Reconstructor:
             side = min(height, width) - 1
             middle = ((width - 1) / 2, (height - 1) / 2)
             return cropping.SquareCrop(middle, max(side, 1), size)
-        left, right, top, bottom = (float(value) for value in box)
+        left, right, top, bottom = box = tuple(float(value) for value in box)
         if not (left < right and top < bottom):
             raise InputError(
-                f"the box {tuple(box)} has no extent, expected left < right and top < "
-                "bottom."
+                f"the box {box} has no extent, expected left < right and top < bottom."
             )
         if right < 0 or bottom < 0 or left > width or top > height:
             raise InputError(
-                f"the box {tuple(box)} lies outside of the {width} x {height} picture."
+                f"the box {box} lies outside of the {width} x {height} picture."
             )
         return photographs.face_crop(box, self.mean_face_box(), size)
 
