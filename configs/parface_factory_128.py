@@ -31,9 +31,9 @@ STAGES = {
     "self_supervised_l1": 20,
     "inversion": 23,
     "landmarks_2d": 24,
-    "landmarks_2d_finetune": 37,
-    "landmarks_3da2d": 38,
-    "landmarks_3d": 45,
+    "landmarks_2d_finetune": 33,
+    "landmarks_3da2d": 34,
+    "landmarks_3d": 46,
 }
 _ALL = {
     "data_dir": "parface_faces",
@@ -77,6 +77,9 @@ def get_config(stage: str = "self_supervised"):
     if stage.startswith("landmarks_2d"):
         # Real photographs count for more than their number.
         changes["dataset_weights"] = [0.7, 0.3]
+    if stage == "landmarks_2d_finetune":
+        # So narrow a decoder shows landmarks better when it need not draw faces.
+        changes["finetune_decoder"] = True
     if stage == "landmarks_3d":
         # The depths of the portraits are a network's guesses.
         changes.update({"dataset_train": ["records"], "dataset_weights": []})
