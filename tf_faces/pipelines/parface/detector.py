@@ -78,7 +78,7 @@ class ParFace:
                 found = detect(given, smooth=smooth, decoding=decoding)
                 return {name: found[name] for name in wanted or found}
 
-            # Nothing in it depends on values: to rewrite it takes longer than to trace it.
+            # Nothing in it depends on values: rewriting takes longer than tracing.
             self._functions[key] = tf.function(
                 results, reduce_retracing=True, autograph=False
             )
