@@ -58,6 +58,27 @@ def test_booleans_are_booleans(text):
         (["create-synthetic", "--passes", "1000000"], ["--passes", "1 to 10000"]),
         (["create-synthetic", "--unit", "mm"], ["--unit", "--render images"]),
         (["create-synthetic", "--workers", "2"], ["--workers", "--layout original"]),
+        (["create-synthetic", "--yaw", "60"], ["--yaw", "--layout original"]),
+        (
+            ["create-synthetic", "--layout", "300w-lp", "--render", "obj"],
+            ["--render", "--layout 300w-lp"],
+        ),
+        (
+            ["create-synthetic", "--layout", "300w-lp", "--light", "3"],
+            ["--light", "--look photograph"],
+        ),
+        (
+            ["create-synthetic", "--render", "glb", "--picture_size", "99"],
+            ["--picture_size", "--render glb"],
+        ),
+        (
+            ["scatter", "--data", ".", "--render", "images"],
+            ["--render", "without --visualize"],
+        ),
+        (
+            ["denoise", "-path", ".", "-save_folder", "b", "--picture_size", "48"],
+            ["--picture_size", "without --visualize"],
+        ),
         (["evaluate", "--held_out", "1e-9"], ["--held_out", "0.001 to 0.999"]),
         (["evaluate", "--output", __file__], ["found a file", "folder for results"]),
         (["convert", ".", "a.npz", "--what", "table", "--unit=3"], ["--unit", "table"]),
@@ -150,10 +171,11 @@ def test_a_run_folder_gives_its_final_weights(workshop, tmp_path):
 
 def test_folders_and_pictures(workshop, tmp_path, capfd):
     """A folder as input; -visualize draws, and does not when it says False."""
-    common = ["denoise", "-path", workshop / "mats", *MODEL, "--picture-size", 32]
-    for text, count in (("False", 1), ("True", 13)):
+    common = ["denoise", "-path", workshop / "mats", *MODEL]
+    for text, count, more in (("False", 1, ()), ("True", 13, ("--picture-size", 32))):
         target = tmp_path / text
-        status = run(workshop, *common, "-save_folder", target, "-visualize", text)
+        drawn = ("-visualize", text, *more)
+        status = run(workshop, *common, "-save_folder", target, *drawn)
         assert status == 0, capfd.readouterr().err
         assert len(list(target.iterdir())) == count
 

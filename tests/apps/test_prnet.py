@@ -71,7 +71,9 @@ def folder(tmp_path):
 
 
 def run(command, *arguments, uv_data, weights):
-    given = [command, *map(str, arguments), "--uv_data", str(uv_data)]
+    given = [command, *map(str, arguments)]
+    if uv_data is not None:
+        given += ["--uv_data", str(uv_data)]
     given += ["--weights", str(weights), "--detector", "none"]
     return options.main(given, prog="prnet")
 
@@ -194,6 +196,9 @@ def test_check_weights(weights, tmp_path, capfd):
         ),
         (["demo", "-i", "{uv}", "--texture_size", "0"], "found .0., expected 1 to"),
         (["demo", "--isDepth", "perhaps"], "expected true or false"),
+        (["demo", "--isMask"], "--isMask: found without a texture"),
+        (["demo", "--texture_size", "64"], "--texture_size: found without a texture"),
+        (["demo", "--is3d", "no", "--isTexture"], "--isTexture: found without the m"),
         (["view"], "required"),
         (["paint"], "did you mean|expected one of|invalid choice"),
         (["demo", "-i", "{uv}", "--uv_data", "{none}"], "no such folder of PRNet's"),
@@ -224,11 +229,14 @@ def test_runs_bring_their_own_layout(folder, tmp_path, folded, capfd, monkeypatc
     monkeypatch.setattr(pipeline, "open_run", lambda path, detector: opened)
     out = tmp_path / "out"
     arguments = ("-i", folder, "-o", out, "--isKpt", "--is3d", "no")
-    assert run("demo", *arguments, uv_data="none", weights="run") == 0
+    assert run("demo", *arguments, uv_data=None, weights="run") == 0
     assert "run: a run" in capfd.readouterr().out
     assert {path.name for path in out.iterdir()} == {
         "first_kpt.txt", "second_kpt.txt",
     }  # fmt: skip
+    again = (*arguments, "--overwrite")
+    assert run("demo", *again, uv_data="none", weights="run") == 2
+    assert "--uv_data: found with run, a run, which" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("draw", ["landmarks", "vertices", "pose", "depth"])

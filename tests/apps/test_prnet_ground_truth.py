@@ -419,6 +419,10 @@ def test_the_published_lists(data_directory):
             "--weights: found with --predictions",
         ),
         (
+            ("evaluate", "-i", "a", "--predictions", "b", "--uv_data", "c"),
+            "--uv_data: found with --predictions and without --model",
+        ),
+        (
             ("generate-posmaps", "-i", "a", "-o", "b", "--model", "c", "--shards", "2"),
             "--shards: found with --form files, expected --form records",
         ),

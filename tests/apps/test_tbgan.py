@@ -94,10 +94,12 @@ def test_evaluate(run, capsys):
     scalars = events.Scalars("Metrics/SWDx1e3_avg_shape")
     assert [scalar.step for scalar in scalars] == [8000, 16000]
     assert scalars[0].value == pytest.approx(stored[3]["SWDx1e3_avg_shape"], rel=1e-5)
-    for _ in range(2):  # The second one over the first.
-        call("evaluate", run, "--images", 16, "--minibatch", 8, "--every", 2,
-             "--metrics", "swd", "--log", "metric-b.txt")  # fmt: skip
-    assert "\n8 " not in (run / "metric-b.txt").read_text()
+    again = ("evaluate", run, "--images", 16, "--minibatch", 8, "--every", 2,
+             "--metrics", "swd", "--log", "metric-a.txt")  # fmt: skip
+    call(*again, status=2)
+    assert "metric-a.txt: exists already" in capsys.readouterr().err
+    call(*again, "--overwrite")
+    assert "\n8 " not in (run / "metric-a.txt").read_text()
 
 
 @pytest.mark.parametrize(

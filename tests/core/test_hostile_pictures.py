@@ -73,6 +73,7 @@ _FTYP = b"\0\0\0\x18ftyp%s\0\0\0\0mif1%s"
         (_FTYP % (b"heic", b"heic"), "a HEIC photo.*PNG or JPEG"),
         (_FTYP % (b"mif1", b"heix"), "a HEIC photo"),
         (b"\0\0\0\x18ftypisom\0\0\2\0isomiso2", "a video"),
+        (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", "a camera's raw file"),
         (_FTYP % (b"avif", b"miaf"), ""),
         (b"\x89PNG\r\n\x1a\n\0\0\0\x04CgBI\x50\0\x20\x02", "a PNG in the form of iPh"),
         (b"\xabKTX 20\xbb\r\n\x1a\n", "KTX"),
@@ -87,6 +88,7 @@ _FTYP = b"\0\0\0\x18ftyp%s\0\0\0\0mif1%s"
         (b"\x89PNG\r\n\x1a\n", "of a kind that is not decoded here, or damaged"),
         (samples.claiming_png(64, 64), "truncated"),
         (samples.png(0, 5, 8, 2, b""), ""),
+        (samples.png(1, 1, 8, 3, b"\0\0"), "its palette is missing"),
     ],
 )
 def test_what_is_no_picture(tmp_path, content, message):

@@ -67,8 +67,8 @@ def test_labels_on_disk(tmp_path):
     np.testing.assert_allclose(grey_pictures.read_label(path, 3), values, rtol=1e-8)
     for text, sentence in (
         ("1\n2\n", "found 2 numbers, expected 3"),
-        ("1\n2\nx\n", "no list of numbers"),
-        ("1\n2\n1_0\n", "no list of numbers"),
+        ("1\n2\nx\n", "not a list of numbers .found 'x'"),
+        ("1\n2\n1_0\n", "not a list of numbers .found '1_0'"),
         ("1\n2\nnan\n", "not finite"),
         ("1\n2\n1e39\n", "too large"),
     ):

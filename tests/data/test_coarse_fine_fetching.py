@@ -125,6 +125,11 @@ def test_too_large_is_not_taken(server, tmp_path):
         ("http://[::1 a.jpg", FormatError, "the address 'http://"),
         ("http:///a a.jpg", FormatError, "the address 'http:///a'"),
         ("http://h/\xfc a.jpg", FormatError, "ASCII as %XX"),
+        ("http://h/a a/", FormatError, "below the output folder"),
+        ("http://h:port/a a", FormatError, "the address 'http://h:port/a'"),
+        ("http://h/a a/x\nhttp://h/b ./a//x", FormatError, "the path 'a/x' again"),
+        ("http://h/a e\u0301\nhttp://h/b \xe9", FormatError, "the path '\xe9' again"),
+        ("http://h/a x\nhttp://h/b x/y", FormatError, "has x as a file, and as the"),
         ("http://h/a x\nhttp://h/b x", FormatError, "line 2 has the path 'x' again"),
     ],
 )

@@ -91,6 +91,12 @@ def test_names_of_parquet_tables(tmp_path, column, kind):
     np.testing.assert_array_equal(faces.shape, SHAPE)
 
 
+def test_tensors_of_arrow(tmp_path):
+    arrow = pytest.importorskip("pyarrow")
+    tensors = arrow.FixedShapeTensorArray.from_numpy_ndarray(SHAPE[..., np.newaxis])
+    np.testing.assert_array_equal(read_parquet(tmp_path, sp=tensors).shape, SHAPE)
+
+
 def test_an_index_of_numbers_is_no_name(tmp_path):
     assert read_parquet(tmp_path, __index_level_0__=[5, 6, 7]).names is None
 
@@ -105,6 +111,10 @@ def test_an_index_of_numbers_is_no_name(tmp_path):
         ({"sp": [[1.0], [None], [2.0]]}, "not finite"),
         ({"name": ["a", None, "c"]}, "row 1 has no name"),
         ({"sp": [1.0, 2.0, 3.0]}, "of the type double"),
+        (
+            {"name": ["a", "b", "c"], "names": ["x", "b", "c"]},
+            "'name' and 'names' hold different names",
+        ),
     ],
 )
 def test_parquet_tables_that_are_refused(tmp_path, columns, words):

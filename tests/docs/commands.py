@@ -246,17 +246,19 @@ FASTER = {
         "tf-faces export {tbgan} --snapshot {images} --output exports/tbgan"
     ),
     "tf-faces tbgan evaluate newest --images 400": (
-        "tf-faces tbgan evaluate {tbgan} --images 16 --minibatch 8"
+        "tf-faces tbgan evaluate {tbgan} --images 16 --minibatch 8 --overwrite"
     ),
     **dict.fromkeys(
         (
             "tf-faces tbgan evaluate newest --metrics swd --images 500",
             "tf-faces tbgan evaluate RUN --metrics swd,msssim --images 1000",
         ),
-        "tf-faces tbgan evaluate {tbgan} --metrics swd --images 16 --minibatch 8",
+        "tf-faces tbgan evaluate {tbgan} --metrics swd --images 16 --minibatch 8 "
+        "--overwrite",
     ),
     "tf-faces tbgan evaluate newest --metrics swd,msssim --images 2000": (
-        "tf-faces tbgan evaluate {tbgan} --metrics swd --images 16 --minibatch 8"
+        "tf-faces tbgan evaluate {tbgan} --metrics swd --images 16 --minibatch 8 "
+        "--overwrite"
     ),
     "tf-faces tbgan fake-images newest --seeds=0-7 --label happy --output fakes": (
         "tf-faces tbgan fake-images {tbgan} --seeds=0-7 --label happy --output fakes"

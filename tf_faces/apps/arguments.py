@@ -141,6 +141,18 @@ def refuse_given(options: argparse.Namespace, names: Sequence[str], told: str) -
             raise InputError(f"--{name}: found {told}.")
 
 
+def settle(options: argparse.Namespace, **defaults: Any) -> None:
+    """Fills in options that were not given, after those ignored have been refused.
+
+    Args:
+      options: read from a command line.
+      **defaults: name -> value; names that the command lacks are passed by.
+    """
+    for name, value in defaults.items():
+        if getattr(options, name, value) is None:
+            setattr(options, name, value)
+
+
 def _hint(name: str, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(name, known, 1)
     return f" (did you mean {close[0]}?)" if close else ""

@@ -40,6 +40,17 @@ _KINDS: tuple[tuple[bytes, str, str], ...] = (
         "an XML document",
         "export it in another form, or download it again if a server put it there",
     ),
+    (
+        rb"(?s)MATLAB 7\.3|.{124}(\x00\x02IM|\x02\x00MI)",
+        "a version 7.3 MATLAB file",
+        "save it again in MATLAB with the option '-v7', or rewrite it with h5py",
+    ),
+    (
+        # A program may keep bytes of its own before.
+        rb"(?s)(.{512}|.{1024}|.{2048})?\x89HDF\r\n\x1a\n",
+        "an HDF5 file",
+        "give it the suffix .h5 if it is a Basel Face Model of 2017 or later",
+    ),
     (rb"\x00{64}", "nothing but zeros at its begin", _AGAIN),
     (rb"\x1f\x8b", "gzip-compressed data", "unpack it first (gunzip)"),
     (rb"BZh[1-9]", "bzip2-compressed data", "unpack it first (bunzip2)"),
@@ -57,16 +68,6 @@ _KINDS: tuple[tuple[bytes, str, str], ...] = (
         rb"PK\x03\x04|PK\x05\x06",
         "a ZIP archive (such as .npz, or a packed folder)",
         "unpack it, or give it the suffix .npz if it is one",
-    ),
-    (
-        rb"\x89HDF\r\n\x1a\n",
-        "an HDF5 file",
-        "give it the suffix .h5 if it is a Basel Face Model of 2017 or later",
-    ),
-    (
-        rb"(?s)MATLAB 7\.3|.{124}(\x00\x02IM|\x02\x00MI)",
-        "a version 7.3 MATLAB file",
-        "save it again in MATLAB with the option '-v7', or rewrite it with h5py",
     ),
     (rb"MATLAB [45]\.0", "a MATLAB file", "give it the suffix .mat"),
     (rb"\x93NUMPY", "a single NumPy array", "give it the suffix .npy"),

@@ -214,6 +214,8 @@ def _read_parquet(path: files.PathLike) -> FaceCoefficients:
                 f"{', '.join(table.column_names) or 'none'}."
             )
         rows = table.column(name).combine_chunks()
+        if isinstance(rows, pyarrow.ExtensionArray):  # Tensors, kept as lists.
+            rows = rows.storage
         # Lists of any kind are taken, as other programs write them; all rows must
         # have the same length.
         try:
@@ -234,6 +236,12 @@ def _read_parquet(path: files.PathLike) -> FaceCoefficients:
             ) from error
     found = [one for one in _NAME_COLUMNS if one in table.column_names]
     names = table.column(found[0]).to_pylist() if found else None
+    for other in found[1:]:
+        if other != _INDEX and table.column(other).to_pylist() != names:
+            raise FormatError(
+                f"{path}: its columns {found[0]!r} and {other!r} hold different names, "
+                "expected one of them."
+            )
     if found == [_INDEX] and not all(isinstance(one, str) for one in names):
         names = None  # The numbers of the rows.
     return _assembled(arrays, names, str(path))

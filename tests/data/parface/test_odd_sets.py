@@ -71,6 +71,16 @@ def test_a_part_of_300w_that_is_not_whole(tmp_path):
         opened("w300", tmp_path, test_split="full")
 
 
+@pytest.mark.parametrize("name", ["0.png", "0", "./0.png"])
+def test_names_of_pictures_in_a_tar(tmp_path, name):
+    with tarfile.open(tmp_path / "FFHQ_lite.tar", "w") as archive:
+        member = tarfile.TarInfo("0.face_image.png")
+        member.size = len(PICTURE)
+        archive.addfile(member, io.BytesIO(PICTURE))
+    put(tmp_path / "csv/FFHQ_annotations.csv", f"{HEAD}{name},10,20,50,60\n")
+    assert [face.name for face in opened("ffhq", tmp_path)] == ["0"]
+
+
 @pytest.mark.parametrize("box", ["0,0,0,0", "0.1,0.2,0.5,0.6", "5,5,5,60"])
 def test_boxes_without_pixels(tmp_path, box):
     put(tmp_path / "csv/celeba_annotations.csv", f"{HEAD}a.png,{box}\n")

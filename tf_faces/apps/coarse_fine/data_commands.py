@@ -85,9 +85,7 @@ def prepare(options: argparse.Namespace) -> None:
     if not from_lists:
         told = "with --true_parameters, whose labels are not random"
         options_of.refuse_given(options, tuple(_OF_RANDOM_LABELS), told)
-    for name, usual in _OF_RANDOM_LABELS.items():
-        if getattr(options, name) is None:
-            setattr(options, name, usual)
+    options_of.settle(options, **_OF_RANDOM_LABELS)
     if options.image_size < 16 or options.image_size % 4:
         raise InputError(
             f"--image_size: found {options.image_size}, expected a multiple of 4 of at "

@@ -123,20 +123,18 @@ def output_folder(options: argparse.Namespace) -> list[pathlib.Path]:
     return [pathlib.Path(options.output)]
 
 
-def add_rendering(parser, default: str) -> None:
+def add_rendering(parser) -> None:
     """Adds the options that say what is written of each face."""
     parser.add_argument(
         "--render",
         choices=("none", "images", "obj", "ply", "glb"),
-        default=default,
-        help="what is written of each face",
+        help="what is written of each face (images)",
     )
     add_mesh_unit(parser, "mm if absent")
     parser.add_argument(
         "--picture_size",
         type=side,
-        default=256,
-        help="pixels of a picture's side",
+        help="pixels of a picture's side (256)",
     )
 
 
@@ -145,6 +143,5 @@ def add_table(parser) -> None:
     parser.add_argument(
         "--table",
         choices=("pkl", "npz", "parquet"),
-        default="pkl",
-        help="form of the coefficient tables; pkl is the original's",
+        help="form of the coefficient tables (pkl, the original's)",
     )

@@ -17,12 +17,22 @@ from tf_faces.apps.arguments import (
     not_negative,
     refuse_given,
     seed,
+    settle,
     times,
 )
 from tf_faces.apps.face_manifold import option_groups as groups
 from tf_faces.core import folders, machine
 from tf_faces.core.errors import InputError
 from tf_faces.data.face_manifold.random_faces import MODE_FOLDERS, MODES
+
+# Of a set of pictures (300w-lp), with their defaults.
+_OF_SET = {
+    "look": "photograph",
+    "yaw": 60.0,
+    "pitch": 25.0,
+    "roll": 20.0,
+    "light": 40.0,
+}
 
 # Everything else is imported by the command that needs it: --help is instant.
 
@@ -74,13 +84,7 @@ def _check(options: argparse.Namespace) -> None:
                 if name != "source"
                 else f"{given}: no such file or folder."
             )
-    if getattr(options, "render", "obj") not in ("obj", "ply"):
-        told = f"with --render {options.render}, expected --render obj or ply"
-        refuse_given(options, ("unit",), told)
-    layout = getattr(options, "layout", None)
-    if layout is not None:
-        ignored = {"original": "workers", "300w-lp": "unit"}[layout]
-        refuse_given(options, (ignored,), f"with --layout {layout}, which has none")
+    _settle_drawing(options)
     if getattr(options, "what", None) == "table":
         told = "with --what table, expected --what weights"
         refuse_given(options, ("group", "unit", "data"), told)
@@ -89,6 +93,30 @@ def _check(options: argparse.Namespace) -> None:
     if hasattr(options, "results"):
         for folder in options.results(options):
             folders.require_free_folder(folder, overwrite=options.overwrite)
+
+
+def _settle_drawing(options: argparse.Namespace) -> None:
+    """Refuses options of what is not drawn; the others get their defaults."""
+    layout = getattr(options, "layout", None)
+    if layout is not None:
+        of_original, of_set = ("unit", "render", "table"), ("workers", *_OF_SET)
+        ignored = of_set if layout == "original" else of_original
+        refuse_given(options, ignored, f"with --layout {layout}, which has none")
+    if layout == "300w-lp" and options.look != "plain":
+        told = "with --look photograph, which has light of its own, expected plain"
+        refuse_given(options, ("light",), told)
+    if not getattr(options, "visualize", True):
+        told = "without --visualize, which draws the faces"
+        refuse_given(options, ("render", "picture_size", "unit"), told)
+    settle(options, **_OF_SET, render="images", table="pkl")
+    if layout != "300w-lp" and hasattr(options, "render"):
+        if options.render not in ("obj", "ply"):
+            told = f"with --render {options.render}, expected --render obj or ply"
+            refuse_given(options, ("unit",), told)
+        if options.render != "images":
+            told = f"with --render {options.render}, expected --render images"
+            refuse_given(options, ("picture_size",), told)
+    settle(options, picture_size=256)
 
 
 def _lazy(module: str, name: str):
@@ -194,7 +222,7 @@ def _add_test(commands) -> None:
         default="model_evaluation/output_on_test_data",
         help="folder",
     )
-    groups.add_rendering(parser, "images")
+    groups.add_rendering(parser)
     groups.add_table(parser)
     groups.add_model(parser)
     groups.add_weights(parser)
@@ -225,7 +253,7 @@ def _add_denoise(commands) -> None:
     parser.add_argument(
         "--strict", action="store_true", help="end at the first bad file"
     )
-    groups.add_rendering(parser, "images")
+    groups.add_rendering(parser)
     groups.add_table(parser)
     groups.add_model(parser)
     groups.add_weights(parser)
@@ -273,19 +301,20 @@ def _add_create_synthetic(commands) -> None:
     parser.add_argument(
         "--look",
         choices=("photograph", "plain"),
-        default="photograph",
-        help="photograph: skin, hair, light and surroundings as `tf-faces photographs` "
-        "draws them; plain: bare heads on black, ten times as fast (300w-lp)",
+        help="photograph (default): skin, hair, light and surroundings as `tf-faces "
+        "photographs` draws them; plain: bare heads on black, ten times as fast "
+        "(300w-lp)",
     )
     parser.add_argument("--workers", type=count, help="processes (default: cores)")
-    for name, value, text in (
-        ("yaw", 60.0, "degrees, either way (300w-lp)"),
-        ("pitch", 25.0, "degrees, either way (300w-lp)"),
-        ("roll", 20.0, "degrees, either way (300w-lp)"),
-        ("light", 40.0, "degrees by which lamps turn (300w-lp, plain)"),
+    for name, text in (
+        ("yaw", "degrees, either way (300w-lp; {})"),
+        ("pitch", "degrees, either way (300w-lp; {})"),
+        ("roll", "degrees, either way (300w-lp; {})"),
+        ("light", "degrees by which lamps turn (300w-lp, plain; {})"),
     ):
-        parser.add_argument(f"--{name}", type=not_negative, default=value, help=text)
-    groups.add_rendering(parser, "images")
+        described = text.format(f"{_OF_SET[name]:g}")
+        parser.add_argument(f"--{name}", type=not_negative, help=described)
+    groups.add_rendering(parser)
     groups.add_table(parser)
     groups.add_model(parser)
     groups.add_weights(parser)
@@ -324,7 +353,7 @@ def _add_scatter(commands) -> None:
         default="model_evaluation/scatter_diagrams",
         help="folder",
     )
-    groups.add_rendering(parser, "images")
+    groups.add_rendering(parser)
     groups.add_table(parser)
     groups.add_model(parser)
     groups.add_weights(parser)
@@ -353,7 +382,7 @@ def _add_complete(commands) -> None:
     groups.add_results(
         parser, groups.output_folder, "--output", required=True, help="folder"
     )
-    groups.add_rendering(parser, "images")
+    groups.add_rendering(parser)
     groups.add_table(parser)
     groups.add_model(parser)
     groups.add_weights(parser)
@@ -383,7 +412,7 @@ def _add_interpolate(commands) -> None:
     groups.add_results(
         parser, groups.output_folder, "--output", required=True, help="folder"
     )
-    groups.add_rendering(parser, "images")
+    groups.add_rendering(parser)
     groups.add_table(parser)
     groups.add_model(parser)
     groups.add_weights(parser)

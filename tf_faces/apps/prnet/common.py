@@ -18,6 +18,8 @@ from tf_faces.pipelines import detectors, shipped
 from tf_faces.pipelines import prnet as pipeline
 
 RANDOM = "random"
+DETECTOR = "mtcnn"
+UV_DATA = "Data/uv-data"
 _KERAS_ENDS = (".h5", ".hdf5")
 _LANDMARK_SUFFIXES = (".mat", ".pts", ".npy")
 _WARNING = """\
@@ -47,20 +49,36 @@ def load_network(options: argparse.Namespace) -> inference.FoldedNetwork:
     return inference.fold(network)
 
 
-def make_reconstructor(options: argparse.Namespace) -> pipeline.Reconstructor:
-    """Network, layout and detector of the options; a run brings its own layout."""
+def make_reconstructor(
+    options: argparse.Namespace, *, uv_data_serves: bool = False
+) -> pipeline.Reconstructor:
+    """Network, layout and detector of the options; a run brings its own layout.
+
+    Args:
+      options: of the command line.
+      uv_data_serves: whether the command reads more of `--uv_data` than the layout, so
+        that it is not in vain with a run.
+
+    Raises:
+      InputError: if an option would be ignored, or weights or layout do not serve.
+    """
     if options.weights != RANDOM:
         told = "with weights that tell it, expected --weights random"
         options_of.refuse_given(options, ("network",), told)
+    given = shipped.OPEN if options.weights is None else options.weights
+    folder = shipped.resolve(given, "prnet")
+    is_run = pipeline.recognises(folder)
+    if is_run and not uv_data_serves:
+        told = f"with {given}, a run, which brings a layout of its own"
+        options_of.refuse_given(options, ("uv_data",), told)
+    options_of.settle(options, detector=DETECTOR, uv_data=UV_DATA)
     if options.detector == "none":
         told = "with --detector none"
         options_of.refuse_given(options, ("detector_weights",), told)
     detector = None
     if options.detector != "none":
         detector = detectors.make_detector(options.detector, options.detector_weights)
-    given = shipped.OPEN if options.weights is None else options.weights
-    folder = shipped.resolve(given, "prnet")
-    if pipeline.recognises(folder):
+    if is_run:
         opened = pipeline.open_run(folder, detector=detector)
         print(f"{given}: a run, maps of {opened.layout.name}", flush=True)
         return opened

@@ -132,7 +132,7 @@ def _by_folder(options) -> tuple[dict, dict, int]:
     else:
         folder = files.require_directory(options.predictions, "folder of predictions")
         if options.model is not None:
-            uv_layout = layout.load_layout(options.uv_data)
+            uv_layout = layout.load_layout(options.uv_data or common.UV_DATA)
     if uv_layout is not None:
         true_vertices = _drawer(options, uv_layout)
     samples = dict(ground_truth.list_samples(options.input_dir))
@@ -167,14 +167,19 @@ def _refuse_ignored(options) -> None:
     for ignored, names, told in (
         (
             options.lists is not None,
-            ("input_dir", "model", "uv_chart", "weights"),
+            ("input_dir", "model", "uv_chart", "weights", "uv_data"),
             "with --lists, which has points alone, expected one of them",
         ),
         (options.lists is None, ("reannotated", "yaw"), "without --lists"),
         (
             options.predictions is not None,
-            ("weights",),
+            ("weights", "network", "detector", "detector_weights"),
             "with --predictions, expected one of them",
+        ),
+        (
+            options.predictions is not None and options.model is None,
+            ("uv_data",),
+            "with --predictions and without --model",
         ),
         (options.model is None, ("uv_chart",), "without --model"),
     ):

@@ -63,16 +63,16 @@ def _add_network(parser):
     )
     group.add_argument(
         "--uv_data",
-        default="Data/uv-data",
-        help="PRNet's folder of UV data; a run brings a layout of its own",
+        help="PRNet's folder of UV data (Data/uv-data); a run brings a layout of its "
+        "own",
     )
     group.add_argument(
         "--detector",
-        default="mtcnn",
         metavar="{none,mtcnn,dlib,mediapipe,PACKAGE:FUNCTION}",
-        help="finds faces where no .mat, .pts or .npy file with 68 points lies beside "
-        "a picture; without one the face fills the picture; PACKAGE:FUNCTION "
-        "takes a picture [H, W, 3] of bytes and returns boxes left, top, right, bottom",
+        help="finds faces (mtcnn) where no .mat, .pts or .npy file with 68 points "
+        "lies beside a picture; without one the face fills the picture; "
+        "PACKAGE:FUNCTION takes a picture [H, W, 3] of bytes and returns boxes left, "
+        "top, right, bottom",
     )
     group.add_argument("--detector_weights", help="of dlib's or MediaPipe's detector")
 
@@ -127,7 +127,7 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
             help=text,
         )
     demo.add_argument(
-        "--texture_size", type=options_of.side, default=256, help="side of the texture"
+        "--texture_size", type=options_of.side, help="side of the texture (256)"
     )
     _add_network(demo)
 

@@ -31,8 +31,19 @@ def run_basics(options: argparse.Namespace) -> int:
 
 
 def demo_options(options: argparse.Namespace) -> results.Options:
-    """Which files the flags ask for."""
+    """Which files the flags ask for.
+
+    Raises:
+      InputError: if one is for a file that is not asked for.
+    """
     everything = options.all
+    if not options.is3d:
+        told = "without the mesh, --is3d false, which it is for"
+        options_of.refuse_given(options, ("isFront", "isTexture"), told)
+    if not (options.isTexture or options.glb or everything):
+        told = "without a texture, expected --isTexture, --glb or --all"
+        options_of.refuse_given(options, ("isMask", "texture_size"), told)
+    options_of.settle(options, texture_size=256)
     return results.Options(
         mesh=options.is3d,
         mat=options.isMat or everything,
@@ -82,7 +93,8 @@ def demo_texture(options: argparse.Namespace) -> None:
         told = "with --mode 1, the whole face, expected --mode 0"
         options_of.refuse_given(options, ("region",), told)
     folders.require_free_file(options.output_path, overwrite=options.overwrite)
-    reconstructor = common.make_reconstructor(options)
+    by_pictures = options.mode == 0 and options.region is None
+    reconstructor = common.make_reconstructor(options, uv_data_serves=by_pictures)
     size = reconstructor.layout.resolution
 
     def textured(path):

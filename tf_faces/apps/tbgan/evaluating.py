@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Sequence
 
 from tf_faces.apps.tbgan import sources as apps_sources
-from tf_faces.core import files
+from tf_faces.core import files, folders
 from tf_faces.core.errors import InputError
 
 # What every log begins with, as the original's.
@@ -39,6 +39,7 @@ def run(options: argparse.Namespace) -> None:
     check(options)
     folder = _run_folder(options)
     _require_own_log(folder, options.log)
+    folders.require_free_file(folder / options.log, overwrite=options.overwrite)
     from tf_faces.pipelines.tbgan import evaluation, sources
 
     records = sources.find_records(folder, options.data)

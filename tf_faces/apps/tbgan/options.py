@@ -109,6 +109,7 @@ def _add_evaluate(commands) -> None:
         help="file of its weights: classify_image_graph_def.pb, or .h5",
     )
     add("--log", default="metric-evaluation.txt", help="file in the run folder")
+    options_of.add_overwrite_of_file(parser, "--log, if an evaluation wrote it")
 
 
 def _add_import(commands) -> None:

@@ -205,6 +205,10 @@ def _decoded(
     with picture_kinds.opened(stream) as picture:
         _check_size(picture, name, maximum_pixels)
         _refuse_unclear_tiff(picture, name)
+        if picture.format == "PNG" and picture.mode == "P" and picture.palette is None:
+            raise FormatError(
+                f"{name}: not a readable picture: its palette is missing; save it anew."
+            )
         halves = _halves(picture)
         if halves is None:
             picture.load()

@@ -104,7 +104,7 @@ def _other_kind(head: bytes) -> str | None:
         return None if "AVIF" in Image.OPEN else "an AVIF picture"
     if any(brand in brands for brand in (b"hei", b"hevc", b"hevx", b"mif1", b"msf1")):
         return "a HEIC photo"
-    return "a video"
+    return "a camera's raw file" if brands.startswith(b"crx") else "a video"
 
 
 # --- silence -------------------------------------------------------------------------

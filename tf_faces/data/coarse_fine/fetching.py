@@ -18,7 +18,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from tf_faces.core import files
+from tf_faces.core import files, folders
 from tf_faces.core.errors import FormatError, InputError
 
 _PIECE = 1 << 16
@@ -70,9 +70,10 @@ def parse_manifest(text: str, source: str) -> list[Entry]:
                 f"{source}: line {number} has the address {url[:80]!r}, expected one "
                 "of http or https, other letters than those of ASCII as %XX."
             )
-        pure = pathlib.PurePosixPath(path)
+        pure = pathlib.PurePosixPath(folders.one_form(path))
         is_outside = pure.is_absolute() or ".." in pure.parts or "\\" in path
-        if is_outside or not pure.name:  # "." is the folder itself.
+        # "." is the folder itself.
+        if is_outside or not pure.name or path.endswith("/"):
             raise FormatError(
                 f"{source}: line {number} has the path {path!r}, expected one below "
                 "the output folder."
@@ -83,12 +84,20 @@ def parse_manifest(text: str, source: str) -> list[Entry]:
                 f"{source}: line {number} has the hash {words[2][:80]!r}, expected 64 "
                 "hexadecimal digits."
             )
+        path = pure.as_posix()
         entry = Entry(url, path, expected)
         if entries.setdefault(path, entry) != entry:
             raise FormatError(
                 f"{source}: line {number} has the path {path!r} again with another "
                 "address or hash, expected each path once."
             )
+    for path in entries:
+        for above in pathlib.PurePosixPath(path).parents:
+            if above.as_posix() in entries:
+                raise FormatError(
+                    f"{source}: has {above} as a file, and as the folder of {path!r}, "
+                    "expected one of them."
+                )
     if not entries:
         raise InputError(f"{source}: names no file, expected a line a file.")
     return list(entries.values())
@@ -97,7 +106,8 @@ def parse_manifest(text: str, source: str) -> list[Entry]:
 def _is_address(url: str) -> bool:
     try:
         parts = urllib.parse.urlsplit(url)
-    except ValueError:  # Brackets that are not closed.
+        _ = parts.port
+    except ValueError:  # Brackets that are not closed, ports that are no number.
         return False
     return url.isascii() and parts.scheme in ("http", "https") and bool(parts.hostname)
 

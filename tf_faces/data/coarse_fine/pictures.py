@@ -57,10 +57,8 @@ def parse_label(text: str, source: str, count: int | None) -> np.ndarray:
     Raises:
       FormatError: if it holds anything but so many finite numbers.
     """
-    try:
-        values = texts.numbers(text.split())
-    except ValueError as error:
-        raise FormatError(f"{source}: is no list of numbers.") from error
+    rows = [[word] for word in text.split()]
+    values = texts.number_rows(source, rows, "a list of numbers").ravel()
     if count is not None and len(values) != count:
         raise FormatError(
             f"{source}: found {len(values)} numbers, expected {count} parameters."

@@ -142,7 +142,7 @@ def box(
 
 
 def file_name(path: pathlib.Path, row: int, value, name: str) -> str:
-    """The name of a picture; the backslashes of Windows become slashes.
+    """The name of a picture, "./" left out; the backslashes of Windows become slashes.
 
     Raises:
       FormatError: if it is none.
@@ -152,7 +152,7 @@ def file_name(path: pathlib.Path, row: int, value, name: str) -> str:
         raise FormatError(
             f"{path}, record {row}: {name} is {value!r:.60}, expected a file's name."
         )
-    return found
+    return pathlib.PurePosixPath(found).as_posix()
 
 
 def _is_name(value: str) -> bool:

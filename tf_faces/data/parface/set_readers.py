@@ -54,7 +54,7 @@ def ffhq(request: Request) -> FaceSet:
     samples = tars.read(path)
     faces = []
     for name, box in _detected(request, "FFHQ_annotations.csv"):
-        key = name.rpartition(".")[0]
+        key = name.rsplit(".", 1)[0]
         faces.append(Face(key, tars.picture(samples, key, path), box))
     return FaceSet("ffhq", faces)
 

@@ -30,7 +30,10 @@ def load_bfm2017(path: files.PathLike) -> MorphableModel:
         stored_sets = {x: hdf5_files.data_set(archive, x, path) for x in wanted}
         for name, stored in stored_sets.items():
             if stored is None:
-                raise FormatError(f"{path}: lacks the data set {name!r}.")
+                raise FormatError(
+                    f"{path}: lacks the data set {name!r}, expected a Basel Face Model "
+                    "of 2017 or later."
+                )
         for group in optional:
             members = [f"{group}/{x}" for x in ("mean", "pcaBasis", "pcaVariance")]
             parts = [hdf5_files.data_set(archive, x, path) for x in members]
