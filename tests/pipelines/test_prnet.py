@@ -159,6 +159,40 @@ def test_batches_of_pictures_of_different_sizes(reconstructor, image):
         np.testing.assert_allclose(found.position_map, expected, atol=1e-3)
 
 
+def test_many_pictures_pass_the_network_together(reconstructor, image, monkeypatch):
+    images = [image, image[:70], image[:, :60]] * 4
+    boxes = [(10, 50 + number, 5, 60) for number in range(12)]
+    found = [[(10, 12, 50, 55)] * (number % 3) for number in range(12)]
+    turn = iter(found)
+    several = prnet.Reconstructor(
+        reconstructor.network, reconstructor.layout, lambda picture: next(turn)
+    )
+    calls = []
+
+    def predict(crops, piece):
+        calls.append(len(crops))
+        return np.zeros((len(crops), 64, 64, 3), np.float32)
+
+    monkeypatch.setattr(reconstructor.network, "predict", predict)
+    faces = list(several.each(iter(images)))
+    assert [len(one) for one in faces] == [len(boxes) for boxes in found]
+    for one, picture in zip(faces, images, strict=True):
+        assert all(face.image_size == picture.shape[:2] for face in one)
+    # Twelve crops: of eight pictures, which have seven faces, then of the rest.
+    assert calls == [7, 5]
+    calls.clear()
+    given = reconstructor.each(np.stack([image] * 12), boxes=boxes)
+    for (one,), box in zip(given, boxes, strict=True):
+        assert [one.crop] == reconstructor.crops(image, box=box)
+    assert calls == [8, 4]
+    marks = [None, np.array([[20.0, 30.0], [60.0, 70.0]])]
+    with pytest.raises(InputError, match="no detector"):
+        list(reconstructor.each(images[:2], landmarks=marks))
+    with pytest.raises(InputError, match="as many as pictures, found 2"):
+        list(reconstructor.each(images, boxes=boxes[:2]))
+    assert list(reconstructor.each([])) == []
+
+
 def test_key_points_give_the_box_around_them(reconstructor, image):
     points = np.array([[20.0, 30.0], [60.0, 70.0], [40, 50], [30, 60]])
     for given in (points, points.T, np.c_[points, points[:, :1]]):
