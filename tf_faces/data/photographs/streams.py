@@ -190,9 +190,9 @@ def _closer(reference: "weakref.ref[Batches]"):
 class Batches:
     """Batches of a pipeline as NumPy arrays; draws ahead.
 
-    TensorFlow draws ahead in a thread that calls Python.  An iterator that is still there
-    when the interpreter ends waits for that thread, and the thread for the interpreter:
-    so it is let go before.
+    TensorFlow draws ahead in a thread that calls Python.  An iterator that is still
+    there when the interpreter ends waits for that thread, and the thread for the
+    interpreter: so it is let go before.
 
     Args:
       dataset: of `pipeline`.
