@@ -88,6 +88,7 @@ def test_demo_writes_every_file(folder, tmp_path, uv_data, weights, capfd):
     printed = capfd.readouterr().out
     assert "not the released weights" in printed and "2 pictures done." in printed
     assert np.loadtxt(out / "first_kpt.txt").shape == (68, 3)
+    assert pictures.read(out / "first_sheet.png").shape == (70, 7 * 80, 3)
     arguments = ("-i", folder, "-o", out / "t", "--isTexture", "--isMask", "true")
     assert run("demo", *arguments, uv_data=uv_data, weights=weights) == 0
     names = {path.name for path in (out / "t").iterdir()}
