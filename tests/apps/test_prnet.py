@@ -1,5 +1,6 @@
 """PRNet's programs: every file of the demo, bad pictures, wrong options."""
 
+import os
 import pathlib
 import re
 
@@ -87,6 +88,7 @@ def test_demo_writes_every_file(folder, tmp_path, uv_data, weights, capfd):
     printed = capfd.readouterr().out
     assert "not the released weights" in printed and "2 pictures done." in printed
     assert np.loadtxt(out / "first_kpt.txt").shape == (68, 3)
+    assert pictures.read(out / "first_sheet.png").shape == (70, 7 * 80, 3)
     arguments = ("-i", folder, "-o", out / "t", "--isTexture", "--isMask", "true")
     assert run("demo", *arguments, uv_data=uv_data, weights=weights) == 0
     names = {path.name for path in (out / "t").iterdir()}
@@ -160,7 +162,8 @@ def test_demo_texture(ready_network, folder, tmp_path, uv_data, weights, mode):
 def test_view_writes_a_page(ready_network, folder, tmp_path, uv_data, weights, capfd):
     arguments = ("-i", folder, "-o", tmp_path / "page.html")
     assert run("view", *arguments, uv_data=uv_data, weights=weights) == 0
-    assert "first" in (tmp_path / "page.html").read_text()
+    page = (tmp_path / "page.html").read_text()
+    assert "first" in page and page.count("the mesh before the photograph") == 2
     (tmp_path / "page.html").write_text("mine")
     assert run("view", *arguments, uv_data=uv_data, weights=weights) == 2
     assert "page.html: exists already" in capfd.readouterr().err
@@ -217,6 +220,24 @@ def test_wrong_options(arguments, message, uv_data, tmp_path, capfd):
     assert re.search(message, text)
 
 
+def test_the_originals_names_of_detector_and_gpu(
+    ready_network, folder, tmp_path, uv_data, weights, capfd, monkeypatch
+):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    given = ["demo", "-i", str(folder), "--uv_data", str(uv_data)]
+    given += ["--weights", str(weights), "-o", str(tmp_path / "out")]
+    assert options.main([*given, "--isDlib", "False", "--gpu", "-1"]) == 0
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "-1"
+    capfd.readouterr()
+    for more, message in (
+        (["--isDlib", "True"], "Data/net-data/mmod_human_face_detector.dat"),
+        (["--isDlib", "True", "--detector", "mtcnn"], "--detector: found with --isD"),
+        (["--isDlib", "no", "--detector_weights", "w"], "found with --detector none"),
+    ):
+        assert options.main([*given, "--overwrite", *more]) == 2
+        assert message in capfd.readouterr().err
+
+
 def test_runs_bring_their_own_layout(folder, tmp_path, folded, capfd, monkeypatch):
     """A run folder as weights: no folder of UV data is needed."""
     from tf_faces.data.prnet import layout
@@ -234,6 +255,14 @@ def test_runs_bring_their_own_layout(folder, tmp_path, folded, capfd, monkeypatc
     assert {path.name for path in out.iterdir()} == {
         "first_kpt.txt", "second_kpt.txt",
     }  # fmt: skip
+    first, second = folder / "first.png", folder / "second.jpg"
+    texture = ("-i", first, "-r", second, "-o", tmp_path / "eyes.png", "--mode", 0)
+    texture += ("--no_blend",)  # Random weights show nothing that could be blended.
+    assert run("demo-texture", *texture, uv_data=None, weights="run") == 0
+    pictures.write(tmp_path / "part.png", np.zeros((9, 9, 3), np.uint8))
+    texture += ("--region", tmp_path / "part.png", "--overwrite")
+    assert run("demo-texture", *texture, uv_data=None, weights="run") == 2
+    assert "part.png: 9 x 9 pixels, expected the map's" in capfd.readouterr().err
     again = (*arguments, "--overwrite")
     assert run("demo", *again, uv_data="none", weights="run") == 2
     assert "--uv_data: found with run, a run, which" in capfd.readouterr().err

@@ -128,6 +128,17 @@ def test_built_weights_are_near_the_originals(data_directory):
     assert small.shape == (64, 64)
 
 
+def test_eyes_of_a_layout_are_near_the_originals(data_directory):
+    folder = data_directory / "prnet" / "uv-data"
+    if not folder.is_dir():
+        pytest.skip(f"no {folder}")
+    found = layout.load_layout(folder)
+    painted = [pictures.read(folder / f"uv_face{end}.png") for end in ("", "_eyes")]
+    original = np.any(painted[0] != painted[1], axis=-1)
+    eyes = charts.eye_region(found.landmarks, found.resolution)
+    assert (original & eyes).sum() / (original | eyes).sum() > 0.75
+
+
 def test_wrong_masks(drawn, tmp_path):
     path = tmp_path / "mask.png"
     pictures.write(path, np.zeros((8, 9, 3), np.uint8))

@@ -103,8 +103,20 @@ def test_reconstructions_are_moved_into_place_first():
     assert 0.1 < far * size < 1.5
     # A point out of place counts by its distance from the surface.
     outlier = np.concatenate([true, [[0, 0, 500.0]]])
-    aligned = nme.iterative_closest_points(outlier, true, with_scale=False)
+    aligned = nme.iterative_closest_points(true, outlier, with_scale=False)
     assert aligned.distances[-1] > 400 and aligned.rounds >= 1
+    distances = np.linalg.norm(outlier[:, None] - aligned.points, axis=-1).min(axis=1)
+    np.testing.assert_allclose(aligned.distances, distances, atol=1e-9)
+
+
+def test_no_face_is_no_reconstruction():
+    """Noise and a single point stay far from a face, whatever their size may become."""
+    rng = np.random.default_rng(4)
+    true = rng.uniform(-50, 50, (500, 3)) * [1, 1, 0.4]
+    marks = faces(1)[0]
+    size = nme.lengths(marks[None], "outer_eyes")[0]
+    for wrong in (rng.normal(0, 1, (400, 3)) + [60, 0, 0], np.full((400, 3), 7.0)):
+        assert nme.reconstruction(wrong, true, marks) * size > 4
 
 
 def test_confidence_interval_draws_whole_groups():

@@ -39,7 +39,7 @@ def test_counts_of_the_original():
     assert round(made.multiply_adds() / 1e9, 2) == 4.13
 
 
-@pytest.mark.parametrize("map_resolution", [16, 32, 64, 128])
+@pytest.mark.parametrize("map_resolution", [16, 24, 128])
 def test_maps_of_other_sizes_have_the_same_variables(map_resolution):
     made = prnet.create(small(map_resolution=map_resolution), seed=0)
     assert made(np.zeros((1, 64, 64, 3), "f4")).shape == (
@@ -50,24 +50,22 @@ def test_maps_of_other_sizes_have_the_same_variables(map_resolution):
     assert shapes == {n: v.shape for n, v in plain.variables_by_name().items()}
 
 
-@pytest.mark.parametrize("resolution", [32, 96])
-def test_crops_of_other_sizes(resolution):
-    config = small(resolution=resolution, map_resolution=resolution)
-    assert config.position_scale == pytest.approx(1.1 * resolution)
-    crops = np.zeros((2, resolution, resolution, 3), np.float32)
-    output = prnet.create(config, seed=0)(crops)
-    assert output.shape == (2, resolution, resolution, 3)
-
-
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"separable": True}, {"map_resolution": 32}, {"map_resolution": 128}],
+    [
+        {},
+        {"separable": True, "resolution": 37},
+        {"map_resolution": 32},
+        {"resolution": 50, "map_resolution": 150},
+    ],
 )
 def test_folded_norms_change_nothing(changes):
     made = disturbed(small(**changes))
-    crops = np.random.default_rng(1).random((2, 64, 64, 3)).astype(np.float32)
+    size, side = made.config.resolution, made.config.map_resolution
+    assert made.config.position_scale == pytest.approx(1.1 * size)
+    crops = np.random.default_rng(1).random((2, size, size, 3)).astype(np.float32)
     expected = made(crops).numpy()
-    assert expected.std() > 1e-3
+    assert expected.std() > 1e-3 and expected.shape == (2, side, side, 3)
     folded = inference.fold(made)
     np.testing.assert_allclose(folded(crops).numpy(), expected, atol=2e-6)
 
@@ -150,8 +148,8 @@ def test_named_configurations_and_resizing():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"resolution": 100, "map_resolution": 100}, "multiple of 32, found 100"),
-        ({"map_resolution": 96}, "one of 16, 32, 64, 128 for crops of 64"),
+        ({"resolution": 31}, "resolution must be at least 32, found 31"),
+        ({"map_resolution": 7}, "map_resolution must be at least 8, found 7"),
         ({"width": 3}, "even, found 3"),
         ({"width": 0}, "positive integer, found 0"),
         ({"width": True}, "positive integer, found True"),
@@ -216,14 +214,19 @@ def test_seeds_of_the_position_map_network(separable):
 
 
 @pytest.mark.parametrize(
-    ("map_resolution", "separable"), [(16, False), (32, True), (64, False)]
+    ("resolution", "map_resolution", "separable"),
+    [(32, 16, False), (32, 32, True), (45, 128, False)],
 )
-def test_multiplications_are_those_of_the_kernels(map_resolution, separable):
+def test_multiplications_are_those_of_the_kernels(
+    resolution, map_resolution, separable
+):
     """Counted layer by layer from what the layers put out."""
-    made = prnet.create(tiny(map_resolution=map_resolution, separable=separable))
-    stages = made.stages(np.zeros((1, 32, 32, 3), np.float32))
+    made = prnet.create(
+        tiny(resolution=resolution, map_resolution=map_resolution, separable=separable)
+    )
+    stages = made.stages(np.zeros((1, resolution, resolution, 3), np.float32))
     sides = {name: value.shape[1] for name, value in stages.items()}
-    total, side = 0, 32
+    total, side = 0, resolution
 
     def count(unit, inward, outward):
         kernel = math.prod(unit.convolution.kernel.shape)
@@ -232,7 +235,7 @@ def test_multiplications_are_those_of_the_kernels(map_resolution, separable):
             return (kernel + deep) * outward**2
         return kernel * (inward if unit.transposed else outward) ** 2
 
-    total += count(made.first, 32, 32)
+    total += count(made.first, resolution, resolution)
     for block in made.blocks:
         out = sides[block.name]
         total += count(block.reduce, side, side)
@@ -263,7 +266,29 @@ def test_where_the_layers_of_other_maps_double():
     assert doubling(32, 32) == [1, 4, 7, 10, 12]
     assert doubling(32, 16) == [1, 4, 7, 10]
     assert doubling(32, 8) == [1, 4, 7]
-    assert doubling(32, 64) == [1, 4, 7, 10, 12, 13]
+    assert doubling(32, 64) == doubling(32, 400) == [1, 4, 7, 10, 12, 13]
+    # Until the map's side is reached.
+    assert doubling(33, 16) == doubling(64, 16) == [1, 4, 7]
+    assert doubling(250, 250) == doubling(250, 200) == [1, 4, 7, 10, 12]
+
+
+def test_maps_are_resampled_corners_on_corners():
+    column = np.arange(9.0)
+    given = np.stack([*np.meshgrid(column, 3 * column), np.ones((9, 9))], axis=-1)
+    for side in (5, 9, 23):
+        found = np.asarray(network.resampled(given[None], side))[0]
+        places = np.linspace(0, 8, side)
+        expected = np.stack([*np.meshgrid(places, 3 * places), np.ones((side,) * 2)], 2)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+    # What the decoder would make for its own side, seen through fewer pixels.
+    made = disturbed(small(map_resolution=60))
+    crops = np.random.default_rng(1).random((1, 64, 64, 3)).astype(np.float32)
+    decoded = made.stages(crops)["Conv2d_transpose_16"]
+    assert decoded.shape == (1, 64, 64, 3)
+    found = made(crops).numpy()
+    np.testing.assert_allclose(found[:, ::59, ::59], decoded[:, ::63, ::63], atol=1e-6)
+    half = crops[:, :32, :32]
+    assert made.at_any_size(half).shape == (1, 30, 30, 3)
 
 
 def test_defaults_of_the_norm():

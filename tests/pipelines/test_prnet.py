@@ -108,6 +108,31 @@ def test_mesh_faces_the_viewer(face, image):
         )
 
 
+def test_mesh_before_its_photograph(face, image):
+    mesh = drawing.mesh_over(face, image)
+    own = face.mesh(image)
+    np.testing.assert_array_equal(mesh.vertices[:-4], own.vertices)
+    np.testing.assert_array_equal(mesh.triangles[:-2], own.triangles)
+    corners, texture = mesh.vertices[-4:], mesh.texture
+    # Each pixel of the rectangle is that of the picture at its place.
+    left, bottom = corners.min(axis=0)[:2] + 0.5
+    right, top = corners.max(axis=0)[:2] - 0.5
+    columns = np.arange(int(left), int(right) + 1)
+    rows = HEIGHT - 1 - np.arange(int(top), int(bottom) - 1, -1)
+    np.testing.assert_array_equal(texture[: len(rows)], image[np.ix_(rows, columns)])
+    assert (corners[:, 2] == own.vertices[:, 2].min()).all()
+    normal = np.cross(corners[1] - corners[0], corners[2] - corners[0])
+    assert normal[2] > 0
+    u, v = mesh.texture_coordinates.T
+    grey = texture[((1 - v[:-4]) * len(texture)).astype(int), 0]
+    assert (grey == grey[0]).all() and (grey[0] == grey[0, 0]).all()
+    assert v[-3] == v[-2] == (len(texture) - len(rows)) / len(texture)
+    # A face far from the picture has all of it behind.
+    away = dataclasses.replace(face, position_map=face.position_map + [500.0, 0, 0])
+    shown = drawing.mesh_over(away, image)
+    assert shown.texture.shape[1] == WIDTH and len(shown.texture) > HEIGHT
+
+
 # --- from pictures --------------------------------------------------------------------
 
 
@@ -132,6 +157,40 @@ def test_batches_of_pictures_of_different_sizes(reconstructor, image):
         predicted = reconstructor.network.predict(crop.cut(one / 255)[None])
         expected = crop.to_image(predicted[0])
         np.testing.assert_allclose(found.position_map, expected, atol=1e-3)
+
+
+def test_many_pictures_pass_the_network_together(reconstructor, image, monkeypatch):
+    images = [image, image[:70], image[:, :60]] * 4
+    boxes = [(10, 50 + number, 5, 60) for number in range(12)]
+    found = [[(10, 12, 50, 55)] * (number % 3) for number in range(12)]
+    turn = iter(found)
+    several = prnet.Reconstructor(
+        reconstructor.network, reconstructor.layout, lambda picture: next(turn)
+    )
+    calls = []
+
+    def predict(crops, piece):
+        calls.append(len(crops))
+        return np.zeros((len(crops), 64, 64, 3), np.float32)
+
+    monkeypatch.setattr(reconstructor.network, "predict", predict)
+    faces = list(several.each(iter(images)))
+    assert [len(one) for one in faces] == [len(boxes) for boxes in found]
+    for one, picture in zip(faces, images, strict=True):
+        assert all(face.image_size == picture.shape[:2] for face in one)
+    # Twelve crops: of eight pictures, which have seven faces, then of the rest.
+    assert calls == [7, 5]
+    calls.clear()
+    given = reconstructor.each(np.stack([image] * 12), boxes=boxes)
+    for (one,), box in zip(given, boxes, strict=True):
+        assert [one.crop] == reconstructor.crops(image, box=box)
+    assert calls == [8, 4]
+    marks = [None, np.array([[20.0, 30.0], [60.0, 70.0]])]
+    with pytest.raises(InputError, match="no detector"):
+        list(reconstructor.each(images[:2], landmarks=marks))
+    with pytest.raises(InputError, match="as many as pictures, found 2"):
+        list(reconstructor.each(images, boxes=boxes[:2]))
+    assert list(reconstructor.each([])) == []
 
 
 def test_key_points_give_the_box_around_them(reconstructor, image):
@@ -381,6 +440,24 @@ def test_editing_with_the_own_texture_changes_little(face, image):
     composed, mask = texture_editing.compose(image, face, texture)
     np.testing.assert_allclose(composed[~mask], image[~mask] / 255.0)
     assert mask.any() and not mask.all()
+
+
+def test_holes_are_closed_between_their_borders(face):
+    mask = face.layout.mask.copy()
+    row, column = np.argwhere(mask).mean(axis=0).astype(int)
+    hole = (slice(row, row + 3), slice(column, column + 4))
+    near = face.layout.mask[row - 1 : row + 4, column - 1 : column + 5]
+    assert near.all() and texture_editing.closed(face) is face
+    mask[hole] = False
+    landmarks = np.argwhere(mask)[:68, ::-1]
+    flat = np.stack([*np.mgrid[:64, :64][::-1], np.ones((64, 64))], axis=-1) * 1.0
+    holed = layout.MapLayout.from_mask(mask, landmarks, 2 * flat[mask], "holed")
+    wrong = np.where(mask[..., None], flat, 99.0)
+    found = texture_editing.closed(prnet.Face(wrong, holed, (HEIGHT, WIDTH)))
+    np.testing.assert_array_equal(found.layout.mask, face.layout.mask)
+    np.testing.assert_allclose(found.position_map[hole], flat[hole], atol=1e-9)
+    canonical = found.layout.to_map(found.layout.canonical)
+    np.testing.assert_allclose(canonical[hole], 2 * flat[hole], atol=1e-9)
 
 
 def test_colors_and_mixtures_of_references(face, image):

@@ -11,7 +11,7 @@ has a function that fixes them.
 | `sparse_3d` | 68, x y z | the same | z from its minimum |
 | `dense_2d` | all of a mesh, x y | the same, of the 68 points | |
 | `dense_3d` | all of a mesh, x y z | the same, of the 68 points | z from its minimum |
-| `reconstruction` | to the nearest true one | outer eye corners, in space | ICP |
+| `reconstruction` | true ones, from the nearest | outer eye corners, in space | ICP |
 
 The box is that of the true 68 landmarks.  All results are fractions; times 100 they are
 the percentages of the tables.
@@ -148,7 +148,7 @@ class Alignment:
 
     Attributes:
       points: [P, 3], the moved points.
-      distances: [P], from the nearest true point.
+      distances: [Q], of each true point from the nearest moved one.
       rounds: iterations made.
     """
 
@@ -164,7 +164,9 @@ def iterative_closest_points(
     rounds: int = 50,
     tolerance: float = 1e-7,
 ) -> Alignment:
-    """Moves points onto a true surface, pairing each with the nearest true point.
+    """Moves points onto a true surface, pairing each true point with the nearest one.
+
+    Not the other way round: points that shrink to one would all be near a true one.
 
     Args:
       points: [P, 3], roughly in place already.
@@ -177,19 +179,27 @@ def iterative_closest_points(
       Besl and McKay, 1992.
     """
     points, true = (np.asarray(x, np.float64) for x in (points, true))
-    tree = scipy.spatial.cKDTree(true)
-    distances, nearest = tree.query(points)
+    # Of the points as they are given; the true ones are brought to them.
+    tree = scipy.spatial.cKDTree(points)
+    matrix = np.eye(4)
+
+    def paired() -> tuple[np.ndarray, np.ndarray]:
+        back = similarity.apply_matrix(similarity.invert(matrix), true)
+        distances, nearest = tree.query(back)
+        return distances * np.linalg.norm(matrix[0, :3]), nearest
+
+    distances, nearest = paired()
     done = 0
     while done < rounds:
         done += 1
-        matrix = similarity.estimate_similarity(points, true[nearest], with_scale)
-        moved = similarity.apply_matrix(matrix, points)
+        if not np.ptp(points[nearest], axis=0).any():
+            break  # One point is the nearest to all: nothing tells size or turn.
+        matrix = similarity.estimate_similarity(points[nearest], true, with_scale)
         last = distances.mean()
-        distances, nearest = tree.query(moved)
-        points = moved
+        distances, nearest = paired()
         if last - distances.mean() <= tolerance * max(last, 1e-12):
             break
-    return Alignment(points, distances, done)
+    return Alignment(similarity.apply_matrix(matrix, points), distances, done)
 
 
 def reconstruction(
@@ -200,11 +210,12 @@ def reconstruction(
 ) -> float:
     """NME of one reconstructed face after iterative closest points.
 
-    Mean distance of the moved points from the nearest true ones, divided by the
+    Mean distance of the true points from the nearest moved ones, divided by the
     distance of the outer corners of the eyes in space.
 
     Args:
-      predicted: [P, 3]; true: [Q, 3]; any frame, roughly in place.
+      predicted: [P, 3]; true: [Q, 3], the region that is measured; any frame, roughly
+        in place.
       true_landmarks: [68, 3] in the frame of `true`.
       with_scale: let the alignment change the size.
 

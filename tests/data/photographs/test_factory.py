@@ -1,11 +1,14 @@
 """The factory: same pictures everywhere, settings that do what they say."""
 
+import weakref
+
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tf_faces.core.errors import InputError
 from tf_faces.data import coefficient_tables, photographs
-from tf_faces.data.photographs import faces, heads
+from tf_faces.data.photographs import faces, heads, streams
 from tf_faces.morphable.coefficients import FaceCoefficients
 
 TINY = photographs.Settings(model="builtin:tiny", size=48)
@@ -55,6 +58,23 @@ def test_the_pipeline_is_a_dataset(no_data):
     np.testing.assert_array_equal(
         batch["picture"][2], photographs.draw(TINY, 0, 2).picture
     )
+
+
+def test_batches_are_let_go_before_the_interpreter_ends(monkeypatch):
+    at_exit = []
+    monkeypatch.setattr(streams.atexit, "register", at_exit.append)
+    monkeypatch.setattr(streams.atexit, "unregister", at_exit.remove)
+    made = tf.data.Dataset.range(10**6)
+    batches = photographs.Batches(made, 3)
+    assert next(batches).tolist() == [0, 1, 2] and next(iter(batches))[0] == 3
+    (end,) = at_exit
+    iterator = weakref.ref(batches._iterator)
+    end()
+    assert iterator() is None and not at_exit
+    with pytest.raises(StopIteration):
+        next(batches)
+    photographs.Batches(made, 3)  # Used no more: not kept until the end either.
+    at_exit.pop()()
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from tf_faces.pipelines import prnet as pipeline
 RANDOM = "random"
 DETECTOR = "mtcnn"
 UV_DATA = "Data/uv-data"
+_DLIB_WEIGHTS = "Data/net-data/mmod_human_face_detector.dat"
 _KERAS_ENDS = (".h5", ".hdf5")
 _LANDMARK_SUFFIXES = (".mat", ".pts", ".npy")
 _WARNING = """\
@@ -49,15 +50,22 @@ def load_network(options: argparse.Namespace) -> inference.FoldedNetwork:
     return inference.fold(network)
 
 
-def make_reconstructor(
-    options: argparse.Namespace, *, uv_data_serves: bool = False
-) -> pipeline.Reconstructor:
-    """Network, layout and detector of the options; a run brings its own layout.
+def _settle_detector(options: argparse.Namespace) -> None:
+    """The detector of `--detector`, or of the original's `--isDlib`."""
+    if getattr(options, "isDlib", None) is not None:
+        told = "with --isDlib, expected one of them"
+        options_of.refuse_given(options, ("detector",), told)
+        options.detector = "dlib" if options.isDlib else "none"
+        if options.isDlib:
+            options_of.settle(options, detector_weights=_DLIB_WEIGHTS)
+    options_of.settle(options, detector=DETECTOR)
+    if options.detector == "none":
+        told = "with --detector none"
+        options_of.refuse_given(options, ("detector_weights",), told)
 
-    Args:
-      options: of the command line.
-      uv_data_serves: whether the command reads more of `--uv_data` than the layout, so
-        that it is not in vain with a run.
+
+def make_reconstructor(options: argparse.Namespace) -> pipeline.Reconstructor:
+    """Network, layout and detector of the options; a run brings its own layout.
 
     Raises:
       InputError: if an option would be ignored, or weights or layout do not serve.
@@ -68,13 +76,11 @@ def make_reconstructor(
     given = shipped.OPEN if options.weights is None else options.weights
     folder = shipped.resolve(given, "prnet")
     is_run = pipeline.recognises(folder)
-    if is_run and not uv_data_serves:
+    if is_run:
         told = f"with {given}, a run, which brings a layout of its own"
         options_of.refuse_given(options, ("uv_data",), told)
-    options_of.settle(options, detector=DETECTOR, uv_data=UV_DATA)
-    if options.detector == "none":
-        told = "with --detector none"
-        options_of.refuse_given(options, ("detector_weights",), told)
+    _settle_detector(options)
+    options_of.settle(options, uv_data=UV_DATA)
     detector = None
     if options.detector != "none":
         detector = detectors.make_detector(options.detector, options.detector_weights)

@@ -1,6 +1,7 @@
 """The command line of PRNet's programs."""
 
 import argparse
+import os
 from collections.abc import Sequence
 
 from tf_faces.apps import arguments as options_of
@@ -77,6 +78,14 @@ def _add_network(parser):
     group.add_argument("--detector_weights", help="of dlib's or MediaPipe's detector")
 
 
+def _add_gpu(parser):
+    parser.add_argument(
+        "--gpu",
+        metavar="NUMBER",
+        help="sees this GPU alone, -1 none (CUDA_VISIBLE_DEVICES)",
+    )
+
+
 def _folders(parser, output):
     parser.add_argument(
         "-i",
@@ -129,6 +138,14 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     demo.add_argument(
         "--texture_size", type=options_of.side, help="side of the texture (256)"
     )
+    demo.add_argument(
+        "--isDlib",
+        type=options_of.boolean,
+        metavar="BOOL",
+        help="the original's spelling: true for --detector dlib with its file in "
+        "Data/net-data, false for --detector none",
+    )
+    _add_gpu(demo)
     _add_network(demo)
 
     texture = command("demo-texture", "other eyes or another face in a picture")
@@ -157,9 +174,10 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     texture.add_argument(
         "--no_blend", action="store_true", help="paint without Poisson blending"
     )
+    _add_gpu(texture)
     _add_network(texture)
 
-    view = command("view", "an HTML page with the meshes of pictures")
+    view = command("view", "an HTML page with the meshes over their pictures")
     view.add_argument("-i", "--input_dir", required=True, help="folder of pictures")
     view.add_argument("-o", "--output", default="faces.html", help="the page")
     options_of.add_overwrite_of_file(view, "--output")
@@ -256,6 +274,9 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
 
 def _run(arguments: list[str], prog: str | None) -> int | None:
     options = _parser(prog).parse_args(arguments)
+    if getattr(options, "gpu", None) is not None:
+        # TensorFlow reads it when it begins.
+        os.environ["CUDA_VISIBLE_DEVICES"] = options.gpu
     # Here: --help needs no TensorFlow.
     from tf_faces.apps.prnet import ground_truth, programs
 

@@ -10,6 +10,7 @@ from tf_faces.apps import inputs
 from tf_faces.apps.prnet import common
 from tf_faces.core import files, folders, pictures
 from tf_faces.core.errors import InputError
+from tf_faces.data.prnet import charts
 from tf_faces.pipelines import prnet as pipeline
 from tf_faces.pipelines.prnet import drawing, results, texture_editing
 from tf_faces.viz import html_viewer, videos
@@ -77,10 +78,20 @@ def demo(options: argparse.Namespace) -> int:
     return inputs.for_each(paths, work)
 
 
-def _region(options, uv_data):
+def _region(options, layout):
     """bool [R, R], the part of the map that mode 0 replaces."""
+    size = layout.resolution
     if options.region is not None:
-        return pictures.read(options.region, 1) > 127
+        region = pictures.read(options.region, 1) > 127
+        if region.shape != (size, size):
+            raise InputError(
+                f"{options.region}: {region.shape[1]} x {region.shape[0]} pixels, "
+                f"expected the map's {size} x {size}."
+            )
+        return region
+    uv_data = pathlib.Path(options.uv_data)
+    if layout.name != str(uv_data):  # A run's own, or PRNet's of another size.
+        return charts.eye_region(layout.landmarks, size)
     return texture_editing.changed_pixels(
         pictures.read(uv_data / "uv_face.png"),
         pictures.read(uv_data / "uv_face_eyes.png"),
@@ -93,29 +104,21 @@ def demo_texture(options: argparse.Namespace) -> None:
         told = "with --mode 1, the whole face, expected --mode 0"
         options_of.refuse_given(options, ("region",), told)
     folders.require_free_file(options.output_path, overwrite=options.overwrite)
-    by_pictures = options.mode == 0 and options.region is None
-    reconstructor = common.make_reconstructor(options, uv_data_serves=by_pictures)
-    size = reconstructor.layout.resolution
+    reconstructor = common.make_reconstructor(options)
 
     def textured(path):
         image, faces = common.faces_of(reconstructor, pathlib.Path(path))
-        face = faces[0]
+        face = texture_editing.closed(faces[0])
         texture = face.texture(image / 255.0, interpolation="nearest")
         return image, face, texture
 
     image, face, texture = textured(options.image_path)
     references = options.ref_path.split(",")
     new = texture_editing.mixed([textured(path)[2] for path in references])
-    mask = reconstructor.layout.mask
     if options.match_colors:
-        new = texture_editing.match_colors(new, texture, mask)
+        new = texture_editing.match_colors(new, texture, face.layout.mask)
     if options.mode == 0:
-        region = _region(options, pathlib.Path(options.uv_data))
-        if region.shape != (size, size):
-            raise InputError(
-                f"the region has {region.shape[1]} x {region.shape[0]} pixels, "
-                f"expected the map's {size} x {size}."
-            )
+        region = _region(options, reconstructor.layout)
         new = np.where(region[..., None], new, texture)
     edited = texture_editing.edit(image, face, new, blend=not options.no_blend)
     pictures.write(options.output_path, edited)
@@ -123,7 +126,7 @@ def demo_texture(options: argparse.Namespace) -> None:
 
 
 def view(options: argparse.Namespace) -> int:
-    """An HTML page with the mesh of every picture of a folder."""
+    """An HTML page with every face: before its photograph, and in its colours."""
     folders.require_free_file(options.output, overwrite=options.overwrite)
     paths = common.list_pictures(options.input_dir)
     reconstructor = common.make_reconstructor(options)
@@ -133,7 +136,15 @@ def view(options: argparse.Namespace) -> int:
         image, faces = common.faces_of(reconstructor, path)
         for name, face in zip(common.face_names(path, faces), faces, strict=True):
             texture = pictures.to_bytes(face.texture(image / 255.0))
-            items.append(html_viewer.Item(face.mesh(image, texture, name), name))
+            items.append(
+                html_viewer.Item(
+                    face.mesh(image, texture, name),
+                    name,
+                    before=drawing.mesh_over(face, image, name),
+                    before_caption="the mesh before the photograph",
+                    after_caption="with its texture",
+                )
+            )
 
     status = inputs.for_each(paths, work)
     if items:

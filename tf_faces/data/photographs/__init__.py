@@ -5,7 +5,8 @@
     settings = photographs.Settings(model="ict", size=128)
     one = photographs.draw(settings, seed=0, index=7)       # one.picture
     photographs.fields(one, ("landmarks", "pose", "depth"))
-    batches = photographs.pipeline(settings, ("picture", "landmarks")).batch(32)
+    endless = photographs.pipeline(settings, ("picture", "landmarks"))
+    batches = photographs.Batches(endless, 32)
 
 Photograph i of a seed is the same wherever and by however many processes it is drawn.
 Skins, hair and surroundings come from the face data (`docs/data.md`), if it is there;
@@ -15,11 +16,12 @@ without it the built-in face (`model="builtin"`) stands before places made by co
 from tf_faces.data.photographs.charts import Chart, lay_out
 from tf_faces.data.photographs.factory import Photograph, draw
 from tf_faces.data.photographs.settings import Settings
-from tf_faces.data.photographs.streams import pipeline, stream
+from tf_faces.data.photographs.streams import Batches, pipeline, stream
 from tf_faces.data.photographs.truth import FIELDS, fields
 
 __all__ = [
     "FIELDS",
+    "Batches",
     "Chart",
     "Photograph",
     "Settings",

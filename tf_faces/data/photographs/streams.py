@@ -3,9 +3,11 @@
 Processes beside the training draw; their number changes nothing but the speed.
 """
 
+import atexit
 import contextlib
 import queue
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -20,8 +22,9 @@ from tf_faces.data.photographs.settings import Settings
 # Photographs that a process draws at once, and tasks of an endless pipeline.
 _A_TASK = 8
 _ENDLESS = 1 << 40
-# Tasks' results that wait for the training.
+# Tasks' results that wait for the training, and batches.
 _WAITING = 4
+_BATCHES_AHEAD = 2
 
 
 @contextlib.contextmanager
@@ -173,3 +176,45 @@ def pipeline(
     )
     length = tf.data.INFINITE_CARDINALITY if count is None else count
     return found.apply(tf.data.experimental.assert_cardinality(length))
+
+
+def _closer(reference: "weakref.ref[Batches]"):
+    def close() -> None:
+        batches = reference()
+        if batches is not None:
+            batches.close()
+
+    return close
+
+
+class Batches:
+    """Batches of a pipeline as NumPy arrays; draws ahead.
+
+    TensorFlow draws ahead in a thread that calls Python.  An iterator that is still
+    there when the interpreter ends waits for that thread, and the thread for the
+    interpreter: so it is let go before.
+
+    Args:
+      dataset: of `pipeline`.
+      count: photographs of a batch.
+    """
+
+    def __init__(self, dataset: Any, count: int):
+        ahead = dataset.batch(count).prefetch(_BATCHES_AHEAD)
+        self._iterator = ahead.as_numpy_iterator()
+        # Of no more than what is still used.
+        self._at_exit = _closer(weakref.ref(self))
+        atexit.register(self._at_exit)
+
+    def __iter__(self) -> "Batches":
+        return self
+
+    def __next__(self) -> Any:
+        if self._iterator is None:
+            raise StopIteration
+        return next(self._iterator)
+
+    def close(self) -> None:
+        """Ends the drawing; there are no more batches."""
+        self._iterator = None
+        atexit.unregister(self._at_exit)

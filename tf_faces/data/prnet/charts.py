@@ -21,6 +21,8 @@ _FACE_MARGIN = 0.04
 _FOREHEAD = 2.0
 # Of eyes and brows, nose, mouth.
 _FEATURE_MARGIN = 0.04
+# Of the eyes alone: in PRNet's own layout they are painted a pixel beyond their points.
+_EYE_MARGIN = 1 / 256
 _BROWS, _EYES = slice(17, 27), slice(36, 48)
 _FEATURES = (np.r_[17:27, 36:48], np.r_[27:36], np.r_[48:68])
 # Size and place of PRNet's canonical face, which its drawings rely on.
@@ -72,6 +74,19 @@ def feature_region(landmarks: np.ndarray, resolution: int) -> np.ndarray:
     margin = _FEATURE_MARGIN * resolution
     parts = [_hull(landmarks[part], resolution, margin) for part in _FEATURES]
     return np.logical_or.reduce(parts)
+
+
+def eye_region(landmarks: np.ndarray, resolution: int) -> np.ndarray:
+    """bool [R, R]: both eyes within their lids, for the painting of other ones.
+
+    Args:
+      landmarks: [68, 2], (column, row).
+      resolution: R.
+    """
+    landmarks = np.asarray(landmarks, np.float64)
+    margin = _EYE_MARGIN * resolution
+    eyes = (landmarks[36:42], landmarks[42:48])
+    return np.logical_or(*(_hull(eye, resolution, margin) for eye in eyes))
 
 
 def face_layout(model: MorphableModel, resolution: int) -> tuple[MapLayout, Chart]:

@@ -9,8 +9,10 @@ from tf_faces.models.configuration import NetworkConfiguration
 
 # The encoder halves five times; the code is 1/32 of the crop.
 HALVINGS = 5
-# map_resolution / resolution as powers of two: fewer doublings, or one more.
+# Maps are decoded with fewer doublings than the five halvings, as many, or one more.
 MAP_EXPONENTS = (-2, -1, 0, 1)
+# Below, the decoder's corners would be all of a map.
+SMALLEST_MAP = 8
 COLOR_ORDERS = ("rgb", "bgr")
 # Coordinates reach about a tenth beyond the crop; the sigmoid ends at 1.
 POSITION_FACTOR = 1.1
@@ -21,8 +23,10 @@ class PositionMapConfig(NetworkConfiguration):
     """Size of the network and the value ranges that its weights expect.
 
     Attributes:
-      resolution: side of the crop, a multiple of 32.
-      map_resolution: side of the position map: the crop's side times 1/4, 1/2, 1 or 2.
+      resolution: side of the crop, at least 32.  The code has a 32nd of it, rounded up.
+      map_resolution: side of the position map, at least 8.  The decoder doubles the
+        code's side until it reaches it (to a quarter of the crop at least, to twice
+        at most); what then is not yet its side is resampled.
       width: channels of the first convolution; each halving of the picture doubles
         them.  16 in the original.
       separable: depthwise 4 x 4 and 1 x 1 convolutions (as MobileNet's) in the place of
@@ -52,20 +56,16 @@ class PositionMapConfig(NetworkConfiguration):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise InputError(f"{name} must be a positive integer, found {value!r}.")
-        if self.resolution % 2**HALVINGS:
-            raise InputError(
-                f"resolution must be a multiple of {2**HALVINGS}, found "
-                f"{self.resolution}."
-            )
+        for name, least in (
+            ("resolution", 2**HALVINGS),
+            ("map_resolution", SMALLEST_MAP),
+        ):
+            if getattr(self, name) < least:
+                raise InputError(
+                    f"{name} must be at least {least}, found {getattr(self, name)}."
+                )
         if self.width % 2:
             raise InputError(f"width must be even, found {self.width}.")
-        sizes = {self.resolution * 2**power: power for power in MAP_EXPONENTS}
-        if self.map_resolution not in sizes:
-            known = ", ".join(f"{size:g}" for size in sorted(sizes))
-            raise InputError(
-                f"map_resolution must be one of {known} for crops of "
-                f"{self.resolution} pixels, found {self.map_resolution}."
-            )
         if self.color_order not in COLOR_ORDERS:
             raise InputError(
                 f"color_order must be one of {', '.join(COLOR_ORDERS)}, found "
@@ -88,9 +88,17 @@ class PositionMapConfig(NetworkConfiguration):
             raise InputError(f"momentum must lie in 0..1, below 1, found {momentum}.")
 
     @property
+    def code_resolution(self) -> int:
+        """Side of what the encoder ends with."""
+        return -(-self.resolution // 2**HALVINGS)
+
+    @property
     def map_exponent(self) -> int:
-        """log2 of map_resolution / resolution."""
-        return round(math.log2(self.map_resolution / self.resolution))
+        """How many doublings the decoder has beyond the encoder's halvings."""
+        for exponent in MAP_EXPONENTS:
+            if self.code_resolution * 2 ** (HALVINGS + exponent) >= self.map_resolution:
+                return exponent
+        return MAP_EXPONENTS[-1]
 
 
 def named(name: str, **changes) -> PositionMapConfig:

@@ -212,7 +212,7 @@ class FoldedNetwork(tf.Module):
         flow = crops
         for layer in self._layers:
             flow = layer(flow)
-        return flow
+        return network.resampled(flow, self.config.map_resolution)
 
     def __call__(self, crops) -> tf.Tensor:
         """Crops [N, R, R, 3] as the network takes them to maps in 0..1, float32.

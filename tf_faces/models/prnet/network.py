@@ -9,6 +9,7 @@ last one of a residual block and its shortcut, whose sum is normalised.
 import dataclasses
 
 import keras
+import numpy as np
 from keras import ops
 
 from tf_faces.core.errors import InputError
@@ -31,8 +32,9 @@ _DECODER = (
 def decoder_plan(config: PositionMapConfig) -> list[tuple[int, int]]:
     """(channels, stride) of each transposed convolution.
 
-    For maps smaller than the crop the last doublings are left out, for larger ones the
-    layer after the last doubling doubles too; so weights fit all sizes of map.
+    For maps of half the crop or less the last doublings are left out, for larger ones
+    than the crop the layer after the last doubling doubles too; so weights fit all
+    sizes of map.
     """
     strides = [stride for _, stride in _DECODER]
     doubling = [number for number, stride in enumerate(strides) if stride == 2]
@@ -44,6 +46,20 @@ def decoder_plan(config: PositionMapConfig) -> list[tuple[int, int]]:
         (3 if factor is None else factor * config.width, stride)
         for (factor, _), stride in zip(_DECODER, strides, strict=True)
     ]
+
+
+def resampled(maps, side: int):
+    """Maps [N, S, S, C] of another side: bilinear, corners on corners.
+
+    Landmarks and mask of a layout are resized by the same rule.
+    """
+    size = maps.shape[1]
+    if size == side:
+        return maps
+    places = np.linspace(0, size - 1, side)[:, None]
+    weights = np.maximum(0, 1 - np.abs(places - np.arange(size)))
+    weights = ops.cast(weights, maps.dtype)
+    return ops.einsum("rh,nhwc,sw->nrsc", weights, maps, weights)
 
 
 def _numbered(name: str, number: int) -> str:
@@ -298,7 +314,10 @@ class PositionMapNetwork(keras.Model):
         self.built = True
 
     def stages(self, inputs, training=False) -> dict[str, object]:
-        """Every activation by its layer's name in the original's checkpoint."""
+        """Every activation by its layer's name in the original's checkpoint.
+
+        The last one is the map before it is resampled to another side.
+        """
         size = self.config.resolution
         shape = tuple(inputs.shape)
         if len(shape) != 4 or shape[1:] != (size, size, 3):
@@ -319,15 +338,19 @@ class PositionMapNetwork(keras.Model):
         return found
 
     def call(self, inputs, training=False):
-        return self.stages(inputs, training)[self.decoder[-1].name]
+        decoded = self.stages(inputs, training)[self.decoder[-1].name]
+        return resampled(decoded, self.config.map_resolution)
 
     def at_any_size(self, inputs, training=False):
-        """The maps of crops [N, S, S, 3] of any side S that is a multiple of 32.
+        """The maps of crops [N, S, S, 3] of any side S.
 
-        They have the side S * map_resolution / resolution, and their unit is
+        They have the side S * map_resolution / resolution, rounded, and their unit is
         `position_scale` * S / resolution crop pixels.
         """
-        return self._stages(inputs, training)[self.decoder[-1].name]
+        decoded = self._stages(inputs, training)[self.decoder[-1].name]
+        config = self.config
+        side = round(inputs.shape[1] * config.map_resolution / config.resolution)
+        return resampled(decoded, side)
 
     def variables_by_name(self) -> dict[str, keras.Variable]:
         """The variables by their names in the original's checkpoint."""
@@ -357,7 +380,7 @@ class PositionMapNetwork(keras.Model):
 
         total += of(self.first, size, size)
         for block in self.blocks:
-            out = size // block.spatial.stride
+            out = -(-size // block.spatial.stride)
             total += sum(of(unit, size, out) for unit in block.units())
             if out != size:  # The first 1 x 1 convolution works before the halving.
                 total += of(block.reduce, size, size) - of(block.reduce, size, out)

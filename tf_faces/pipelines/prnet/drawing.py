@@ -6,8 +6,11 @@ pixel from the line and differ from OpenCV's at single pixels.
 """
 
 import numpy as np
+from PIL import Image
 
 from tf_faces.core.errors import InputError
+from tf_faces.geometry.mesh import Mesh
+from tf_faces.pipelines.prnet.face import Face
 
 # The last point of each stroke of the 68 landmarks.
 STROKE_ENDS = frozenset((16, 21, 26, 41, 47, 30, 35, 67))
@@ -26,6 +29,10 @@ _CORNERS = ((-1, -1), (-1, 1), (1, 1), (1, -1), (-1, -1))
 _JAW_AND_BROWS = 27
 # OpenCV's anti-aliased lines come out so much wider than they are asked for.
 _SMOOTHED = 1.5
+# Of a mesh before its photograph: so many times the face is shown on each side of it,
+# in so many pixels at most; the mesh takes its grey from rows beneath.
+_AROUND, _LONGEST_SHOWN = 0.5, 768
+_GREY, _STRIP = 200, 8
 
 
 def _paint(image, rows, columns, color):
@@ -149,3 +156,56 @@ def _coverage(size, start, end, width):
     along = np.clip(pixels @ way / length, 0, 1)
     distance = np.linalg.norm(pixels - along[..., None] * way, axis=-1)
     return np.clip((width + _SMOOTHED) / 2 + 0.5 - distance, 0, 1)
+
+
+def mesh_over(face: Face, image: np.ndarray, name: str = "face") -> Mesh:
+    """A grey mesh that stands before the part of the photograph around it.
+
+    One mesh with one texture: the photograph on a rectangle at the face's farthest
+    point, and beneath it in the texture the grey of the face.  Seen from the front
+    every vertex covers its own pixel.
+
+    Args:
+      face: of the picture.
+      image: uint8 [H, W, 3].
+      name: of the mesh.
+
+    Returns:
+      In the frame of `Face.mesh`, with four vertices more, the rectangle's.
+    """
+    height, width = face.image_size
+    mesh = face.mesh(image, name=name)
+    low, high = face.vertices[:, :2].min(axis=0), face.vertices[:, :2].max(axis=0)
+    around = _AROUND * (high - low)
+    first = np.floor(np.clip(low - around, 0, None)).astype(int)
+    last = np.ceil(np.minimum(high + around, (width - 1, height - 1))).astype(int)
+    if (first >= last).any():  # Nowhere near the picture: all of it is shown.
+        first, last = np.zeros(2, int), np.array([width - 1, height - 1])
+    (left, top), (right, bottom) = first, last
+    part = image[top : bottom + 1, left : right + 1]
+    factor = -(-max(part.shape[:2]) // _LONGEST_SHOWN)
+    part = np.asarray(Image.fromarray(part).reduce(factor))
+    strip = np.full((_STRIP, part.shape[1], 3), _GREY, np.uint8)
+    texture = np.concatenate([part, strip])
+    beneath = _STRIP / len(texture)
+    # Pixels reach half a pixel beyond their centres.
+    columns = np.array([left, left, right, right]) + [-0.5, -0.5, 0.5, 0.5]
+    rows = height - 1 - np.array([top, bottom, bottom, top]) + [0.5, -0.5, -0.5, 0.5]
+    depth = np.full(4, face.vertices[:, 2].min())
+    count = len(mesh.vertices)
+    return Mesh(
+        vertices=np.concatenate(
+            [mesh.vertices, np.stack([columns, rows, depth], axis=-1)]
+        ),
+        triangles=np.concatenate(
+            [mesh.triangles, count + np.array([[0, 1, 2], [0, 2, 3]])]
+        ),
+        texture_coordinates=np.concatenate(
+            [
+                np.tile([0.5, beneath / 2], (count, 1)),
+                [(0, 1), (0, beneath), (1, beneath), (1, 1)],
+            ]
+        ),
+        texture=texture,
+        name=name,
+    )

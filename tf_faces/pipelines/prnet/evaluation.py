@@ -30,7 +30,7 @@ from tf_faces.metrics import normalized_mean_error as nme
 NORMALIZATIONS = ("box", "outer_eyes")
 LANDMARK_ENDS = ("_kpt.txt", ".txt")
 MESH_END, MAP_END = "_mesh.mat", ".npy"
-# Points that iterative closest points moves: more change nothing and take time.
+# True points of iterative closest points: more change nothing and take time.
 _ICP_POINTS = 8000
 
 
@@ -347,7 +347,7 @@ def evaluate(
         step = -(-vertices[0].shape[1] // _ICP_POINTS)
         errors["reconstruction/outer_eyes"] = np.array(
             [
-                nme.reconstruction(one[::step], other, mark)
+                nme.reconstruction(one, other[::step], mark)
                 for one, other, mark in zip(*vertices, true_marks, strict=True)
             ]
         )

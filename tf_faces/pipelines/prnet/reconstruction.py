@@ -1,7 +1,8 @@
 """From pictures to faces: boxes, crops, the network, and the way back."""
 
+import itertools
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -105,6 +106,13 @@ class Reconstructor:
           InputError: if no face is found, there is no detector, or a square lies
             outside of the picture.
         """
+        found = self._crops(image, box, landmarks)
+        if not found:
+            raise InputError("no face was found.")
+        return found
+
+    def _crops(self, image, box, landmarks) -> list[cropping.SquareCrop]:
+        """`crops`, or none."""
         if box is not None and landmarks is not None:
             raise InputError("give a box or landmarks, not both.")
         height, width = image.shape[:2]
@@ -132,8 +140,6 @@ class Reconstructor:
                 )
                 for left, top, right, bottom in self.detector(image)
             ]
-            if not found:
-                raise InputError("no face was found.")
         for crop in found:
             check_crop(crop, height, width)
         return found
@@ -154,6 +160,59 @@ class Reconstructor:
         image = as_picture(source)
         crops = self.crops(image, box=box, landmarks=landmarks)
         return self.reconstruct([image] * len(crops), crops)
+
+    def each(
+        self,
+        sources: Iterable[files.PathLike | np.ndarray],
+        *,
+        boxes: Iterable[Sequence[float] | None] | None = None,
+        landmarks: Iterable[np.ndarray | None] | None = None,
+    ) -> Iterator[list[Face]]:
+        """The faces of each of many pictures, or frames of a video, one after another.
+
+        Crops of several pictures pass the network together; no more pictures are held
+        than that takes.
+
+        Args:
+          sources: pictures of any sizes, see `as_picture`; also an array
+            [N, H, W, 3].
+          boxes, landmarks: of each picture, see `crops`; None where the detector shall
+            look, which may find no face: an empty list.
+
+        Raises:
+          InputError: as `faces`, when the picture's turn comes.
+        """
+        held: list[tuple[np.ndarray, list[cropping.SquareCrop]]] = []
+
+        def finished() -> Iterator[list[Face]]:
+            faces = iter(
+                self.reconstruct(
+                    [image for image, crops in held for _ in crops],
+                    [crop for _, crops in held for crop in crops],
+                )
+            )
+            for _, crops in held:
+                yield list(itertools.islice(faces, len(crops)))
+            held.clear()
+
+        places = [
+            itertools.repeat(None) if given is None else iter(given)
+            for given in (boxes, landmarks)
+        ]
+        for number, source in enumerate(sources):
+            image = as_picture(source)
+            try:
+                box, marks = [next(given) for given in places]
+            except StopIteration:
+                raise InputError(
+                    f"boxes and landmarks must be as many as pictures, found {number} "
+                    "of one of them."
+                ) from None
+            held.append((image, self._crops(image, box, marks)))
+            crops = sum(len(crops) for _, crops in held)
+            if max(crops, len(held)) >= CROPS_A_BATCH:
+                yield from finished()
+        yield from finished()
 
     def reconstruct(
         self,

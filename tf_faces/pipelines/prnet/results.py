@@ -199,9 +199,10 @@ def write_basics(
 
 
 def overlay_sheet(face: Face, image: np.ndarray) -> np.ndarray:
-    """All results of a face beside each other, uint8 [H, 6 W, 3].
+    """All results of a face beside each other, uint8 [H, 7 W, 3].
 
-    From the left: picture, landmarks, vertices, pose, depth, texture.
+    From the left: picture, landmarks, vertices, pose, depth, texture, and what of the
+    texture the picture shows.
     """
     height, width = face.image_size
     depth = face.depth()
@@ -212,8 +213,11 @@ def overlay_sheet(face: Face, image: np.ndarray) -> np.ndarray:
         levels = 255 * (depth - seen.min()) / scale
         grey = pictures.levels_to_bytes(np.where(depth != 0, levels, 0).clip(0, 255))
     side = min(height, width)
-    texture = np.zeros((height, width, 3), np.uint8)
-    texture[:side, :side] = pictures.to_bytes(face.texture(image / 255.0, side))
+    textures = np.zeros((2, height, width, 3), np.uint8)
+    for place, mask in zip(textures, (None, face.visible_map()), strict=True):
+        place[:side, :side] = pictures.to_bytes(
+            face.texture(image / 255.0, side, mask=mask)
+        )
     return np.concatenate(
         [
             image,
@@ -221,7 +225,7 @@ def overlay_sheet(face: Face, image: np.ndarray) -> np.ndarray:
             drawing.plot_vertices(image, face.vertices),
             _pose_drawing(image, face, face.pose),
             np.repeat(grey[..., None], 3, axis=-1),
-            texture,
+            *textures,
         ],
         axis=1,
     )

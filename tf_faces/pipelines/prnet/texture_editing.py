@@ -1,13 +1,16 @@
 """Paints other textures on a face of a picture: eyes, any region, or the whole face."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 import scipy.fft
+import scipy.interpolate
 import scipy.ndimage
 
 from tf_faces.core import pictures
 from tf_faces.core.errors import InputError
+from tf_faces.data.prnet.layout import MapLayout
 from tf_faces.ops.render_depth import render_depth_ops
 from tf_faces.pipelines.prnet.face import Face
 
@@ -32,6 +35,29 @@ def changed_pixels(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         )
     grey = [picture[..., :3] @ np.array(_GREY) for picture in (first, second)]
     return grey[0] != grey[1]
+
+
+def closed(face: Face) -> Face:
+    """The face with the holes of its layout filled: eyes and mouth of some models.
+
+    Positions in a hole lie between those of its border.  A layout without holes, such
+    as PRNet's own, gives the face itself.
+    """
+    layout = face.layout
+    mask = scipy.ndimage.binary_fill_holes(layout.mask)
+    holes = mask & ~layout.mask
+    if not holes.any():
+        return face
+    border = scipy.ndimage.binary_dilation(holes, np.ones((3, 3))) & layout.mask
+    canonical = layout.to_map(layout.canonical)
+    known = np.concatenate([face.position_map[border], canonical[border]], axis=-1)
+    found = scipy.interpolate.LinearNDInterpolator(np.argwhere(border), known)(
+        np.argwhere(holes)
+    )
+    positions = face.position_map.copy()
+    positions[holes], canonical[holes] = found[:, :3], found[:, 3:]
+    filled = MapLayout.from_mask(mask, layout.landmarks, canonical[mask], layout.name)
+    return dataclasses.replace(face, position_map=positions, layout=filled)
 
 
 def mixed(textures: Sequence[np.ndarray]) -> np.ndarray:

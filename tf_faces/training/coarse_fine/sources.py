@@ -307,7 +307,7 @@ class _Factory:
                 start=(restores << 32) + iteration * count,
                 processes=self._processes,
             )
-            self._batches = found.batch(count).prefetch(2).as_numpy_iterator()
+            self._batches = factory.Batches(found, count)
         batch = next(self._batches)
         self._next = (iteration + 1, restores, count)
         rows = [

@@ -245,7 +245,7 @@ class FactorySource(Source):
                 processes=self._processes,
                 chart=self._chart,
             )
-            self._batches = found.batch(count).prefetch(2).as_numpy_iterator()
+            self._batches = photographs.Batches(found, count)
         batch = next(self._batches)
         self._next = (iteration + 1, restores, count)
         return [
