@@ -603,6 +603,7 @@ NOT_RUN = {
     ),
     "python benchmarks/face_manifold.py": _MINUTES,
     "python benchmarks/prnet.py": _MINUTES,
+    "python benchmarks/prnet.py --only networks": _MINUTES,
     "python benchmarks/photographs.py --count 20000 --sizes 128": _MINUTES,
     "python benchmarks/photographs_value.py --data photographs_dev "
     "--portraits portraits --out value": "trains networks for minutes; its parts run "
