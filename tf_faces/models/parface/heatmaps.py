@@ -71,8 +71,8 @@ def decode(maps, size: int, decoding: str = "peak"):
       size: side of the crop.
       decoding: peak: the largest value, the first of equal ones in reading order, on a
         grid of size / 128 pixels. parabola: moved by the vertex of the parabola through
-        its neighbours. centroid: the mean place, weighted by how far the map is above a
-        quarter of its peak.
+        its neighbours. centroid: the mean place, weighted by the root of how far the
+        map is above a quarter of its peak.
 
     Returns:
       [N, K, 2] float32.
@@ -104,7 +104,7 @@ def _centroids(maps):
     A map that is nowhere above zero has its middle.
     """
     floor = _CENTROID_FLOOR * ops.max(maps, axis=(1, 2), keepdims=True)
-    weights = ops.relu(maps - ops.relu(floor))
+    weights = ops.sqrt(ops.relu(maps - ops.relu(floor)))
     side = (maps.shape[1] - 1) / 2
     offsets = ops.arange(maps.shape[1], dtype=weights.dtype) - side
     columns, rows = ops.sum(weights, axis=1), ops.sum(weights, axis=2)
