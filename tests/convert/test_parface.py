@@ -57,6 +57,33 @@ def test_other_numbers_of_landmarks_are_left_out(networks, tmp_path):
     }
 
 
+@pytest.mark.parametrize("landmarks", [98, 19])
+def test_original_snapshots_of_other_landmarks(landmarks, tmp_path):
+    """Their depth heads are for 68 landmarks nevertheless, and were never used."""
+    other = ParFaceNetworks(
+        ParFaceConfig(**{**TINY.to_dict(), "num_landmarks": landmarks}), seed=3
+    )
+    usual = ParFaceNetworks(ParFaceConfig(**{**TINY.to_dict(), "num_landmarks": 68}))
+    tensors = convert.state_dict(other)
+    depths = {
+        name: value
+        for name, value in convert.state_dict(usual).items()
+        if name.startswith("LMH_3D.")
+    }
+    path = tmp_path / "saae.mdl"
+    torch.write_state_dict(path, {**tensors, **depths})
+    found = convert.load(path)
+    assert found.config.num_landmarks == landmarks
+    name = "LMH.lin.weight"
+    np.testing.assert_array_equal(convert.state_dict(found)[name], tensors[name])
+    broken = {
+        name: value for name, value in tensors.items() if "LMH_3D.bn1" not in name
+    }
+    torch.write_state_dict(path, broken)
+    with pytest.raises(FormatError, match="lacks the tensor 'LMH_3D.bn1"):
+        convert.load(path)
+
+
 def test_auto_encoders_alone(networks, tmp_path):
     tensors = {
         name: value
