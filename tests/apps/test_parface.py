@@ -295,9 +295,43 @@ def test_prepared_boxes_are_read_as_celeba(tmp_path, capsys):
     assert face.picture == picture
     assert options.main(arguments) == 2
     assert "exists already" in capsys.readouterr().err
+    for name, file in (("ffhq", "FFHQ"), ("meei", "MEEI")):
+        assert options.main([arguments[0], name, *arguments[2:]]) == 0
+        text = (out / f"{file}_annotations.csv").read_text()
+        assert text == (out / "celeba_annotations.csv").read_text()
     picture.with_suffix(".pts").unlink()
     assert options.main([*arguments[:3], f"--output={tmp_path}"]) == 2
     assert "no picture has a file of landmarks" in capsys.readouterr().err
+
+
+def brightest(picture):
+    """A detector for tests: the face is where the picture is white."""
+    rows, columns = np.nonzero(picture.min(axis=-1) > 200)
+    if not len(rows):
+        return []
+    best = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+    return [best, [0, 0, 5, 5]]
+
+
+def test_boxes_of_a_detector(tmp_path, capsys):
+    picture = np.zeros((60, 80, 3), np.uint8)
+    pictures.write(tmp_path / "set" / "none.png", picture)
+    picture[10:40, 20:60] = 255
+    pictures.write(tmp_path / "set" / "in" / "a.png", picture)
+    arguments = ["prepare", "meei", str(tmp_path / "set"), f"--output={tmp_path}"]
+    arguments.append(f"--detector={__name__}:brightest")
+    assert options.main(arguments) == 0
+    assert "1 pictures, 1 without a face left out" in capsys.readouterr().out
+    (row,) = csv.DictReader((tmp_path / "MEEI_annotations.csv").open())
+    assert row["image_path"] == "in/a.png"
+    assert [float(row[name]) for name in ("x1", "y1", "x2", "y2")] == [20, 10, 60, 40]
+    (tmp_path / "set" / "in" / "a.png").unlink()
+    arguments[1] = "ffhq"
+    assert options.main(arguments) == 2
+    assert "finds no face in 1 pictures" in capsys.readouterr().err
+    arguments[1] = "affectnet"
+    assert options.main(arguments) == 2
+    assert "--detector: found with affectnet" in capsys.readouterr().err
 
 
 def test_prepared_affectnet_is_read(tmp_path, capsys):
