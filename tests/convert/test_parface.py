@@ -84,7 +84,7 @@ def test_original_snapshots_of_other_landmarks(landmarks, tmp_path):
         convert.load(path)
 
 
-def test_auto_encoders_alone(networks, tmp_path):
+def test_auto_encoders_alone(networks, tmp_path, capsys):
     tensors = {
         name: value
         for name, value in convert.state_dict(networks).items()
@@ -92,6 +92,8 @@ def test_auto_encoders_alone(networks, tmp_path):
     }
     torch.write_state_dict(tmp_path / "saae.pth", tensors)
     found = convert.load(tmp_path / "saae.pth")
+    said = capsys.readouterr().err
+    assert "lacks the networks D_z, LMH, LMH_3D, which are not trained" in said
     name = "P.conv1.weight"
     np.testing.assert_array_equal(convert.state_dict(found)[name], tensors[name])
 

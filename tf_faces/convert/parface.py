@@ -8,6 +8,7 @@ under the same names and layouts and the configuration as JSON.
 import dataclasses
 import json
 import pathlib
+import sys
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
@@ -226,7 +227,8 @@ def load(
     activation: str | None = None,
     normalized: bool | None = None,
 ) -> ParFaceNetworks:
-    """Reads networks; those that the file lacks keep their initial values.
+    """Reads networks; those that the file lacks keep their initial values, and are
+    named on stderr.
 
     Args:
       path: see `read`.
@@ -241,5 +243,11 @@ def load(
         config, **{name: value for name, value in changes.items() if value is not None}
     )
     networks = ParFaceNetworks(config)
-    assign(networks, tensors, str(path))
+    left = assign(networks, tensors, str(path))
+    lacking = list(dict.fromkeys(name.partition(".")[0] for name in left))
+    if lacking:
+        print(
+            f"{path}: lacks the networks {', '.join(lacking)}, which are not trained.",
+            file=sys.stderr,
+        )
     return networks
