@@ -354,3 +354,55 @@ def test_prepared_affectnet_is_read(tmp_path, capsys):
     (tmp_path / "affectnet_annotations.csv").unlink()
     assert options.main(arguments) == 2
     assert "9 numbers, expected 136" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["demo", "demo-2d", "demo-3d"])
+def test_demo_of_a_folder_of_pictures(tmp_path, monkeypatch, command):
+    for name in ("a", "b"):
+        picture = np.full((40, 60, 3), 90, np.uint8)
+        pictures.write(tmp_path / "faces" / f"{name}.png", picture)
+    seeing = _Seeing()
+    monkeypatch.setattr(showing, "opened_model", lambda options: seeing)
+    shown = tmp_path / "shown"
+    assert options.main([command, str(tmp_path / "faces"), f"--output={shown}"]) == 0
+    kind = command.replace("-", "_")
+    each = {f"_{kind}.png", "_landmarks.png", ".csv"}
+    each |= {"_3d.png"} if kind == "demo_3d" else set()
+    found = {path.name for path in shown.iterdir()}
+    assert found == {name + end for name in "ab" for end in each}
+    rows = list(csv.DictReader((shown / "a.csv").open()))
+    assert len(rows) == 68 and ("z" in rows[0]) == (kind == "demo_3d")
+    # Crop, reconstruction, heat maps and landmarks on both, two pixels between.
+    assert pictures.read(shown / f"a_{kind}.png").shape[1] >= 5 * 32
+    (box, asked), _ = seeing.asked
+    assert asked["exact"] and asked["middle"] == (kind == "demo_3d")
+    assert (box is not None) == (kind == "demo")
+
+
+def test_annotated_pictures(tmp_path, monkeypatch):
+    picture = np.full((40, 60, 3), 100, np.uint8)
+    pictures.write(tmp_path / "a.png", picture)
+    seeing = _Seeing()
+    monkeypatch.setattr(showing, "opened_model", lambda options: seeing)
+    arguments = ["annotate", str(tmp_path / "a.png")]
+    assert options.main(arguments) == 0
+    expected = _Seeing().detect(picture).landmarks
+    found = landmark_files.read_landmarks(tmp_path / "a.pts")
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+    assert options.main(arguments) == 2
+
+
+def test_menpo_reads_what_is_written_and_writes_what_is_read(tmp_path):
+    menpo = pytest.importorskip("menpo.io")
+    shapes = pytest.importorskip("menpo.shape")
+    points = np.random.default_rng(10).uniform(1, 300, (68, 2)).round(3)
+    for name, write in preparing.WRITERS.items():
+        path = tmp_path / f"ours.{name}"
+        path.write_text(write(points))
+        (found,) = menpo.import_landmark_file(path).values()
+        # Rows come first there.
+        np.testing.assert_allclose(found.points[:, ::-1], points, atol=1e-9)
+        path = tmp_path / f"theirs.{name}"
+        menpo.export_landmark_file(shapes.PointCloud(points[:, ::-1]), path)
+        found = landmark_files.read_landmarks(path)
+        np.testing.assert_allclose(found, points, atol=1e-9)
