@@ -230,7 +230,8 @@ def measure_pipeline(size: int, width: int) -> None:
         for name in ("self_supervised", "landmarks_2d"):
             config = configs.get_config(f"{name}+records")
             with config.unlocked():
-                config.update(data_dir=folder, input_size=size, width=width,
+                # Warped, which is the most work, also where the stage by itself is not.
+                config.update(data_dir=folder, input_size=size, width=width, daug=4,
                               batchsize=batch, with_perceptual_loss=False)  # fmt: skip
             networks = ParFaceNetworks(training.network_configuration(config))
             stage = stages.Stage(config, networks)

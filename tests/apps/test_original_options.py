@@ -1,5 +1,7 @@
 """The original's options of training, as README of ParFace writes them."""
 
+import json
+
 import pytest
 
 from tf_faces.apps import original_options, train
@@ -38,6 +40,41 @@ def test_options_become_fields(given, expected):
         name: list(value) if isinstance(expected[name], list) else value
         for name, value in found.items()
     } == expected
+
+
+_SETS = "celeba wlp300 menpo2d ls3d neuroface meei palsy affectnet"
+_TERMS = (
+    "--with-wgan-gp 1 --with-perceptual-loss 1 --p-loss-features 3 8 15 22 --daug 4 "
+    f"--input-size 256 --dataset-train {_SETS} --update-D-freq 1 --normalize"
+)
+_CROPS = "--crop-source lm_ground_truth --use-adaptive-wing-loss 1 --normalize"
+# The commands of the original's README, its slips in spelling mended.
+README = {
+    "self_supervised": f"--epoch 50 --with-l1-loss 0 {_TERMS}",
+    "self_supervised_l1": f"-r self_sup/00050 --epoch 100 --with-l1-loss 1 {_TERMS}",
+    "inversion": "-r self_sup/00100 --epoch 150 --train-decoder 0 --with-l1-loss 0 "
+    f"{_TERMS}",
+    "landmarks_2d": f"-r self_sup/00150 --epoch 250 --dataset menpo2d {_CROPS}",
+    "landmarks_2d_finetune": "-r l2d_300w/00250 --train-encoder 1 --epoch 350 "
+    f"--dataset menpo2d {_CROPS}",
+    "landmarks_3da2d": f"-r l2d_300w/00350 --epoch 450 --dataset wlp300 {_CROPS}",
+    "landmarks_3da2d_finetune": "-r l3da2d_300wlp/00450 --train-encoder 1 --epoch 550 "
+    f"--dataset wlp300 {_CROPS}",
+    "landmarks_3d": f"-r l3da2d_300wlp/00550 --epoch 650 --dataset wlp300 {_CROPS}",
+}
+
+
+@pytest.mark.parametrize("preset", README)
+def test_presets_are_the_commands_of_the_readme(preset):
+    """What a command sets is what the preset has already, but for where it begins."""
+    words = ["--model=parface", *README[preset].split()]
+    overrides, rest = train._split_overrides(original_options.as_overrides(words))
+    assert rest == words[:1]
+    given = configuration.load("parface", preset)
+    configuration.override(given, overrides)
+    begun = words[2] if words[1] == "-r" else ""
+    expected = configuration.load("parface", preset).to_dict() | {"resume": begun}
+    assert json.dumps(given.to_dict()) == json.dumps(expected)
 
 
 def test_every_option_is_a_field():

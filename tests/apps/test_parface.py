@@ -295,9 +295,43 @@ def test_prepared_boxes_are_read_as_celeba(tmp_path, capsys):
     assert face.picture == picture
     assert options.main(arguments) == 2
     assert "exists already" in capsys.readouterr().err
+    for name, file in (("ffhq", "FFHQ"), ("meei", "MEEI")):
+        assert options.main([arguments[0], name, *arguments[2:]]) == 0
+        text = (out / f"{file}_annotations.csv").read_text()
+        assert text == (out / "celeba_annotations.csv").read_text()
     picture.with_suffix(".pts").unlink()
     assert options.main([*arguments[:3], f"--output={tmp_path}"]) == 2
     assert "no picture has a file of landmarks" in capsys.readouterr().err
+
+
+def brightest(picture):
+    """A detector for tests: the face is where the picture is white."""
+    rows, columns = np.nonzero(picture.min(axis=-1) > 200)
+    if not len(rows):
+        return []
+    best = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+    return [best, [0, 0, 5, 5]]
+
+
+def test_boxes_of_a_detector(tmp_path, capsys):
+    picture = np.zeros((60, 80, 3), np.uint8)
+    pictures.write(tmp_path / "set" / "none.png", picture)
+    picture[10:40, 20:60] = 255
+    pictures.write(tmp_path / "set" / "in" / "a.png", picture)
+    arguments = ["prepare", "meei", str(tmp_path / "set"), f"--output={tmp_path}"]
+    arguments.append(f"--detector={__name__}:brightest")
+    assert options.main(arguments) == 0
+    assert "1 pictures, 1 without a face left out" in capsys.readouterr().out
+    (row,) = csv.DictReader((tmp_path / "MEEI_annotations.csv").open())
+    assert row["image_path"] == "in/a.png"
+    assert [float(row[name]) for name in ("x1", "y1", "x2", "y2")] == [20, 10, 60, 40]
+    (tmp_path / "set" / "in" / "a.png").unlink()
+    arguments[1] = "ffhq"
+    assert options.main(arguments) == 2
+    assert "finds no face in 1 pictures" in capsys.readouterr().err
+    arguments[1] = "affectnet"
+    assert options.main(arguments) == 2
+    assert "--detector: found with affectnet" in capsys.readouterr().err
 
 
 def test_prepared_affectnet_is_read(tmp_path, capsys):
@@ -320,3 +354,55 @@ def test_prepared_affectnet_is_read(tmp_path, capsys):
     (tmp_path / "affectnet_annotations.csv").unlink()
     assert options.main(arguments) == 2
     assert "9 numbers, expected 136" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["demo", "demo-2d", "demo-3d"])
+def test_demo_of_a_folder_of_pictures(tmp_path, monkeypatch, command):
+    for name in ("a", "b"):
+        picture = np.full((40, 60, 3), 90, np.uint8)
+        pictures.write(tmp_path / "faces" / f"{name}.png", picture)
+    seeing = _Seeing()
+    monkeypatch.setattr(showing, "opened_model", lambda options: seeing)
+    shown = tmp_path / "shown"
+    assert options.main([command, str(tmp_path / "faces"), f"--output={shown}"]) == 0
+    kind = command.replace("-", "_")
+    each = {f"_{kind}.png", "_landmarks.png", ".csv"}
+    each |= {"_3d.png"} if kind == "demo_3d" else set()
+    found = {path.name for path in shown.iterdir()}
+    assert found == {name + end for name in "ab" for end in each}
+    rows = list(csv.DictReader((shown / "a.csv").open()))
+    assert len(rows) == 68 and ("z" in rows[0]) == (kind == "demo_3d")
+    # Crop, reconstruction, heat maps and landmarks on both, two pixels between.
+    assert pictures.read(shown / f"a_{kind}.png").shape[1] >= 5 * 32
+    (box, asked), _ = seeing.asked
+    assert asked["exact"] and asked["middle"] == (kind == "demo_3d")
+    assert (box is not None) == (kind == "demo")
+
+
+def test_annotated_pictures(tmp_path, monkeypatch):
+    picture = np.full((40, 60, 3), 100, np.uint8)
+    pictures.write(tmp_path / "a.png", picture)
+    seeing = _Seeing()
+    monkeypatch.setattr(showing, "opened_model", lambda options: seeing)
+    arguments = ["annotate", str(tmp_path / "a.png")]
+    assert options.main(arguments) == 0
+    expected = _Seeing().detect(picture).landmarks
+    found = landmark_files.read_landmarks(tmp_path / "a.pts")
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+    assert options.main(arguments) == 2
+
+
+def test_menpo_reads_what_is_written_and_writes_what_is_read(tmp_path):
+    menpo = pytest.importorskip("menpo.io")
+    shapes = pytest.importorskip("menpo.shape")
+    points = np.random.default_rng(10).uniform(1, 300, (68, 2)).round(3)
+    for name, write in preparing.WRITERS.items():
+        path = tmp_path / f"ours.{name}"
+        path.write_text(write(points))
+        (found,) = menpo.import_landmark_file(path).values()
+        # Rows come first there.
+        np.testing.assert_allclose(found.points[:, ::-1], points, atol=1e-9)
+        path = tmp_path / f"theirs.{name}"
+        menpo.export_landmark_file(shapes.PointCloud(points[:, ::-1]), path)
+        found = landmark_files.read_landmarks(path)
+        np.testing.assert_allclose(found, points, atol=1e-9)

@@ -145,7 +145,8 @@ PARFACE = {
     "p_loss_features": (3, 8, 15, 22),
     "update_D_freq": 1,
     "update_E_freq": 1,
-    "dataset_train": ("celeba", "affectnet"),
+    "dataset_train": ("celeba", "wlp300", "menpo2d", "ls3d", "neuroface", "meei",
+                      "palsy", "affectnet"),
     "dataset_val": ("ffhq",),
     "dataset_weights": (),
     "train_split": "unlabeled",
@@ -153,7 +154,7 @@ PARFACE = {
     "align": False,
     "crop_source": "bb_ground_truth",
     "workers": 2,
-}
+}  # fmt: skip
 _HEADS = {
     "train_encoder": False,
     "train_decoder": False,
@@ -169,6 +170,10 @@ _HEADS = {
     "use_groundtruth": True,
     "use_predicted": False,
     "finetune_2d": False,
+    "daug": 0,
+    "align": False,
+    "crop_source": "lm_ground_truth",
+    "train_split": "6",
 }
 _MENPO = {**_HEADS, "stage": "landmarks_2d", "dataset_train": ("menpo2d",)}
 _WLP = {**_HEADS, "stage": "landmarks_2d", "dataset_train": ("wlp300",)}
@@ -185,7 +190,11 @@ STAGES = {
                      "lr_heatmaps": 1e-5},
 }  # fmt: skip
 
-BUILTIN = {"dataset_train": ("builtin",), "dataset_val": ("builtin",)}
+BUILTIN = {
+    "dataset_train": ("builtin",),
+    "dataset_val": ("builtin",),
+    "crop_source": "bb_ground_truth",
+}
 OTHERS = {
     ("tbgan", "v2-4gpus+nogrowing"): {
         "sched.lod_initial_resolution": 1024, "sched.lod_training_kimg": 0.0,

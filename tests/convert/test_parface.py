@@ -57,7 +57,33 @@ def test_other_numbers_of_landmarks_are_left_out(networks, tmp_path):
     }
 
 
-def test_auto_encoders_alone(networks, tmp_path):
+def test_original_snapshots_of_other_landmarks(tmp_path):
+    """Their depth heads are for 68 landmarks nevertheless, and were never used."""
+    other = ParFaceNetworks(
+        ParFaceConfig(**{**TINY.to_dict(), "num_landmarks": 98}), seed=3
+    )
+    usual = ParFaceNetworks(ParFaceConfig(**{**TINY.to_dict(), "num_landmarks": 68}))
+    tensors = convert.state_dict(other)
+    depths = {
+        name: value
+        for name, value in convert.state_dict(usual).items()
+        if name.startswith("LMH_3D.")
+    }
+    path = tmp_path / "saae.mdl"
+    torch.write_state_dict(path, {**tensors, **depths})
+    found = convert.load(path)
+    assert found.config.num_landmarks == 98
+    name = "LMH.lin.weight"
+    np.testing.assert_array_equal(convert.state_dict(found)[name], tensors[name])
+    broken = {
+        name: value for name, value in tensors.items() if "LMH_3D.bn1" not in name
+    }
+    torch.write_state_dict(path, broken)
+    with pytest.raises(FormatError, match="lacks the tensor 'LMH_3D.bn1"):
+        convert.load(path)
+
+
+def test_auto_encoders_alone(networks, tmp_path, capsys):
     tensors = {
         name: value
         for name, value in convert.state_dict(networks).items()
@@ -65,6 +91,8 @@ def test_auto_encoders_alone(networks, tmp_path):
     }
     torch.write_state_dict(tmp_path / "saae.pth", tensors)
     found = convert.load(tmp_path / "saae.pth")
+    said = capsys.readouterr().err
+    assert "lacks the networks D_z, LMH, LMH_3D, which are not trained" in said
     name = "P.conv1.weight"
     np.testing.assert_array_equal(convert.state_dict(found)[name], tensors[name])
 

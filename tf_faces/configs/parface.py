@@ -46,7 +46,10 @@ _FEATURES = [3, 8, 15, 22]
 _SELF_SUPERVISED: dict[str, Any] = {
     "p_loss_features": _FEATURES,
     "update_D_freq": 1,
-    "dataset_train": ["celeba", "affectnet"],
+    "dataset_train": [
+        *("celeba", "wlp300", "menpo2d", "ls3d", "neuroface", "meei", "palsy"),
+        "affectnet",
+    ],
     "dataset_val": ["ffhq"],
     "daug": 4,
 }
@@ -58,7 +61,9 @@ _LANDMARKS: dict[str, Any] = {
     "use_adaptive_wing_loss": True,
     "batchsize": 40,
     "beta1": 0.9,
-    "daug": 4,
+    "crop_source": "lm_ground_truth",
+    # The data set palsy has landmarks in this part of its training.
+    "train_split": "6",
 }
 _MENPO = {**_LANDMARKS, "dataset_train": ["menpo2d"], "dataset_val": ["menpo2d"]}
 _WLP = {**_LANDMARKS, "dataset_train": ["wlp300"], "dataset_val": ["wlp300"]}
@@ -100,10 +105,20 @@ _PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 
+
+def _drawn(name: str) -> dict[str, Any]:
+    """Drawn faces instead of data sets, cut by their boxes in all stages."""
+    return {
+        "dataset_train": [name],
+        "dataset_val": [name],
+        "crop_source": "bb_ground_truth",
+    }
+
+
 _MODIFIERS: dict[str, dict[str, Any]] = {
-    "builtin": {"dataset_train": ["builtin"], "dataset_val": ["builtin"]},
-    "factory": {"dataset_train": ["factory"], "dataset_val": ["factory"]},
-    "records": {"dataset_train": ["records"], "dataset_val": ["records"]},
+    "builtin": _drawn("builtin"),
+    "factory": _drawn("factory"),
+    "records": _drawn("records"),
     "narrow": {"width": 16, "latent_width": 250, "input_size": 128},
     "fabrec": {"activation": "relu"},
     "random_features": {"perceptual_features": "random"},

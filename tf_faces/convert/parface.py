@@ -8,6 +8,7 @@ under the same names and layouts and the configuration as JSON.
 import dataclasses
 import json
 import pathlib
+import sys
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
@@ -23,6 +24,8 @@ FORMAT = "tf_faces parface 1"
 ORIGINAL_NAME = "saae.mdl"
 COUNTER = "num_batches_tracked"
 SUFFIXES = (".npz", ".mdl", ".pth", ".pt")
+# Maps and numbers of the code that the original builds its depth head for, always.
+_DEPTH_INPUTS = 68 + 99
 
 
 def to_original(value: np.ndarray) -> np.ndarray:
@@ -198,7 +201,25 @@ def read(path: files.PathLike) -> tuple[ParFaceConfig, dict[str, np.ndarray]]:
             path, tensors, ParFaceConfig, FORMAT, "ParFace networks"
         ), tensors
     tensors = dict(torch.read_state_dict(path))
-    return configuration_of(tensors, str(path)), tensors
+    config = configuration_of(tensors, str(path))
+    return config, _without_idle_depths(config, tensors)
+
+
+def _without_idle_depths(
+    config: ParFaceConfig, tensors: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Leaves out a depth head that the original made but could not have used.
+
+    It is always one for 68 maps and codes of 99 numbers, in snapshots of 98 or 19
+    landmarks as well.
+    """
+    kernel = tensors.get("LMH_3D.conv1.weight")
+    wanted = config.num_landmarks + config.latent_size
+    if wanted == _DEPTH_INPUTS or np.shape(kernel)[1:2] != (_DEPTH_INPUTS,):
+        return tensors
+    return {
+        name: value for name, value in tensors.items() if not name.startswith("LMH_3D.")
+    }
 
 
 def load(
@@ -206,7 +227,8 @@ def load(
     activation: str | None = None,
     normalized: bool | None = None,
 ) -> ParFaceNetworks:
-    """Reads networks; those that the file lacks keep their initial values.
+    """Reads networks; those that the file lacks keep their initial values, and are
+    named on stderr.
 
     Args:
       path: see `read`.
@@ -221,5 +243,11 @@ def load(
         config, **{name: value for name, value in changes.items() if value is not None}
     )
     networks = ParFaceNetworks(config)
-    assign(networks, tensors, str(path))
+    left = assign(networks, tensors, str(path))
+    lacking = list(dict.fromkeys(name.partition(".")[0] for name in left))
+    if lacking:
+        print(
+            f"{path}: lacks the networks {', '.join(lacking)}, which are not trained.",
+            file=sys.stderr,
+        )
     return networks

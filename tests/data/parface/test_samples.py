@@ -93,6 +93,17 @@ def test_mixtures_by_weight():
     assert len(Mixture([_faces(30)], limit=7)) == 7
 
 
+def test_limited_mixtures_are_drawn_by_weight_too():
+    both = [_faces(30), _faces(10, name="b")]
+    mixture = Mixture(both, [1.0, 1.0], 12, seed=2)
+    plain = Mixture(both, None, 12, seed=2)
+    assert len(mixture) == 12 and mixture.faces == plain.faces
+    names = [mixture.faces[row].name for n in range(50) for row in mixture.order(n)]
+    assert len(names) == 600 and 0.4 < names.count("b") / 600 < 0.6
+    with pytest.raises(InputError, match="train_count_multi: found 1, which leaves no"):
+        Mixture([_faces(3), _faces(3)], [1.0, 1.0], 1)
+
+
 def test_mixtures_that_do_not_fit():
     with pytest.raises(InputError, match="one number"):
         Mixture([_faces(3), _faces(3, 19)])

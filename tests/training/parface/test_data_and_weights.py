@@ -283,6 +283,24 @@ def test_where_weights_are_found(tmp_path):
         weights.find(str(tmp_path / "none"))
 
 
+def test_sessions_by_their_names(tmp_path):
+    """`-r SESSION/00050`, as the original's README goes on from a stage."""
+    for name, epochs in (
+        ("000-self_sup", ("00050",)), ("001-self_sup", ("00050", "00100")),
+        ("002-self_sup", ()), ("003-other_self_sup", ("00100",)),
+    ):  # fmt: skip
+        for epoch in epochs:
+            (tmp_path / name / "session" / epoch).mkdir(parents=True)
+            (tmp_path / name / "session" / epoch / "parface.npz").touch()
+        (tmp_path / name).mkdir(exist_ok=True)
+    for epoch in ("00050", "00100"):
+        expected = tmp_path / "001-self_sup" / "session" / epoch / "parface.npz"
+        assert weights.find(f"self_sup/{epoch}", str(tmp_path)) == expected
+    for source in ("self_sup/00150", "sup/00050", "self_su./00050", "self_sup/x"):
+        with pytest.raises(InputError, match="holds no weights .* SESSION/00050 of"):
+            weights.find(source, str(tmp_path))
+
+
 def test_what_was_trained_before(tmp_path):
     path = tmp_path / "parface.npz"
     assert weights.past_of(path) == weights.Past() == weights.Past(0, 0, 0.0)

@@ -274,7 +274,7 @@ def test_building_takes_the_weights_of_the_stage_before(monkeypatch, capsys):
         ("open", config, ("train", False)),
         ("networks", described, 8, True),
         ("resnet", networks, "r.pth"),
-        ("restore", networks, "run"),
+        ("restore", networks, "run", config.result_dir),
         ("reset", networks, 8),
         ("system", config, networks, past, "abc", "abc", one),
     ]

@@ -30,7 +30,7 @@ from tf_faces.core import folders
 from tf_faces.core.errors import InputError
 from tf_faces.models.parface.config import ACTIVATIONS, DECODINGS
 
-_PREPARED = ("celeba", "affectnet")
+_PREPARED = ("celeba", "ffhq", "meei", "affectnet")
 _LANDMARK_FILES = ("pts", "ljson")
 
 
@@ -66,10 +66,16 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     options_of.add_overwrite(asymmetry)
     prepare = command("prepare", "Write a data set's annotation file.")
     prepare.add_argument("dataset", choices=_PREPARED, metavar="DATASET",
-        help="celeba (boxes of .pts and .ljson files beside the pictures) or "
-        "affectnet (its .npy files)")  # fmt: skip
+        help="celeba, ffhq or meei (boxes of .pts and .ljson files beside the "
+        "pictures), or affectnet (its .npy files)")  # fmt: skip
     prepare.add_argument("folder", help="of the set")
     prepare.add_argument("--output", default="csv", help="folder (%(default)s)")
+    prepare.add_argument(
+        "--detector",
+        metavar="{mtcnn,dlib,mediapipe,PACKAGE:FUNCTION}",
+        help="finds the faces (boxes are those of landmarks; the original: mtcnn)",
+    )
+    prepare.add_argument("--detector_weights", help="of dlib's or MediaPipe's detector")
     convert = command("convert", "Write .pts files from .ljson, or the other way.")
     convert.add_argument("folder", help="of pictures with landmarks beside them")
     convert.add_argument("--to", choices=_LANDMARK_FILES, required=True,

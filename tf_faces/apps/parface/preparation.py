@@ -31,15 +31,28 @@ def _free(path: pathlib.Path) -> pathlib.Path:
 
 
 def _prepare(options: argparse.Namespace) -> None:
-    target = pathlib.Path(options.output) / f"{options.dataset}_annotations.csv"
+    target = pathlib.Path(options.output) / preparing.NAMES[options.dataset]
     _free(target)
+    without = 0
     if options.dataset == "affectnet":
+        if options.detector is not None:
+            raise InputError(
+                "--detector: found with affectnet, whose boxes are whole pictures; "
+                "expected with celeba, ffhq or meei."
+            )
         columns, rows = preparing.AFFECTNET_COLUMNS, preparing.affectnet(options.folder)
+    elif options.detector is not None:
+        from tf_faces.pipelines import detectors
+
+        detector = detectors.make_detector(options.detector, options.detector_weights)
+        columns = preparing.BOX_COLUMNS
+        rows, without = preparing.detected(options.folder, detector)
     else:
         columns, rows = preparing.BOX_COLUMNS, preparing.boxes(options.folder)
     target.parent.mkdir(parents=True, exist_ok=True)
     files.write_text(target, preparing.table(columns, rows))
-    print(f"{target}: {len(rows)} pictures")
+    left_out = f", {without} without a face left out" if without else ""
+    print(f"{target}: {len(rows)} pictures{left_out}")
 
 
 def _convert(options: argparse.Namespace) -> None:

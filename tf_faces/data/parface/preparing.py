@@ -2,18 +2,19 @@
 
 | made | from |
 |---|---|
-| `celeba_annotations.csv` and its like (boxes) | .pts or .ljson files of 68 points |
+| `celeba_annotations.csv` and its like (boxes) | a detector of faces, or .pts or |
+|                                               | .ljson files of 68 points       |
 | `affectnet_annotations.csv` | AffectNet's .npy files in `PART/annotations` |
 | .ljson of menpo, version 3 | .pts files, and the other way round |
 
-Reference: jilliam/ParFace, src/process_face_data.py (boxes of a detector there).
+Reference: jilliam/ParFace, src/process_face_data.py.
 """
 
 import csv
 import io
 import json
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -27,6 +28,13 @@ AFFECTNET_COLUMNS = (
     *("image_path", "face_x", "face_y", "face_width", "face_height"),
     *("facial_landmarks", "expression", "valence", "arousal"),
 )
+# Annotation files by the names of their sets.
+NAMES = {
+    "celeba": "celeba_annotations.csv",
+    "ffhq": "FFHQ_annotations.csv",
+    "meei": "MEEI_annotations.csv",
+    "affectnet": "affectnet_annotations.csv",
+}
 # AffectNet's pictures are squares of 224 pixels, all of it face.
 _AFFECTNET_BOX = (0, 0, 223, 223)
 SUFFIXES = (".pts", ".ljson")
@@ -69,6 +77,39 @@ def boxes(folder: files.PathLike) -> list[tuple]:
         (path.relative_to(root).as_posix(), *annotations.box_of(points), 1.0)
         for path, points in annotated(root)
     ]
+
+
+def detected(
+    folder: files.PathLike, detector: Callable[[np.ndarray], Sequence]
+) -> tuple[list[tuple], int]:
+    """Rows of `BOX_COLUMNS` of the faces that a detector finds, certainties 1.
+
+    Args:
+      folder: of pictures.
+      detector: takes uint8 [H, W, 3], returns boxes (left, top, right, bottom), the
+        best first; it is the one that is kept.
+
+    Returns:
+      The rows, and the number of pictures without a face, which have none.
+
+    Raises:
+      InputError: if no picture has one.
+    """
+    root = pathlib.Path(folder)
+    listing = folders.list_files(root, pictures.is_picture)
+    listing.report()
+    rows = []
+    for path in listing.paths:
+        found = detector(pictures.read(path))
+        if len(found):
+            name = path.relative_to(root).as_posix()
+            rows.append((name, *(float(side) for side in found[0][:4]), 1.0))
+    if not rows:
+        raise InputError(
+            f"{folder}: the detector finds no face in {len(listing.paths)} pictures, "
+            "expected one at least."
+        )
+    return rows, len(listing.paths) - len(rows)
 
 
 def affectnet(folder: files.PathLike) -> list[tuple]:

@@ -170,18 +170,23 @@ class Mixture:
         self.seed = seed
         self.faces = [face for one in sets for face in one.faces]
         self._groups = None
-        if weights:
-            ends = np.cumsum([len(one) for one in sets])
-            self._groups = [
-                np.arange(end - len(one), end)
-                for one, end in zip(sets, ends, strict=True)
-            ]
-            self._shares = np.array(weights, np.float64) / sum(weights)
-        elif limit is not None and limit < len(self.faces):
+        owners = np.repeat(np.arange(len(sets)), [len(one) for one in sets])
+        if limit is not None and limit < len(self.faces):
             order = seeding.numpy_generator(seed, "train_count_multi").permutation(
                 len(self.faces)
-            )
-            self.faces = [self.faces[index] for index in order[:limit]]
+            )[:limit]
+            self.faces = [self.faces[index] for index in order]
+            owners = owners[order]
+        if weights:
+            self._groups = [
+                np.flatnonzero(owners == number) for number in range(len(sets))
+            ]
+            if not all(len(group) for group in self._groups):
+                raise InputError(
+                    f"train_count_multi: found {limit}, which leaves no face of a data "
+                    "set that dataset_weights draws from, expected more."
+                )
+            self._shares = np.array(weights, np.float64) / sum(weights)
 
     def __len__(self) -> int:
         return len(self.faces)

@@ -86,7 +86,7 @@ def build(config: ml_collections.ConfigDict) -> ParFaceSystem:
         taken = weights.load_resnet(networks, config.resnet_weights)
         print(f"{config.resnet_weights}: {taken} tensors of the encoder")
     if config.resume:
-        past = weights.restore(networks, config.resume)
+        past = weights.restore(networks, config.resume, config.result_dir)
         print(f"Going on from {config.resume}, epoch {past.epoch}")
     if config.reset:
         stages.reset_discriminator(networks, config.random_seed)

@@ -8,6 +8,7 @@ other options; the optimisers begin anew, as in the original.
 
 import dataclasses
 import pathlib
+import re
 
 import numpy as np
 
@@ -36,13 +37,14 @@ class Past:
     seconds: float = 0.0
 
 
-def find(source: str) -> pathlib.Path:
+def find(source: str, results: str = "results") -> pathlib.Path:
     """Returns the weights file that `source` names.
 
     Args:
       source: a file, a folder RUN/session/00050, a run folder (its newest), a folder
-        of runs (the newest of them that has some), or a snapshot folder of the
-        original.
+        of runs (the newest of them that has some), a snapshot folder of the original,
+        or as the original's README has it SESSION/00050.
+      results: folder of the runs among which a session is looked for by its name.
 
     Raises:
       InputError: if there is none.
@@ -58,10 +60,25 @@ def find(source: str) -> pathlib.Path:
         found = sorted(folder.glob(f"{pattern}*/{NAME}"))
         if found:
             return found[-1]
+    of_session = _of_session(path, pathlib.Path(results))
+    if of_session is not None:
+        return of_session
     raise InputError(
         f"{source}: holds no weights of ParFace, expected an .npz, a folder "
-        f"RUN/{FOLDER}/00050, or a snapshot with {convert.ORIGINAL_NAME}."
+        f"RUN/{FOLDER}/00050, SESSION/00050 of a run in {results}, or a snapshot with "
+        f"{convert.ORIGINAL_NAME}."
     )
+
+
+def _of_session(path: pathlib.Path, results: pathlib.Path) -> pathlib.Path | None:
+    """The epoch `path.name` of the newest run called `path.parent` that has it."""
+    session, epoch = str(path.parent), path.name
+    if not epoch.isdigit() or not results.is_dir():
+        return None
+    numbered = re.compile(rf"[0-9]+-{re.escape(session)}")
+    runs = [one for one in results.iterdir() if numbered.fullmatch(one.name)]
+    found = (one / FOLDER / epoch / NAME for one in sorted(runs, reverse=True))
+    return next((file for file in found if file.is_file()), None)
 
 
 def past_of(path: pathlib.Path) -> Past:
@@ -86,13 +103,17 @@ def past_of(path: pathlib.Path) -> Past:
         ) from error
 
 
-def restore(networks: ParFaceNetworks, source: str) -> Past:
+def restore(networks: ParFaceNetworks, source: str, results: str = "results") -> Past:
     """Fills the networks; parts and shapes that differ keep their initial values.
+
+    Args:
+      networks: what is filled.
+      source, results: see `find`.
 
     Raises:
       InputError: if there are no weights, or they are for another size of pictures.
     """
-    path = find(source)
+    path = find(source, results)
     config, tensors = convert.read(path)
     for name in ("input_size", "latent_size", "width"):
         if getattr(config, name) != getattr(networks.config, name):
