@@ -71,6 +71,38 @@ def test_mesh_holds_the_maps_values():
     assert smoothed.vertices.std() < face.mesh.vertices.std()
 
 
+def test_normals_of_the_map_reach_the_mesh():
+    """Of a flat shape whose normal map leans; beside them the texture is flat."""
+    pipeline, _ = disc_pipeline(100)
+    row, column = np.mgrid[:32, :32] / 31.0
+    maps = np.zeros((32, 32, 9), np.float32)
+    maps[..., 3], maps[..., 4] = column, 1 - row
+    lean = np.float32([0.6, 0, 0.8])
+    maps[..., 6:9] = 0.5 * lean
+    plain = pipeline.mesh(maps)
+    assert plain.vertex_normals is None and plain.normal_texture is None
+    mesh = pipeline.mesh(maps, normals=True)
+    np.testing.assert_array_equal(mesh.vertices, plain.vertices)
+    places = np.rint(pipeline.dictionary.tcoords_pixel_scaled)
+    inner = ((places > 2) & (places < 29)).all(axis=1)
+    np.testing.assert_allclose(
+        mesh.vertex_normals[inner], np.tile(lean, (inner.sum(), 1)), atol=1e-6
+    )
+    middle = mesh.normal_texture[4:28, 4:28].astype(int)
+    np.testing.assert_allclose(middle, np.broadcast_to([128, 128, 255], middle.shape),
+                               atol=1)  # fmt: skip
+    # What is not to be trusted has the normals of the triangles.
+    edge = places[:, 0] == 0
+    assert (mesh.vertex_normals[edge][:, 0] == 0).all()
+    few = tbgan.TbganPipeline(
+        lambda latents, labels: np.zeros((1, 32, 32, 6), np.float32),
+        latent_size=1, label_size=0, resolution=32, channels=6,
+        dictionary=pipeline.dictionary,
+    )  # fmt: skip
+    with pytest.raises(InputError, match="makes 6 channels, expected 9"):
+        few.mesh(maps[..., :6], normals=True)
+
+
 def disc_pipeline(radius):
     """A pipeline of 32 x 32 maps whose chart is a disc of pixels."""
     place = np.arange(32) - 15.5

@@ -7,9 +7,10 @@ from tests import tiny_training
 from tf_faces.convert import feature_networks
 from tf_faces.core.errors import InputError
 from tf_faces.data import tbgan as data
+from tf_faces.metrics import feature_statistics
 from tf_faces.models import tbgan as networks
 from tf_faces.pipelines import tbgan
-from tf_faces.pipelines.tbgan import evaluation
+from tf_faces.pipelines.tbgan import evaluation, feature_measures
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def test_rows_and_modalities(dataset, pipeline):
     sides = ("texture", "shape", "normals", "joint")
     assert names == [
         *(f"SWDx1e3_{level}_{side}" for side in sides for level in ("16", "avg")),
-        *(f"MS-SSIM_{side}" for side in sides[:3]),
+        *(f"MS-SSIM_{side}" for side in sides),
     ]
     distances = [[row.values[name] for name in names[:8]] for row in rows]
     assert set(distances[0]) == {0}
@@ -71,6 +72,9 @@ def test_modalities_are_measured_on_their_channels(dataset, pipeline):
     shape = image_files.to_uint8(np.moveaxis(images[:, 3:6], 1, -1), (-1, 1))
     expected = multiscale_similarity.multiscale_similarity(shape[::2], shape[1::2])
     assert rows[0].values["MS-SSIM_shape"] == pytest.approx(expected.mean(), rel=1e-9)
+    whole = image_files.to_uint8(np.moveaxis(images, 1, -1), (-1, 1))
+    expected = multiscale_similarity.multiscale_similarity(whole[::2], whole[1::2])
+    assert rows[0].values["MS-SSIM_joint"] == pytest.approx(expected.mean(), rel=1e-9)
 
 
 def test_second_pass_goes_on_in_the_set(dataset):
@@ -148,6 +152,36 @@ def test_features_of_reals_are_kept(dataset, pipeline, cache):
     assert len(list(cache.iterdir())) == 3
     assert first[0].values["FD-random_shape"] == pytest.approx(0, abs=1e-3)
     assert first[1].values["FD-random_shape"] > 1
+    assert list(first[0].values)[-4:] == [
+        "FD-random_joint", "KIDx1e3-random_joint", "Precision-random_joint",
+        "Recall-random_joint",
+    ]  # fmt: skip
+
+
+def test_joint_features_see_which_modalities_belong_together():
+    """Shapes given to other textures change the joint distance alone."""
+    random = np.random.default_rng(2)
+    texture = random.standard_normal((40, 3))
+    pairs = {"texture": texture, "shape": texture @ random.standard_normal((3, 3))}
+    network = feature_networks.FeatureNetwork("inception-2015", "", None)
+    parts = {name: feature_measures.FeatureMetric(network, ["fid"], 0)
+             for name in pairs}  # fmt: skip
+    joint = feature_measures.JointFeatureMetric(list(parts.values()), ["fid"])
+    assert joint.names() == ["FD-inception-2015"]
+    for order in (slice(None), slice(None, None, -1)):
+        parts["texture"].feed_features(pairs["texture"])
+        parts["shape"].feed_features(pairs["shape"][order])
+        end = "end_reference" if order.step is None else "end"
+        alone = [getattr(part, end)()[0] for part in parts.values()]
+        (together,) = getattr(joint, end)()
+        assert alone == pytest.approx([0, 0], abs=1e-6)
+        assert (together > 1) == (order.step == -1)
+    means = np.concatenate([pairs["texture"], pairs["shape"][::-1]], axis=1)
+    expected = feature_statistics.frechet_distance(
+        feature_statistics.Gaussian.of(np.concatenate(list(pairs.values()), axis=1)),
+        feature_statistics.Gaussian.of(means),
+    )
+    assert together == pytest.approx(expected)
 
 
 def test_table(dataset):

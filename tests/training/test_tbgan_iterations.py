@@ -350,6 +350,21 @@ def test_the_generator_step_has_latents_of_its_own(data, monkeypatch):
     assert len(np.unique(np.concatenate([first, second]), axis=0)) == 16
 
 
+def test_random_inputs_are_the_same_with_xla():
+    """For a seed that is known to no compiler, and counts that are no pairs."""
+    labels = tf.constant(np.eye(5, 3, dtype=np.float32))
+
+    def drawn(compiled):
+        return tf.function(
+            lambda seed: tbgan_step.random_inputs(seed, 7, 5, labels, compiled),
+            jit_compile=compiled,
+            autograph=False,
+        )(tf.constant([123456789, 5], tf.int32))
+
+    for plain, compiled in zip(drawn(False), drawn(True), strict=True):
+        np.testing.assert_allclose(plain, compiled, rtol=0, atol=5e-6)
+
+
 def test_random_inputs():
     labels = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
     drawn = tbgan_step.random_inputs((3, 4), 4000, 6, tf.constant(labels))

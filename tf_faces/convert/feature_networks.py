@@ -64,9 +64,13 @@ class FeatureNetwork:
     features: Callable[[np.ndarray], np.ndarray]
     probabilities: Callable[[np.ndarray], np.ndarray] | None = None
 
-    def measure(self, name: str) -> str:
-        """The name of a measure taken with it: FID stays FID, or becomes FD-random."""
-        if self.name == INCEPTION:
+    def measure(self, name: str, always_named: bool = False) -> str:
+        """The name of a measure taken with it: FID stays FID, or becomes FD-random.
+
+        `always_named` is for measures that are not the published ones, whatever the
+        network.
+        """
+        if self.name == INCEPTION and not always_named:
             return name
         short = {"FID": "FD", "IS_mean": "IS_mean", "IS_std": "IS_std"}.get(name, name)
         return f"{short}-{self.name}"

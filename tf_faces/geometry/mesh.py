@@ -25,6 +25,9 @@ class Mesh:
       texture: uint8 [H, W, 3], row 0 at v = 1, or None.
       name: shown by viewers and used as material name.
       unit: of the vertices, one of `core.units.UNITS`; None where it is not known.
+      vertex_normals: float32 [V, 3] of length 1, or None: those of the triangles.
+      normal_texture: uint8 [H, W, 3], row 0 at v = 1, or None: normals in the frame of
+        the surface, x along u, y along v, z along the vertex normals, from -1 to 1.
 
     Raises:
       InputError: on wrong shapes, indices that point outside, or an unknown unit.
@@ -38,6 +41,8 @@ class Mesh:
     texture: np.ndarray | None = None
     name: str = "face"
     unit: str | None = None
+    vertex_normals: np.ndarray | None = None
+    normal_texture: np.ndarray | None = None
 
     def __post_init__(self):
         set_field = object.__setattr__
@@ -72,14 +77,25 @@ class Mesh:
             raise InputError(
                 f"vertex_colors must have shape {wanted}. Received: {np.shape(colors)}"
             )
-        if self.texture is None:
-            return
-        texture = np.asarray(self.texture)
-        if texture.dtype != np.uint8 or texture.shape[2:] != (3,) or not texture.size:
+        normals = self.vertex_normals
+        if normals is not None and np.shape(normals) != wanted:
             raise InputError(
-                "texture must be uint8 of shape [H, W, 3]. Received: "
-                f"{texture.dtype} of {texture.shape}"
+                "vertex_normals must have shape "
+                f"{wanted}. Received: {np.shape(normals)}"
             )
+        for name in ("texture", "normal_texture"):
+            if (texture := getattr(self, name)) is None:
+                continue
+            texture = np.asarray(texture)
+            if (
+                texture.dtype != np.uint8
+                or texture.shape[2:] != (3,)
+                or not texture.size
+            ):
+                raise InputError(
+                    f"{name} must be uint8 of shape [H, W, 3]. Received: "
+                    f"{texture.dtype} of {texture.shape}"
+                )
 
     def _check_texture_triangles(self, count: int) -> None:
         if self.texture_triangles is None:
@@ -158,11 +174,12 @@ class Mesh:
         sources = np.concatenate([np.arange(count), vertices[doubled]])
         coordinates = np.zeros((len(sources), 2), np.float32)
         coordinates[rows] = np.asarray(self.texture_coordinates)[places]
-        colors = self.vertex_colors
+        colors, normals = self.vertex_colors, self.vertex_normals
         split = self.replace(
             vertices=self.vertices[sources],
             triangles=rows[triangles],
             vertex_colors=None if colors is None else np.asarray(colors)[sources],
+            vertex_normals=None if normals is None else np.asarray(normals)[sources],
             texture_coordinates=coordinates,
             texture_triangles=None,
         )

@@ -17,6 +17,7 @@ from tf_faces.models import tbgan as networks
 from tf_faces.morphable import uv_dictionary
 from tf_faces.pipelines import tbgan
 from tf_faces.pipelines.tbgan import maps as tbgan_maps
+from tf_faces.pipelines.tbgan import pictures
 
 LATENTS_ROW = r"latents_row(\d+)"
 
@@ -231,6 +232,22 @@ def test_interpolation_vertices(recording, interpolated):
         expected = stored["vertices"]
     vertices = np.stack([face.mesh.vertices for face in interpolated[-1]])
     np.testing.assert_allclose(vertices, expected, atol=3e-4)
+
+
+@pytest.mark.golden("tbgan", "util/fake_files.json")
+def test_fake_files(recording, tmp_path):
+    """Each fake's texture, shape and normals have the original's names."""
+    pipeline = tbgan.TbganPipeline(
+        lambda latents, labels: np.zeros((len(latents), 8, 8, 9), np.float32),
+        latent_size=1, label_size=0, resolution=8, channels=9,
+    )  # fmt: skip
+    expected = set(json.loads(recording.read_text())) - {"_done.txt", "config.txt"}
+    count = len(expected) // 3
+    made = pictures.write_fakes(
+        pipeline, tmp_path, np.zeros((count, 1)), np.zeros((count, 0)), prefix="x"
+    )
+    assert len(list(made)) == count
+    assert {path.name for path in tmp_path.iterdir()} == expected
 
 
 @pytest.mark.golden("tbgan", "util/files.json")

@@ -84,6 +84,12 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
         help="smooth whole maps as they are, as the original does; otherwise what they "
         "add to the neutral face, and without their untrustworthy rim",
     )
+    add(
+        "--normals",
+        action="store_true",
+        help="normals of the normal map, at the vertices and as a texture, in place of "
+        "those of the triangles",
+    )
     add("--label", type=options_of.index, help="one expression label for all")
     add(
         "--label_weight",
@@ -137,6 +143,7 @@ def _main(arguments: list[str], prog: str | None = None) -> int:
         smoothing=options.smoothing,
         bilinear=not options.nearest,
         clean_rim=False if options.whole_chart else None,
+        normals=options.normals,
     )
     return 0
 

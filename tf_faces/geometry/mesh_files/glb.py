@@ -60,7 +60,8 @@ def glb_bytes(
     """Returns the content of a GLB file, in metres.
 
     Args:
-      mesh: the mesh; its texture wins over its vertex colours.  Where its unit is not
+      mesh: the mesh; its texture wins over its vertex colours, its own normals over
+        those of its triangles.  Where its unit is not
         known, its numbers are taken for metres.
       morph_targets: name -> [V, 3] offsets of the vertices at weight 1, in the unit of
         the mesh; weights are 0 at rest.  Normals follow.
@@ -84,7 +85,9 @@ def glb_bytes(
         scale = units.factor(mesh.unit, "m")
         mesh = mesh.to_unit("m")
     split, sources = mesh.split_at_seams()
-    texture = split.texture
+    texture, normal_texture = split.texture, split.normal_texture
+    if normal_texture is not None and split.texture_coordinates is None:
+        raise InputError("a normal_texture needs texture_coordinates. Received: None")
     if texture is not None and split.texture_coordinates is None:
         raise InputError("a texture needs texture_coordinates. Received: None")
     material = trimesh.visual.material.PBRMaterial(
@@ -93,12 +96,19 @@ def glb_bytes(
         roughnessFactor=0.7,
         doubleSided=True,
         baseColorTexture=None if texture is None else Image.fromarray(texture),
+        normalTexture=(
+            None if normal_texture is None else Image.fromarray(normal_texture)
+        ),
     )
     shown = trimesh.Trimesh(
         vertices=split.vertices,
         faces=split.triangles,
         # Normals over the original topology, so that seams stay invisible.
-        vertex_normals=normals.vertex_normals(mesh.vertices, mesh.triangles)[sources],
+        vertex_normals=(
+            normals.vertex_normals(mesh.vertices, mesh.triangles)[sources]
+            if split.vertex_normals is None
+            else split.vertex_normals
+        ),
         visual=trimesh.visual.TextureVisuals(
             uv=split.texture_coordinates, material=material
         ),

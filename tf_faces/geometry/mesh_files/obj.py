@@ -31,6 +31,7 @@ from tf_faces.geometry.mesh_files import decimal_numbers, neighbours, polygons
 # Larger files are refused before they are read into memory.
 MAXIMUM_BYTES = 4 << 30
 MAXIMUM_TEXTURE_PIXELS = 1 << 27
+NORMALS_SUFFIX = "_nor.png"
 # The text of larger arrays is not kept for the next file.
 _REMEMBERED_BYTES = 8 << 20
 # (what a text was made from, the text), the latest last.
@@ -128,6 +129,8 @@ def write_obj(
 ) -> list[pathlib.Path]:
     """Writes a mesh as OBJ, with .mtl and .png beside it if it has a texture.
 
+    A texture of normals goes to <stem>_nor.png, which the .mtl names after `norm`.
+
     The file means what the mesh means whatever the style: triangles
     counter-clockwise, v up.  The style decides about numbers and names only.
 
@@ -160,6 +163,8 @@ def write_obj(
         texture_coordinates=mesh.texture_coordinates,
         texture_triangles=mesh.texture_triangles,
         unit=mesh.unit,
+        normals=mesh.vertex_normals,
+        normal_texture=mesh.normal_texture,
     )
 
 
@@ -174,6 +179,8 @@ def write_obj_arrays(
     texture_coordinates: np.ndarray | None = None,
     texture_triangles: np.ndarray | None = None,
     unit: str | None = None,
+    normals: np.ndarray | None = None,
+    normal_texture: np.ndarray | None = None,
 ) -> list[pathlib.Path]:
     """Writes arrays as they are, with the numbers of their own type, in a style.
 
@@ -187,6 +194,8 @@ def write_obj_arrays(
       texture_coordinates: [U, 2] or [U, 3] (the third entry is unused).
       texture_triangles: [T, 3] integers; None takes `triangles`.
       unit: of the vertices, named where the style does.
+      normals: [V, 3] floats.
+      normal_texture: uint8 [H, W, 3], with a texture only; see `Mesh`.
 
     Returns:
       The files written, the .obj last.
@@ -215,13 +224,16 @@ def write_obj_arrays(
         texture_path = path.with_name(path.stem + style.texture_suffix)
         neighbours.require_one_line(texture_path)
         write_texture(texture_path, texture, style.texture_rounding)
-        _write_text(
-            material_path,
-            style.material_text.format(
-                material=style.material, texture=_shown_path(texture_path, style)
-            ),
-        )
         written = [texture_path, material_path]
+        material = style.material_text.format(
+            material=style.material, texture=_shown_path(texture_path, style)
+        )
+        if normal_texture is not None:
+            normals_path = path.with_name(path.stem + NORMALS_SUFFIX)
+            write_texture(normals_path, normal_texture)
+            written.insert(0, normals_path)
+            material += f"norm {_shown_path(normals_path, style)}\n"
+        _write_text(material_path, material)
         pieces.append(f"mtllib {_shown_path(material_path, style)}\n")
     pieces.append(_vertex_lines(vertices, colors, style))
     if style.empty_lines:
@@ -230,11 +242,16 @@ def write_obj_arrays(
         pieces.append(_texture_lines(texture_coordinates, style))
         if style.empty_lines:
             pieces.append("\n")
+    if normals is not None:
+        line = " ".join(["vn", *[style.number_format] * 3]) + "\n"
+        values = np.asarray(normals).ravel().tolist()
+        pieces.append(line * len(normals) % tuple(values))
     if texture is not None and style.writes_usemtl:
         pieces.append(f"usemtl {style.material}\n")
     if texture_coordinates is not None and texture_triangles is None:
         texture_triangles = triangles
-    pieces.append(_triangle_lines(triangles, texture_triangles, style))
+    has_normals = normals is not None
+    pieces.append(_triangle_lines(triangles, texture_triangles, has_normals, style))
     _write_text(path, "".join(pieces))
     return [*written, path]
 
@@ -346,19 +363,27 @@ def _chart_text(arrays: Sequence[np.ndarray], line: str, flipped: bool) -> str:
     return line * len(coordinates) % tuple(coordinates.ravel().tolist())
 
 
-def _triangle_lines(triangles, texture_triangles, style: ObjStyle) -> str:
+def _triangle_lines(
+    triangles, texture_triangles, has_normals: bool, style: ObjStyle
+) -> str:
     arrays = (
         [triangles] if texture_triangles is None else [triangles, texture_triangles]
     )
-    return _remembered(_triangle_text, arrays, style.reversed_triangles)
+    separator = "/"
+    if has_normals:
+        separator = "//" if texture_triangles is None else "/"
+        arrays.append(triangles)
+    return _remembered(_triangle_text, arrays, style.reversed_triangles, separator)
 
 
-def _triangle_text(indices: Sequence[np.ndarray], backwards: bool) -> str:
-    # Corner by corner: vertex, and texture coordinate if there is one.
+def _triangle_text(
+    indices: Sequence[np.ndarray], backwards: bool, separator: str
+) -> str:
+    # Corner by corner: vertex, and texture coordinate and normal if there are any.
     corners = np.stack([array.astype(np.int64) for array in indices], -1) + 1
     if backwards:
         corners = corners[:, ::-1]
-    corner = "/".join(["%d"] * len(indices))
+    corner = separator.join(["%d"] * len(indices))
     line = f"f {corner} {corner} {corner}\n"
     return line * len(corners) % tuple(corners.ravel().tolist())
 

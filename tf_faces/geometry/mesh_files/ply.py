@@ -54,6 +54,9 @@ def write_ply(
         written.append(picture)
     header.append(f"element vertex {len(mesh.vertices)}")
     columns = [(name, "<f4", mesh.vertices[:, i]) for i, name in enumerate("xyz")]
+    if mesh.vertex_normals is not None:
+        own = np.asarray(mesh.vertex_normals, np.float32)
+        columns += [(f"n{name}", "<f4", own[:, i]) for i, name in enumerate("xyz")]
     if mesh.vertex_colors is not None:
         if mesh.vertex_colors.shape != mesh.vertices.shape:
             raise InputError(

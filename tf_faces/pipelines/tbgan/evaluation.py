@@ -2,8 +2,9 @@
 
 The real pictures are measured first, twice: against themselves, and a second sample of
 them against the first, which is the floor that fakes can reach.  Then every snapshot,
-the newest first.  Coupled maps are measured modality by modality, and jointly where the
-measure can take all channels at once.
+the newest first.  Coupled maps are measured modality by modality, and jointly: all
+channels at once, or the features of all modalities side by side.  Only the score of
+classes has no joint value.
 
 Random numbers come from NumPy's legacy generator in the order of the original: for
 pictures of one modality a seed gives its digits.
@@ -15,7 +16,7 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -27,7 +28,11 @@ from tf_faces.core.errors import InputError
 from tf_faces.data import images as image_files
 from tf_faces.metrics import multiscale_similarity
 from tf_faces.metrics import sliced_wasserstein as sliced
-from tf_faces.pipelines.tbgan.feature_measures import FeatureMetric, FeatureStore
+from tf_faces.pipelines.tbgan.feature_measures import (
+    FeatureMetric,
+    FeatureStore,
+    JointFeatureMetric,
+)
 from tf_faces.pipelines.tbgan.sampler import TbganPipeline
 
 METRICS = ("swd", "msssim", "fid", "is", "kid", "pr")
@@ -97,6 +102,7 @@ def _meters(
     seed: int,
 ) -> list[_Meter]:
     """All meters, in the order of `metrics`, modality by modality."""
+    parts = modalities(channels)
     of_features = [name for name in metrics if name not in ("swd", "msssim")]
     if of_features and network is None:
         raise InputError(
@@ -104,21 +110,38 @@ def _meters(
         )
     found, done = [], False
     for name in metrics:
-        for modality, part in modalities(channels).items():
-            if name == "swd":
-                metric: Metric = sliced.SlicedWasserstein(size, random)
-            elif name == "msssim":
-                if modality == JOINT:
-                    continue
-                metric = multiscale_similarity.PairSimilarity()
-            elif done or modality == JOINT:
-                continue
-            else:
-                assert network is not None
-                metric = FeatureMetric(network, of_features, seed)
+        if name in of_features:
+            # One meter takes all measures of features.
+            found += [] if done else _feature_meters(of_features, parts, network, seed)
+            done = True
+            continue
+        for modality, part in parts.items():
+            metric: Metric = (
+                sliced.SlicedWasserstein(size, random)
+                if name == "swd"
+                else multiscale_similarity.PairSimilarity()
+            )
             found.append(_Meter(modality, part, metric))
-        # One meter takes all measures of features.
-        done = done or name in of_features
+    return found
+
+
+def _feature_meters(
+    measures: Sequence[str],
+    parts: Mapping[str, slice],
+    network: FeatureNetwork,
+    seed: int,
+) -> list[_Meter]:
+    """A meter a modality, and one of them all where there are several."""
+    metrics = {
+        modality: FeatureMetric(network, measures, seed)
+        for modality in parts
+        if modality != JOINT
+    }
+    found = [_Meter(name, parts[name], metric) for name, metric in metrics.items()]
+    jointly = [name for name in measures if name != "is"]
+    if JOINT in parts and jointly:
+        joint = JointFeatureMetric(list(metrics.values()), jointly)
+        found.append(_Meter(JOINT, parts[JOINT], joint))
     return found
 
 
@@ -316,8 +339,10 @@ def _warm_up(meters, shape, random) -> None:
     count, channels, height, width = shape
     for meter in meters:
         metric = meter.metric
-        if isinstance(metric, FeatureMetric):
+        if isinstance(metric, FeatureMetric | JointFeatureMetric):
             continue  # It draws nothing from this generator.
+        if meter.modality == JOINT and not isinstance(metric, sliced.SlicedWasserstein):
+            continue  # The original has none, and the others' numbers stay.
         shown = channels if meter.modality else 3
         for _ in range(WARM_UP_BATCHES):
             random.randint(0, 256, (count, shown, height, width), dtype=np.uint8)

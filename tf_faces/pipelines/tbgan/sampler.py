@@ -344,6 +344,7 @@ class TbganPipeline:
         smoothing: float | None = None,
         bilinear: bool = True,
         clean_rim: bool | None = None,
+        normals: bool = False,
         name: str = "face",
     ) -> Mesh:
         """The textured mesh of a sample.
@@ -358,8 +359,15 @@ class TbganPipeline:
             the rest of the face from the chart's neutral one; False takes the whole
             maps alone, as the original does; None does the former if the shape is
             smoothed and looked up between pixels, unless every pixel is a vertex.
+          normals: give the mesh the normal map's normals, at its vertices and as a
+            texture; otherwise it has those of its triangles.
           name: of the mesh.
         """
+        if normals and self.channels < 9:
+            raise InputError(
+                f"{self.source or 'the network'}: makes {self.channels} channels, "
+                "expected 9, of which the last three are normals."
+            )
         if self.dictionary is None or self.channels < 6:
             raise InputError(
                 f"{self.source or 'the network'}: a mesh needs shape maps and a UV "
@@ -368,7 +376,7 @@ class TbganPipeline:
             )
         if smoothing is None:
             smoothing = self.smoothing
-        dictionary = self.dictionary
+        dictionary, made = self.dictionary, maps
         if clean_rim is None:
             clean_rim = (
                 bilinear and smoothing > 0 and not tbgan_maps.is_grid(dictionary)
@@ -382,7 +390,7 @@ class TbganPipeline:
         else:
             shape = tbgan_maps.smooth_shape(maps[..., 3:6], smoothing)
             vertices = dictionary.vertices(np.moveaxis(shape, -1, 0), bilinear=bilinear)
-        return Mesh(
+        mesh = Mesh(
             vertices=vertices,
             triangles=dictionary.triangles(bilinear),
             texture_coordinates=dictionary.tcoords,
@@ -390,6 +398,10 @@ class TbganPipeline:
             name=name,
             unit=dictionary.known_unit,
         )
+        if not normals:
+            return mesh
+        known = self._clean.trusted if clean_rim else None
+        return surface.with_normals(mesh, dictionary, made[..., 6:9], known, bilinear)
 
     def faces(
         self,

@@ -12,6 +12,8 @@ import functools
 
 import numpy as np
 
+from tf_faces.geometry import normal_textures, normals, uv
+from tf_faces.geometry.mesh import Mesh
 from tf_faces.morphable.uv_dictionary import UvDictionary
 
 # Share of a map along each of its borders that is not to be trusted: a network sees
@@ -31,6 +33,8 @@ _DERIVATIVE = (3 / 4, -3 / 20, 1 / 60)
 _MARGIN = len(_DERIVATIVE)
 # They are exact to a thousandth of a Gaussian's for sigmas from this on.
 _LEAST_FOR_DERIVATIVES = 2.0
+# Normals shorter than this, in a map of unit ones, tell no direction.
+_LEAST_NORMAL = 0.1
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -195,6 +199,39 @@ def clean_chart(dictionary: UvDictionary) -> CleanChart:
         kept = dictionary.trilist[inside[dictionary.trilist].any(axis=1)]
         dictionary = dataclasses.replace(dictionary, trilist=kept)
     return CleanChart(dictionary, trusted, nearest)
+
+
+def with_normals(
+    mesh: Mesh,
+    dictionary: UvDictionary,
+    normal_map: np.ndarray,
+    known: np.ndarray | None = None,
+    bilinear: bool = True,
+) -> Mesh:
+    """A mesh with the normals of its normal map, at the vertices and as a texture.
+
+    Args:
+      mesh: of `dictionary`.
+      dictionary: the chart; vertices that it hides have the triangles' normals.
+      normal_map: float32 [R, R, 3], in the frame of the vertices, of any length.
+      known: bool [R, R], pixels that can be trusted; vertices elsewhere have the
+        triangles' normals.  None trusts all.
+      bilinear: look normals up between pixels.
+    """
+    places = dictionary.tcoords_pixel_scaled[:, ::-1]
+    found = uv.sample_map(normal_map, places if bilinear else np.trunc(places))
+    length = np.linalg.norm(found, axis=1, keepdims=True)
+    told = (length[:, 0] > _LEAST_NORMAL) & ~dictionary.hidden
+    if known is not None:
+        last = dictionary.resolution - 1
+        column, row = np.clip(np.rint(places), 0, last).astype(int).T
+        told &= known[row, column]
+    rest = normals.vertex_normals(mesh.vertices, mesh.triangles)
+    found = np.where(told[:, None], found / np.maximum(length, _LEAST_NORMAL), rest)
+    mesh = mesh.replace(vertex_normals=found.astype(np.float32))
+    return mesh.replace(
+        normal_texture=normal_textures.from_map(mesh, normal_map, known)
+    )
 
 
 def _nearest(known: np.ndarray) -> np.ndarray:

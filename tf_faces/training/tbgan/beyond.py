@@ -11,6 +11,7 @@ from tf_faces.training.tbgan import (
     accumulation,
     augmentation,
     average,
+    random_numbers,
     schedule,
     surface_terms,
 )
@@ -77,7 +78,8 @@ class Beyond:
                 # Streams of their own: the others do not depend on this option.
                 drawn = tf.random.fold_in(seed, 2 + which, alg="philox")
                 shape = [minibatch, 2, augmentation.DRAWS]
-                draws = mine(tf.random.stateless_uniform(shape, drawn, alg="philox"))
+                compiled = bool(self._config.xla)
+                draws = mine(random_numbers.uniform(shape, drawn, compiled))
             return (
                 tbgan_step.Extras(
                     parts, group_size, self._augment, draws, minibatch, surface

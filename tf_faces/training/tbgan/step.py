@@ -18,7 +18,7 @@ from tf_faces.layers import resampling
 from tf_faces.losses import adversarial
 from tf_faces.models import tbgan as networks
 from tf_faces.training import distribution
-from tf_faces.training.tbgan import accumulation, augmentation
+from tf_faces.training.tbgan import accumulation, augmentation, random_numbers
 from tf_faces.training.tbgan import average as moving_average
 from tf_faces.training.tbgan.adam import Adam
 
@@ -94,7 +94,9 @@ class RandomInputs(NamedTuple):
     generator_labels: tf.Tensor
 
 
-def random_inputs(seed, count: int, latent_size: int, all_labels) -> RandomInputs:
+def random_inputs(
+    seed, count: int, latent_size: int, all_labels, compiled: bool = False
+) -> RandomInputs:
     """Draws everything that one pair of steps needs, for the whole minibatch.
 
     A function of the seed alone, with and without XLA, on any number of devices.
@@ -104,20 +106,19 @@ def random_inputs(seed, count: int, latent_size: int, all_labels) -> RandomInput
       count: samples.
       latent_size: components of the latents.
       all_labels: [M, label_size] labels to draw rows of, uniformly with replacement.
+      compiled: whether XLA compiles what this is called in.
     """
     seeds = tf.random.split(seed, 4, alg="philox")
 
     def normal(index):
-        return tf.random.stateless_normal(
-            [count, latent_size], seeds[index], alg="philox"
-        )
+        return random_numbers.normal([count, latent_size], seeds[index], compiled)
 
     rows = tf.random.stateless_uniform(
         [count], seeds[3], 0, all_labels.shape[0], tf.int32, alg="philox"
     )
     return RandomInputs(
         discriminator_latents=normal(0),
-        mixing=tf.random.stateless_uniform([count, 1, 1, 1], seeds[1], alg="philox"),
+        mixing=random_numbers.uniform([count, 1, 1, 1], seeds[1], compiled),
         generator_latents=normal(2),
         generator_labels=tf.gather(all_labels, rows),
     )

@@ -38,6 +38,7 @@ from tf_faces.training.tbgan import (
     beyond,
     builtin_data,
     data_sets,
+    random_numbers,
     sheets,
 )
 from tf_faces.training.tbgan import (
@@ -329,6 +330,7 @@ class TbganSystem(loop.System):
         config, strategy = self.config, self.strategy
         replicas = strategy.num_replicas_in_sync
         mirror = bool(config.train.mirror_augment)
+        compiled = bool(config.xla)
         extras = self._beyond.extras(floor, fading, minibatch, replicas)
 
         def replica_step(
@@ -354,6 +356,7 @@ class TbganSystem(loop.System):
                         minibatch,
                         self.generator.config.latent_size,
                         self._all_labels,
+                        compiled,
                     )
                 )
             )
@@ -361,9 +364,7 @@ class TbganSystem(loop.System):
             if mirror:
                 # A stream of its own: the others do not depend on this option.
                 flip_seed = tf.random.fold_in(seed, 1, alg="philox")
-                flips = mine(
-                    tf.random.stateless_uniform([minibatch], flip_seed, alg="philox")
-                )
+                flips = mine(random_numbers.uniform([minibatch], flip_seed, compiled))
             reals = data.process_reals(
                 images,
                 level if fading else float(floor),
