@@ -42,6 +42,15 @@ def test_a_wrong_name_gets_a_hint(capsys, name, hint):
     assert f"did you mean {hint}?" in capsys.readouterr().err
 
 
+def test_imports_of_a_program_are_interrupted_in_silence(monkeypatch, capsys):
+    def interrupt(name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main.importlib, "import_module", interrupt)
+    assert main.main(["photo", "a.jpg"]) == 130
+    assert capsys.readouterr().err == "Error: Interrupted.\n"
+
+
 def test_module_and_scripts_work_from_anywhere(tmp_path):
     calls = [[sys.executable, "-m", "tf_faces", "--version"]]
     for script in ("train.py", "tools/export.py", "tools/face_model.py"):
