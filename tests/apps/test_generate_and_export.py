@@ -165,6 +165,24 @@ def test_weights_refuse_what_only_saved_models_have(
     assert f"{option[0]}: {told}" in error and not output.exists()
 
 
+@pytest.mark.parametrize(
+    ("there", "content", "message"),
+    [
+        ("notes.txt", "mine", "found other results (notes.txt, ...)"),
+        ("2/saved_model.pb", "", "2: found an export of others"),
+        ("1/assets.extra/model_card.json", '{"system": "prnet"}', "an export of prnet"),
+    ],
+)
+def test_exports_do_not_mix(run_folder, tmp_path, capsys, there, content, message):
+    path = tmp_path / there
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    names = sorted(tmp_path.rglob("*"))
+    arguments = [str(run_folder), "--output", str(tmp_path), "--uv_dictionary", "grid"]
+    assert export.main(arguments) == 2
+    assert message in capsys.readouterr().err and sorted(tmp_path.rglob("*")) == names
+
+
 @pytest.mark.parametrize("program", [generate, export])
 def test_help_has_examples(program, capsys):
     assert program.main(["--help"]) == 0
