@@ -554,7 +554,8 @@ NOT_RUN = {
     "tf-faces coarse-fine split data/vggface": _PREPARED,
     "tf-faces coarse-fine mean data/vggface": _PREPARED,
     "tf-faces train --model=coarse_fine --preset paper+folder "
-    "--data_dir data/vggface": "runs in tests/training on a folder of that layout",
+    "--data_dir data/vggface": "needs VGGFace; reading it runs in tests/data and "
+    "tests/training/coarse_fine",
     "tf-faces coarse-fine reconstruct newest face.jpg --output faces": (
         "runs in tests/pipelines"
     ),
