@@ -207,6 +207,15 @@ def test_every_system_names_what_makes_its_data(tmp_path, stem, preset, remedy):
     assert remedy in str(raised.value)
 
 
+def test_perceptual_weights_are_asked_for_before_tensorflow():
+    config = configuration.load("parface", "self_supervised+builtin")
+    with pytest.raises(InputError, match="vgg_weights: not given"):
+        configuration.finalize(config)
+    configuration.finalize(
+        configuration.load("parface", "self_supervised+builtin+random_features")
+    )
+
+
 @pytest.mark.parametrize(
     ("stem", "preset", "models"),
     [

@@ -37,6 +37,7 @@ from typing import Any
 import ml_collections
 
 from tf_faces.core import configuration, rules
+from tf_faces.core.errors import InputError
 
 DATASETS = (
     *("affectnet", "aflw", "aflw20003d", "builtin", "celeba", "factory", "ffhq"),
@@ -308,12 +309,28 @@ def _data_sets(config: ml_collections.ConfigDict) -> tuple[str, ...]:
     return (*config.dataset_train, *config.dataset_val)
 
 
+def require_perceptual_weights(config: ml_collections.ConfigDict) -> None:
+    """Checks that the weights of the perceptual term are named.
+
+    Raises:
+      InputError: if they are not.
+    """
+    if config.perceptual_features == "vgg19" and not config.vgg_weights:
+        raise InputError(
+            "vgg_weights: not given, expected the file of torchvision's VGG19 "
+            "(ImageNet) for the perceptual term; "
+            "--config.with_perceptual_loss=False trains without it."
+        )
+
+
 def finalize(config: ml_collections.ConfigDict) -> None:
-    """Finds missing training data before TensorFlow starts.
+    """Finds missing training data and weights before TensorFlow starts.
 
     Raises:
       InputError: naming what makes them.
     """
+    if config.stage == "self_supervised" and config.with_perceptual_loss:
+        require_perceptual_weights(config)
     for name in _data_sets(config):
         if name in config.paths and name not in _DRAWN:
             # Records lie where other systems look for them as well.
