@@ -105,6 +105,24 @@ def test_mistakes_are_sentences(words, sentence):
         parser().parse_args(words)
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--outptu=x"], r"Unknown option --outptu \(did you mean --output\?\)"),
+        (["face", "--out-put", "x"], r"--out-put \(did you mean --output\?\)"),
+        (["face", "--colour"], "The following arguments are required: --output"),
+        (["--out", "x"], "The following arguments are required: INPUT"),
+        (["--output", "x"], "The following arguments are required: INPUT"),
+    ],
+)
+def test_a_misspelt_option_goes_before_the_missing_one(words, sentence):
+    made = arguments.ArgumentParser(prog="tool")
+    made.add_argument("input", metavar="INPUT")
+    made.add_argument("--output", required=True)
+    with pytest.raises(InputError, match=sentence):
+        made.parse_args(words)
+
+
 def test_subcommands_are_guarded_too():
     made = arguments.ArgumentParser(prog="tool")
     commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")

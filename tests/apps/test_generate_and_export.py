@@ -3,10 +3,12 @@
 import json
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from tf_faces.apps import export
-from tf_faces.apps.tbgan import generate
+from tf_faces.apps.tbgan import generate, sources
+from tf_faces.core.errors import InputError
 from tf_faces.geometry import mesh_files
 from tf_faces.models import tbgan as networks
 from tf_faces.training import checkpoints
@@ -47,6 +49,37 @@ def test_generate(run_folder, tmp_path, capsys):
         for mesh in meshes:
             assert len(mesh.vertices) == 1024 and mesh.texture.shape == (32, 32, 3)
         assert (output / "previews" / f"{name}.png").is_file()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_network_of_photographs_gives_pictures(tmp_path, capsys, channels):
+    generator = networks.Generator(
+        networks.GeneratorConfig(num_channels=channels, resolution=8, **OPTIONS)
+    )
+    run = checkpoints.save(
+        tmp_path / "snapshots",
+        images=100,
+        variables={"Gs": generator.variables_by_name()},
+        state={},
+        configuration={"G": {**OPTIONS, "latent_size": 0}},
+    )
+    output = tmp_path / "faces"
+    arguments = [str(run), "--output", str(output)]
+    for option in (["--formats", "glb"], ["--nearest"], ["--expressions"]):
+        assert generate.main([*arguments, *option]) == 2
+        assert f"{option[0]}: found with {run}" in capsys.readouterr().err
+    assert generate.main([*arguments, "--count", "3"]) == 0
+    assert str(output / "faces.png") in capsys.readouterr().out
+    sheet, *made = [
+        np.asarray(PIL.Image.open(output / f"{name}.png").convert("RGB"))
+        for name in ("faces", "face000000", "face000001", "face000002")
+    ]
+    np.testing.assert_array_equal(sheet[8:, :8], made[2])
+    assert not np.array_equal(made[0], made[1])
+    with pytest.raises(InputError, match=f"found maps of {channels} channels"):
+        generate.write_gallery(
+            sources.open_pipeline(str(run), "", None)[0], output, count=1
+        )
 
 
 def test_generate_expressions_and_label(run_folder, tmp_path):
@@ -130,6 +163,24 @@ def test_weights_refuse_what_only_saved_models_have(
     error = capsys.readouterr().err
     told = "found with --form weights, expected --form saved_model"
     assert f"{option[0]}: {told}" in error and not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("there", "content", "message"),
+    [
+        ("notes.txt", "mine", "found other results (notes.txt, ...)"),
+        ("2/saved_model.pb", "", "2: found an export of others"),
+        ("1/assets.extra/model_card.json", '{"system": "prnet"}', "an export of prnet"),
+    ],
+)
+def test_exports_do_not_mix(run_folder, tmp_path, capsys, there, content, message):
+    path = tmp_path / there
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    names = sorted(tmp_path.rglob("*"))
+    arguments = [str(run_folder), "--output", str(tmp_path), "--uv_dictionary", "grid"]
+    assert export.main(arguments) == 2
+    assert message in capsys.readouterr().err and sorted(tmp_path.rglob("*")) == names
 
 
 @pytest.mark.parametrize("program", [generate, export])

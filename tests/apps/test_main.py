@@ -4,11 +4,13 @@ import importlib
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from tests import tiny_training
 from tf_faces import version
 from tf_faces.apps import main
+from tf_faces.core import pictures
 
 
 def test_help_lists_every_program(capsys):
@@ -40,6 +42,15 @@ def test_a_wrong_name_gets_a_hint(capsys, name, hint):
     assert f"did you mean {hint}?" in capsys.readouterr().err
 
 
+def test_imports_of_a_program_are_interrupted_in_silence(monkeypatch, capsys):
+    def interrupt(name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main.importlib, "import_module", interrupt)
+    assert main.main(["photo", "a.jpg"]) == 130
+    assert capsys.readouterr().err == "Error: Interrupted.\n"
+
+
 def test_module_and_scripts_work_from_anywhere(tmp_path):
     calls = [[sys.executable, "-m", "tf_faces", "--version"]]
     for script in ("train.py", "tools/export.py", "tools/face_model.py"):
@@ -68,6 +79,35 @@ def test_scripts_of_an_uninstalled_clone(tmp_path):
             text=True,
         )
         assert finished.returncode == 0, finished.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("--data_dir=records --config.dataset.dynamic_range=[-1,1]", "contradicts"),
+        ("--data_dir=records --config.dataset.dtype=float32", "values of type uint8"),
+        ("--data_dir=records --config.dataset.resolution=64", "to the set's 8"),
+        (
+            "--data_dir=records --modifiers=onmodel --config.surface.model=absent",
+            "absent: no such face model",
+        ),
+        ("--preset=demo --config.dataset.build_model=absent", "absent: no such face"),
+        ("--model=prnet --preset=smoke --config.face_model=absent", "absent: no such"),
+    ],
+)
+def test_data_are_looked_at_before_tensorflow(
+    tmp_path, monkeypatch, capsys, arguments, sentence
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pictures").mkdir()
+    picture = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    pictures.write(tmp_path / "pictures/a.png", picture)
+    assert main.main("dataset create_from_images records pictures".split()) == 0
+    capsys.readouterr()
+    assert main.main(["train", "--preset=v2-1gpu", *arguments.split()]) == 2
+    shown = capsys.readouterr()
+    assert sentence in shown.err and "Initializing" not in shown.out
+    assert not (tmp_path / "results").exists()
 
 
 def test_no_program_brings_tensorflow_along():

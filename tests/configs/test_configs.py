@@ -186,6 +186,59 @@ def test_missing_data_name_what_makes_them(tmp_path):
         configuration.finalize(config)
 
 
+@pytest.mark.parametrize(
+    ("stem", "preset", "remedy"),
+    [
+        ("face_manifold", "both", "generate-dataset` makes pairs, and --preset both"),
+        ("face_manifold", "both+fresh", "a table or a folder of .mat files"),
+        ("coarse_fine", "paper+folder", "`tf-faces coarse-fine prepare` makes"),
+        ("coarse_fine", "paper+records", "`tf-faces photographs make --form records"),
+        ("prnet", "paper", "`tf-faces prnet generate-posmaps` makes pairs"),
+        ("prnet", "paper+records", "`tf-faces photographs make --form records"),
+        ("parface", "landmarks_2d", "the modifier builtin needs none"),
+        ("parface", "landmarks_2d+records", "the modifier builtin needs none"),
+    ],
+)
+def test_every_system_names_what_makes_its_data(tmp_path, stem, preset, remedy):
+    config = configuration.load(stem, preset)
+    config.data_dir = str(tmp_path / "absent")
+    with pytest.raises(InputError, match=r"absent\S*: no such training") as raised:
+        configuration.finalize(config)
+    assert remedy in str(raised.value)
+
+
+def test_perceptual_weights_are_asked_for_before_tensorflow():
+    config = configuration.load("parface", "self_supervised+builtin")
+    with pytest.raises(InputError, match="vgg_weights: not given"):
+        configuration.finalize(config)
+    configuration.finalize(
+        configuration.load("parface", "self_supervised+builtin+random_features")
+    )
+
+
+@pytest.mark.parametrize(
+    ("stem", "preset", "models"),
+    [
+        ("tbgan", "demo", ["builtin"]),
+        ("tbgan", "demo+onmodel", ["builtin", "builtin"]),
+        ("face_manifold", "both", []),
+        ("face_manifold", "both+ict", ["ict"]),
+        ("coarse_fine", "paper", ["builtin"]),
+        ("prnet", "paper", []),
+        ("prnet", "paper+factory", ["ict"]),
+        ("parface", "landmarks_2d+builtin", []),
+        ("parface", "landmarks_2d+factory", ["ict"]),
+    ],
+)
+def test_what_needs_no_data_names_its_face_models(tmp_path, stem, preset, models):
+    config = configuration.load(stem, preset)
+    config.data_dir = str(tmp_path / "absent")
+    if not models and preset in ("both", "paper"):
+        (tmp_path / "absent").mkdir()
+    configuration.finalize(config)
+    assert configuration.presets(stem).face_models(config) == models
+
+
 def test_the_data_folder_is_the_working_folder(tmp_path, monkeypatch):
     make_data(tmp_path / "faces")
     (tmp_path / "faces" / "sub").mkdir()

@@ -351,3 +351,15 @@ def test_mirror_is_refused_for_coupled_maps():
     tbgan.require_mirror_allowed(9, forced=True)
     with pytest.raises(InputError, match="mirror_augment: the images have 9 channels"):
         tbgan.require_mirror_allowed(9)
+
+
+def test_bytes_are_not_transposed_by_the_operation_that_complains():
+    """With oneDNN on, TensorFlow prints a line where a graph transposes bytes."""
+    shape = [2, 3, 4, 5]
+    turned = tf.function(
+        tbgan._channels_last, input_signature=[tf.TensorSpec(shape, tf.uint8)]
+    )
+    values = np.arange(120, dtype=np.uint8).reshape(shape)
+    np.testing.assert_array_equal(turned(values), values.transpose(0, 2, 3, 1))
+    operations = turned.get_concrete_function().graph.get_operations()
+    assert "Transpose" not in {operation.type for operation in operations}

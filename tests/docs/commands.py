@@ -422,6 +422,22 @@ FASTER = {
         """--config.dataset_train='["records"]' --config.dataset_weights=[] """
         "--config.latent_width=4 --dry_run"
     ),
+    "tf-faces train --model=parface --preset "
+    "self_supervised+builtin+narrow+random_features": (
+        "tf-faces train --model=parface --preset "
+        "self_supervised+builtin+narrow+random_features --config.batchsize=2 "
+        "--config.width=2 --config.builtin_faces=4 --config.builtin_test_faces=2 "
+        "--dry_run"
+    ),
+    "tf-faces parface evaluate --dataset records --root parface_faces/held_out "
+    "--model results/parface_128/landmarks_3d --ocular_norm bb --eval_3d "
+    "--by_asymmetry 4": (
+        "tf-faces parface evaluate --dataset records --root parface_faces/held_out "
+        "--model open --ocular_norm bb --eval_3d --by_asymmetry 2"
+    ),
+    "tf-faces parface annotate photographs --model RUN": (
+        "tf-faces parface annotate pictures --model open --output annotated"
+    ),
     # PRNet.
     "tf-faces train --model=prnet --preset paper+factory+half_128+quick": (
         "tf-faces train --model=prnet --preset smoke --dry_run"
@@ -455,10 +471,6 @@ _FORM = "a form, not a command"
 _MINUTES = "measures speed for minutes"
 _PREPARED = "runs in tests/data and tests/apps on files of that layout"
 
-_TRAINED = (
-    "needs a trained ParFace; what it calls runs in tests/training/test_parface.py"
-)
-
 _STAGES = "needs the stage before; steps run in tests/training/test_parface.py"
 _SEVERAL = "needs several processes; runs in tests/training/test_multi_worker.py"
 _ORIGINAL = "needs a snapshot of the original; runs in tests/apps/test_tbgan.py"
@@ -486,7 +498,6 @@ NOT_RUN = {
     "tf-faces train --preset v2-4gpus --data_dir datasets/mine "
     "--strategy=multi_worker": _SEVERAL,
     "tf-faces tbgan import network-snapshot-013600.pkl results/032-tbgan": _ORIGINAL,
-    "tf-faces parface annotate photographs --model RUN": _TRAINED,
     "tf-faces parface convert photographs --to ljson": (
         "runs in tests/apps/test_parface.py"
     ),
@@ -500,22 +511,19 @@ NOT_RUN = {
             *("landmarks_2d_finetune", "landmarks_3da2d", "landmarks_3d"),
         )
     },
-    "tf-faces parface evaluate --dataset records --root parface_faces/held_out "
-    "--model results/parface_128/landmarks_3d --ocular_norm bb --eval_3d "
-    "--by_asymmetry 4": _TRAINED,
     "tf-faces parface asymmetry frames --output report": (
         "runs in tests/apps/test_parface.py"
     ),
-    "tf-faces parface demo_2d photographs --model RUN --output shown": _TRAINED,
+    "tf-faces parface demo_2d photographs --model RUN --output shown": (
+        "runs in tests/apps/test_parface.py on a video"
+    ),
     "tf-faces parface evaluate --dataset palsy --root palsy --model RUN "
-    "--ocular_norm bb --eval_3d --output evaluation": _TRAINED,
+    "--ocular_norm bb --eval_3d --output evaluation": "needs a data set on request",
     "tf-faces parface evaluate --predictions found.npz --ocular_norm outer": (
         "runs in tests/apps/test_parface.py"
     ),
     "tf-faces export results/006-parface-landmarks_3d": "runs in tests/contract",
     "tf-faces export results/006-prnet-paper": "runs in tests/contract",
-    "tf-faces train --model=parface --preset "
-    "self_supervised+builtin+narrow+random_features": "runs in tests/contract, smaller",
     "tf-faces prnet COMMAND --help": _FORM,
     "tf-faces prnet evaluate": _FORM,
     "tf-faces prnet run-basics -i TestImages/AFLW2000 "
@@ -546,7 +554,8 @@ NOT_RUN = {
     "tf-faces coarse-fine split data/vggface": _PREPARED,
     "tf-faces coarse-fine mean data/vggface": _PREPARED,
     "tf-faces train --model=coarse_fine --preset paper+folder "
-    "--data_dir data/vggface": "runs in tests/training on a folder of that layout",
+    "--data_dir data/vggface": "needs VGGFace; reading it runs in tests/data and "
+    "tests/training/coarse_fine",
     "tf-faces coarse-fine reconstruct newest face.jpg --output faces": (
         "runs in tests/pipelines"
     ),

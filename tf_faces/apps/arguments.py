@@ -22,6 +22,8 @@ from tf_faces.core.units import UNITS
 
 # What argparse says of a value behind a switch.
 _EXPLICIT = re.compile("ignored explicit argument (.*)")
+# What argparse says where something is missing, in place of what was misspelt.
+_MISSING = re.compile("the following arguments are required|one of the arguments ")
 # No machine holds more of anything, nor larger pictures.
 LARGEST_COUNT = 10**9
 LONGEST_SIDE = 1 << 14
@@ -43,11 +45,16 @@ class ArgumentParser(argparse_flags.ArgumentParser):
         # Flags of its own, none: absl then brings --flagfile and nothing else.
         keywords.setdefault("inherited_absl_flags", flags.FlagValues())
         super().__init__(add_help=False, **keywords)
+        self._given: Sequence[str] = ()
         self.add_argument(
             "-h", "--help", action="help", help="show this help message and exit"
         )
 
     def error(self, message: str) -> NoReturn:
+        given, self._given = self._given, ()
+        if _MISSING.match(message):
+            for argument in given:
+                self._refuse_misspelt(argument)
         message = _EXPLICIT.sub(r"found \1, expected no value", message)
         raise InputError(f"{message[0].upper()}{message[1:]}; see {self.prog} --help.")
 
@@ -55,6 +62,7 @@ class ArgumentParser(argparse_flags.ArgumentParser):
         if args is not None:
             args = with_flagfiles(args)
             args = [self._with_underscores(argument) for argument in args]
+            self._given = args
         namespace, extra = super().parse_known_args(args, namespace)
         if extra:
             self._refuse(extra[0])
@@ -74,9 +82,20 @@ class ArgumentParser(argparse_flags.ArgumentParser):
         name = argument.partition("=")[0]
         if not name.startswith("-"):
             self.error(f"found the argument {argument!r}, expected none like it")
+        self.error(f"unknown option {name}{self._hint_of_option(name)}")
+
+    def _hint_of_option(self, name: str) -> str:
         spelled = name.replace("-", "_").replace("__", "--", 1)
         known = [text for text in self._option_string_actions if text[:2] == "--"]
-        self.error(f"unknown option {name}{_hint(spelled, known)}")
+        return _hint(spelled, known)
+
+    def _refuse_misspelt(self, argument: str) -> None:
+        """Refuses an option that has no such name but nearly; passes by all else."""
+        name = argument.partition("=")[0]
+        # argparse takes the beginning of a name, too.
+        known = any(text.startswith(name) for text in self._option_string_actions)
+        if name[:2] == "--" and not known and self._hint_of_option(name):
+            self._refuse(argument)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is None or value in action.choices:

@@ -3,13 +3,14 @@ their weights alone in half precision, to be passed on."""
 
 import argparse
 import functools
+import os
 import pathlib
 import sys
 from collections.abc import Sequence
 
 from tf_faces.apps import arguments as options_of
 from tf_faces.apps import entry
-from tf_faces.core import folders, stems
+from tf_faces.core import files, folders, stems
 from tf_faces.core.errors import InputError
 
 FORMS = ("saved_model", "weights")
@@ -89,10 +90,40 @@ def _main(arguments: list[str], prog: str | None = None) -> int:
     if options.form == "weights":
         print(f"Weights: {write_weights(found.path, found.stem, options)}")
         return 0
+    _require_own_versions(_place(options, found.stem), found.stem)
     path = export(found.path, found.stem, options)
     print(f"SavedModel: {path}")
     print(f"Look at it: saved_model_cli show --dir {path} --all")
     return 0
+
+
+def _place(options: argparse.Namespace, stem: str) -> pathlib.Path:
+    return pathlib.Path(options.output or f"exports/{stem}")
+
+
+def _require_own_versions(directory: pathlib.Path, stem: str) -> None:
+    """Refuses a folder where a server would find other things than exports of a system.
+
+    Raises:
+      InputError: naming what is there.
+    """
+    if not directory.is_dir():
+        return
+    names = [name for name in os.listdir(directory) if not folders.is_hidden(name)]
+    versions = sorted((name for name in names if name.isdecimal()), key=int)
+    if names and not versions:
+        raise InputError(
+            f"{directory}: found other results ({min(names)}, ...), expected a new or "
+            f"empty folder, or exports of {stem}."
+        )
+    for version in versions:
+        card = directory / version / "assets.extra/model_card.json"
+        system = files.read_json(card).get("system") if card.is_file() else None
+        if system != stem:
+            raise InputError(
+                f"{directory / version}: found an export of {system or 'others'}, "
+                f"expected a folder with exports of {stem} only (--output)."
+            )
 
 
 def report_choice(source: str, found) -> None:
@@ -108,7 +139,7 @@ def export(
 ) -> pathlib.Path:
     """Writes the SavedModel of a folder by the program's options."""
     return stems.stage("apps", stem, "export").export(
-        folder, options.output or f"exports/{stem}", options
+        folder, _place(options, stem), options
     )
 
 

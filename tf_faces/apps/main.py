@@ -4,9 +4,7 @@ usage: tf-faces PROGRAM ...
        tf-faces PROGRAM --help
 """
 
-import functools
 import importlib
-import sys
 from collections.abc import Sequence
 
 from tf_faces import version
@@ -51,21 +49,22 @@ def programs() -> dict[str, tuple[str, str]]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs `tf-faces`; returns the exit status of the program that it names."""
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    # A program's imports are interrupted like its work.
+    return entry.run(_main, arguments)
+
+
+def _main(arguments: list[str]) -> int | None:
     known = programs()
     if arguments and arguments[0] in known:
         module = importlib.import_module(known[arguments[0]][0])
         return module.main(arguments[1:], prog=f"tf-faces {arguments[0]}")
-    return entry.run(functools.partial(_without_program, known=known), arguments)
-
-
-def _without_program(arguments: list[str], known: dict[str, tuple[str, str]]) -> None:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_help_text(known))
     elif arguments[0] in ("--version", "version"):
         print(f"tf_faces {version.__version__}")
     else:
         options_of.refuse_choice("PROGRAM", arguments[0], list(known), "tf-faces")
+    return None
 
 
 def _help_text(known: dict[str, tuple[str, str]]) -> str:

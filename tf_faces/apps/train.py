@@ -283,9 +283,25 @@ def _resolve(
     config.precision = machine.resolve_precision(config.precision, config.xla)
     if run is None:
         configuration.finalize(config)
+        _check_data(config)
         if options.resume is not None and _cluster(config).is_chief:
             run = runs.RunFolder.locate(config.result_dir, options.resume, config.desc)
     return config, run
+
+
+def _check_data(config: ml_collections.ConfigDict) -> None:
+    """Looks at data and face models as far as that needs no TensorFlow.
+
+    Raises:
+      TfFacesError: if they are missing, damaged or do not fit the configuration.
+    """
+    from tf_faces.morphable import io
+
+    face_models = configuration.presets(config.model).face_models
+    for name in face_models(config) if face_models else ():
+        io.require(name)
+    if config.model in stems.with_stage("apps", "before_training"):
+        stems.stage("apps", config.model, "before_training").check(config)
 
 
 def _cluster(config: ml_collections.ConfigDict) -> machine.Cluster:

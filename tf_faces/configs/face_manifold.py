@@ -160,6 +160,30 @@ _RULES: dict[str, rules.Rule] = {
     "train.early_stopping": rules.at_least(0),
 }
 
+# By source.
+_WHERE_DATA_COME_FROM = {
+    "pairs": "`tf-faces face-manifold generate-dataset` makes pairs",
+    "faces": "a table or a folder of .mat files is expected",
+}
+
+
+def finalize(config: ml_collections.ConfigDict) -> None:
+    """Finds missing training data before TensorFlow starts.
+
+    Raises:
+      InputError: naming what makes them.
+    """
+    origin = _WHERE_DATA_COME_FROM.get(config.data.source)
+    if origin is not None:
+        configuration.require_training_data(
+            config.data_dir, f"{origin}, and --preset both+builtin needs none"
+        )
+
+
+def _face_models(config: ml_collections.ConfigDict) -> list[str]:
+    return [config.data.model] if config.data.source == "model" else []
+
+
 PRESETS = configuration.Presets(
     "face_manifold",
     base_config,
@@ -167,6 +191,8 @@ PRESETS = configuration.Presets(
     _MODIFIERS,
     exclusive=_EXCLUSIVE,
     rules=_RULES,
+    finalize=finalize,
+    face_models=_face_models,
     default="both",
     examples="""\
   tf-faces train --model=face_manifold --preset both+builtin

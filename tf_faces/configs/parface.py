@@ -31,11 +31,13 @@ Each stage goes on from a snapshot of the one before:
 `epochs` is the number at which training ends, counted from the very beginning.
 """
 
+import pathlib
 from typing import Any
 
 import ml_collections
 
 from tf_faces.core import configuration, rules
+from tf_faces.core.errors import InputError
 
 DATASETS = (
     *("affectnet", "aflw", "aflw20003d", "builtin", "celeba", "factory", "ffhq"),
@@ -310,12 +312,60 @@ _ORIGINAL_OPTIONS = {
     "-n": ("ocular_norm",),
 }
 
+# Data sets that need no files.
+_DRAWN = ("builtin", "factory")
+_WHERE_DATA_COME_FROM = (
+    "paths.NAME names a set that lies elsewhere, `tf-faces photographs make --form "
+    "records` makes sets, and the modifier builtin needs none"
+)
+
+
+def _data_sets(config: ml_collections.ConfigDict) -> tuple[str, ...]:
+    return (*config.dataset_train, *config.dataset_val)
+
+
+def require_perceptual_weights(config: ml_collections.ConfigDict) -> None:
+    """Checks that the weights of the perceptual term are named.
+
+    Raises:
+      InputError: if they are not.
+    """
+    if config.perceptual_features == "vgg19" and not config.vgg_weights:
+        raise InputError(
+            "vgg_weights: not given, expected the file of torchvision's VGG19 "
+            "(ImageNet) for the perceptual term; "
+            "--config.with_perceptual_loss=False trains without it."
+        )
+
+
+def finalize(config: ml_collections.ConfigDict) -> None:
+    """Finds missing training data and weights before TensorFlow starts.
+
+    Raises:
+      InputError: naming what makes them.
+    """
+    if config.stage == "self_supervised" and config.with_perceptual_loss:
+        require_perceptual_weights(config)
+    for name in _data_sets(config):
+        if name in config.paths and name not in _DRAWN:
+            # Records lie where other systems look for them as well.
+            below = "" if name == "records" else name
+            place = config.paths[name] or pathlib.Path(config.data_dir) / below
+            configuration.require_training_data(place, _WHERE_DATA_COME_FROM)
+
+
+def _face_models(config: ml_collections.ConfigDict) -> list[str]:
+    return [config.factory.model] if "factory" in _data_sets(config) else []
+
+
 PRESETS = configuration.Presets(
     "parface",
     base_config,
     _PRESETS,
     _MODIFIERS,
     rules=_RULES,
+    finalize=finalize,
+    face_models=_face_models,
     default="self_supervised",
     examples="""\
   tf-faces train --model=parface --preset self_supervised+builtin+narrow+random_features

@@ -249,6 +249,30 @@ _RULES: dict[str, rules.Rule] = {
     "train.tick_kimg": rules.above(0),
 }
 
+# By source.
+_WHERE_DATA_COME_FROM = {
+    "pairs": "`tf-faces prnet generate-posmaps` makes pairs",
+    "records": "`tf-faces photographs make --form records` makes sets",
+}
+
+
+def finalize(config: ml_collections.ConfigDict) -> None:
+    """Finds missing training data before TensorFlow starts.
+
+    Raises:
+      InputError: naming what makes them.
+    """
+    origin = _WHERE_DATA_COME_FROM.get(config.data.source)
+    if origin is not None:
+        configuration.require_training_data(
+            config.data_dir, f"{origin}, and --preset paper+factory draws its own"
+        )
+
+
+def _face_models(config: ml_collections.ConfigDict) -> list[str]:
+    return [config.face_model] if config.data.source == "factory" else []
+
+
 PRESETS = configuration.Presets(
     "prnet",
     base_config,
@@ -256,6 +280,8 @@ PRESETS = configuration.Presets(
     _MODIFIERS,
     exclusive=(("factory", "records"),),
     rules=_RULES,
+    finalize=finalize,
+    face_models=_face_models,
     default="paper",
     examples="""\
   tf-faces train --model=prnet --preset paper+factory+half_128+quick

@@ -549,6 +549,16 @@ def finalize(config: ml_collections.ConfigDict) -> None:
     config.desc = config.desc.replace("{dataset}", name.replace("/", "-"))
 
 
+def _face_models(config: ml_collections.ConfigDict) -> list[str]:
+    dataset = config.dataset
+    models = [config.surface.model] if config.G_loss.model_weight else []
+    if dataset.build_count:
+        folder = pathlib.Path(config.data_dir) / dataset.tfrecord_dir
+        if not folder.is_dir():
+            models.append(dataset.build_model)
+    return models
+
+
 PRESETS = configuration.Presets(
     "tbgan",
     base_config,
@@ -570,6 +580,7 @@ PRESETS = configuration.Presets(
     describe=_describe,
     rules=_RULES,
     finalize=finalize,
+    face_models=_face_models,
     examples="""\
   tf-faces train --preset demo
       makes the built-in faces, trains on them in minutes, shows the results

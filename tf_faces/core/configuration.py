@@ -58,6 +58,7 @@ class Presets:
       rules: what values may be, by the dotted names of their fields (`core.rules`).
       finalize: fills in, in place, what follows from flags and files, such as the data
         set's name; raises `InputError`.
+      face_models: (configuration) -> names of the face models that the training reads.
       examples: command lines for the help text, each with a line that explains it.
       original_options: {option of the original training program: fields that it
         sets}, with underscores ("--update_D_freq", "-r"); see
@@ -75,6 +76,7 @@ class Presets:
     describe: Callable[[str, Sequence[str]], str] | None = None
     rules: Mapping[str, value_rules.Rule] = dataclasses.field(default_factory=dict)
     finalize: Callable[[ml_collections.ConfigDict], None] | None = None
+    face_models: Callable[[ml_collections.ConfigDict], Sequence[str]] | None = None
     examples: str = ""
     original_options: Mapping[str, Sequence[str]] = dataclasses.field(
         default_factory=dict
@@ -209,6 +211,20 @@ def finalize(config: ml_collections.ConfigDict) -> None:
     complete = presets(config.model).finalize
     if complete is not None:
         complete(config)
+
+
+def require_training_data(place: files.PathLike, remedy: str) -> None:
+    """Checks that training data are there; what is in them is looked at later.
+
+    Args:
+      place: file or folder.
+      remedy: the command that makes them and the preset that needs none.
+
+    Raises:
+      InputError: if nothing is there, with the remedy.
+    """
+    if not pathlib.Path(place).exists():
+        raise InputError(f"{place}: no such training data (--data_dir); {remedy}.")
 
 
 def override(

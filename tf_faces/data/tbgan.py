@@ -201,7 +201,7 @@ class TfrecordDataset(reader.RecordSet):
             images_of(numbers, minibatch)
             .map(
                 lambda number, image: (
-                    tf.transpose(image, [0, 2, 3, 1]),
+                    _channels_last(image),
                     tf.gather(labels, number),
                 ),
                 num_parallel_calls=min(2, waiting),
@@ -253,6 +253,14 @@ class TfrecordDataset(reader.RecordSet):
                     f"{state.get(name)!r}, but this data set has {value!r}."
                 )
         return index
+
+
+def _channels_last(image: tf.Tensor) -> tf.Tensor:
+    """[N, C, H, W] -> [N, H, W, C]."""
+    if image.dtype == tf.uint8:
+        # With oneDNN on, graphs that transpose bytes begin with a line about AVX-512.
+        return tf.stack(tf.unstack(image, axis=1), axis=-1)
+    return tf.transpose(image, [0, 2, 3, 1])
 
 
 # [numbers of records] -> minibatches of (numbers, images [N, C, H, W]).

@@ -27,6 +27,9 @@ SAVED_LAYOUTS = tuple(name for name, layout in FORMATS.items() if layout.save)
 save_bfm = bfm.save_bfm
 
 
+_KIND = "face model (file, folder, builtin, ict or makehuman)"
+
+
 def data_folders() -> list[pathlib.Path]:
     """Folders searched for the open models: $TF_FACES_DATA, then data, shared/data."""
     override = os.environ.get("TF_FACES_DATA")
@@ -73,7 +76,7 @@ def load(path_or_name: files.PathLike) -> MorphableModel:
         layout, path = table.in_folder(path)
         if path.is_dir():
             return layout.load(path)
-    files.require_file(path, "face model (file, folder, builtin, ict or makehuman)")
+    files.require_file(path, _KIND)
     return table.of_file(path).load(path)
 
 
@@ -91,6 +94,17 @@ def located(path_or_name: files.PathLike) -> pathlib.Path | None:
         return None
     path = find_open_model(name) if name in OPEN_MODELS else pathlib.Path(name)
     return table.in_folder(path)[1] if _is_folder(path) else path
+
+
+def require(path_or_name: files.PathLike) -> None:
+    """Checks that `load` would find something, without reading it.
+
+    Raises:
+      InputError: if nothing is there.
+    """
+    path = located(path_or_name)
+    if path is not None and not path.is_dir():
+        files.require_file(path, _KIND)
 
 
 def information(

@@ -641,3 +641,30 @@ def test_optimizers_have_the_originals_constants():
     assert (optimizer.epsilon, optimizer.beta_1, optimizer.beta_2) == (1e-8, 0.9, 0.999)
     assert optimizer.name == "adam"
     assert [one.path for one in optimizer._trainable_variables] == [trained.path]
+
+
+def test_a_folder_is_read_in_another_order_every_round(monkeypatch):
+    config, asked = settings("paper+folder"), []
+    config.data_dir, config.data.validation_faces = "faces", 3
+
+    class Part(list):
+        def batch(self, numbers):
+            return np.array([self[n] for n in numbers]), np.array(numbers)
+
+    def open_part(folder, name, size, count, grey):
+        asked.append((folder, name, size, count, grey))
+        return Part(range(100, 106) if name == "train" else range(200, 205))
+
+    monkeypatch.setattr(sources.packed, "open_part", open_part)
+    network = types.SimpleNamespace(image_size=200, parameter_count=235)
+    source = sources.FolderSource(config, network)
+    grey = config.data.grey_mean
+    assert asked == [("faces", part, 200, 235, grey) for part in ("train", "val")]
+    assert source.validation().images.tolist() == [200, 201, 202]
+    shown = [source.batch(turn, 0, 4)[0].tolist() for turn in range(3)]
+    rounds = np.array(shown).reshape(2, 6)
+    assert [sorted(one) for one in rounds] == [list(range(100, 106))] * 2
+    assert rounds[0].tolist() != rounds[1].tolist()
+    assert source.batch(1, 0, 4)[0].tolist() == shown[1]
+    assert source.batch(1, 1, 4)[0].tolist() != shown[1]
+    assert "6 pictures of faces, 5 held out" in source.describe()

@@ -1,4 +1,7 @@
-"""Makes faces with a trained TBGAN: meshes, pictures and a page that turns them."""
+"""Makes faces with a trained TBGAN: meshes, pictures and a page that turns them.
+
+A network without shape maps, such as a Progressive GAN of photographs, gives pictures.
+"""
 
 import argparse
 import functools
@@ -11,8 +14,9 @@ import numpy as np
 from tf_faces.apps import arguments as options_of
 from tf_faces.apps import entry
 from tf_faces.apps.tbgan import sources
-from tf_faces.core import files, folders
+from tf_faces.core import files, folders, pictures, progress
 from tf_faces.core.errors import InputError
+from tf_faces.data import images
 from tf_faces.geometry import mesh_files
 from tf_faces.viz import face_gallery
 
@@ -29,6 +33,14 @@ examples:
   tf-faces generate 3 --output faces --label 2 --label_weight 10
       all under expression label 2, strengthened as in the original's test script
 """
+
+# Texture and shape.
+_LEAST_CHANNELS_OF_MESHES = 6
+# Options that say nothing of pictures.
+_OF_MESHES = (
+    *("formats", "unit", "uv_dictionary", "smoothing", "nearest", "whole_chart"),
+    "expressions",
+)
 
 
 def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int:
@@ -56,8 +68,7 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
     add(
         "--formats",
         type=options_of.names,
-        default="obj,ply,glb",
-        help="some of obj,ply,glb (%(default)s)",
+        help="some of obj,ply,glb (all of them if absent)",
     )
     options_of.add_mesh_unit(parser, "that of the UV dictionary if absent")
     add("--snapshot", type=options_of.index, help="images shown; newest if absent")
@@ -116,10 +127,11 @@ def _main(arguments: list[str], prog: str | None = None) -> int:
     if options.expressions:
         told = "with --expressions, which shows all, expected one of them"
         options_of.refuse_given(options, ("label",), told)
-    if not {"obj", "ply"} & set(options.formats):
+    formats = options.formats or face_gallery.FORMATS
+    if not {"obj", "ply"} & set(formats):
         told = "without obj or ply among --formats, expected one of them"
         options_of.refuse_given(options, ("unit",), told)
-    for name in options.formats:
+    for name in formats:
         if f".{name}" not in mesh_files.SUFFIXES:
             known = ", ".join(suffix[1:] for suffix in mesh_files.SUFFIXES)
             raise InputError(f"--formats: found {name!r}, expected some of {known}.")
@@ -129,17 +141,22 @@ def _main(arguments: list[str], prog: str | None = None) -> int:
     )
     if options.label is not None:
         _require_label(pipeline, options.label)
+    drawn = {
+        name: getattr(options, name)
+        for name in ("count", "seed", "label", "label_weight", "minibatch")
+    }
+    if pipeline.channels < _LEAST_CHANNELS_OF_MESHES:
+        told = f"with {pipeline.source}, which makes pictures, expected none"
+        options_of.refuse_given(options, _OF_MESHES, told)
+        write_pictures(pipeline, options.output, **drawn)
+        return 0
     write_gallery(
         pipeline,
         options.output,
-        count=options.count,
-        seed=options.seed,
-        formats=options.formats,
+        **drawn,
+        formats=formats,
         unit=options.unit,
-        label=options.label,
-        label_weight=options.label_weight,
         expressions=options.expressions,
-        minibatch=options.minibatch,
         smoothing=options.smoothing,
         bilinear=not options.nearest,
         clean_rim=False if options.whole_chart else None,
@@ -181,17 +198,16 @@ def write_gallery(
     Raises:
       InputError: if the network has no shape maps or no UV dictionary.
     """
-    if pipeline.dictionary is None or pipeline.channels < 6:
+    if pipeline.channels < _LEAST_CHANNELS_OF_MESHES:
         raise InputError(
-            f"{pipeline.source}: found {pipeline.channels} channels and no UV "
-            "dictionary, expected shape maps and --uv_dictionary."
+            f"{pipeline.source}: found maps of {pipeline.channels} channels, expected "
+            "texture and shape, at least 6."
         )
-    print(
-        f"Making {count} faces of {pipeline.source} "
-        f"({pipeline.resolution}x{pipeline.resolution}, level of detail "
-        f"{pipeline.level_of_detail:g})...",
-        flush=True,
-    )
+    if pipeline.dictionary is None:
+        raise InputError(
+            f"{pipeline.source}: has no UV dictionary, expected --uv_dictionary."
+        )
+    _announce(pipeline, count)
     gallery = face_gallery.write(
         output,
         faces(pipeline, count, seed, minibatch=minibatch, **choices),
@@ -203,6 +219,65 @@ def write_gallery(
     print(f"Meshes:   {len(gallery.meshes)} files in {output}")
     print(f"Previews: {gallery.sheet}")
     print(f"Page:     {gallery.page}")
+
+
+def write_pictures(
+    pipeline,
+    output: files.PathLike,
+    *,
+    count: int,
+    seed: int = 0,
+    label: int | None = None,
+    label_weight: float = 1.0,
+    minibatch: int = 8,
+) -> None:
+    """Writes face000000.png, ... and faces.png, all on one sheet, and says where.
+
+    Args:
+      pipeline: a `TbganPipeline` of pictures.
+      output: folder.
+      count: number of faces.
+      seed: of latents and labels.
+      label: one label for all; None draws.
+      label_weight: factor of the labels as fed.
+      minibatch: faces made at once.
+    """
+    from tf_faces.pipelines.tbgan import pictures as making
+
+    _announce(pipeline, count)
+    latents, labels = _drawn(pipeline, count, seed, label, label_weight)
+    output = pathlib.Path(output)
+    output.mkdir(parents=True, exist_ok=True)
+    made = making.write_fakes(
+        pipeline, output, latents, labels, prefix="face", minibatch=minibatch
+    )
+    made = list(progress.bar(count, "face", iterable=made))
+    shown = np.stack([pictures.read(path) for path in made])
+    pictures.write(output / face_gallery.SHEET, images.create_image_grid(shown))
+    print(f"Pictures: {count} files in {output}")
+    print(f"Sheet:    {output / face_gallery.SHEET}")
+
+
+def _announce(pipeline, count: int) -> None:
+    print(
+        f"Making {count} faces of {pipeline.source} "
+        f"({pipeline.resolution}x{pipeline.resolution}, level of detail "
+        f"{pipeline.level_of_detail:g})...",
+        flush=True,
+    )
+
+
+def _drawn(
+    pipeline, count: int, seed: int, label: int | None, label_weight: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Latents [N, Z] and labels as fed [N, L]."""
+    if label is None:
+        stored = pipeline.random_labels(count, seed)
+    else:
+        _require_label(pipeline, label)
+        stored = np.repeat(np.eye(pipeline.label_size)[[label]], count, 0)
+    latents = pipeline.random_latents(count, seed)
+    return latents, pipeline.labels_for(stored, label_weight)
 
 
 def faces(
@@ -227,19 +302,13 @@ def faces(
       minibatch: faces made at once.
       **mesh_options: of `TbganPipeline.mesh`.
     """
-    latents = pipeline.random_latents(count, seed)
     if expressions:
-        for index, row in enumerate(latents):
+        for index, row in enumerate(pipeline.random_latents(count, seed)):
             face, targets = pipeline.expression_targets(
                 row, label_weight, **mesh_options
             )
             yield face_gallery.Entry(f"face{index:04d}", face.mesh, targets)
         return
-    if label is None:
-        stored = pipeline.random_labels(count, seed)
-    else:
-        _require_label(pipeline, label)
-        stored = np.repeat(np.eye(pipeline.label_size)[[label]], count, 0)
-    fed = pipeline.labels_for(stored, label_weight)
-    for face in pipeline.faces(latents, fed, minibatch=minibatch, **mesh_options):
+    latents, labels = _drawn(pipeline, count, seed, label, label_weight)
+    for face in pipeline.faces(latents, labels, minibatch=minibatch, **mesh_options):
         yield face_gallery.Entry(face.mesh.name, face.mesh)

@@ -8,6 +8,7 @@ import ml_collections
 import numpy as np
 import tensorflow as tf
 
+from tf_faces.configs import parface as presets
 from tf_faces.convert import torch
 from tf_faces.core import seeding
 from tf_faces.core.errors import InputError
@@ -37,12 +38,7 @@ def require_perceptual_options(config: ml_collections.ConfigDict) -> None:
             f"perceptual_features: found {config.perceptual_features!r}, expected "
             "vgg19 or random."
         )
-    if config.perceptual_features == "vgg19" and not config.vgg_weights:
-        raise InputError(
-            "vgg_weights: not given, expected the file of torchvision's VGG19 "
-            "(ImageNet) for the perceptual term; "
-            "--config.with_perceptual_loss=False trains without it."
-        )
+    presets.require_perceptual_weights(config)
 
 
 def perceptual_network(config: ml_collections.ConfigDict) -> vgg.VGG19Features:
