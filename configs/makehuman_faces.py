@@ -18,7 +18,7 @@ def get_config():
         "tbgan",
         "demo+ramp",
         {
-            "train.total_kimg": 144.0,
+            "train.total_kimg": 72.0,
             "train.keep_snapshots": 20,
             # Whole maps from the first snapshot on.
             "sched.lod_initial_resolution": 16,
