@@ -415,7 +415,7 @@ class StandIn(Network):
     """Networks that give back what they are given, three times as strong."""
 
     def __init__(self, normalized):
-        super().__init__(normalized=normalized, input_size=32)
+        super().__init__(normalized=normalized, decoding="peak", input_size=32)
 
     def encoder(self, images):
         return images
@@ -439,7 +439,9 @@ def test_parface(written, tmp_path):
     assert written.contents == {"more.txt": b"more"}
     black = np.zeros((1, 32, 32, 3), np.uint8)
     assert_requests(written.warmup, [("serving_default", {"images": black})])
-    assert written.card["networks"] == {"normalized": True, "input_size": 32}
+    assert written.card["networks"] == {
+        "normalized": True, "decoding": "peak", "input_size": 32
+    }  # fmt: skip
     crops = form(None, 32, 32, 3, dtype="uint8")
     landmarks = {
         "landmarks": form(None, 3, 2),
