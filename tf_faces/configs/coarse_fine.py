@@ -272,24 +272,12 @@ _RULES: dict[str, rules.Rule] = {
     "train.tick_kimg": rules.above(0),
 }
 
-# By source.
-_WHERE_DATA_COME_FROM = {
-    "folder": "`tf-faces coarse-fine prepare` makes a data set",
-    "records": "`tf-faces photographs make --form records` makes sets",
+_DATA_ORIGINS = {
+    "folder": "`tf-faces coarse-fine prepare` makes a data set, "
+    "and --preset paper needs none",
+    "records": "`tf-faces photographs make --form records` makes sets, "
+    "and --preset paper needs none",
 }
-
-
-def finalize(config: ml_collections.ConfigDict) -> None:
-    """Finds missing training data before TensorFlow starts.
-
-    Raises:
-      InputError: naming what makes them.
-    """
-    origin = _WHERE_DATA_COME_FROM.get(config.data.source)
-    if origin is not None:
-        configuration.require_training_data(
-            config.data_dir, f"{origin}, and --preset paper needs none"
-        )
 
 
 def _face_models(config: ml_collections.ConfigDict) -> list[str]:
@@ -303,7 +291,7 @@ PRESETS = configuration.Presets(
     _MODIFIERS,
     exclusive=(("folder", "records", "factory"),),
     rules=_RULES,
-    finalize=finalize,
+    data_origins=_DATA_ORIGINS,
     face_models=_face_models,
     default="repo",
     examples="""\

@@ -160,24 +160,12 @@ _RULES: dict[str, rules.Rule] = {
     "train.early_stopping": rules.at_least(0),
 }
 
-# By source.
-_WHERE_DATA_COME_FROM = {
-    "pairs": "`tf-faces face-manifold generate-dataset` makes pairs",
-    "faces": "a table or a folder of .mat files is expected",
+_DATA_ORIGINS = {
+    "pairs": "`tf-faces face-manifold generate-dataset` makes pairs, "
+    "and --preset both+builtin needs none",
+    "faces": "a table or a folder of .mat files is expected, "
+    "and --preset both+builtin needs none",
 }
-
-
-def finalize(config: ml_collections.ConfigDict) -> None:
-    """Finds missing training data before TensorFlow starts.
-
-    Raises:
-      InputError: naming what makes them.
-    """
-    origin = _WHERE_DATA_COME_FROM.get(config.data.source)
-    if origin is not None:
-        configuration.require_training_data(
-            config.data_dir, f"{origin}, and --preset both+builtin needs none"
-        )
 
 
 def _face_models(config: ml_collections.ConfigDict) -> list[str]:
@@ -191,7 +179,7 @@ PRESETS = configuration.Presets(
     _MODIFIERS,
     exclusive=_EXCLUSIVE,
     rules=_RULES,
-    finalize=finalize,
+    data_origins=_DATA_ORIGINS,
     face_models=_face_models,
     default="both",
     examples="""\

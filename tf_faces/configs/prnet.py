@@ -249,24 +249,12 @@ _RULES: dict[str, rules.Rule] = {
     "train.tick_kimg": rules.above(0),
 }
 
-# By source.
-_WHERE_DATA_COME_FROM = {
-    "pairs": "`tf-faces prnet generate-posmaps` makes pairs",
-    "records": "`tf-faces photographs make --form records` makes sets",
+_DATA_ORIGINS = {
+    "pairs": "`tf-faces prnet generate-posmaps` makes pairs, "
+    "and --preset paper+factory draws its own",
+    "records": "`tf-faces photographs make --form records` makes sets, "
+    "and --preset paper+factory draws its own",
 }
-
-
-def finalize(config: ml_collections.ConfigDict) -> None:
-    """Finds missing training data before TensorFlow starts.
-
-    Raises:
-      InputError: naming what makes them.
-    """
-    origin = _WHERE_DATA_COME_FROM.get(config.data.source)
-    if origin is not None:
-        configuration.require_training_data(
-            config.data_dir, f"{origin}, and --preset paper+factory draws its own"
-        )
 
 
 def _face_models(config: ml_collections.ConfigDict) -> list[str]:
@@ -280,7 +268,7 @@ PRESETS = configuration.Presets(
     _MODIFIERS,
     exclusive=(("factory", "records"),),
     rules=_RULES,
-    finalize=finalize,
+    data_origins=_DATA_ORIGINS,
     face_models=_face_models,
     default="paper",
     examples="""\

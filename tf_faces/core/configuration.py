@@ -58,6 +58,8 @@ class Presets:
       rules: what values may be, by the dotted names of their fields (`core.rules`).
       finalize: fills in, in place, what follows from flags and files, such as the data
         set's name; raises `InputError`.
+      data_origins: by `data.source`, what makes the data of `data_dir` and which preset
+        needs none, for the message where nothing is there.
       face_models: (configuration) -> names of the face models that the training reads.
       examples: command lines for the help text, each with a line that explains it.
       original_options: {option of the original training program: fields that it
@@ -76,6 +78,7 @@ class Presets:
     describe: Callable[[str, Sequence[str]], str] | None = None
     rules: Mapping[str, value_rules.Rule] = dataclasses.field(default_factory=dict)
     finalize: Callable[[ml_collections.ConfigDict], None] | None = None
+    data_origins: Mapping[str, str] = dataclasses.field(default_factory=dict)
     face_models: Callable[[ml_collections.ConfigDict], Sequence[str]] | None = None
     examples: str = ""
     original_options: Mapping[str, Sequence[str]] = dataclasses.field(
@@ -207,10 +210,16 @@ def _names(
 
 
 def finalize(config: ml_collections.ConfigDict) -> None:
-    """Fills in what follows from the flags and the files, such as the description."""
-    complete = presets(config.model).finalize
-    if complete is not None:
-        complete(config)
+    """Fills in what follows from the flags and the files, such as the description.
+
+    Raises:
+      InputError: if training data are missing, naming what makes them.
+    """
+    system = presets(config.model)
+    if system.finalize is not None:
+        system.finalize(config)
+    if system.data_origins and config.data.source in system.data_origins:
+        require_training_data(config.data_dir, system.data_origins[config.data.source])
 
 
 def require_training_data(place: files.PathLike, remedy: str) -> None:
