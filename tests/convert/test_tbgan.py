@@ -113,6 +113,7 @@ def test_other_objects_are_forbidden(tmp_path, three):
         ({"static_kwargs": [1]}, "lacks the options"),
         ({"variables": 7}, "list of named variables"),
         ({"variables": [["a", "text"]]}, "a has type"),
+        ({"param_values": 1}, "Theano"),
     ],
 )
 def test_wrong_states(tmp_path, three, changes, message):

@@ -85,6 +85,9 @@ def test_a_square_that_leaves_the_picture_is_continued():
     inside = (beyond < -25) & (place.imag < height - 26) & (place.real > 25)
     expected = 255 * place.real / (width - 1)
     assert inside.sum() > 200 and abs(image[0] + 0.5 - expected)[inside].max() < 3
+    # Real pixels stay up to the edge: stripes of full contrast.
+    near = (beyond < -1) & (beyond > -8) & (place.imag < height - 2)
+    assert near.sum() > 100 and np.ptp(image[2][near]) > 230
     # Mirrored at the right edge, where it is brightest, and blurred.
     outside = beyond > 12
     assert outside.sum() > 200

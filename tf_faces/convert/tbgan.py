@@ -17,14 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from tf_faces.convert import theano_gan
 from tf_faces.core import files, pickles
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.models import tbgan as networks
 
 SCOPES = ("G", "D", "Gs")
-# Modules that defined the class over the years (the Theano version's was `network`);
-# TBGAN's was in a package for a time.
+# Modules that defined the class over the years; TBGAN's was in a package for a time.
 _MODULES = ("tfutil", "uv_gan.tfutil", "network", "uv_gan.network")
 _BUILDERS = {"G_paper": networks.Generator, "D_paper": networks.Discriminator}
 _OLDEST, _NEWEST = 1, 2
@@ -123,7 +121,7 @@ def read_snapshot(path: files.PathLike) -> dict[str, StoredNetwork]:
 
     Returns:
       The networks by their scopes, "G", "D" and "Gs"; "Gs" alone of a file that holds
-      one network.  G or D of a kind that only the Theano version had is left out.
+      one network.
 
     Raises:
       InputError: if the file is missing.
@@ -144,7 +142,6 @@ def read_snapshot(path: files.PathLike) -> dict[str, StoredNetwork]:
     found = {
         scope: _read_network(f"{path}, network {scope}", item)
         for scope, item in zip(scopes, items, strict=True)
-        if scope == "Gs" or not _is_dropped(f"{path}, network {scope}", item)
     }
     for scope, network in found.items():
         wanted = "D_paper" if scope == "D" else "G_paper"
@@ -162,20 +159,13 @@ def _described(value: Any) -> str:
     return f"an object of type {type(value).__name__}"
 
 
-def _is_dropped(where: str, item: pickles.PickledObject) -> bool:
-    state = item.attributes
-    return theano_gan.is_theano(state) and theano_gan.builder(where, state) is None
-
-
 def _read_network(where: str, item: pickles.PickledObject) -> StoredNetwork:
     state = item.attributes
-    if theano_gan.is_theano(state):
-        if theano_gan.builder(where, state) is None:
-            raise FormatError(
-                f"{where}: is built by {state['build_func_spec']['func']!r} of the "
-                "Theano version, expected G_paper or G_progressive_8."
-            )
-        state = theano_gan.later_state(where, state)
+    if {"build_func", "param_values"} & set(state):
+        raise FormatError(
+            f"{where}: was written by the Theano version, whose layers differ, "
+            "expected a snapshot of the TensorFlow versions."
+        )
     version = state.get("version")
     if not isinstance(version, int) or not _OLDEST <= version <= _NEWEST:
         raise FormatError(

@@ -11,8 +11,8 @@ A delta is a member of a zip file whose name ends in the number (`idx`) of its p
 a Fernet token whose key comes from the bytes of CelebA's JPEG, around bz2 of uint8
 [3, R, R], which is added modulo 256.  MD5 is that of uint8 [3, R, R] in C order.
 
-Reference: `create_celebahq` of dataset_tool.py in the Progressive GAN code, whose
-behaviour is described in its paper's appendix C.
+Reference: Karras and others, "Progressive Growing of GANs for Improved Quality,
+Stability, and Variation", ICLR 2018, appendix on CelebA-HQ.
 """
 
 import base64

@@ -17,6 +17,8 @@ from tf_faces.core.errors import InputError
 
 # Faces of fewer pixels would be enlarged without end.
 _SMALLEST_SIDE = 4.0
+# Part of the margin beyond which nothing sharp is left.
+_BLURRED_AT = 0.25
 
 
 def _turned(vector: np.ndarray) -> np.ndarray:
@@ -56,7 +58,8 @@ def cut_out(
     """Cuts out the square of a face, upright.
 
     Large pictures are shrunk first; small ones are enlarged, by Lanczos' filter; where
-    the square leaves the picture, that is mirrored, blurred and fades to its median.
+    the square leaves the picture, that is mirrored, blurred and fades to its median, as
+    fast as we chose.
 
     Args:
       picture: uint8 [H, W, 3].
@@ -176,9 +179,11 @@ class _Cut:
         )[..., np.newaxis]
         sigma = 0.02 * self._resolution / self._zoom
         blurred = scipy.ndimage.gaussian_filter(pixels, (sigma, sigma, 0))
-        pixels += (blurred - pixels) * np.clip(3 * outside + 1, 0, 1)
+        # What is real stays; beyond its edge the blur grows, and the median takes over.
+        outside = np.clip(outside, 0, 1)
         median = np.median(pixels, axis=(0, 1))
-        pixels += (median - pixels) * np.clip(outside, 0, 1)
+        pixels += (blurred - pixels) * np.minimum(outside / _BLURRED_AT, 1)
+        pixels += (median - pixels) * np.square(outside)
         self._picture = self._library.fromarray(picture_files.levels_to_bytes(pixels))
         self._corners = self._corners + (left, top)
 
