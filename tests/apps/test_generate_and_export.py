@@ -65,7 +65,8 @@ def test_a_network_of_photographs_gives_pictures(tmp_path, capsys, channels):
     )
     output = tmp_path / "faces"
     arguments = [str(run), "--output", str(output)]
-    for option in (["--formats", "glb"], ["--nearest"], ["--expressions"]):
+    refused = (["--formats", "glb"], ["--nearest"], ["--normals"], ["--expressions"])
+    for option in refused:
         assert generate.main([*arguments, *option]) == 2
         assert f"{option[0]}: found with {run}" in capsys.readouterr().err
     assert generate.main([*arguments, "--count", "3"]) == 0

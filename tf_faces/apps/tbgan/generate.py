@@ -39,7 +39,7 @@ _LEAST_CHANNELS_OF_MESHES = 6
 # Options that say nothing of pictures.
 _OF_MESHES = (
     *("formats", "unit", "uv_dictionary", "smoothing", "nearest", "whole_chart"),
-    "expressions",
+    *("expressions", "normals"),
 )
 
 
