@@ -245,6 +245,45 @@ def test_statistics_are_remembered_as_pytorch_does(shape):
     np.testing.assert_allclose(used, (flat - mean) / root * scale + offset, atol=1e-3)
 
 
+def test_gradients_of_gradients_know_the_mean_within_the_variance():
+    """A gradient penalty goes through the norm twice; Keras's moments lose a term."""
+    norm = layers.BatchNormalization(1)
+    values = np.array([[0.1], [0.7], [-1.2], [2.0]], np.float32)
+    along = tf.constant([[0.3], [-1.0], [0.4], [0.9]])
+    weights = np.array([[1.0], [0.2], [3.0], [0.5]], np.float32)
+
+    def slopes(given):
+        with tf.GradientTape() as tape:
+            tape.watch(given)
+            total = tf.reduce_sum(tf.square(norm(given, training=True)) * along)
+        return tape.gradient(total, given)
+
+    given = tf.constant(values)
+    with tf.GradientTape() as tape:
+        tape.watch(given)
+        # Without weights the lost term is zero: a shift of the batch changes nothing.
+        penalty = tf.reduce_sum(tf.square(slopes(given)) * weights)
+    found = tape.gradient(penalty, given).numpy()
+
+    def normalised(flat):
+        return (flat - flat.mean()) / np.sqrt(flat.var() + 1e-5)
+
+    def total(flat):
+        return np.sum(normalised(flat) ** 2 * along.numpy().ravel())
+
+    def difference(function, flat, step):
+        moved = [flat + step * unit for unit in np.eye(len(flat))]
+        back = [flat - step * unit for unit in np.eye(len(flat))]
+        pairs = zip(moved, back, strict=True)
+        return np.array([(function(m) - function(b)) / (2 * step) for m, b in pairs])
+
+    def square(flat):
+        return np.sum(difference(total, flat, 1e-4) ** 2 * weights.ravel())
+
+    expected = difference(square, values.ravel().astype(np.float64), 1e-3)
+    np.testing.assert_allclose(found.ravel(), expected, rtol=2e-3, atol=1e-4)
+
+
 def test_maxima_at_the_border_know_no_zeros():
     values = -1 - RNG.random((1, 6, 6, 1)).astype(np.float32)
     found = encoder.max_pool(values).numpy()

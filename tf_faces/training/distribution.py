@@ -211,7 +211,13 @@ def rows_of_all(values: tf.Tensor) -> tf.Tensor:
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return values
-    return context.all_gather(values, axis=0)
+    return _with_dense_gradient(context.all_gather(values, axis=0))
+
+
+@tf.custom_gradient
+def _with_dense_gradient(values):
+    """The values; devices cannot add up gradients of single rows, as gathers make."""
+    return tf.identity(values), tf.convert_to_tensor
 
 
 def first_replica(strategy: tf.distribute.Strategy, value):

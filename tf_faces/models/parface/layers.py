@@ -205,6 +205,17 @@ class Linear(Part):
         return ops.matmul(features, self.kernel) + self.bias
 
 
+def _mean_of_devices(values):
+    """The mean over all devices, within a device's step; each has as many rows."""
+    context = tf.distribute.get_replica_context()
+    return context.all_reduce(tf.distribute.ReduceOp.MEAN, values)
+
+
+def _own(values):
+    """The only device's mean is that of all."""
+    return values
+
+
 class BatchNormalization(Part):
     """PyTorch's: the running variance is the unbiased one; statistics of all devices.
 
@@ -250,13 +261,21 @@ class BatchNormalization(Part):
 
     def call(self, features, training=False):
         if training:
-            axes = tuple(range(len(features.shape) - 1))
-            mean, variance = ops.moments(features, axes, synchronized=self.replicas > 1)
+            mean, variance = self._moments(features)
             self._remember(features, mean, variance)
         else:
             mean, variance = self.moving_mean, self.moving_variance
         factor = ops.rsqrt(variance + self.EPSILON) * self.scale
         return features * factor + (self.offset - mean * factor)
+
+    def _moments(self, features):
+        """Mean and variance [C] over all positions, those of all devices."""
+        # Keras's moments hold the mean constant within the variance, which is right for
+        # gradients but not for gradients of gradients, as penalties need them.
+        axes = tuple(range(len(features.shape) - 1))
+        together = _mean_of_devices if self.replicas > 1 else _own
+        mean = together(ops.mean(features, axes))
+        return mean, together(ops.mean(ops.square(features - mean), axes))
 
     def _remember(self, features, mean, variance):
         shape = ops.shape(features)

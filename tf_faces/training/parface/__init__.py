@@ -55,12 +55,6 @@ def build(config: ml_collections.ConfigDict) -> ParFaceSystem:
     """
     strategy = distribution.make_strategy(config.devices, config.num_gpus, config.desc)
     replicas = strategy.num_replicas_in_sync
-    if replicas > 1 and config.stage != "landmarks_2d":
-        # Gradients through batch norms over several devices are not those of one.
-        raise InputError(
-            f"--devices={config.devices}: the stage {config.stage} is trained on one "
-            f"device, found {replicas}; only landmarks_2d divides its batches."
-        )
     if config.batchsize % replicas:
         raise InputError(
             f"batchsize: found {config.batchsize}, expected a multiple of {replicas}, "

@@ -163,7 +163,8 @@ class SelfSupervisedStep:
                     update_encoder_by_latent,
                 )
             stats["z_recon_mean"] = tf.reduce_mean(latents)
-            stats["z_recon_std"] = tf.math.reduce_std(latents) * _unbiased(latents)
+            codes = distribution.rows_of_all(latents)
+            stats["z_recon_std"] = tf.math.reduce_std(codes) * _unbiased(codes)
             pictures = nets.decoder(latents, training=decoder_training)
             loss = self._picture_terms(images, pictures, stats, training)
             if terms.with_gan:
