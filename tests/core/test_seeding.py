@@ -77,6 +77,8 @@ def test_determinism_is_asked_for(monkeypatch):
     monkeypatch.setattr(
         tf.config.experimental, "enable_op_determinism", lambda: asked.append(1)
     )
+    monkeypatch.setattr(tf.config.optimizer, "set_experimental_options", asked.append)
     monkeypatch.setenv("TF_DETERMINISTIC_OPS", "0")
     seeding.make_deterministic()
-    assert asked == [1] and os.environ["TF_DETERMINISTIC_OPS"] == "1"
+    assert asked == [1, {"disable_meta_optimizer": True}]
+    assert os.environ["TF_DETERMINISTIC_OPS"] == "1"

@@ -113,9 +113,14 @@ NAMES = (
 )
 
 
-@pytest.mark.parametrize("fails", [True, False])
-def test_bfloat16_is_switched_on_and_off(monkeypatch, fails):
+@pytest.mark.parametrize(("fails", "off"), [(True, False), (False, True)])
+def test_bfloat16_is_switched_on_and_off(monkeypatch, fails, off):
     calls = []
+    monkeypatch.setattr(
+        tf.config.optimizer,
+        "get_experimental_options",
+        lambda: {"disable_meta_optimizer": True} if off else {},
+    )
     monkeypatch.setattr(
         tf.config.optimizer, "set_experimental_options", lambda o: calls.append(dict(o))
     )
@@ -124,14 +129,14 @@ def test_bfloat16_is_switched_on_and_off(monkeypatch, fails):
     rewrite = "auto_mixed_precision_onednn_bfloat16"
     try:
         with precision.arithmetic("bfloat16"):
-            assert calls == [{rewrite: True}]
+            assert calls == [{rewrite: True, "disable_meta_optimizer": False}]
             for name in NAMES:
                 assert os.environ[name] == "Mean,Rsqrt,Sqrt,Square,Sum"
             if fails:
                 raise KeyError
     except KeyError:
         assert fails
-    assert calls == [{rewrite: True}, {rewrite: False}]
+    assert calls[1:] == [{rewrite: False, "disable_meta_optimizer": off}]
     assert os.environ[NAMES[0]] == "of the user" and NAMES[1] not in os.environ
 
 

@@ -48,8 +48,13 @@ def seed_everything(seed: int) -> None:
 
 
 def make_deterministic() -> None:
-    """Makes TensorFlow's ops deterministic (before the first op is run)."""
+    """Makes TensorFlow's ops deterministic (before the first op is run).
+
+    Graphs are then run as they are traced: TensorFlow's graph optimizer orders what it
+    rewrites by hashes that differ from process to process, and with it sums.
+    """
     import tensorflow as tf
 
     os.environ["TF_DETERMINISTIC_OPS"] = "1"
     tf.config.experimental.enable_op_determinism()
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})

@@ -16,6 +16,7 @@ import tensorflow as tf
 from tf_faces.core.errors import InputError
 
 _REWRITE = "auto_mixed_precision_onednn_bfloat16"
+_NOT_OPTIMIZED = "disable_meta_optimizer"
 # TensorFlow takes these for safe in bfloat16 where they lie between products.  With
 # eight bits of mantissa a mean over a feature map, or the root of one, is not.
 _IN_FLOAT32 = "Mean,Rsqrt,Sqrt,Square,Sum"
@@ -42,7 +43,9 @@ def require_devices(precision: str) -> None:
 def arithmetic(precision: str) -> Iterator[None]:
     """Lets the `tf.function`s that are called inside compute in one precision.
 
-    The same function may be called in both; each has its own compiled form.
+    The same function may be called in both; each has its own compiled form.  bfloat16
+    is the work of TensorFlow's graph optimizer, which `seeding.make_deterministic`
+    turns off: it is on inside, and the last digits of two processes may differ.
 
     Args:
       precision: "float32" (nothing is changed) or "bfloat16".
@@ -52,11 +55,17 @@ def arithmetic(precision: str) -> Iterator[None]:
         return
     former = {name: os.environ.get(name) for name in _LISTS}
     os.environ.update(dict.fromkeys(_LISTS, _IN_FLOAT32))
-    tf.config.optimizer.set_experimental_options({_REWRITE: True})
+    options = tf.config.optimizer.get_experimental_options()
+    off = options.get(_NOT_OPTIMIZED, False)
+    tf.config.optimizer.set_experimental_options(
+        {_REWRITE: True, _NOT_OPTIMIZED: False}
+    )
     try:
         yield
     finally:
-        tf.config.optimizer.set_experimental_options({_REWRITE: False})
+        tf.config.optimizer.set_experimental_options(
+            {_REWRITE: False, _NOT_OPTIMIZED: off}
+        )
         for name, value in former.items():
             if value is None:
                 del os.environ[name]
