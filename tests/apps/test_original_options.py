@@ -83,6 +83,40 @@ def test_every_option_is_a_field():
         assert option.startswith("-") and all(field in base for field in fields)
 
 
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--occ 1", "--occ: changed nothing in the original"),
+        ("--show-random-faces", "--show-random-faces: changed nothing"),
+        ("--show=0", "--show: pictures are written"),
+        ("-p 10", "-p: a line of status is printed every epoch"),
+        ("--print-freq-eval 2", "--print-freq-eval: a line of status"),
+    ],
+)
+def test_options_that_change_nothing_are_taken(option, said, capsys):
+    arguments = f"--model=parface {option} --lr 3".split()
+    rewritten = original_options.as_overrides(arguments)
+    assert rewritten == ["--model=parface", "--config.lr=3"]
+    assert capsys.readouterr().err.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("--eval", "tf-faces parface evaluate"),
+        ("--eval-3d=1", "with --eval_3d, weights are"),
+        ("--phases train val", "every --eval_freq of them measured"),
+        ("--gpu 1", "expected --devices=gpu:1"),
+        ("--use-js true", "failed in the original"),
+        ("--js_weights", "failed in the original"),
+    ],
+)
+def test_options_that_are_no_part_of_training_are_answered(option, told, capsys):
+    assert train.main(["--model=parface", "--preset=smoke", *option.split()]) == 2
+    error = capsys.readouterr().err
+    assert option.partition("=")[0].split()[0] in error and told in error
+
+
 def test_other_systems_keep_their_arguments():
     arguments = ["--model=tbgan", "-r", "x", "--update_D_freq=1"]
     assert original_options.as_overrides(arguments) == arguments

@@ -53,6 +53,10 @@ def test_stored_predictions(predictions, tmp_path, capsys):
             "--decoding: found with --pre",
         ),
         (["evaluate", "--model=m", "--ocular_norm=eyes"], "found 'eyes'"),
+        (
+            ["evaluate", "--model=m", "--benchmark", "--val_count=3"],
+            "--val_count: found with --benchmark",
+        ),
         (["demo_2d", "nothing.png", "--model=m"], "nothing.png"),
         (["anotate", "x"], "did you mean annotate"),
     ],

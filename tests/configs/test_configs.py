@@ -313,13 +313,14 @@ WRONG = {
         dataset.shuffle_mb=-1 dataset.num_channels=0
     """,
     "face_manifold": """
-        groups=[] groups=['texture'] data.source=faces.npz data.faces=0
+        devices=cpu:2 groups=[] groups=['texture'] data.source=faces.npz data.faces=0
         shape.epochs=0 shape.unit=0 shape.sigma=-1 expression.batch=-2
         expression.copies=0 train.learning_rate=0 train.adam=adam
         train.learning_rate_schedule=linear train.early_stopping=-1
         train.snapshot_epochs=0
     """,
     "coarse_fine": """
+        devices=cpu:2 xla=True
         loss.shading=per_face loss.weights.pose=-1 loss.depth_unit=0 data.source=files
         data.grey_mean=300 data.validation_faces=0 train.batch=0 train.learning_rate=-1
         train.learning_rate_schedule=linear train.clip_norm=-1 train.tick_kimg=0
@@ -333,6 +334,7 @@ WRONG = {
         perceptual_features=vgg16 builtin_test_faces=0 train.snapshot_epochs=0
     """,
     "prnet": """
+        devices=cpu:3 xla=True
         loss.kind=l1 loss.pattern=dot loss.scale=0 loss.weights=[1.0,-1.0,0.0,0.0]
         loss.weight_decay=-1 data.source=folder data.epoch_faces=0 data.processes=-1
         data.augmentation.occlusion=2 data.augmentation.shift=-1 train.batch=0

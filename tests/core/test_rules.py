@@ -30,6 +30,8 @@ from tf_faces.core.errors import InputError
         (rules.one_of("a", "b"), ("a", "b"), ("", "ab", 3)),
         (rules.each(rules.above(0)), ([], [1], {4: 2}), ([1, 0], {4: 0})),
         (rules.power_of_two(4), (4, 8, 1024), (0, 2, 6, -8)),
+        (rules.one_device(), ("auto", "cpu:1", "gpu:1", "tpu:x"), ("cpu:2", "gpu:10")),
+        (rules.off("why"), (False,), (True, 1, "no")),
     ],
 )
 def test_what_rules_take(rule, taken, refused):
@@ -93,6 +95,8 @@ def test_rules_of_all_systems(name, refused, taken):
         (rules.one_of("a", "b"), "one of a, b"),
         (rules.each(rules.above(0)), "each above 0"),
         (rules.power_of_two(4), "a power of two from 4 on"),
+        (rules.one_device(), "one device (auto, cpu:1 or gpu:1)"),
+        (rules.off("why"), "false: why"),
     ],
 )
 def test_rules_in_words(rule, words):

@@ -8,12 +8,15 @@ is read as
     --config.resume=session/00050
 
 for the options that the system's presets list (`Presets.original_options`).  Switches
-are "true" or "1", anything else is false, and alone they are true.
+are "true" or "1", anything else is false, and alone they are true.  What the original's
+other options are for, the presets say too: some change nothing, some are refused.
 """
 
+import sys
 from collections.abc import Sequence
 
 from tf_faces.core import configuration, stems, texts
+from tf_faces.core.errors import InputError
 
 
 def as_overrides(arguments: Sequence[str]) -> list[str]:
@@ -21,6 +24,9 @@ def as_overrides(arguments: Sequence[str]) -> list[str]:
 
     Args:
       arguments: of the training program; the system must be named by `--model`.
+
+    Raises:
+      InputError: for an option of the original's that is no part of training here.
     """
     stem = _model(arguments)
     if stem not in stems.STEMS:
@@ -33,6 +39,13 @@ def as_overrides(arguments: Sequence[str]) -> list[str]:
     while pending:
         argument = pending.pop(0)
         name, equals, value = argument.partition("=")
+        if (answer := presets.answered_options.get(_spelled(name))) is not None:
+            raise InputError(f"{name}: {answer}")
+        if (reason := presets.idle_options.get(_spelled(name))) is not None:
+            print(f"{name}: {reason}.", file=sys.stderr)
+            if not equals:
+                _values(pending, [])
+            continue
         fields = known.get(_spelled(name))
         if fields is None:
             rewritten.append(argument)

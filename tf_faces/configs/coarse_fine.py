@@ -256,6 +256,8 @@ _AT_LEAST_0 = (
     *("data.jitter_light", "data.processes"),
 )
 _RULES: dict[str, rules.Rule] = {
+    "devices": rules.one_device(),
+    "xla": rules.off("the rasteriser is no operation of XLA"),
     **dict.fromkeys(_AT_LEAST_0, rules.at_least(0)),
     "loss.shading": rules.one_of("per_pixel", "per_picture"),
     "loss.geometry_unit": rules.above(0),

@@ -145,6 +145,7 @@ _OF_A_GROUP = {
     "sigma_low": rules.at_least(0),
 }
 _RULES: dict[str, rules.Rule] = {
+    "devices": rules.one_device(),
     "groups": (
         lambda v: len(v) > 0 and all(group in GROUPS for group in v),
         f"some of {', '.join(GROUPS)}",

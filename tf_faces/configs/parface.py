@@ -312,6 +312,27 @@ _ORIGINAL_OPTIONS = {
     "-n": ("ocular_norm",),
 }
 
+_UNUSED = "changed nothing in the original, nor does it here"
+_STATUS = "a line of status is printed every epoch"
+_IDLE_OPTIONS = {
+    "--occ": _UNUSED,
+    "--wait": _UNUSED,
+    "--show_random_faces": _UNUSED,
+    "--show": "pictures are written to the run's folder and to TensorBoard",
+    "--use_cache": "crops are made anew, beside the steps",
+    **dict.fromkeys(("-p", "--print_freq", "--print_freq_eval"), _STATUS),
+}
+_MEASURE = "weights are measured by `tf-faces parface evaluate --model RUN`"
+_JENSEN_SHANNON = "this term failed in the original; expected none"
+_ANSWERED_OPTIONS = {
+    "--eval": f"{_MEASURE}.",
+    "--eval_3d": f"with --eval_3d, {_MEASURE}.",
+    "--phases": "epochs are trained and every --eval_freq of them measured; for "
+    f"measuring alone, {_MEASURE}.",
+    "--gpu": "expected --devices=gpu:1, and CUDA_VISIBLE_DEVICES for which one.",
+    **dict.fromkeys(("--use_js", "--w_js", "--js_weights"), f"{_JENSEN_SHANNON}."),
+}
+
 # Data sets that need no files.
 _DRAWN = ("builtin", "factory")
 _WHERE_DATA_COME_FROM = (
@@ -372,6 +393,8 @@ PRESETS = configuration.Presets(
       the first stage on rendered faces
 """,
     original_options=_ORIGINAL_OPTIONS,
+    idle_options=_IDLE_OPTIONS,
+    answered_options=_ANSWERED_OPTIONS,
 )
 
 get_config = PRESETS.get_config

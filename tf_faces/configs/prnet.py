@@ -230,6 +230,8 @@ _AT_LEAST_0 = (
 )
 _AT_LEAST_1 = ("data.validation_faces", "data.epoch_faces", "train.epochs")
 _RULES: dict[str, rules.Rule] = {
+    "devices": rules.one_device(),
+    "xla": rules.off("steps were never tried with it"),
     **dict.fromkeys(_AT_LEAST_0, rules.at_least(0)),
     **dict.fromkeys((*_AT_LEAST_1, "train.batch"), rules.at_least(1)),
     "loss.kind": rules.one_of("distance", "squared"),

@@ -65,6 +65,9 @@ class Presets:
       original_options: {option of the original training program: fields that it
         sets}, with underscores ("--update_D_freq", "-r"); see
         `apps.original_options`.
+      idle_options: {option of the original that changes nothing here: why}; it is
+        taken with its values, and the reason printed.
+      answered_options: {option of the original that is refused: the sentence}.
     """
 
     stem: str
@@ -84,6 +87,8 @@ class Presets:
     original_options: Mapping[str, Sequence[str]] = dataclasses.field(
         default_factory=dict
     )
+    idle_options: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    answered_options: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def get_config(self, preset: str | None = None) -> ml_collections.ConfigDict:
         """Returns the locked configuration of a preset string.

@@ -92,6 +92,22 @@ def ordinary() -> Rule:
     return test, "finite numbers of single precision"
 
 
+def one_device() -> Rule:
+    """A text of `--devices` that asks for one, or for what there is."""
+
+    def test(value):
+        count = str(value).partition(":")[2]
+        # What is no number of devices is answered where devices are made.
+        return not count.isdecimal() or int(count) <= 1
+
+    return test, "one device (auto, cpu:1 or gpu:1)"
+
+
+def off(reason: str) -> Rule:
+    """A switch that stays off, and why."""
+    return (lambda value: value is False), f"false: {reason}"
+
+
 def by_resolution() -> Rule:
     """A table whose keys are whole numbers of 1 or more."""
     test, _ = whole(1)

@@ -155,6 +155,8 @@ def _evaluate(parser) -> None:
         "their mirror image than so many percent of the eye corners' distance, and "
         "of the others")  # fmt: skip
     add("--val_count", type=options_of.count, help="at most so many faces")
+    add("--benchmark", action="store_true",
+        help="all faces, as without --val_count (the original's)")  # fmt: skip
     add("--input_size", type=options_of.count, default=256,
         help="side of the crops, for 19 points (%(default)s)")  # fmt: skip
     add("--batchsize", type=options_of.count, default=10, help="%(default)s")
@@ -171,6 +173,8 @@ def _main(arguments: list[str], prog: str | None = None) -> int:
                 "--predictions and --model: expected exactly one of them; see "
                 "evaluate --help."
             )
+        if options.benchmark:
+            options_of.refuse_given(options, ("val_count",), "with --benchmark")
         if options.predictions is not None:
             told = "with --predictions, expected with --model"
             names = ("activation", "normalize", "decoding", "reconstructions")
