@@ -69,6 +69,15 @@ def test_pixel_norm_of_half_precision(shape):
     np.testing.assert_allclose(found, exact, rtol=5e-3, atol=1e-3)
 
 
+def test_pixel_norm_of_bfloat16_sums_in_single_precision():
+    x = tf.cast(normal(2, 3, 4, 2048), tf.bfloat16)
+    found = normalization.pixel_norm(x)
+    assert found.dtype == tf.bfloat16
+    exact = plain_pixel_norm(tf.cast(x, tf.float64)).numpy()
+    # Half of the last of eight bits: one rounding of the result, none of the mean.
+    np.testing.assert_allclose(tf.cast(found, tf.float64), exact, rtol=2.0**-8 + 1e-6)
+
+
 def test_activations():
     x = tf.constant([-2.0, 0.0, 3.0])
     np.testing.assert_allclose(

@@ -160,6 +160,21 @@ def test_half_precision_looks_for_its_scale(data):
     assert all(np.isfinite(v.numpy()).all() for v in system.generator.weights)
 
 
+def test_bfloat16_takes_the_steps_of_float32_but_for_its_digits(data):
+    config = configuration.load("tbgan", "v2-1gpu+bf16")
+    assert {config.G.dtype, config.D.dtype} == {"bfloat16"}
+    assert not config.G_opt.use_loss_scaling and not config.D_opt.use_loss_scaling
+    tf.keras.utils.set_random_seed(3)
+    full = make_system(data).iterate(loop.Progress())
+    tf.keras.utils.set_random_seed(3)
+    half = make_system(data, "G.dtype=bfloat16", "D.dtype=bfloat16")
+    done = half.iterate(loop.Progress())
+    for expected, found in zip(full.measurements, done.measurements, strict=True):
+        assert expected.names == found.names
+        np.testing.assert_allclose(found.values, expected.values, rtol=0.1, atol=0.05)
+    assert all(weight.dtype == "float32" for weight in half.generator.weights)
+
+
 @pytest.mark.parametrize(
     ("size", "expected"), [("4k", (32, 32)), ("1080p", (32, 32)), ("5x2", (5, 2))]
 )

@@ -139,8 +139,8 @@ _PRESETS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
-# Applied in this order, whatever the order in the preset string; fp32 and fp16 exclude
-# each other, as do BENCHMARK, BENCHMARK0 and nogrowing.
+# Applied in this order, whatever the order in the preset string; fp32, fp16 and bf16
+# exclude each other, as do BENCHMARK, BENCHMARK0 and nogrowing.
 _MODIFIERS: dict[str, dict[str, Any]] = {
     "syn1024rgb": {
         "dataset.kind": "synthetic",
@@ -165,6 +165,12 @@ _MODIFIERS: dict[str, dict[str, Any]] = {
         "G.pixelnorm_epsilon": 1e-4,
         "G_opt.use_loss_scaling": True,
         "D_opt.use_loss_scaling": True,
+        "sched.max_minibatch_per_gpu": {512: 16, 1024: 8},
+    },
+    # Numbers of float32's range need no loss scaling; not the originals'.
+    "bf16": {
+        "G.dtype": "bfloat16",
+        "D.dtype": "bfloat16",
         "sched.max_minibatch_per_gpu": {512: 16, 1024: 8},
     },
     # The Progressive GAN's phase lengths instead of TBGAN's 1000.
@@ -219,7 +225,7 @@ _MODIFIERS: dict[str, dict[str, Any]] = {
 }
 
 _EXCLUSIVE = (
-    ("fp32", "fp16"),
+    ("fp32", "fp16", "bf16"),
     ("cond", "cond1", "nocond"),
     ("nogrowing", "BENCHMARK", "BENCHMARK0"),
     ("g1080p", "g4k"),
@@ -438,7 +444,9 @@ _RULES: dict[str, rules.Rule] = {
     ),
     **dict.fromkeys(_AT_LEAST_0, rules.at_least(0)),
     **dict.fromkeys(_AT_LEAST_1, rules.at_least(1)),
-    **dict.fromkeys(("G.dtype", "D.dtype"), rules.one_of("float32", "float16")),
+    **dict.fromkeys(
+        ("G.dtype", "D.dtype"), rules.one_of("float32", "float16", "bfloat16")
+    ),
     **{
         f"{network}_opt.{name}": rule
         for network in "GD"

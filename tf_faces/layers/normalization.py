@@ -17,6 +17,10 @@ def pixel_norm(features, epsilon: float = 1e-8):
       The gradient is written out, which takes half the passes over the maps.
     """
 
+    if features.dtype == "bfloat16":
+        # Eight bits are too few for a mean over channels.
+        return ops.cast(pixel_norm(ops.cast(features, "float32"), epsilon), "bfloat16")
+
     @tf.custom_gradient
     def normalize(x):
         scale = ops.rsqrt(_mean_square(x) + epsilon)

@@ -13,6 +13,8 @@ from tf_faces.models.configuration import NetworkConfiguration
 
 # Branches in the order of the channels: texture, shape, normals.
 BRANCHES = ("tex", "shp", "nor")
+# Of the activations; the originals had the first two.
+DTYPES = ("float32", "float16", "bfloat16")
 
 
 class LevelOfDetail(NamedTuple):
@@ -57,7 +59,7 @@ class NetworkConfig(NetworkConfiguration):
         `3 * min(int(fmap_base / 2^((r - 1) * fmap_decay)), fmap_max)`.
       use_wscale: equalised learning rate.
       fused_scale: fuse resampling into the convolution beside it.
-      dtype: type of the activations, float32 or float16.
+      dtype: type of the activations, float32, float16 or bfloat16.
       lod_sep: log2 resolution that separates trunk and branches.  G has branches
         above it, D from it on, and its FromRGB from one below it on.
       single_trunk: no branches and a third of the width: a Progressive GAN.
@@ -81,9 +83,10 @@ class NetworkConfig(NetworkConfiguration):
             raise InputError(
                 f"resolution must be a power of two >= 4. Received: resolution={size}"
             )
-        if self.dtype not in ("float32", "float16"):
+        if self.dtype not in DTYPES:
             raise InputError(
-                f"dtype must be float32 or float16. Received: dtype={self.dtype!r}"
+                f"dtype must be one of {', '.join(DTYPES)}. Received: "
+                f"dtype={self.dtype!r}"
             )
         if self.num_channels < 1 or self.label_size < 0:
             raise InputError(
