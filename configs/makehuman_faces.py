@@ -20,7 +20,8 @@ def get_config():
         {
             "train.total_kimg": 72.0,
             "train.keep_snapshots": 20,
-            # Whole maps from the first snapshot on.
+            # Every 16,000 pictures: whole maps from the first snapshot on.
+            "train.network_snapshot_ticks": 8,
             "sched.lod_initial_resolution": 16,
             "sched.lod_training_kimg": 2.0,
             "sched.lod_transition_kimg": 2.0,
