@@ -7,6 +7,7 @@ import pytest
 
 from tests.golden import drawing
 from tf_faces.data.parface import landmark_sets
+from tf_faces.metrics import face_verification
 from tf_faces.metrics import parface as metrics
 
 RELATIVE = 1e-5
@@ -14,6 +15,23 @@ RELATIVE = 1e-5
 
 def _close(found, recorded, what=""):
     np.testing.assert_allclose(found, recorded, rtol=RELATIVE, atol=1e-6, err_msg=what)
+
+
+@pytest.mark.golden("parface", "metrics*.npz")
+def test_face_verification(recording, arrays):
+    """Thresholds of the recording: 0, 0.5, ... squared; hundredths of a half turn."""
+    same = arrays["roc/same"]
+    for number, kind, step in ((0, "squared", 0.5), (1, "angle", 0.01)):
+        recorded = {
+            name: arrays[f"roc/{number}/{name}"] for name in ("tpr", "fpr", "acc")
+        }
+        thresholds = np.arange(len(recorded["tpr"])) * step
+        apart = face_verification.distances(arrays["roc/e1"], arrays["roc/e2"], kind)
+        folds = len(recorded["acc"])
+        found = face_verification.verify(apart, same, thresholds, folds)
+        _close(found.true_positives, recorded["tpr"], kind)
+        _close(found.false_positives, recorded["fpr"], kind)
+        _close(found.accuracies, recorded["acc"], kind)
 
 
 @pytest.mark.golden("parface", "metrics*.npz")
