@@ -8,8 +8,6 @@ import dataclasses
 
 import numpy as np
 
-DISTANCES = ("squared", "angle")
-
 
 @dataclasses.dataclass(frozen=True)
 class Verification:
