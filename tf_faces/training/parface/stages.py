@@ -15,7 +15,7 @@ from tf_faces.core.errors import InputError
 from tf_faces.data.parface.samples import CHANNEL_MEANS
 from tf_faces.models.parface import heatmaps, vgg
 from tf_faces.models.parface.networks import ParFaceNetworks
-from tf_faces.training import distribution
+from tf_faces.training import distribution, random_numbers
 from tf_faces.training.parface import landmarks, self_supervised
 from tf_faces.training.parface.adam import Adam
 
@@ -253,12 +253,14 @@ class Stage:
         # What is drawn is drawn for the whole batch, on however many devices.
         count = images.shape[0] or tf.shape(images)[0]
         latent = self.config.embedding_dims
-        uniform = tf.random.stateless_uniform
+        compiled = bool(self.config.xla)
+        uniform = functools.partial(random_numbers.uniform, compiled=compiled)
+        normal = functools.partial(random_numbers.normal, compiled=compiled)
         draws = self_supervised.Draws(
             mix=mine(uniform([count, 1, 1, 1], seed)),
             partners=mine(tf.argsort(uniform([count], seed + 1))),
             code_mix=mine(uniform([count, 1], seed + 2)),
-            normal_codes=mine(tf.random.stateless_normal([count, latent], seed + 3)),
+            normal_codes=mine(normal([count, latent], seed + 3)),
         )
         if training and self.config.with_zgan:
             draws.kept = tuple(
@@ -270,15 +272,14 @@ class Stage:
         return *_packed(result.stats), tf.constant(0.0)
 
     def _kept(self, count, seed):
-        width = self.networks.latent_discriminator.width
-        share = self.networks.latent_discriminator.DROPPED
-        return [
-            tf.cast(
-                tf.random.stateless_uniform([count, width], seed + number) >= share,
-                tf.float32,
-            )
-            for number in (0, 1)
-        ]
+        network = self.networks.latent_discriminator
+        compiled = bool(self.config.xla)
+        kept = []
+        for number in (0, 1):
+            shape = [count, network.width]
+            drawn = random_numbers.uniform(shape, seed + number, compiled)
+            kept.append(tf.cast(drawn >= network.DROPPED, tf.float32))
+        return kept
 
     def _landmarks(self, training, images, points, points_3d, mine=_all):
         images, points, points_3d = mine(images), mine(points), mine(points_3d)

@@ -7,11 +7,11 @@ the average.  Without them the steps get the originals' arguments and no others.
 import ml_collections
 import tensorflow as tf
 
+from tf_faces.training import random_numbers
 from tf_faces.training.tbgan import (
     accumulation,
     augmentation,
     average,
-    random_numbers,
     schedule,
     surface_terms,
 )

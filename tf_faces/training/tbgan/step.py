@@ -17,8 +17,8 @@ import tensorflow as tf
 from tf_faces.layers import resampling
 from tf_faces.losses import adversarial
 from tf_faces.models import tbgan as networks
-from tf_faces.training import distribution
-from tf_faces.training.tbgan import accumulation, augmentation, random_numbers
+from tf_faces.training import distribution, random_numbers
+from tf_faces.training.tbgan import accumulation, augmentation
 from tf_faces.training.tbgan import average as moving_average
 from tf_faces.training.tbgan.adam import Adam
 

@@ -31,14 +31,20 @@ from tf_faces.core import machine, runs, seeding
 from tf_faces.core.errors import InputError
 from tf_faces.data import tbgan as data
 from tf_faces.models import tbgan as networks
-from tf_faces.training import checkpoints, distribution, logging, loop, workers
+from tf_faces.training import (
+    checkpoints,
+    distribution,
+    logging,
+    loop,
+    random_numbers,
+    workers,
+)
 from tf_faces.training.tbgan import (
     adam,
     average,
     beyond,
     builtin_data,
     data_sets,
-    random_numbers,
     sheets,
 )
 from tf_faces.training.tbgan import (

@@ -9,6 +9,7 @@ Reference: Uint32ToFloat and BoxMullerFloat of tensorflow/core/lib/random.
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -18,11 +19,11 @@ _MANTISSA, _ONE = 0x7FFFFF, 0x3F800000
 _LEAST = 1e-7
 
 
-def uniform(shape: Sequence[int], seed, compiled: bool = False):
+def uniform(shape: Sequence[Any], seed, compiled: bool = False):
     """Numbers float32 in [0, 1).
 
     Args:
-      shape: static.
+      shape: numbers, or scalar tensors that XLA can compute when it compiles.
       seed: int32 [2].
       compiled: whether XLA compiles what this is called in.
     """
@@ -36,11 +37,12 @@ def uniform(shape: Sequence[int], seed, compiled: bool = False):
     return tf.bitcast(raised, tf.float32) - 1.0
 
 
-def normal(shape: Sequence[int], seed, compiled: bool = False):
+def normal(shape: Sequence[Any], seed, compiled: bool = False):
     """Numbers float32 of mean 0 and deviation 1; see `uniform`."""
     if not compiled:
         return tf.random.stateless_normal(shape, seed, alg=_ALGORITHM)
-    count = math.prod(shape)
+    known = all(isinstance(size, int) for size in shape)
+    count = math.prod(shape) if known else tf.reduce_prod(tf.stack(shape))
     pairs = tf.reshape(uniform([(count + 1) // 2 * 2], seed, True), [-1, 2])
     radius = tf.sqrt(-2.0 * tf.math.log(tf.maximum(pairs[:, 0], _LEAST)))
     angle = 2 * math.pi * pairs[:, 1]
