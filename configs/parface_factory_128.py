@@ -33,7 +33,7 @@ STAGES = {
     "landmarks_2d": 24,
     "landmarks_2d_finetune": 33,
     "landmarks_3da2d": 34,
-    "landmarks_3d": 46,
+    "landmarks_3d": 48,
 }
 _ALL = {
     "data_dir": "parface_faces",

@@ -207,6 +207,15 @@ def test_every_system_names_what_makes_its_data(tmp_path, stem, preset, remedy):
     assert remedy in str(raised.value)
 
 
+def test_parface_is_compiled_or_deterministic():
+    config = configuration.load("parface", "smoke")
+    config.xla = config.deterministic = True
+    with pytest.raises(InputError, match="--xla: found with --deterministic"):
+        configuration.finalize(config)
+    config.deterministic = False
+    configuration.finalize(config)
+
+
 def test_perceptual_weights_are_asked_for_before_tensorflow():
     config = configuration.load("parface", "self_supervised+builtin")
     with pytest.raises(InputError, match="vgg_weights: not given"):

@@ -363,8 +363,13 @@ def finalize(config: ml_collections.ConfigDict) -> None:
     """Finds missing training data and weights before TensorFlow starts.
 
     Raises:
-      InputError: naming what makes them.
+      InputError: naming what makes them, or for options that exclude each other.
     """
+    if config.xla and config.deterministic:
+        raise InputError(
+            "--xla: found with --deterministic, expected one of them: XLA has no "
+            "deterministic gradient of maxima."
+        )
     if config.stage == "self_supervised" and config.with_perceptual_loss:
         require_perceptual_weights(config)
     for name in _data_sets(config):

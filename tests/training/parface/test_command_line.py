@@ -84,3 +84,19 @@ def test_stages_follow_each_other_and_survive_a_kill(tmp_path):
         pictures = {path.stem.rpartition("_")[0] for path in whole.glob("*.png")}
         assert pictures == PICTURES[kind], stage
         before = f"{stage}/{epochs:05d}"
+
+
+@pytest.mark.slow
+def test_xla_takes_the_same_steps(tmp_path):
+    """Random numbers included; sums are in another order."""
+    losses = []
+    for name, more in (("plain", []), ("compiled", ["--xla"])):
+        given = arguments("self_supervised", name, tmp_path, 1, "")
+        given = [word for word in given if word != "--deterministic"]
+        status, output = tiny_training.finish(tiny_training.start([*given, *more]))
+        assert status == 0, output[-3000:]
+        (told,) = tiny_training.numbers(only_run(tmp_path, name))
+        losses.append({key: told[key] for key in told if key.startswith("Loss/")})
+    assert losses[0].keys() == losses[1].keys() and len(losses[0]) > 5
+    for key, value in losses[0].items():
+        assert losses[1][key] == pytest.approx(value, rel=2e-3, abs=1e-3), key

@@ -142,7 +142,7 @@ def test_what_is_stepped_when(every):
 
     def step(flags, training, images, seed):
         asked.append((flags, training, seed.numpy().tolist()))
-        return tf.constant(["one", "two"]), tf.constant([1.0, 2.0]), tf.constant(0.0)
+        return ("one", "two"), tf.constant([1.0, 2.0]), tf.constant(0.0)
 
     made = bare_stage(settings(stage="self_supervised", update_D_freq=every))
     made._self_supervised = step
@@ -166,7 +166,7 @@ def test_functions_are_compiled_once_for_each_kind():
 
     def step(flags, training, images, seed):
         seen.append((flags, training))
-        return tf.constant(["a"]), tf.constant([1.0]), tf.constant(0.0)
+        return ("a",), tf.constant([1.0]), tf.constant(0.0)
 
     made._self_supervised = step
     batch = {"image": np.zeros((1, 2, 2, 3), np.uint8)}
@@ -196,7 +196,7 @@ def test_random_numbers_of_a_step(zgan, training):
     seed = tf.constant([5, 6])
     flags = (True, False, True)
     names, values, rest = made._self_supervised(flags, training, images, seed)
-    assert names.numpy().tolist() == [b"a", b"b"] and float(rest) == 0
+    assert names == ("a", "b") and float(rest) == 0
     assert values.numpy().tolist() == [3.0, 2.5] and values.dtype == tf.float32
     ((shown, draws, got, was_training),) = given
     np.testing.assert_allclose(shown, 0.2, rtol=1e-6)

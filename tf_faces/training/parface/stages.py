@@ -189,7 +189,7 @@ class Stage:
                 self._divided(functools.partial(self._self_supervised, flags)),
             )
             names, values, _ = function(tf.constant(batch["image"]), seed)
-        return tuple(name.decode() for name in names.numpy()), values
+        return names, values
 
     def evaluate(
         self, batch: dict[str, np.ndarray], number: int
@@ -213,8 +213,7 @@ class Stage:
                 ),
             )
             names, values, _ = function(tf.constant(batch["image"]), seed)
-        decoded = [name.decode() for name in names.numpy()]
-        return dict(zip(decoded, values.numpy().tolist(), strict=True)), points
+        return dict(zip(names, values.numpy().tolist(), strict=True)), points
 
     def _divided(self, step):
         """A step as a function of whole batches, each device doing its share."""
@@ -222,7 +221,7 @@ class Stage:
         replicas = strategy.num_replicas_in_sync
         if replicas == 1:
             return functools.partial(step, True)
-        names: list[tf.Tensor] = []
+        names: list[str] = []
 
         def run(*given):
             context = tf.distribute.get_replica_context()
@@ -232,21 +231,35 @@ class Stage:
                 return distribution.rows_of_replica(values, index, replicas)
 
             found, values, _ = step(True, *given, mine=mine)
-            names[:] = [tf.get_static_value(found)]
+            names[:] = found
             return values
 
         def divided(*given):
             values = strategy.run(run, given)
             mean = strategy.reduce(tf.distribute.ReduceOp.MEAN, values, axis=None)
-            return tf.constant(names[0]), mean, tf.constant(0.0)
+            return tuple(names), mean, tf.constant(0.0)
 
         return divided
 
     def _function(self, key, body):
+        """The body, which returns names and tensors, as a compiled function."""
         if key not in self._functions:
-            self._functions[key] = tf.function(
-                body, jit_compile=self.config.xla or None, reduce_retracing=True
+            names: list[str] = []
+
+            def tensors(*given):
+                # XLA has no texts: names are those of the last trace, always the same.
+                names[:], *rest = body(*given)
+                return rest
+
+            compiled = tf.function(
+                tensors, jit_compile=self.config.xla or None, reduce_retracing=True
             )
+
+            def named(*given):
+                rest = compiled(*given)
+                return (tuple(names), *rest)
+
+            self._functions[key] = named
         return self._functions[key]
 
     def _self_supervised(self, flags, training, images, seed, mine=_all):
@@ -310,10 +323,10 @@ def _given(batch):
     return [tf.constant(batch[name]) for name in ("image", "landmarks", "landmarks_3d")]
 
 
-def _packed(stats) -> tuple[tf.Tensor, tf.Tensor]:
-    """Names and values as two tensors, so that functions can return them."""
+def _packed(stats) -> tuple[tuple[str, ...], tf.Tensor]:
+    """Names, and their values as one tensor."""
     values = [tf.cast(value, tf.float32) for value in stats.values()]
-    return tf.constant(list(stats)), tf.stack(values)
+    return tuple(stats), tf.stack(values)
 
 
 def reset_discriminator(networks: ParFaceNetworks, seed: int) -> None:
