@@ -285,9 +285,18 @@ def test_options_of_a_picture(tmp_path, options, name):
     assert shown(read_silently(tmp_path, text)) == RED
 
 
-def test_scale_and_offset_of_a_picture(tmp_path):
+@pytest.mark.parametrize(
+    "before",
+    [
+        "", "-clamp on", "-blendu off", "-blendv off", "-bm 0.5", "-boost 2", "-cc on",
+        "-imfchan l", "-texres 512", "-type sphere", "-mm 0 1", "-t 3 4",
+    ],
+)  # fmt: skip
+def test_scale_and_offset_of_a_picture(tmp_path, before):
+    """Found behind any other option."""
     picture(tmp_path / "red.png", RED)
-    (tmp_path / "a.mtl").write_text("newmtl A\nmap_Kd -s 0.5 0.25 1 -o 0.1 red.png\n")
+    options = f"{before} -s 0.5 0.25 1 -o 0.1"
+    (tmp_path / "a.mtl").write_text(f"newmtl A\nmap_Kd {options} red.png\n")
     mesh = read_silently(tmp_path, f"mtllib a.mtl\n{BOTH}usemtl A\n{HALF}{REST}")
     np.testing.assert_allclose(
         mesh.texture_coordinates, [[0.1, 0], [0.6, 0], [0.6, 0.25], [0.1, 0.25]]

@@ -136,6 +136,19 @@ def test_trunks(trunk, last):
         assert tuple(names[f"CoarseNet_iter_iter0/{layer}/weights"].shape) == (10, 10)
 
 
+def test_only_the_last_layer_of_the_head_is_without_a_rectifier():
+    config = CoarseFineConfig(
+        image_size=64, shape_count=2, expression_count=1, stem_width=4,
+        widths=(4, 4, 4, 8), dense_layers=2,
+    )  # fmt: skip
+    net = CoarseNet(config, seed=0)
+    inputs = tf.random.stateless_normal([4, 64, 64, 7], [1, 2])
+    stages = net.stages(inputs)
+    between = net._dense[0](stages["pooling"]).numpy()
+    assert between.min() == 0 < between.max()
+    assert stages["fc"].numpy().min() < 0 < stages["fc"].numpy().max()
+
+
 def test_hypercolumns():
     for inside, channels in ((False, 12), (True, 14)):
         network = tiny_coarse_fine.network(None, fine_inputs_in_column=inside)
