@@ -54,6 +54,20 @@ print(int(tf.constant(1) + 1), tf.config.list_physical_devices("CPU") != [])
 """
 
 
+def test_keras_does_without_packages_that_nothing_needs_of_it():
+    """They are there for everybody else, before or afterwards."""
+    after = IMPORT + (
+        "import sys\n"
+        "print(*({'sklearn', 'matplotlib'} & set(sys.modules)))\n"
+        "import matplotlib.pyplot, sklearn.manifold\n"
+    )
+    done = run(after)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "2 True\n\n", "")
+    before = "import matplotlib, sys\nfirst = matplotlib\n" + IMPORT
+    done = run(before + "assert sys.modules['matplotlib'] is first")
+    assert (done.returncode, done.stdout) == (0, "2 True\n"), done.stderr
+
+
 def test_the_real_one_is_imported_and_run_in_silence():
     done = run(IMPORT)
     assert (done.returncode, done.stdout, done.stderr) == (0, "2 True\n", "")
