@@ -92,6 +92,21 @@ def test_branches_are_told_by_their_width(tmp_path):
     assert found["Gs"].build().config.latent_size == 12
 
 
+def test_widths_of_small_pictures_are_told(tmp_path):
+    """What leaves no map at 32 x 32 may leave some at the pictures' own size."""
+    sizes = {**SIZES, "fmap_base": 8}
+    network = networks.Generator(networks.GeneratorConfig.from_dict(sizes))
+    variables = [
+        (name, writing.array(value.numpy()))
+        for name, value in network.variables_by_name().items()
+        if value.shape.rank
+    ]
+    changes = {"static_kwargs": sizes, "variables": [list(one) for one in variables]}
+    path = write(tmp_path / "a.pkl", [state("G", **changes)])
+    (found,) = weights.read_snapshot(path).values()
+    assert not found.single_trunk
+
+
 def test_single_network(tmp_path):
     found = weights.read_snapshot(write(tmp_path / "a.pkl", [state("Gs")]))
     assert list(found) == ["Gs"]

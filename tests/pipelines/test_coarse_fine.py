@@ -125,6 +125,8 @@ def test_evaluation_of_drawn_faces(reconstructor):
     measured = evaluation.measure(reconstructor, count=3)
     assert {"landmarks", "landmarks_mean_face", "parameters"} < set(measured)
     assert all(np.isfinite(value) for value in measured.values())
+    # Of an untrained network in usual deviations: differences of either sign add up.
+    assert 0.3 < measured["parameters"] < 30
     points = np.array([[0.0, 0.0], [2.0, 4.0], [1.0, 1.0]])
     placed = evaluation.in_box(points, np.array([[10.0, 10.0], [20.0, 30.0]]))
     np.testing.assert_allclose(placed, [[10, 10], [20, 30], [15, 15]])

@@ -72,7 +72,7 @@ def test_a_part_of_300w_that_is_not_whole(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["0.png", "0", "./0.png", "0.1.png"])
-def test_names_of_pictures_in_a_tar(tmp_path, name):
+def test_names_of_pictures_in_a_tar(tmp_path, name, capsys):
     with tarfile.open(tmp_path / "v.tar", "w") as archive:
         for key in ("0", "0.1"):
             member = tarfile.TarInfo(f"{key}.rgb.png")
@@ -84,6 +84,10 @@ def test_names_of_pictures_in_a_tar(tmp_path, name):
     key = name.removesuffix(".png").removeprefix("./")
     assert [face.name for face in opened("ffhq", tmp_path)] == [key]
     assert [face.name for face in opened("meei", tmp_path)] == [f"v/{key}"]
+    assert not capsys.readouterr().err
+    (tmp_path / ".v.tar").write_bytes(b"hidden")
+    opened("meei", tmp_path)
+    assert "hidden" in capsys.readouterr().err
     put(tmp_path / "csv/MEEI_annotations.csv", f"{HEAD}v/0.2.png,10,20,50,60\n")
     with pytest.raises(InputError, match="no picture of the sample 'v/0.2'"):
         opened("meei", tmp_path)
