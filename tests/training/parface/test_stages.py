@@ -56,6 +56,20 @@ def test_what_a_landmark_stage_steps(options, stepped):
     assert landmarks.LandmarkStep(None, terms, {}).stepped() == stepped
 
 
+@pytest.mark.parametrize("corrected", [True, False])
+def test_the_wing_loss_is_the_one_that_was_asked_for(corrected):
+    terms = landmarks.LandmarkTerms(
+        use_adaptive_wing_loss=True, corrected_wing_loss=corrected
+    )
+    step = landmarks.LandmarkStep(None, terms, {})
+    target, maps = RNG.random((2, 1, 4, 4, 2)).astype(np.float32)
+    found = step._adaptive_wing_of_pixels(tf.constant(target), tf.constant(maps))
+    of_pixels = landmarks.losses.adaptive_wing_of_pixels
+    both = [of_pixels(target, maps, faithful=not one).numpy() for one in (True, False)]
+    assert np.abs(both[0] - both[1]).max() > 1e-2
+    np.testing.assert_allclose(found, both[0 if corrected else 1], rtol=1e-4)
+
+
 @pytest.mark.parametrize("predicted", [True, False])
 @pytest.mark.parametrize("both", [True, False])
 def test_a_landmark_step_in_space(predicted, both):
