@@ -79,6 +79,13 @@ def test_determinism_is_asked_for(monkeypatch):
     )
     monkeypatch.setattr(tf.config.optimizer, "set_experimental_options", asked.append)
     monkeypatch.setenv("TF_DETERMINISTIC_OPS", "0")
+    monkeypatch.setattr(
+        tf.config.threading,
+        "set_inter_op_parallelism_threads",
+        lambda count: asked.append(f"{count} at once"),
+    )
     seeding.make_deterministic()
     assert asked == [1, {"disable_meta_optimizer": True}]
+    seeding.make_deterministic(one_device=True)
+    assert asked[2:] == [1, {"disable_meta_optimizer": True}, "1 at once"]
     assert os.environ["TF_DETERMINISTIC_OPS"] == "1"

@@ -24,7 +24,7 @@ def test_round_trip_and_defaults():
     [
         ({"resolution": 48}, "power of two"),
         ({"resolution": 2}, "power of two"),
-        ({"dtype": "bfloat16"}, "dtype"),
+        ({"dtype": "float64"}, "dtype"),
         ({"num_channels": 0}, "num_channels"),
         ({"fmap_bse": 3}, "fmap_bse"),
         ({"num_channels": 4, "resolution": 64, "lod_sep": 4}, "divisible by 3"),

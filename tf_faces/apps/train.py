@@ -180,7 +180,7 @@ def _train(
     if config.deterministic:
         from tf_faces.core import seeding
 
-        seeding.make_deterministic()
+        seeding.make_deterministic(_on_one_processor(config))
     system = None
     if trainer.prepare_data(config, dry_run=options.dry_run):
         with config.unlocked():
@@ -313,6 +313,14 @@ def _cluster(config: ml_collections.ConfigDict) -> machine.Cluster:
     if config.get("strategy", "auto") != "multi_worker":
         return machine.Cluster()
     return machine.parse_cluster(os.environ.get("TF_CONFIG"))
+
+
+def _on_one_processor(config: ml_collections.ConfigDict) -> bool:
+    """Whether the processor, whole, is the only device that trains."""
+    asked = machine.parse_devices(config.devices)
+    if _cluster(config).workers > 1:
+        return False
+    return asked == ("cpu", 1) or (asked is None and not machine.sees_nvidia_gpu())
 
 
 def _of_recipe(options: argparse.Namespace) -> ml_collections.ConfigDict:

@@ -47,14 +47,21 @@ def seed_everything(seed: int) -> None:
     keras.utils.set_random_seed(seed % 2**32)
 
 
-def make_deterministic() -> None:
+def make_deterministic(one_device: bool = False) -> None:
     """Makes TensorFlow's ops deterministic (before the first op is run).
 
     Graphs are then run as they are traced: TensorFlow's graph optimizer orders what it
     rewrites by hashes that differ from process to process, and with it sums.
+
+    Args:
+      one_device: whether all ops run on one device.  They then run one after the other,
+        each with all threads: side by side, gradients of the same step were seen to
+        differ in their last digits (several devices would wait for each other).
     """
     import tensorflow as tf
 
     os.environ["TF_DETERMINISTIC_OPS"] = "1"
     tf.config.experimental.enable_op_determinism()
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    if one_device:
+        tf.config.threading.set_inter_op_parallelism_threads(1)
