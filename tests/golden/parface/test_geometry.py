@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.golden.parface import recordings
-from tf_faces.data.parface import augmentation, crops, landmark_sets
+from tf_faces.data.parface import augmentation, crops, landmark_sets, occlusion
 
 EXACT = 1e-9
 LANDMARKS = 1e-4
@@ -200,3 +200,40 @@ def test_random_pipelines(recording, arrays):
         points = augmentation.centre_crop(points, side, size)
         np.testing.assert_allclose(points, arrays[f"{key}/lms3d"], atol=LANDMARKS)
         np.testing.assert_allclose(points[:, :2], arrays[f"{key}/lms"], atol=LANDMARKS)
+
+
+def _enlarged_bilinearly(image, side):
+    """uint8 [side, side, 3], with the fixed-point numbers of OpenCV's resize."""
+    place = (np.arange(side) + 0.5) * (len(image) / side) - 0.5
+    first = np.floor(place).astype(int)
+    second_weight = np.rint((place - first) * 2048).astype(int)[:, None]
+    pairs = [(first.clip(0), 2048 - second_weight), (first + 1, second_weight)]
+    pairs = [(at.clip(0, len(image) - 1), weight) for at, weight in pairs]
+    wide = sum(image[:, at].astype(int) * weight for at, weight in pairs)
+    tall = sum(((wide[at] >> 4) * weight[..., None]) >> 16 for at, weight in pairs)
+    return ((tall + 2) >> 2).astype(np.uint8)
+
+
+@pytest.mark.golden("parface", "geometry*.npz")
+def test_occlusion(recording, arrays):
+    size = int(arrays["boxes/crop_size"])
+    side = size + int(arrays["boxes/margin"])
+    draws = iter(arrays["occ/draws"].tolist())
+
+    def integers(low, high):
+        wanted_low, wanted_high, value = next(draws)
+        assert (low, high) == (wanted_low, wanted_high)
+        return value
+
+    drawn = occlusion.draw(side, size, integers)
+    assert next(draws, None) is None
+    # This crop was enlarged bilinearly, its neighbours in the file bicubically.
+    crop = _enlarged_bilinearly(arrays["crop/painting/image"], side)
+    found = occlusion.apply_to_image(crop, drawn)
+    shown = found[::8, ::8].astype(int)
+    hidden = (found != crop).any(axis=-1)[::8, ::8]
+    assert 100 < hidden.sum() < 0.1 * hidden.size
+    recorded = arrays["occ/image_s8"].astype(int)
+    np.testing.assert_array_equal(shown[~hidden], recorded[~hidden])
+    assert np.abs(shown - recorded)[hidden].max() <= RESIZED
+    recordings.assert_checksum(found, arrays["occ/image_chk"], 1e-5)
