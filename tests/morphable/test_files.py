@@ -524,7 +524,7 @@ def test_saving_needs_landmarks(small, tmp_path):
 
 
 def test_landmark_sets(tmp_path):
-    assert {"bfm_trimmed", "ict_facekit", "makehuman_head"} <= set(
+    assert {"bfm_trimmed", "ict_annotated", "ict_facekit", "makehuman_head"} <= set(
         landmark_sets.available()
     )
     for name in landmark_sets.available():
@@ -541,6 +541,25 @@ def test_landmark_sets(tmp_path):
         landmark_sets.load(own)
     with pytest.raises(InputError):
         landmark_sets.load("martian")
+
+
+def test_landmarks_of_ict_lie_where_annotators_set_them():
+    published = landmark_sets.load("ict_facekit").vertices
+    rng = np.random.default_rng(0)
+    model = MorphableModel(
+        mean=rng.random((26719, 3)).astype(np.float32),
+        triangles=np.arange(6).reshape(2, 3),
+        shape_basis=np.zeros((26719, 3, 1), np.float32),
+        landmarks68=published,
+    )
+    moved = landmark_sets.as_annotated(model).landmarks68 != published
+    assert np.flatnonzero(moved).tolist() == [*range(6, 11), *range(17, 27)]
+    own = published.copy()
+    own[0] = 3
+    own = model.replace(landmarks68=own)
+    assert landmark_sets.as_annotated(own) is own
+    bare = model.replace(landmarks68=None)
+    assert landmark_sets.as_annotated(bare) is bare
 
 
 def test_five_points():

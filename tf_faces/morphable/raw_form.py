@@ -12,7 +12,7 @@ import numpy as np
 
 from tf_faces.core import files, matlab_files, seeding
 from tf_faces.core.errors import InputError
-from tf_faces.morphable import io, reduction
+from tf_faces.morphable import io, landmark_sets, reduction
 from tf_faces.morphable.coefficients import FaceCoefficients
 from tf_faces.morphable.formats import arrays
 from tf_faces.morphable.model import MorphableModel
@@ -35,8 +35,10 @@ def coefficient_model(model: MorphableModel) -> MorphableModel:
 
     BFM-like raw models, whose files have this form, stay as they are, whatever their
     columns (a small synthetic one need not be orthonormal).  ICT's blend shapes or
-    FLAME's components become principal components with their deviations.
+    FLAME's components become principal components with their deviations, and ICT's
+    landmarks those of `landmark_sets.as_annotated`.
     """
+    model = landmark_sets.as_annotated(model)
     if model.coefficient_kind == "raw" and model.unit == "um":
         return model.with_winding("cw")
     model = model.to_unit("um").with_winding("cw")
