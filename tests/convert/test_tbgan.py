@@ -128,7 +128,7 @@ def test_other_objects_are_forbidden(tmp_path, three):
         ({"static_kwargs": [1]}, "lacks the options"),
         ({"variables": 7}, "list of named variables"),
         ({"variables": [["a", "text"]]}, "a has type"),
-        ({"param_values": 1}, "Theano"),
+        ({"build_func_name": "G_progressive_8", "variables": 7}, "list of the arrays"),
     ],
 )
 def test_wrong_states(tmp_path, three, changes, message):

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from tf_faces.convert import theano
 from tf_faces.core import files, pickles
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.models import tbgan as networks
@@ -161,15 +162,19 @@ def _described(value: Any) -> str:
 
 def _read_network(where: str, item: pickles.PickledObject) -> StoredNetwork:
     state = item.attributes
-    if {"build_func", "param_values"} & set(state):
-        raise FormatError(
-            f"{where}: was written by the Theano version, whose layers differ, "
-            "expected a snapshot of the TensorFlow versions."
+    if theano.builder(state) is not None:
+        builder, options, variables = theano.read(where, state)
+        return StoredNetwork(
+            name=str(state.get("name", "")),
+            builder=builder,
+            options=options,
+            variables=_variables(where, variables),
         )
     version = state.get("version")
     if not isinstance(version, int) or not _OLDEST <= version <= _NEWEST:
         raise FormatError(
-            f"{where}: has format version {version!r}, expected {_OLDEST} to {_NEWEST}."
+            f"{where}: has format version {version!r}, expected {_OLDEST} to {_NEWEST}, "
+            f"or a network of {' or '.join(theano.BUILDERS)} (Theano)."
         )
     builder, options = state.get("build_func_name"), state.get("static_kwargs")
     if builder not in _BUILDERS:
