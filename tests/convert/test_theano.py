@@ -186,9 +186,7 @@ def test_arrays_of_something_else(tmp_path, arrays, message):
 def test_builders_by_another_name(tmp_path):
     state = _state("Gs", build_func="networks.G_mnist")
     path = test_tbgan.write(tmp_path / "a.pkl", [state])
-    with pytest.raises(
-        FormatError, match="format version None.*or a network of G_progressive_8"
-    ):
+    with pytest.raises(FormatError, match="version None.* or a network of G_progr"):
         weights.read_snapshot(path)
     state = _state("D")
     path = test_tbgan.write(tmp_path / "b.pkl", [state])

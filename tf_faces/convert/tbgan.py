@@ -173,8 +173,8 @@ def _read_network(where: str, item: pickles.PickledObject) -> StoredNetwork:
     version = state.get("version")
     if not isinstance(version, int) or not _OLDEST <= version <= _NEWEST:
         raise FormatError(
-            f"{where}: has format version {version!r}, expected {_OLDEST} to {_NEWEST}, "
-            f"or a network of {' or '.join(theano.BUILDERS)} (Theano)."
+            f"{where}: has format version {version!r}, expected {_OLDEST} to "
+            f"{_NEWEST}, or a network of {' or '.join(theano.BUILDERS)} (Theano)."
         )
     builder, options = state.get("build_func_name"), state.get("static_kwargs")
     if builder not in _BUILDERS:
