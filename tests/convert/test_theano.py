@@ -53,7 +53,7 @@ def _state(scope, arrays=None, form="list", **changes):
         arrays = [[f"layer{number}", one] for number, one in enumerate(arrays)]
     if form == "dictionary":
         arrays = {f"layer{number}": one for number, one in enumerate(arrays)}
-    stored = {"build_func": f"networks.{_NAMES[scope]}", "weights": arrays}
+    stored = {"made_by": f"networks.{_NAMES[scope]}", "weights": arrays}
     if form == "nested":
         stored = {"static": {"func": _NAMES[scope]}, "values": {"all": arrays}}
     return stored | changes
@@ -184,7 +184,7 @@ def test_arrays_of_something_else(tmp_path, arrays, message):
 
 
 def test_builders_by_another_name(tmp_path):
-    state = _state("Gs", build_func="networks.G_mnist")
+    state = _state("Gs", made_by="networks.G_mnist")
     path = test_tbgan.write(tmp_path / "a.pkl", [state])
     with pytest.raises(FormatError, match="version None.* or a network of G_progr"):
         weights.read_snapshot(path)
