@@ -10,7 +10,7 @@ from PIL import Image
 from tf_faces.core import pictures
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data.parface import augmentation, builtin, crops, heatmaps, sets, tars
-from tf_faces.data.parface.samples import Mixture, Preparation, prepare
+from tf_faces.data.parface.samples import Mixture, Preparation, crop_of, prepare
 
 
 def _faces(count, landmarks=68, name="a"):
@@ -123,6 +123,23 @@ def test_folders_of_annotated_photographs(tmp_path):
     (tmp_path / "two.pts").write_text(text)
     with pytest.raises(InputError, match="two.pts: no picture"):
         sets.open_set("photographs", sets.Request(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        ((5, 6, 15, 16), (5, 6, 15, 16)),
+        ((5, 6, 14, 40), (0, 0, 69, 49)),
+        ((5, 40, 30, 31), (0, 0, 69, 49)),
+    ],
+)
+def test_boxes_too_small_for_a_face_are_those_of_the_picture(box, expected):
+    picture = np.full((50, 70, 3), 90, np.uint8)
+    face = sets.Face("a", picture, np.array(box))
+    found = crop_of(face, Preparation(size=128), picture)
+    wanted = crops.crop_by_box(expected, 128)
+    np.testing.assert_array_equal(found.top_left, wanted.top_left)
+    np.testing.assert_array_equal(found.bottom_right, wanted.bottom_right)
 
 
 def test_wrong_sets(tmp_path):

@@ -15,6 +15,7 @@ from tf_faces.core.errors import InputError
 from tf_faces.data.parface import landmark_sets, resampling
 from tf_faces.geometry import cropping
 
+# Pixels; a box narrower or lower than this is no face.
 _SMALLEST = 10
 _NOT_BLACK = 20
 
@@ -78,6 +79,19 @@ def square_of_box(box, size: int) -> np.ndarray:
     # Inverted boxes stay upside down, as in the original.
     square = np.array([x - abs(half), y - half, x + abs(half), y + half], np.float32)
     return scale_box(square, (size + margin(size)) / size)
+
+
+def face_or_whole_box(box, picture_shape) -> np.ndarray:
+    """The box, or that of the whole picture in the place of one too small for a face.
+
+    Args:
+      box: (left, top, right, bottom), extended already.
+      picture_shape: (H, W, ...) of the picture.
+    """
+    box = np.asarray(box)
+    if (np.abs(box[2:] - box[:2]) >= _SMALLEST).all():
+        return box
+    return np.array([0, 0, picture_shape[1] - 1, picture_shape[0] - 1])
 
 
 def not_black_box(image: np.ndarray) -> np.ndarray:
