@@ -2,6 +2,7 @@
 
 import csv
 import json
+import types
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from tf_faces.apps.parface import options, showing
 from tf_faces.core import pictures
 from tf_faces.data import landmark_files
-from tf_faces.data.parface import preparing, sets
+from tf_faces.data.parface import augmentation, crops, heatmaps, preparing, sets
 from tf_faces.pipelines.parface import Detection
 from tf_faces.viz import videos
 
@@ -189,6 +190,51 @@ def test_table_of_asymmetric_faces(tmp_path, capsys):
     arguments[1] = f"--predictions={tmp_path / 'plane.npz'}"
     assert options.main(arguments) == 2
     assert "--by_asymmetry: found true landmarks" in capsys.readouterr().err
+
+
+class _Reading:
+    """A model that finds the middle of every crop."""
+
+    networks = types.SimpleNamespace(
+        config=types.SimpleNamespace(num_landmarks=68, input_size=128, normalized=True)
+    )
+
+    def __init__(self):
+        self.asked = []
+
+    def detect_crops(self, images, **options):
+        self.asked.append(options)
+        return {"landmarks_3d": np.full((len(images), 68, 3), 64.0)}
+
+
+def test_options_of_the_original_evaluation(monkeypatch, capsys):
+    points = np.random.default_rng(9).uniform(30, 80, (68, 3)).astype(np.float32)
+    picture = np.zeros((100, 100, 3), np.uint8)
+    face = sets.Face("a", picture, np.array([20, 20, 90, 90]), points[:, :2], points)
+    reading = _Reading()
+    monkeypatch.setattr(showing, "opened_model", lambda options: reading)
+    asked = []
+
+    def opened(name, request, start, count):
+        asked.append((start, count))
+        return sets.FaceSet(name, [face])
+
+    monkeypatch.setattr(sets, "open_set", opened)
+    words = "evaluate --resume m --dataset wlp300 --root . --eval-3d 1 --st 3".split()
+    assert options.main([*words, "--finetune-2d", "0", "-j", "2", "-b", "1"]) == 0
+    said = capsys.readouterr()
+    assert said.out.count("GTE:") == 2
+    assert "--finetune_2d: changes no number" in said.err and "-j: " in said.err
+    assert asked == [(3, None)] and reading.asked[0]["maps"] is None
+    assert options.main([*words, "--use-groundtruth", "1", "--sigma", "5"]) == 0
+    maps = reading.asked[1]["maps"]
+    crop = crops.crop_by_box(face.box, 128)
+    inside = augmentation.centre_crop(crop.landmarks(points), crop.output, 128)
+    np.testing.assert_allclose(maps[0], heatmaps.create(inside[:, :2], 128, 5.0))
+    assert options.main([*words, "--align"]) == 2
+    assert "crop_source=lm_ground_truth" in capsys.readouterr().err
+    assert options.main([*words, "--use-predicted", "0"]) == 2
+    assert "--use_predicted: found false" in capsys.readouterr().err
 
 
 class _Seeing:

@@ -15,7 +15,7 @@ from tf_faces.core.errors import InputError
 from tf_faces.data.parface import landmark_sets, resampling
 from tf_faces.geometry import cropping
 
-# Pixels; a box narrower or lower than this is no face.
+# Pixels; what would be cut smaller than this is no face.
 _SMALLEST = 10
 _NOT_BLACK = 20
 
@@ -79,19 +79,6 @@ def square_of_box(box, size: int) -> np.ndarray:
     # Inverted boxes stay upside down, as in the original.
     square = np.array([x - abs(half), y - half, x + abs(half), y + half], np.float32)
     return scale_box(square, (size + margin(size)) / size)
-
-
-def face_or_whole_box(box, picture_shape) -> np.ndarray:
-    """The box, or that of the whole picture in the place of one too small for a face.
-
-    Args:
-      box: (left, top, right, bottom), extended already.
-      picture_shape: (H, W, ...) of the picture.
-    """
-    box = np.asarray(box)
-    if (np.abs(box[2:] - box[:2]) >= _SMALLEST).all():
-        return box
-    return np.array([0, 0, picture_shape[1] - 1, picture_shape[0] - 1])
 
 
 def not_black_box(image: np.ndarray) -> np.ndarray:
@@ -216,6 +203,20 @@ def crop_by_box(box, size: int, output: int | None = None) -> FaceCrop:
     return FaceCrop(
         corners[:2], corners[2:], roi_size(size) if output is None else output
     )
+
+
+def crop_by_box_or_whole(box, size: int, picture_shape) -> FaceCrop:
+    """`crop_by_box`; the whole picture, stretched, where the square is too small.
+
+    Args:
+      box, size: see `crop_by_box`.
+      picture_shape: (H, W, ...) of the picture.
+    """
+    square = square_of_box(box, size)
+    if (np.abs(square[2:] - square[:2]) >= _SMALLEST).all():
+        return crop_by_box(box, size)
+    height, width = picture_shape[:2]
+    return crop_exactly((0, 0, width - 1, height - 1), roi_size(size))
 
 
 def crop_exactly(box, output: int) -> FaceCrop:
