@@ -10,7 +10,15 @@ import pytest
 from tf_faces.apps.parface import options, showing
 from tf_faces.core import pictures
 from tf_faces.data import landmark_files
-from tf_faces.data.parface import augmentation, crops, heatmaps, preparing, sets
+from tf_faces.data.parface import (
+    augmentation,
+    crops,
+    heatmaps,
+    landmark_sets,
+    preparing,
+    sets,
+)
+from tf_faces.metrics import parface_asymmetry
 from tf_faces.pipelines.parface import Detection
 from tf_faces.viz import videos
 
@@ -281,6 +289,23 @@ def test_asymmetry_over_a_video(film, tmp_path, capsys):
     assert heights[0] < heights[1] < heights[2]
     assert [box for box, _ in seeing.asked] == [[1, 2, 30, 31]] * 3
     assert (report / "asymmetry.png").is_file()
+
+
+def test_asymmetry_by_a_model_of_98_landmarks(tmp_path, monkeypatch):
+    points = np.random.default_rng(3).uniform(0, 90, (98, 2))
+    found = types.SimpleNamespace(landmarks=points)
+    seeing = types.SimpleNamespace(detect=lambda *given, **options: found)
+    monkeypatch.setattr(showing, "opened_model", lambda options: seeing)
+    path = tmp_path / "a.png"
+    pictures.write(path, np.zeros((90, 90, 3), np.uint8))
+    report = tmp_path / "report"
+    words = ["asymmetry", str(path), "--model=m", f"--output={report}"]
+    assert options.main(words) == 0
+    (row,) = csv.DictReader((report / "asymmetry.csv").open())
+    wanted = parface_asymmetry.measure(landmark_sets.to_68(points)).row()
+    assert float(row["asymmetry_eye"]) == pytest.approx(
+        wanted["asymmetry_eye"], abs=1e-4
+    )
 
 
 @pytest.mark.parametrize("command", ["demo_2d", "demo_3d"])
