@@ -2,6 +2,7 @@
 
 import csv
 import json
+import types
 
 import numpy as np
 import pytest
@@ -9,7 +10,15 @@ import pytest
 from tf_faces.apps.parface import options, showing
 from tf_faces.core import pictures
 from tf_faces.data import landmark_files
-from tf_faces.data.parface import preparing, sets
+from tf_faces.data.parface import (
+    augmentation,
+    crops,
+    heatmaps,
+    landmark_sets,
+    preparing,
+    sets,
+)
+from tf_faces.metrics import parface_asymmetry
 from tf_faces.pipelines.parface import Detection
 from tf_faces.viz import videos
 
@@ -191,6 +200,51 @@ def test_table_of_asymmetric_faces(tmp_path, capsys):
     assert "--by_asymmetry: found true landmarks" in capsys.readouterr().err
 
 
+class _Reading:
+    """A model that finds the middle of every crop."""
+
+    networks = types.SimpleNamespace(
+        config=types.SimpleNamespace(num_landmarks=68, input_size=128, normalized=True)
+    )
+
+    def __init__(self):
+        self.asked = []
+
+    def detect_crops(self, images, **options):
+        self.asked.append(options)
+        return {"landmarks_3d": np.full((len(images), 68, 3), 64.0)}
+
+
+def test_options_of_the_original_evaluation(monkeypatch, capsys):
+    points = np.random.default_rng(9).uniform(30, 80, (68, 3)).astype(np.float32)
+    picture = np.zeros((100, 100, 3), np.uint8)
+    face = sets.Face("a", picture, np.array([20, 20, 90, 90]), points[:, :2], points)
+    reading = _Reading()
+    monkeypatch.setattr(showing, "opened_model", lambda options: reading)
+    asked = []
+
+    def opened(name, request, start, count):
+        asked.append((start, count))
+        return sets.FaceSet(name, [face])
+
+    monkeypatch.setattr(sets, "open_set", opened)
+    words = "evaluate --resume m --dataset wlp300 --root . --eval-3d 1 --st 3".split()
+    assert options.main([*words, "--finetune-2d", "0", "-j", "2", "-b", "1"]) == 0
+    said = capsys.readouterr()
+    assert said.out.count("GTE:") == 2
+    assert "--finetune_2d: changes no number" in said.err and "-j: " in said.err
+    assert asked == [(3, None)] and reading.asked[0]["maps"] is None
+    assert options.main([*words, "--use-groundtruth", "1", "--sigma", "5"]) == 0
+    maps = reading.asked[1]["maps"]
+    crop = crops.crop_by_box(face.box, 128)
+    inside = augmentation.centre_crop(crop.landmarks(points), crop.output, 128)
+    np.testing.assert_allclose(maps[0], heatmaps.create(inside[:, :2], 128, 5.0))
+    assert options.main([*words, "--align"]) == 2
+    assert "crop_source=lm_ground_truth" in capsys.readouterr().err
+    assert options.main([*words, "--use-predicted", "0"]) == 2
+    assert "--use_predicted: found false" in capsys.readouterr().err
+
+
 class _Seeing:
     """A detector whose landmarks move with the mean level of the picture."""
 
@@ -235,6 +289,23 @@ def test_asymmetry_over_a_video(film, tmp_path, capsys):
     assert heights[0] < heights[1] < heights[2]
     assert [box for box, _ in seeing.asked] == [[1, 2, 30, 31]] * 3
     assert (report / "asymmetry.png").is_file()
+
+
+def test_asymmetry_by_a_model_of_98_landmarks(tmp_path, monkeypatch):
+    points = np.random.default_rng(3).uniform(0, 90, (98, 2))
+    found = types.SimpleNamespace(landmarks=points)
+    seeing = types.SimpleNamespace(detect=lambda *given, **options: found)
+    monkeypatch.setattr(showing, "opened_model", lambda options: seeing)
+    path = tmp_path / "a.png"
+    pictures.write(path, np.zeros((90, 90, 3), np.uint8))
+    report = tmp_path / "report"
+    words = ["asymmetry", str(path), "--model=m", f"--output={report}"]
+    assert options.main(words) == 0
+    (row,) = csv.DictReader((report / "asymmetry.csv").open())
+    wanted = parface_asymmetry.measure(landmark_sets.to_68(points)).row()
+    assert float(row["asymmetry_eye"]) == pytest.approx(
+        wanted["asymmetry_eye"], abs=1e-4
+    )
 
 
 @pytest.mark.parametrize("command", ["demo_2d", "demo_3d"])

@@ -66,6 +66,12 @@ def test_detection_in_the_plane_and_in_depth(networks, images):
         deep["landmarks_3d"][..., 2], 256 * np.asarray(depths), rtol=1e-5
     )
     np.testing.assert_array_equal(deep["landmarks_3d"][..., :2], deep["landmarks"])
+    known = networks.detect_3d(images, maps=raw + 1.0)
+    np.testing.assert_array_equal(known["landmarks"], deep["landmarks"])
+    depths = networks.depth_head(raw + 1.0, flat["latents"])
+    np.testing.assert_allclose(
+        known["landmarks_3d"][..., 2], 256 * np.asarray(depths), rtol=1e-5
+    )
     for found in (flat, deep):
         assert found["scores"].shape == (2, 3)
         assert found["reconstructions"].shape == images.shape

@@ -277,6 +277,7 @@ def test_named_detectors(monkeypatch, tmp_path, image):
     monkeypatch.setitem(sys.modules, "mtcnn", fake)
     boxes = detectors.make_detector("mtcnn")(image)
     assert boxes == [(5, 6, 12, 14), (1, 2, 4, 6)]
+    assert [box.certainty for box in boxes] == [0.9, 0.5]
     rectangle = types.SimpleNamespace(
         left=lambda: 1, top=lambda: 2, right=lambda: 3, bottom=lambda: 4
     )

@@ -159,7 +159,7 @@ def base_config() -> ml_collections.ConfigDict:
             "decoding": "peak",
             # Draw the image discriminator's convolutions anew (Xavier).
             "reset": False,
-            # torchvision's resnet18 for the encoder; empty draws it.
+            # torchvision's resnet18 for encoder and depth head; empty draws them.
             "resnet_weights": "",
             # What is trained.
             "train_encoder": True,

@@ -10,6 +10,24 @@ import numpy as np
 from tf_faces.core import files
 from tf_faces.core.errors import InputError, MissingDependencyError, TfFacesError
 
+
+class DetectedBox(tuple):
+    """A box (left, top, right, bottom).
+
+    Attributes:
+      certainty: the detector's, in 0..1; 1 where it says none.
+    """
+
+    certainty: float = 1.0
+
+    @classmethod
+    def of(cls, sides: Sequence[float], certainty: float) -> "DetectedBox":
+        """Makes one of four numbers and the certainty."""
+        box = cls(sides)
+        box.certainty = float(certainty)
+        return box
+
+
 # Takes uint8 [H, W, 3], returns boxes (left, top, right, bottom), the best first.
 Detector = Callable[[np.ndarray], Sequence[Sequence[float]]]
 DETECTORS = ("mtcnn", "dlib", "mediapipe")
@@ -36,7 +54,8 @@ def _mtcnn() -> Detector:
         )
         for face in found:
             x, y, width, height = face["box"]
-            yield x, y, x + width, y + height
+            sides = x, y, x + width, y + height
+            yield DetectedBox.of(sides, face["confidence"])
 
     return lambda image: list(detect(image))
 
@@ -69,11 +88,13 @@ def _mediapipe(weights: pathlib.Path) -> Detector:
             detector.detect(given).detections,
             key=lambda face: -face.categories[0].score,
         )
-        boxes = (face.bounding_box for face in found)
-        return [
-            (b.origin_x, b.origin_y, b.origin_x + b.width, b.origin_y + b.height)
-            for b in boxes
-        ]
+        boxes = []
+        for face in found:
+            box = face.bounding_box
+            x, y = box.origin_x, box.origin_y
+            sides = x, y, x + box.width, y + box.height
+            boxes.append(DetectedBox.of(sides, face.categories[0].score))
+        return boxes
 
     return detect
 

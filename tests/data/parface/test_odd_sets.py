@@ -281,6 +281,18 @@ def test_paths_of_windows(tmp_path):
     assert face.picture == tmp_path / "p1/a.jpg"
 
 
+def test_splits_of_another_set_while_training(tmp_path):
+    record_of_space = {"img_path": "p1/a.jpg", "landmarks_MAL3D": SPACE}
+    put(tmp_path / "csv/palsy_annotations.ljson", json.dumps(record_of_space))
+    put(tmp_path / "csv/aflw2000_3D_anno_vd.json", json.dumps([record()]))
+    split = {"test_split": "common"}
+    assert len(opened("palsy", tmp_path, train=True, train_split="full", **split)) == 1
+    assert len(opened("aflw20003d", tmp_path, train=True, **split)) == 1
+    for name in ("palsy", "aflw20003d"):
+        with pytest.raises(InputError, match="test_split: found 'common'"):
+            opened(name, tmp_path, **split)
+
+
 @pytest.mark.parametrize("yaw", [["a"], [np.nan], [1.0, 2.0]])
 def test_angles_that_are_none(tmp_path, yaw):
     put(tmp_path / "csv/aflw2000_3D_anno_vd.json", json.dumps([record()]))
@@ -441,9 +453,9 @@ def test_a_crop_without_pixels_names_its_picture(tmp_path):
     put(tmp_path / "csv/celeba_annotations.csv", HEAD + "a.png,5,5,9,9\n")
     put(tmp_path / "a.png")
     (face,) = opened("celeba", tmp_path)
-    face = dataclasses.replace(face, box=np.array([5, 5, 5, 5]))
+    face = dataclasses.replace(face, landmarks=np.full((68, 2), 5.0))
     with pytest.raises(InputError, match="a.png: a crop must have pixels"):
-        prepare(face, Preparation(64), 68)
+        prepare(face, Preparation(64, "lm_ground_truth"), 68)
 
 
 def test_a_crop_beside_its_picture_is_refused(tmp_path):

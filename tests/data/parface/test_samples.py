@@ -10,7 +10,7 @@ from PIL import Image
 from tf_faces.core import pictures
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data.parface import augmentation, builtin, crops, heatmaps, sets, tars
-from tf_faces.data.parface.samples import Mixture, Preparation, prepare
+from tf_faces.data.parface.samples import Mixture, Preparation, crop_of, prepare
 
 
 def _faces(count, landmarks=68, name="a"):
@@ -123,6 +123,19 @@ def test_folders_of_annotated_photographs(tmp_path):
     (tmp_path / "two.pts").write_text(text)
     with pytest.raises(InputError, match="two.pts: no picture"):
         sets.open_set("photographs", sets.Request(tmp_path))
+
+
+@pytest.mark.parametrize("box", [(5, 6, 9, 11), (9, 6, 12, 6), (5, 5, 5, 5)])
+def test_boxes_too_small_for_a_face_give_the_whole_picture(box):
+    picture = np.full((50, 70, 3), 90, np.uint8)
+    face = sets.Face("a", picture, np.array(box))
+    found = crop_of(face, Preparation(size=128), picture)
+    assert [*found.top_left, *found.bottom_right] == [0, 0, 69, 49]
+    assert found.output == 182
+    # The square about it has ten pixels and more.
+    face = sets.Face("a", picture, np.array((5, 6, 9, 14)))
+    found = crop_of(face, Preparation(size=128), picture)
+    assert [*found.top_left, *found.bottom_right] == [1, 4, 12, 15]
 
 
 def test_wrong_sets(tmp_path):

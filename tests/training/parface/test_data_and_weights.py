@@ -362,11 +362,16 @@ def test_encoder_layers_of_torchvision(monkeypatch):
     }  # fmt: skip
     monkeypatch.setattr(torch, "read_state_dict", lambda path: stored)
     encoder = types.SimpleNamespace(named_tensors=lambda: variables)
-    networks = types.SimpleNamespace(encoder=encoder)
-    assert weights.load_resnet(networks, "file") == 1
+    # The depth head is another network of the kind, for more channels.
+    others = {"a": keras.Variable(np.zeros((3, 3, 9, 4))), **{
+        name: keras.Variable(np.zeros(3)) for name in "de"}}  # fmt: skip
+    head = types.SimpleNamespace(named_tensors=lambda: others)
+    networks = types.SimpleNamespace(encoder=encoder, depth_head=head)
+    assert weights.load_resnet(networks, "file") == 2
+    assert others["d"].numpy().all() and not others["a"].numpy().any()
     expected = stored["a"].transpose(2, 3, 1, 0).astype(np.float32)
     np.testing.assert_array_equal(variables["a"].numpy(), expected)
     assert not variables["b"].numpy().any() and not variables["c"].numpy().any()
-    del stored["a"]
+    del stored["a"], stored["d"]
     with pytest.raises(InputError, match="resnet_weights: file holds no tensor of"):
         weights.load_resnet(networks, "file")

@@ -11,7 +11,7 @@ import numpy as np
 from tf_faces.apps import arguments as options_of
 from tf_faces.core import files
 from tf_faces.core.errors import FormatError, InputError
-from tf_faces.data.parface import sets
+from tf_faces.data.parface import heatmaps, sets
 from tf_faces.data.parface.samples import Mixture, Preparation
 from tf_faces.metrics import parface as metrics
 from tf_faces.metrics import parface_asymmetry, parface_pictures
@@ -25,6 +25,11 @@ LIKENESS_SIDE = 64
 def run(options: argparse.Namespace) -> None:
     """Evaluates as the program's options say."""
     spatial = bool(options.eval_3d)
+    if spatial and options.use_predicted is False and not options.use_groundtruth:
+        raise InputError(
+            "--use_predicted: found false without --use_groundtruth, expected one of "
+            "them: depths are read from heat maps."
+        )
     likeness = None
     if options.predictions is not None:
         names, truth, found, size = _stored(options, spatial)
@@ -107,7 +112,7 @@ def _faces(options: argparse.Namespace) -> sets.FaceSet:
         test_split=options.test_split,
         crop_source=options.crop_source,
     )
-    found = sets.open_set(options.dataset, request, 0, options.val_count)
+    found = sets.open_set(options.dataset, request, options.st or 0, options.val_count)
     if not found.has_landmarks:
         raise InputError(f"--dataset={options.dataset}: has no landmarks.")
     return found
@@ -123,7 +128,7 @@ def _stored(options: argparse.Namespace, spatial: bool):
     found = _points(path, arrays["landmarks"], "landmarks")
     if "truth" in arrays:
         told = f"with {path}, which has the truth, expected one of them"
-        names = ("dataset", "root", "annotations", "val_count")
+        names = ("dataset", "root", "annotations", "val_count", "st")
         options_of.refuse_given(options, names, told)
         truth = _points(path, arrays["truth"], "truth")
         names = [str(index) for index in range(len(truth))]
@@ -185,6 +190,7 @@ def _of_model(options: argparse.Namespace, spatial: bool):
     preparation = Preparation(
         size=config.input_size,
         crop_source=options.crop_source,
+        align=bool(options.align),
         normalized=config.normalized,
     )
     truth, found, names = [], [], []
@@ -199,6 +205,7 @@ def _of_model(options: argparse.Namespace, spatial: bool):
             # Evaluation smooths in space as well.
             smooth=True,
             decoding=options.decoding,
+            maps=_true_maps(options, batch, config.input_size) if spatial else None,
             wanted=(kind, *(["reconstructions"] if options.reconstructions else [])),
         )
         if options.reconstructions:
@@ -214,6 +221,14 @@ def _of_model(options: argparse.Namespace, spatial: bool):
         likeness = _likeness(np.concatenate(seen), np.concatenate(drawn))
     both = np.concatenate(truth), np.concatenate(found)
     return names, *both, config.input_size, likeness
+
+
+def _true_maps(options: argparse.Namespace, batch, size: int) -> np.ndarray | None:
+    """Heat maps [N, 128, 128, 68] of the true landmarks, where they are asked for."""
+    if not options.use_groundtruth:
+        return None
+    plane = batch["landmarks_3d"][..., :2]
+    return np.stack([heatmaps.create(one, size, options.sigma) for one in plane])
 
 
 def _likeness(pictures: np.ndarray, drawn: np.ndarray) -> dict[str, float]:

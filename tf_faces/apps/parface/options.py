@@ -21,6 +21,7 @@ Examples:
 import argparse
 import functools
 import pathlib
+import sys
 from collections.abc import Sequence
 
 from tf_faces.apps import arguments as options_of
@@ -32,6 +33,20 @@ from tf_faces.models.parface.config import ACTIVATIONS, DECODINGS
 
 _PREPARED = ("celeba", "ffhq", "meei", "affectnet")
 _LANDMARK_FILES = ("pts", "ljson")
+# Options of the original's evaluation that change none of its numbers.
+_IDLE = (
+    *(("--sessionname",), ("--workers", "-j"), ("--use_cache",), ("--occ",)),
+    *(("--show",), ("--wait",), ("--print_freq", "-p"), ("--print_freq_eval",)),
+    *(("--train_encoder",), ("--train_decoder",), ("--embedding_dims", "-z")),
+    *(("--seed",), ("--eval",), ("--use_adaptive_wing_loss",), ("--finetune_2d",)),
+)
+
+
+class _Idle(argparse.Action):
+    """Takes an option, with a value or without, and says that it changes nothing."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        print(f"{option_string}: changes no number of an evaluation.", file=sys.stderr)
 
 
 def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int:
@@ -90,8 +105,7 @@ def _hyphened(name: str) -> list[str]:
 
 def _model(parser, default_open: bool) -> None:
     parser.add_argument(
-        "--model",
-        "-r",
+        *("--model", "-r", "--resume"),
         default="open" if default_open else None,
         help="run folder, RUN/session/00050, .npz, the original's snapshot, or 'open': "
         "the weights that come with the package"
@@ -155,11 +169,26 @@ def _evaluate(parser) -> None:
         "their mirror image than so many percent of the eye corners' distance, and "
         "of the others")  # fmt: skip
     add("--val_count", type=options_of.count, help="at most so many faces")
+    add("--st", type=options_of.index, help="the first face (0)")
+    options_of.add_switch(
+        parser, "align", "turn faces upright; with --crop_source lm_ground_truth"
+    )
+    options_of.add_switch(
+        parser, "use_groundtruth", "read depths from heat maps of the true landmarks"
+    )
+    options_of.add_switch(
+        parser, "use_predicted", "read them from those that are found (so by default)"
+    )
+    add("--sigma", type=options_of.between(0.5, 64), default=7.0,
+        help="of the heat maps of true landmarks (%(default)s)")  # fmt: skip
     add("--benchmark", action="store_true",
         help="all faces, as without --val_count (the original's)")  # fmt: skip
-    add("--input_size", type=options_of.count, default=256,
+    add("--input_size", "-i", type=options_of.count, default=256,
         help="side of the crops, for 19 points (%(default)s)")  # fmt: skip
-    add("--batchsize", type=options_of.count, default=10, help="%(default)s")
+    add("--batchsize", "-b", "--batchsize_eval", type=options_of.count, default=10,
+        help="%(default)s")  # fmt: skip
+    for names in _IDLE:
+        add(*names, nargs="?", action=_Idle, help=argparse.SUPPRESS)
     tables = "errors.csv, summary.json, predictions.npz, curve.png"
     add("--output", help=f"folder for {tables}")
     options_of.add_overwrite(parser)
@@ -178,7 +207,8 @@ def _main(arguments: list[str], prog: str | None = None) -> int:
         if options.predictions is not None:
             told = "with --predictions, expected with --model"
             names = ("activation", "normalize", "decoding", "reconstructions")
-            options_of.refuse_given(options, names, told)
+            others = ("align", "use_groundtruth", "use_predicted")
+            options_of.refuse_given(options, (*names, *others), told)
         if options.output:
             folders.require_free_folder(options.output, overwrite=options.overwrite)
         from tf_faces.apps.parface import evaluating

@@ -12,7 +12,7 @@ from tf_faces.apps import inputs
 from tf_faces.core import files, folders, pictures
 from tf_faces.core.errors import InputError
 from tf_faces.data import landmark_files
-from tf_faces.data.parface import crops, preparing
+from tf_faces.data.parface import crops, landmark_sets, preparing
 from tf_faces.metrics import parface_asymmetry
 from tf_faces.models.parface.heatmaps import GOOD_SCORE
 from tf_faces.training.parface import sheets
@@ -20,6 +20,8 @@ from tf_faces.viz import videos
 
 # The demo of 98 landmarks takes this part of a picture for the face.
 _DEMO_SHARE = 0.65
+# Asymmetry is measured on 68 of these.
+_POINTS_OF_WFLW = 98
 
 
 def _require_different(targets: Sequence[pathlib.Path]) -> None:
@@ -235,7 +237,10 @@ def _landmarks_of(options: argparse.Namespace, paths: list[pathlib.Path]):
         opened = opened_model(options)
         for frame in inputs.frames(paths):
             found = opened.detect(frame.picture, options.box, **_cut(options))
-            yield frame.name, frame.second, found.landmarks
+            points = found.landmarks
+            if len(points) == _POINTS_OF_WFLW:
+                points = landmark_sets.to_68(points)
+            yield frame.name, frame.second, points
         return
     for path in paths:
         if inputs.is_video(path):

@@ -15,6 +15,7 @@ from tf_faces.core.errors import InputError
 from tf_faces.data.parface import landmark_sets, resampling
 from tf_faces.geometry import cropping
 
+# Pixels; what would be cut smaller than this is no face.
 _SMALLEST = 10
 _NOT_BLACK = 20
 
@@ -202,6 +203,20 @@ def crop_by_box(box, size: int, output: int | None = None) -> FaceCrop:
     return FaceCrop(
         corners[:2], corners[2:], roi_size(size) if output is None else output
     )
+
+
+def crop_by_box_or_whole(box, size: int, picture_shape) -> FaceCrop:
+    """`crop_by_box`; the whole picture, stretched, where the square is too small.
+
+    Args:
+      box, size: see `crop_by_box`.
+      picture_shape: (H, W, ...) of the picture.
+    """
+    square = square_of_box(box, size)
+    if (np.abs(square[2:] - square[:2]) >= _SMALLEST).all():
+        return crop_by_box(box, size)
+    height, width = picture_shape[:2]
+    return crop_exactly((0, 0, width - 1, height - 1), roi_size(size))
 
 
 def crop_exactly(box, output: int) -> FaceCrop:

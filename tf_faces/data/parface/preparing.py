@@ -82,12 +82,13 @@ def boxes(folder: files.PathLike) -> list[tuple]:
 def detected(
     folder: files.PathLike, detector: Callable[[np.ndarray], Sequence]
 ) -> tuple[list[tuple], int]:
-    """Rows of `BOX_COLUMNS` of the faces that a detector finds, certainties 1.
+    """Rows of `BOX_COLUMNS` of the faces that a detector finds.
 
     Args:
       folder: of pictures.
       detector: takes uint8 [H, W, 3], returns boxes (left, top, right, bottom), the
-        best first; it is the one that is kept.
+        best first; it is the one that is kept. Its `certainty`, where it has one, is
+        the column `scale`, 1 otherwise.
 
     Returns:
       The rows, and the number of pictures without a face, which have none.
@@ -103,7 +104,8 @@ def detected(
         found = detector(pictures.read(path))
         if len(found):
             name = path.relative_to(root).as_posix()
-            rows.append((name, *(float(side) for side in found[0][:4]), 1.0))
+            sides = (float(side) for side in found[0][:4])
+            rows.append((name, *sides, getattr(found[0], "certainty", 1.0)))
     if not rows:
         raise InputError(
             f"{folder}: the detector finds no face in {len(listing.paths)} pictures, "

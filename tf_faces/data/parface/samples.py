@@ -86,7 +86,7 @@ def crop_of(face: Face, preparation: Preparation, picture: np.ndarray):
         )
         return crops.crop_by_landmarks(measured, preparation.size, preparation.align)
     box = crops.not_black_box(picture) if face.box is None else face.box
-    return crops.crop_by_box(box, preparation.size)
+    return crops.crop_by_box_or_whole(box, preparation.size, picture.shape)
 
 
 def prepare(

@@ -23,7 +23,7 @@ from tf_faces.data.parface.sets import (
 _AFFECTNET_EXPRESSIONS = range(11)
 _AFFECTNET = {"top": 0.05, "bottom": 0.25}
 
-_PALSY_PARTS = (*"123456", "unlabeled", "all")
+_PALSY_PARTS = (*"123456", "unlabeled", "full", "all")
 # Share of 300W-LP, from the beginning of the list, that trains.
 _TRAINING_SHARE = 0.9
 _VGGFACE_SMALLEST = 100
@@ -186,7 +186,10 @@ def aflw20003d(request: Request) -> FaceSet:
     """AFLW2000-3D: full, or by the yaw's size 0_to_30, 30_to_60, 60_to_90."""
     ranges = {"full": None, "0_to_30": (-1, 30), "30_to_60": (30, 60)}
     ranges["60_to_90"] = (60, np.inf)
-    chosen = ranges[split_of(request, {name: name for name in ranges})]
+    # A split for testing another set does not matter to training on this one.
+    known = {name: name for name in ranges}
+    name = request.test_split if request.train else split_of(request, known)
+    chosen = ranges.get(name)
     faces = _spatial_records(request, "aflw2000_3D_anno_vd.json", "AFLW2000/")
     if chosen is None:
         return FaceSet("aflw20003d", faces)
@@ -207,11 +210,14 @@ def palsy(request: Request) -> FaceSet:
 
     Testing: palsy_test.ljson for test_split=parface, else palsy_annotations.ljson.
     Training: palsy_labeled_<n>.ljson for train_split 1 to 6, palsy_unlabeled.ljson for
-    "unlabeled" (whose points only give boxes), palsy_annotations.ljson for "all".  With
+    "unlabeled" (whose points only give boxes), palsy_annotations.ljson for "full" (or
+    "all"); a test_split of another set does not matter to it.  With
     `faithful`, as in the original, the training part is looked at while testing, and
     test_split=parface while training.
     """
-    is_test = split_of(request, {"full": "full", "parface": "parface"}) == "parface"
+    is_test = request.test_split == "parface"
+    if not request.train:
+        split_of(request, {"full": "full", "parface": "parface"})
     if request.train_split not in _PALSY_PARTS:
         raise InputError(
             f"train_split: found {request.train_split!r}, expected one of "

@@ -13,7 +13,7 @@
 | w300 | .pts files and bounding_boxes_*.mat | folder |
 | menpo | .ljson files beside the pictures | folder |
 | wflw | list_98pt_rect_attr_*.txt | WFLW_images |
-| aflw | aflw.pkl, AFLWinfo_release.mat | data/flickr |
+| aflw | AFLWinfo_release.mat | data/flickr |
 | vggface2 | loose_bb_*.csv | train/imgs, test/imgs |
 | photographs | .pts files beside the pictures, or annotations.npz | folder |
 | records | TFRecord files of the picture factory | the same |

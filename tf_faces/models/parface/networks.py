@@ -101,20 +101,25 @@ class ParFaceNetworks:
             "scores": heatmaps.scores(maps),
         }
 
-    def detect_3d(self, images, smooth: bool = False, decoding: str | None = None):
+    def detect_3d(
+        self, images, smooth: bool = False, decoding: str | None = None, maps=None
+    ):
         """Finds the landmarks of faces with their depths.
 
         Args:
           images: [N, S, S, 3].
           smooth: decode smoothed maps; the original's `detect_landmarks_3d` does not.
           decoding: see `heatmaps.decode`; None means the configuration's.
+          maps: [N, 128, 128, K] that the depth head is given, such as those of known
+            landmarks; None means the raw ones that are found.
 
         Returns:
           As `detect`, with "landmarks_3d" [N, K, 3]: x, y and the depth in pixels of
-          the crop.  The depth head is given the raw maps.
+          the crop.
         """
         latents, reconstructions, raw = self.reconstruct_with_heatmaps(images)
-        depths = heatmaps.depth_to_pixels(self.depth_head(raw, latents))
+        given = raw if maps is None else maps
+        depths = heatmaps.depth_to_pixels(self.depth_head(given, latents))
         maps = heatmaps.smooth(raw) if smooth else raw
         plane = heatmaps.decode(
             maps, self.config.input_size, decoding or self.config.decoding

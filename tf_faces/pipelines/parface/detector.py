@@ -65,17 +65,19 @@ class ParFace:
         self._folded = None
         self._functions = {}
 
-    def _run(self, images, wanted, spatial: bool, smooth: bool, decoding: str | None):
-        key = (wanted, spatial, smooth, decoding)
+    def _run(
+        self, images, maps, wanted, spatial: bool, smooth: bool, decoding: str | None
+    ):
+        key = (wanted, spatial, smooth, decoding, maps is None)
         if key not in self._functions:
             if self._folded is None:
                 self._folded = inference.fold(self.networks)
             nets = self._folded
             detect = nets.detect_3d if spatial else nets.detect
 
-            def results(given):
+            def results(given, **more):
                 # What only others need is not computed.
-                found = detect(given, smooth=smooth, decoding=decoding)
+                found = detect(given, smooth=smooth, decoding=decoding, **more)
                 return {name: found[name] for name in wanted or found}
 
             # Nothing in it depends on values: rewriting takes longer than tracing.
@@ -83,7 +85,8 @@ class ParFace:
                 results, reduce_retracing=True, autograph=False
             )
         given = network_images(images, self.networks.config.normalized)
-        found = self._functions[key](tf.constant(given))
+        more = {} if maps is None else {"maps": tf.constant(maps)}
+        found = self._functions[key](tf.constant(given), **more)
         return {name: value.numpy() for name, value in found.items()}
 
     def detect_crops(
@@ -93,6 +96,7 @@ class ParFace:
         spatial: bool = False,
         smooth: bool | None = None,
         decoding: str | None = None,
+        maps: np.ndarray | None = None,
         wanted: Sequence[str] | None = None,
     ) -> dict[str, np.ndarray]:
         """Finds the landmarks of crops.
@@ -103,6 +107,8 @@ class ParFace:
           smooth: decode smoothed heat maps; None does so in the plane alone, as the
             original.
           decoding: see `heatmaps.decode`; None means the networks' own.
+          maps: float32 [N, 128, 128, K] that depths are read from; None means those
+            that are found.
           wanted: names of the results; None means all. Without "reconstructions" it
             takes about six tenths of the time.
 
@@ -118,6 +124,7 @@ class ParFace:
         pieces = [
             self._run(
                 images[start : start + _BATCH],
+                None if maps is None else maps[start : start + _BATCH],
                 None if wanted is None else tuple(wanted),
                 spatial,
                 smooth,

@@ -78,7 +78,7 @@ def build(config: ml_collections.ConfigDict) -> ParFaceSystem:
     past = weights.Past()
     if config.resnet_weights:
         taken = weights.load_resnet(networks, config.resnet_weights)
-        print(f"{config.resnet_weights}: {taken} tensors of the encoder")
+        print(f"{config.resnet_weights}: {taken} tensors of encoder and depth head")
     if config.resume:
         past = weights.restore(networks, config.resume, config.result_dir)
         print(f"Going on from {config.resume}, epoch {past.epoch}")

@@ -151,7 +151,7 @@ def save(folder: pathlib.Path, networks: ParFaceNetworks, past: Past) -> pathlib
 
 
 def load_resnet(networks: ParFaceNetworks, path: str) -> int:
-    """Fills encoder layers from torchvision's resnet18; returns how many tensors.
+    """Fills encoder and depth head from torchvision's resnet18; returns of how many.
 
     As in the original all tensors of the same name and shape are taken; the rest keeps
     its initial values.
@@ -161,7 +161,11 @@ def load_resnet(networks: ParFaceNetworks, path: str) -> int:
     """
     tensors = torch.read_state_dict(path)
     taken = 0
-    for name, variable in networks.encoder.named_tensors().items():
+    variables = [
+        *networks.encoder.named_tensors().items(),
+        *networks.depth_head.named_tensors().items(),
+    ]
+    for name, variable in variables:
         value = tensors.get(name)
         if value is None:
             continue
