@@ -1,4 +1,4 @@
-"""PRNet's open weights: `prnet_half_128.py` gone on with, real portraits among the pairs.
+"""PRNet's open weights: `prnet_half_128.py` gone on with, portraits among the pairs.
 
     tf-faces photographs make prnet_faces/train --form records --size 160 --chart 128 \
         --fields picture,landmarks,position_map --yaw 60 --count 5000 --seed 1
@@ -18,15 +18,15 @@ from tf_faces.core import configuration
 
 
 def get_config():
-    """An hour of a processor; `--resume` goes on with it."""
+    """Short enough for a processor; `--resume` goes on with it."""
     return configuration.recipe(
         "prnet",
         "paper+records+half_128+quick",
         {
             "data_dir": "prnet_faces",
-            "train.total_kimg": 96.0,
+            "train.total_kimg": 44.0,
             "train.small_shares": [0.0, 0.0],
-            "train.learning_rate": 2e-3,
+            "train.learning_rate": 1e-3,
             # Boxes of photographs are not those of heads that are drawn.
             "data.augmentation.scale_low": 0.88,
             "data.augmentation.scale_high": 1.16,

@@ -12,6 +12,7 @@ import scipy.spatial
 from tf_faces.core.errors import InputError
 from tf_faces.data.photographs.charts import Chart, lay_out
 from tf_faces.data.prnet.layout import MapLayout
+from tf_faces.morphable.landmark_sets import MIRROR_68
 from tf_faces.morphable.model import MorphableModel
 
 # The face reaches so far beyond its landmarks, in parts of the map's side: in PRNet's
@@ -89,6 +90,17 @@ def eye_region(landmarks: np.ndarray, resolution: int) -> np.ndarray:
     return np.logical_or(*(_hull(eye, resolution, margin) for eye in eyes))
 
 
+def _balanced(landmarks: np.ndarray, resolution: int) -> np.ndarray:
+    """Landmarks [68, 2] midway to their mirror image, if that is a pixel off at most.
+
+    On whole pixels those of the middle lie beside it, in a map of even sides.
+    """
+    mirrored = landmarks[MIRROR_68] * [-1, 1] + [resolution - 1, 0]
+    if np.abs(mirrored - landmarks).max() > 1:
+        return landmarks
+    return (landmarks + mirrored) / 2
+
+
 def face_layout(model: MorphableModel, resolution: int) -> tuple[MapLayout, Chart]:
     """The layout of a model's chart, and the chart that draws maps of it.
 
@@ -107,7 +119,9 @@ def face_layout(model: MorphableModel, resolution: int) -> tuple[MapLayout, Char
         raise InputError(
             f"{model.name}: its chart lacks the landmark {missing[0]} (from 0)."
         )
-    mask = chart.covered & face_region(chart.landmarks, resolution)
+    mask = chart.covered & face_region(
+        _balanced(chart.landmarks, resolution), resolution
+    )
     canonical = chart.map(np.asarray(model.neutral, np.float32))[mask]
     canonical = canonical.astype(np.float64) * [1.0, -1.0, 1.0]
     canonical *= _CANONICAL_WIDTH / np.ptp(canonical[:, 0])
