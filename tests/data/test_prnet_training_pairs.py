@@ -344,3 +344,12 @@ def test_lists(tmp_path):
     path.write_text("a.png b.npy")
     with pytest.raises(InputError, match="b.npy"):
         pairs.PairList(path, 32)[0]
+
+
+@pytest.mark.parametrize("resolution", [64, 128, 256])
+def test_halves_of_a_symmetric_charts_mask_are_each_others_image(resolution):
+    """Landmarks of the middle lie on a whole pixel, beside the middle of even maps."""
+    found, _ = charts.face_layout(raw_form.load("builtin:tiny"), resolution)
+    middle = found.landmarks[[8, 27, 30, 33, 51], 0]
+    assert (middle != (resolution - 1) / 2).all()
+    np.testing.assert_array_equal(found.mask, found.mask[:, ::-1])
