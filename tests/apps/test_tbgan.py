@@ -391,3 +391,14 @@ def test_wrong_values(run, tmp_path, capsys):
 
 def test_program_is_listed():
     assert "tbgan" in main.programs()
+
+
+def test_the_run_by_its_place_or_by_name(run, tmp_path, capsys):
+    call("weights", "--run", run, tmp_path / "a.npz")
+    call("weights", run, tmp_path / "b.npz")
+    with np.load(tmp_path / "a.npz") as one, np.load(tmp_path / "b.npz") as other:
+        assert one.files == other.files
+    call("evaluate", "--metrics", "swd", status=2)
+    assert "run: found none, expected one run" in capsys.readouterr().err
+    call("evaluate", run, "--run=open", status=2)
+    assert f"run: found {run} and --run=open" in capsys.readouterr().err

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from tf_faces.apps import arguments as options_of
 from tf_faces.apps import entry
+from tf_faces.core.errors import InputError
 
 # Everything else is imported by the command that needs it: --help is instant.
 
@@ -41,9 +42,23 @@ def _main(arguments: list[str], prog: str | None = None) -> int | None:
     if not arguments:
         arguments = ["--help"]
     options = _parser(prog).parse_args(arguments)
+    if hasattr(options, "named_run"):
+        options.run = _one_run(options)
     module, name = options.function
     package = __name__.rpartition(".")[0]
     return getattr(importlib.import_module(f"{package}.{module}"), name)(options)
+
+
+def _one_run(options: argparse.Namespace) -> str:
+    """The run, which may be given by its place or by name."""
+    given = [run for run in (options.run, options.named_run) if run is not None]
+    if len(given) == 1:
+        return given[0]
+    found = " and --run=".join(given) if given else "none"
+    raise InputError(
+        f"run: found {found}, expected one run: a folder, a number, or newest; see "
+        f"tf-faces tbgan {options.command} --help."
+    )
 
 
 def _parser(prog: str | None = None) -> options_of.ArgumentParser:
@@ -73,7 +88,8 @@ def _parser(prog: str | None = None) -> options_of.ArgumentParser:
 
 
 def _add_run(parser, what: str = "run (folder, number, or newest)") -> None:
-    parser.add_argument("run", help=what)
+    parser.add_argument("run", nargs="?", help=what)
+    parser.add_argument("--run", dest="named_run", metavar="RUN", help="the same")
     parser.add_argument("--result_dir", default="results", help="where runs lie")
 
 

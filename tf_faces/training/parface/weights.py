@@ -151,7 +151,7 @@ def save(folder: pathlib.Path, networks: ParFaceNetworks, past: Past) -> pathlib
 
 
 def load_resnet(networks: ParFaceNetworks, path: str) -> int:
-    """Fills encoder and depth head from torchvision's resnet18; returns of how many.
+    """Fills encoder and depth head from torchvision's resnet18; counts the tensors.
 
     As in the original all tensors of the same name and shape are taken; the rest keeps
     its initial values.
