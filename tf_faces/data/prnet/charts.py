@@ -12,6 +12,7 @@ import scipy.spatial
 from tf_faces.core.errors import InputError
 from tf_faces.data.photographs.charts import Chart, lay_out
 from tf_faces.data.prnet.layout import MapLayout
+from tf_faces.geometry.landmarks import mirror
 from tf_faces.morphable.landmark_sets import MIRROR_68
 from tf_faces.morphable.model import MorphableModel
 
@@ -95,7 +96,7 @@ def _balanced(landmarks: np.ndarray, resolution: int) -> np.ndarray:
 
     On whole pixels those of the middle lie beside it, in a map of even sides.
     """
-    mirrored = landmarks[MIRROR_68] * [-1, 1] + [resolution - 1, 0]
+    mirrored = mirror(landmarks, resolution, MIRROR_68)
     if np.abs(mirrored - landmarks).max() > 1:
         return landmarks
     return (landmarks + mirrored) / 2

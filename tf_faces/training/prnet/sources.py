@@ -18,6 +18,7 @@ from tf_faces.data import photographs
 from tf_faces.data.photographs import heads, records
 from tf_faces.data.prnet import augmentation, charts, layout, pairs
 from tf_faces.data.prnet.layout import MapLayout
+from tf_faces.geometry.landmarks import mirror
 from tf_faces.models.prnet.config import PositionMapConfig
 from tf_faces.morphable import landmark_sets
 
@@ -49,10 +50,10 @@ def symmetric(uv_layout: MapLayout) -> bool:
     Landmarks lie on whole pixels, so one of them may lie a pixel beside the other's
     mirrored place.
     """
-    landmarks = uv_layout.landmarks
-    mirrored = landmarks[list(landmark_sets.MIRROR_68)]
-    last = uv_layout.resolution - 1
-    apart = np.abs(landmarks - np.stack([last - mirrored[:, 0], mirrored[:, 1]], 1))
+    mirrored = mirror(
+        uv_layout.landmarks, uv_layout.resolution, landmark_sets.MIRROR_68
+    )
+    apart = np.abs(uv_layout.landmarks - mirrored)
     return apart.max() <= 1 and bool((uv_layout.mask == uv_layout.mask[:, ::-1]).all())
 
 
