@@ -89,3 +89,21 @@ def test_determinism_is_asked_for(monkeypatch):
     seeding.make_deterministic(one_device=True)
     assert asked[2:] == [1, {"disable_meta_optimizer": True}, "1 at once"]
     assert os.environ["TF_DETERMINISTIC_OPS"] == "1"
+
+
+def test_ops_in_fixed_order_runs_functions_on_the_executor_of_one_thread():
+    import tensorflow as tf
+    from tensorflow.python.eager import context
+
+    @tf.function
+    def half_until_small(value):
+        while value > 1.0:
+            value = tf.add_n([value, -value, value / 2.0])
+        return value
+
+    before = context.context().function_call_options.executor_type
+    with seeding.ops_in_fixed_order():
+        inside = context.context().function_call_options.executor_type
+        assert float(half_until_small(tf.constant(12.0))) == 0.75
+    assert inside == "SINGLE_THREADED_EXECUTOR"
+    assert context.context().function_call_options.executor_type == before

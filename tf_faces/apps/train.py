@@ -17,7 +17,7 @@ import ml_collections
 
 from tf_faces.apps import arguments as options_of
 from tf_faces.apps import entry, original_options
-from tf_faces.core import configuration, folders, machine, runs, stems
+from tf_faces.core import configuration, folders, machine, runs, seeding, stems
 from tf_faces.core.errors import InputError, Terminated, WorkerLost
 
 _EXAMPLES = """\
@@ -178,8 +178,6 @@ def _train(
     print("Initializing TensorFlow...", flush=True)
     trainer = stems.stage("training", config.model)
     if config.deterministic:
-        from tf_faces.core import seeding
-
         seeding.make_deterministic(_on_one_processor(config))
     system = None
     if trainer.prepare_data(config, dry_run=options.dry_run):
@@ -204,6 +202,9 @@ def _train(
         print(f"Saving results to {run.path}", flush=True)
         run.write_environment({"seed": config.random_seed, "replicas": config.num_gpus})
         from tf_faces.training import loop
+
+        if config.deterministic and _on_one_processor(config):
+            held.enter_context(seeding.ops_in_fixed_order())
 
         try:
             loop.train(

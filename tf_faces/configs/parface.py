@@ -152,6 +152,8 @@ def base_config() -> ml_collections.ConfigDict:
             "num_landmarks": 68,
             "embedding_dims": 99,
             "width": 64,
+            # Channels that the landmark head reads its maps off; 0: `width`.
+            "landmark_width": 0,
             "latent_width": 1000,
             "activation": "leaky_relu",
             "normalize": True,

@@ -151,6 +151,8 @@ def configuration_of(tensors: Mapping[str, np.ndarray], source: str) -> ParFaceC
     }
     if "LMH.lin.weight" in tensors:
         options["num_landmarks"] = int(shape("LMH.lin.weight", 4)[1])
+        last = int(shape("LMH.lin.weight", 4)[0])
+        options["landmark_width"] = 0 if last == options["width"] else last
     if "D_z.lin1.weight" in tensors:
         options["latent_width"] = int(shape("D_z.lin1.weight", 2)[0])
     try:

@@ -6,6 +6,7 @@ before: a resumed run draws what the uninterrupted one would have drawn, whateve
 number of devices.
 """
 
+import contextlib
 import hashlib
 import os
 import random
@@ -65,3 +66,16 @@ def make_deterministic(one_device: bool = False) -> None:
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     if one_device:
         tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def ops_in_fixed_order() -> contextlib.AbstractContextManager[None]:
+    """Lets the `tf.function`s called inside, by this thread, run op after op in order.
+
+    TensorFlow's usual executor, even with one thread, orders ops by how long they took
+    before and by when they were handed to it; a sum of three or more gradients begins
+    with the one whose memory is free by then, so that its last digits may differ.  For
+    one device: several would wait for each other.
+    """
+    import tensorflow as tf
+
+    return tf.experimental.function_executor_type("SINGLE_THREADED_EXECUTOR")

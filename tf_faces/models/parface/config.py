@@ -22,6 +22,9 @@ class ParFaceConfig(NetworkConfiguration):
       num_landmarks: heat maps and depths; 68, 98 and 19 in the original's sets.
       latent_size: length of the code z.
       width: channels of the first layers; 64 in the original, less is narrower.
+      landmark_width: channels that the landmark head reads its maps off; 0, the
+        original's, means `width`.  So many maps as 68 need more than narrow networks
+        have: those of points without neighbours stay low.
       latent_width: units of the latent discriminator's hidden layers.
       activation: leaky_relu (slope 0.1, ParFace) or relu (3FabRec).
       normalized: pictures have the means of VGGFace2 taken off.
@@ -33,6 +36,7 @@ class ParFaceConfig(NetworkConfiguration):
     num_landmarks: int = 68
     latent_size: int = 99
     width: int = 64
+    landmark_width: int = 0
     latent_width: int = 1000
     activation: str = "leaky_relu"
     normalized: bool = True
@@ -54,6 +58,10 @@ class ParFaceConfig(NetworkConfiguration):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise InputError(f"{name}: found {value!r}, expected at least 1.")
+        if not isinstance(self.landmark_width, int) or self.landmark_width < 0:
+            raise InputError(
+                f"landmark_width: found {self.landmark_width!r}, expected at least 0."
+            )
         if not isinstance(self.width, int) or self.width < 2 or self.width % 2:
             raise InputError(
                 f"width: found {self.width!r}, expected an even number of channels."

@@ -14,19 +14,29 @@ class LandmarkHead(Part):
     Args:
       num_landmarks: heat maps.
       width: of the decoder.
+      last_width: channels of the fourth convolution; 0 means `width`.
       seed: of the initial values.
     """
 
     def __init__(
-        self, num_landmarks: int, width: int = 64, seed: int = 0, path: str = "LMH"
+        self,
+        num_landmarks: int,
+        width: int = 64,
+        last_width: int = 0,
+        seed: int = 0,
+        path: str = "LMH",
     ):
         super().__init__(path, seed)
+        last_width = last_width or width
         self.lin = TransposedConvolution(
-            width, num_landmarks, path=f"{path}.lin", seed=seed
+            last_width, num_landmarks, path=f"{path}.lin", seed=seed
         )
+        channels = ((4 * width,) * 2, (2 * width,) * 2, (width,) * 2)
         self.transfers = [
-            Convolution(count, count, 3, 1, 1, path=f"{path}.t{number}", seed=seed)
-            for number, count in enumerate((4 * width, 2 * width, width, width), 1)
+            Convolution(count, made, 3, 1, 1, path=f"{path}.t{number}", seed=seed)
+            for number, (count, made) in enumerate(
+                (*channels, (width, last_width)), start=1
+            )
         ]
         self.built = True
 

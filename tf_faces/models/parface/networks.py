@@ -55,7 +55,9 @@ class ParFaceNetworks:
         self.image_discriminator = ImageDiscriminator(
             config.width // 2, linear=linear_critic, seed=seed
         )
-        self.landmark_head = LandmarkHead(config.num_landmarks, config.width, seed=seed)
+        self.landmark_head = LandmarkHead(
+            config.num_landmarks, config.width, config.landmark_width, seed=seed
+        )
         self.depth_head = DepthHead(config.num_landmarks, config.latent_size, **shared)
 
     def parts(self) -> dict[str, Part]:

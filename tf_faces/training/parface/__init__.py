@@ -34,6 +34,7 @@ def network_configuration(config: ml_collections.ConfigDict) -> ParFaceConfig:
         num_landmarks=config.num_landmarks,
         latent_size=config.embedding_dims,
         width=config.width,
+        landmark_width=config.landmark_width,
         latent_width=config.latent_width,
         activation=config.activation,
         normalized=config.normalize,
