@@ -1,5 +1,6 @@
 """Weights of ParFace: written, read, refused."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -35,6 +36,24 @@ def test_there_and_back(networks, tmp_path, suffix):
     _same(networks, again)
     if suffix == ".mdl":
         _same(networks, convert.load(tmp_path))
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".pth"])
+def test_landmark_heads_of_a_width_of_their_own(tmp_path, suffix):
+    config = dataclasses.replace(TINY, landmark_width=6)
+    wide = ParFaceNetworks(config, seed=3)
+    head = convert.state_dict(wide)
+    assert head["LMH.t4.weight"].shape == (6, 2, 3, 3)
+    assert head["LMH.lin.weight"].shape[:2] == (6, 5)
+    path = tmp_path / f"wide{suffix}"
+    convert.save(path, wide)
+    again = convert.load(path)
+    assert again.config == config
+    _same(wide, again)
+    pictures = np.random.default_rng(0).random((1, 128, 128, 3), np.float32)
+    first, second = (one.detect(pictures)["heatmaps"] for one in (wide, again))
+    assert first.shape == (1, 128, 128, 5)
+    np.testing.assert_array_equal(first, second)
 
 
 def test_initial_values_follow_the_seed(networks):

@@ -16,10 +16,11 @@ FOUR, THREE = (1, 1, 1, 1), (1, 1, 1)
 LIMITS = [
     (ParFaceConfig, {"num_landmarks": 1, "latent_size": 1, "latent_width": 1,
                      "width": 2, "input_size": 128, "activation": "relu",
-                     "decoding": "centroid"},
+                     "decoding": "centroid", "landmark_width": 0},
      [{"num_landmarks": 0}, {"latent_size": 0}, {"latent_width": 0}, {"width": 0},
       {"width": 3}, {"width": 2.0}, {"latent_size": 1.0}, {"input_size": 64},
-      {"activation": "elu"}, {"decoding": "mean"}]),
+      {"activation": "elu"}, {"decoding": "mean"}, {"landmark_width": -1},
+      {"landmark_width": 1.0}]),
     (ParFaceConfig, {"input_size": 512, "activation": "leaky_relu"},
      [{"input_size": 1024}]),
     (CoarseFineConfig, {"image_size": 16, "iterations": 1, "stem_width": 1,
@@ -152,7 +153,7 @@ SHARED = {
             ParFaceConfig(),
             {"input_size": 256, "num_landmarks": 68, "latent_size": 99, "width": 64,
              "latent_width": 1000, "activation": "leaky_relu", "normalized": True,
-             "decoding": "peak"},
+             "decoding": "peak", "landmark_width": 0},
         ),
         (
             prnet.PositionMapConfig(),

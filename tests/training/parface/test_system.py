@@ -203,13 +203,13 @@ def test_all_state_is_named():
 def test_networks_of_a_configuration():
     config = settings(
         input_size=128, num_landmarks=19, embedding_dims=7, width=6, latent_width=5,
-        normalize=False,
+        normalize=False, landmark_width=3,
     )  # fmt: skip
     found = training.network_configuration(config)
     assert (
         found.input_size, found.num_landmarks, found.latent_size, found.width,
-        found.latent_width, found.activation, found.normalized,
-    ) == (128, 19, 7, 6, 5, config.activation, False)  # fmt: skip
+        found.latent_width, found.activation, found.normalized, found.landmark_width,
+    ) == (128, 19, 7, 6, 5, config.activation, False, 3)  # fmt: skip
 
 
 def test_options_of_the_loop():

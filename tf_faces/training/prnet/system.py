@@ -19,7 +19,7 @@ from tf_faces.losses import position_maps
 from tf_faces.models import prnet
 from tf_faces.models.prnet import starts
 from tf_faces.models.prnet.config import HALVINGS
-from tf_faces.training import checkpoints, distribution, loop, schedules
+from tf_faces.training import ahead, checkpoints, distribution, loop, schedules
 from tf_faces.training.prnet import measures, sheets, sources
 
 # What a resumed run may change without training anything else.
@@ -175,6 +175,7 @@ class PrnetSystem(loop.System):
         self.optimizer = keras.optimizers.Adam(epsilon=1e-8, name="adam")
         self.optimizer.build(list(self._trained.values()))
         self._steps: dict[tuple[int, bool], Callable] = {}
+        self._batches = ahead.Ahead(self.source.batch)
         self._predict = self._make_prediction()
         self._validation: dict[int, sources.Validation] = {}
         self._latest: dict[str, float] = {}
@@ -243,8 +244,12 @@ class PrnetSystem(loop.System):
         train = self.config.train
         batch = int(train.batch)
         parts = self.parts(progress.images)
-        crops, maps = self.source.batch(
-            progress.iterations, progress.restores, batch, parts
+        following = None
+        if progress.images + batch < self.total_images:
+            following = self.parts(progress.images + batch)
+            following = (progress.iterations + 1, progress.restores, batch, following)
+        crops, maps = self._batches.take(
+            (progress.iterations, progress.restores, batch, parts), following
         )
         self.optimizer.learning_rate = self.learning_rate(progress.images)
         frozen = progress.images >= float(train.norms_frozen_from) * self.total_images
