@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tf_faces.core import seeding
+from tf_faces.core import machine, seeding
 
 
 def test_known_value():
@@ -79,15 +79,14 @@ def test_determinism_is_asked_for(monkeypatch):
     )
     monkeypatch.setattr(tf.config.optimizer, "set_experimental_options", asked.append)
     monkeypatch.setenv("TF_DETERMINISTIC_OPS", "0")
+    monkeypatch.setattr(machine, "processors", lambda: 1)
     monkeypatch.setattr(
         tf.config.threading,
         "set_inter_op_parallelism_threads",
-        lambda count: asked.append(f"{count} at once"),
+        lambda count: asked.append(f"{count} threads"),
     )
     seeding.make_deterministic()
-    assert asked == [1, {"disable_meta_optimizer": True}]
-    seeding.make_deterministic(one_device=True)
-    assert asked[2:] == [1, {"disable_meta_optimizer": True}, "1 at once"]
+    assert asked == [1, {"disable_meta_optimizer": True}, "4 threads"]
     assert os.environ["TF_DETERMINISTIC_OPS"] == "1"
 
 

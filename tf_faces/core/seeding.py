@@ -13,6 +13,10 @@ import random
 
 import numpy as np
 
+from tf_faces.core import machine
+
+_LEAST_THREADS = 4
+
 
 def derive(seed: int, stream: str, *counters: int) -> tuple[int, int]:
     """Returns two 31-bit integers, the seed pair of TensorFlow's stateless ops.
@@ -48,33 +52,30 @@ def seed_everything(seed: int) -> None:
     keras.utils.set_random_seed(seed % 2**32)
 
 
-def make_deterministic(one_device: bool = False) -> None:
+def make_deterministic() -> None:
     """Makes TensorFlow's ops deterministic (before the first op is run).
 
     Graphs are then run as they are traced: TensorFlow's graph optimizer orders what it
     rewrites by hashes that differ from process to process, and with it sums.
-
-    Args:
-      one_device: whether all ops run on one device.  They then run one after the other,
-        each with all threads: side by side, gradients of the same step were seen to
-        differ in their last digits (several devices would wait for each other).
     """
     import tensorflow as tf
 
     os.environ["TF_DETERMINISTIC_OPS"] = "1"
     tf.config.experimental.enable_op_determinism()
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-    if one_device:
-        tf.config.threading.set_inter_op_parallelism_threads(1)
+    # With `ops_in_fixed_order` one of them waits where a graph reads a data set, which
+    # needs others, on a machine with one processor too.
+    threads = max(machine.processors(), _LEAST_THREADS)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
 def ops_in_fixed_order() -> contextlib.AbstractContextManager[None]:
     """Lets the `tf.function`s called inside, by this thread, run op after op in order.
 
-    TensorFlow's usual executor, even with one thread, orders ops by how long they took
-    before and by when they were handed to it; a sum of three or more gradients begins
-    with the one whose memory is free by then, so that its last digits may differ.  For
-    one device: several would wait for each other.
+    TensorFlow's usual executor orders ops by how long they took before and by when its
+    threads meet; a sum of three or more gradients begins with the one whose memory is
+    free by then, so that its last digits may differ.  Each op still has all threads.
+    For one device: several would wait for each other.
     """
     import tensorflow as tf
 
