@@ -178,7 +178,7 @@ def _train(
     print("Initializing TensorFlow...", flush=True)
     trainer = stems.stage("training", config.model)
     if config.deterministic:
-        seeding.make_deterministic()
+        seeding.make_deterministic(_on_one_processor(config))
     system = None
     if trainer.prepare_data(config, dry_run=options.dry_run):
         with config.unlocked():

@@ -52,21 +52,25 @@ def seed_everything(seed: int) -> None:
     keras.utils.set_random_seed(seed % 2**32)
 
 
-def make_deterministic() -> None:
+def make_deterministic(one_device: bool = False) -> None:
     """Makes TensorFlow's ops deterministic (before the first op is run).
 
     Graphs are then run as they are traced: TensorFlow's graph optimizer orders what it
     rewrites by hashes that differ from process to process, and with it sums.
+
+    Args:
+      one_device: whether `ops_in_fixed_order` will be used as well.
     """
     import tensorflow as tf
 
     os.environ["TF_DETERMINISTIC_OPS"] = "1"
     tf.config.experimental.enable_op_determinism()
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-    # With `ops_in_fixed_order` one of them waits where a graph reads a data set, which
-    # needs others, on a machine with one processor too.
-    threads = max(machine.processors(), _LEAST_THREADS)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    if one_device:
+        # The one that runs the ops waits where a graph reads a data set, which needs
+        # others, on a machine with one processor too.
+        threads = max(machine.processors(), _LEAST_THREADS)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
 def ops_in_fixed_order() -> contextlib.AbstractContextManager[None]:
