@@ -511,6 +511,22 @@ NOT_RUN = {
             *("landmarks_2d_finetune", "landmarks_3da2d", "landmarks_3d"),
         )
     },
+    **{
+        f"tf-faces train --config=configs/parface_open_128.py:{stage}": _STAGES
+        for stage in (
+            *("landmarks_2d", "landmarks_2d_finetune", "landmarks_3da2d"),
+            *("landmarks_3da2d_finetune", "landmarks_3d"),
+        )
+    },
+    **{
+        f"tf-faces photographs make parface_open_faces/{name} {_PARFACE_SET} {rest}": (
+            "as parface_faces above, of another seed"
+        )
+        for name, rest in (
+            ("train", "--count 4000 --seed 11"),
+            ("held_out", "--count 200 --seed 2"),
+        )
+    },
     "tf-faces parface asymmetry frames --output report": (
         "runs in tests/apps/test_parface.py"
     ),
