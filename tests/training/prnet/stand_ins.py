@@ -1,6 +1,7 @@
 """A configuration of seconds, and systems that have only what a test gives them."""
 
 from tf_faces.configs import prnet as presets
+from tf_faces.training import ahead
 from tf_faces.training.prnet import system
 
 
@@ -20,4 +21,6 @@ def bare(config, **attributes):
     made = system.PrnetSystem.__new__(system.PrnetSystem)
     made.config, made._validation, made._latest = config, {}, {}
     vars(made).update(attributes)
+    if "source" in attributes:
+        made._batches = ahead.Ahead(lambda *given: made.source.batch(*given))
     return made

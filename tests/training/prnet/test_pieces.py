@@ -319,7 +319,8 @@ def test_an_iteration():
         _steps={(1, False): lambda crops, maps: (crops.shape, maps.shape)},
     )  # fmt: skip
     done = made.iterate(loop.Progress(images=40, iterations=8, restores=2))
-    assert done.images == 5 and asked == [(8, 2, 5, 1)]
+    made._batches._pool.shutdown(wait=True)
+    assert done.images == 5 and asked == [(8, 2, 5, 1), (9, 2, 5, 1)]
     (measured,) = done.measurements
     assert measured.names == ("Loss/position_map", "Loss/total", "Train/gradient_norm")
     assert measured.values == ((2,), (3,)) and measured.weight == 5
