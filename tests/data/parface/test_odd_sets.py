@@ -386,6 +386,10 @@ def test_labels_of_portraits(tmp_path, changes, sentence):
     np.savez(tmp_path / "labels.npz", **_portraits())
     (face,) = opened("portraits", tmp_path)
     assert face.name == "a.jpg"
+    # Pixels of labels begin at 0, ours have their middles at whole numbers.
+    wanted = _portraits()["landmarks478"][0, :68] - np.float32([0.5, 0.5, 0])
+    np.testing.assert_allclose(face.landmarks, wanted[:, :2], atol=1e-5)
+    np.testing.assert_allclose(face.landmarks_3d[:, 2], -wanted[:, 2], atol=1e-5)
     told = _portraits(names=np.array(["portraits/a.jpg", "portraits/b.jpg"]))
     np.savez(tmp_path / "labels.npz", **told)
     (again,) = opened("portraits", tmp_path)

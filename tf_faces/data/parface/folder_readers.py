@@ -111,13 +111,15 @@ def photographs(request: Request) -> FaceSet:
 def portraits(request: Request) -> FaceSet:
     """The open portraits: 68 of a teacher's 478 points, as labels in space.
 
-    The teacher's depths are negative towards the viewer; here larger is nearer.
+    The teacher's depths are negative towards the viewer; here larger is nearer.  Its
+    pixels begin at 0, ours have their middles at whole numbers.
     """
     path = files.require_file(request.root / "labels.npz", "annotation file")
     names, validates, points = _portrait_points(path)
     names = fitted.names_within(path, names, request.root / "portraits")
     chosen = validates != request.train
     points[..., 2] *= -1
+    points[..., :2] -= 0.5
     faces = [
         Face(
             names[index],

@@ -274,6 +274,9 @@ class PrnetSystem(loop.System):
             mask = loss_mask(self.config, self.layout_of(parts))
         mask = tf.constant(mask)
         scale = self.network.config.position_scale / parts
+        amount = None
+        if self.config.data.portraits:
+            amount = float(self.config.loss.portraits_factor)
         kernels = self.network.kernels()
 
         @tf.function
@@ -282,7 +285,10 @@ class PrnetSystem(loop.System):
                 output = self.network.at_any_size(
                     self._given(crops), training=not frozen
                 )
-                loss = tf.reduce_mean(distance(maps / scale, output, mask))
+                target, factors = maps / scale, 1.0
+                if amount is not None:
+                    target, factors = position_maps.known(target, output, amount)
+                loss = tf.reduce_mean(distance(target, output, mask, factors))
                 total = loss
                 if decay:
                     total += position_maps.weight_decay(kernels, decay)
