@@ -116,7 +116,9 @@ class Source:
         found = []
         resolution = self._resolution // parts
         portraits = self._chosen_portraits(iteration, restores, count)
-        drawn = self.chosen(iteration, restores, count - len(portraits))
+        left, drawn = count - len(portraits), []
+        if left:
+            drawn = self.chosen(iteration, restores, left)
         for row, pair in enumerate([*drawn, *portraits]):
             rng = seeding.numpy_generator(
                 self.seed, "augmentation", iteration, restores, row
