@@ -85,10 +85,14 @@ def test_determinism_is_asked_for(monkeypatch):
         "set_inter_op_parallelism_threads",
         lambda count: asked.append(f"{count} threads"),
     )
+    monkeypatch.setattr(
+        seeding, "_add_gradients_in_pairs", lambda: asked.append("pairs")
+    )
+    expected = [1, {"disable_meta_optimizer": True}, "pairs"]
     seeding.make_deterministic()
-    assert asked == [1, {"disable_meta_optimizer": True}]
+    assert asked == expected
     seeding.make_deterministic(one_device=True)
-    assert asked[2:] == [1, {"disable_meta_optimizer": True}, "4 threads"]
+    assert asked[3:] == [*expected, "4 threads"]
     assert os.environ["TF_DETERMINISTIC_OPS"] == "1"
 
 
@@ -108,3 +112,32 @@ def test_ops_in_fixed_order_runs_functions_on_the_executor_of_one_thread():
         assert float(half_until_small(tf.constant(12.0))) == 0.75
     assert inside == "SINGLE_THREADED_EXECUTOR"
     assert context.context().function_call_options.executor_type == before
+
+
+def test_gradients_are_added_two_by_two():
+    import tensorflow as tf
+    from tensorflow.python import pywrap_tfe
+    from tensorflow.python.eager import backprop
+
+    def gradient(value):
+        with tf.GradientTape() as tape:
+            tape.watch(value)
+            parts = [tf.sin(number * value) for number in (1.0, 2.0, 3.0, 4.0)]
+            total = tf.add_n(parts)
+        return tape.gradient(total, value)
+
+    def most_added():
+        graph = tf.function(gradient).get_concrete_function(tf.constant(0.5)).graph
+        sums = [op for op in graph.get_operations() if op.type == "AddN"]
+        # The last one is of the forward pass.
+        return sorted(len(op.inputs) for op in sums)[:-1]
+
+    seeding._add_gradients_in_pairs()
+    try:
+        assert most_added() == [2, 2, 2]
+        found = float(gradient(tf.constant(0.5)))
+    finally:
+        pywrap_tfe.TFE_Py_RegisterVSpace(backprop._default_vspace)
+    assert most_added() == [4]
+    expected = sum(number * np.cos(number * 0.5) for number in (1, 2, 3, 4))
+    assert found == pytest.approx(expected, rel=1e-5)

@@ -7,6 +7,7 @@ number of devices.
 """
 
 import contextlib
+import functools
 import hashlib
 import os
 import random
@@ -56,7 +57,9 @@ def make_deterministic(one_device: bool = False) -> None:
     """Makes TensorFlow's ops deterministic (before the first op is run).
 
     Graphs are then run as they are traced: TensorFlow's graph optimizer orders what it
-    rewrites by hashes that differ from process to process, and with it sums.
+    rewrites by hashes that differ from process to process, and with it sums.  Gradients
+    are added two by two: a sum of more begins with the one whose memory is free by
+    then, which differs from process to process as well.
 
     Args:
       one_device: whether `ops_in_fixed_order` will be used as well.
@@ -66,6 +69,7 @@ def make_deterministic(one_device: bool = False) -> None:
     os.environ["TF_DETERMINISTIC_OPS"] = "1"
     tf.config.experimental.enable_op_determinism()
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    _add_gradients_in_pairs()
     if one_device:
         # The one that runs the ops waits where a graph reads a data set, which needs
         # others, on a machine with one processor too.
@@ -73,13 +77,28 @@ def make_deterministic(one_device: bool = False) -> None:
         tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
+def _add_gradients_in_pairs() -> None:
+    """Lets tapes add gradients in the order in which they find them."""
+    # TensorFlow has no public way to choose how tapes add.
+    from tensorflow.python import pywrap_tfe
+    from tensorflow.python.eager import backprop
+
+    space = backprop._default_vspace
+
+    def added(gradients):
+        return functools.reduce(
+            lambda total, one: space.aggregate_fn([total, one]), gradients
+        )
+
+    pywrap_tfe.TFE_Py_RegisterVSpace(space._replace(aggregate_fn=added))
+
+
 def ops_in_fixed_order() -> contextlib.AbstractContextManager[None]:
     """Lets the `tf.function`s called inside, by this thread, run op after op in order.
 
     TensorFlow's usual executor orders ops by how long they took before and by when its
-    threads meet; a sum of three or more gradients begins with the one whose memory is
-    free by then, so that its last digits may differ.  Each op still has all threads.
-    For one device: several would wait for each other.
+    threads meet.  Each op still has all threads.  For one device: several would wait
+    for each other.
     """
     import tensorflow as tf
 
