@@ -1,7 +1,6 @@
 """Losses of position maps against plain sums."""
 
 import numpy as np
-import pytest
 import tensorflow as tf
 
 from tf_faces.losses import position_maps
@@ -37,32 +36,6 @@ def test_gradients_are_finite_where_points_are_right():
             position_maps.weighted_distance(target, output, np.ones((4, 4), "f4"))
         )
     assert np.isfinite(tape.gradient(loss, output)).all() and float(loss) < 1e-4
-
-
-def test_unknown_points_count_and_move_nothing():
-    rng = np.random.default_rng(1)
-    whole, output = rng.random((2, 2, 4, 4, 3)).astype(np.float32)
-    target = whole.copy()
-    target[1] = np.nan
-    target[1, 2, 3, :2] = whole[1, 2, 3, :2]
-    weights = rng.random((4, 4)).astype(np.float32)
-    output = tf.Variable(output)
-    with tf.GradientTape() as tape:
-        filled, factors = position_maps.known(tf.constant(target), output, 5.0)
-        loss = position_maps.weighted_distance(filled, output, weights, factors)
-        total = tf.reduce_sum(loss)
-    plain = position_maps.weighted_distance(whole, output.value(), weights)
-    assert float(loss[0]) == float(plain[0])
-    off = np.linalg.norm(whole[1, 2, 3, :2] - output.numpy()[1, 2, 3, :2])
-    expected = 5.0 * off * weights[2, 3] / weights.sum()
-    assert float(loss[1]) == pytest.approx(expected, rel=1e-4)
-    gradient = np.array(tape.gradient(total, output))
-    assert (gradient[0] != 0).all()
-    moved = np.argwhere(gradient[1])
-    assert moved.tolist() == [[2, 3, 0], [2, 3, 1]]
-    squared = position_maps.weighted_squared(filled, output, weights, factors)
-    expected = 5.0 * off**2 * weights[2, 3] / 48
-    assert float(squared[1]) == pytest.approx(expected, rel=1e-4)
 
 
 def test_weight_decay_is_slims():

@@ -12,7 +12,6 @@ from tf_faces.core import pictures, runs
 from tf_faces.core.errors import InputError
 from tf_faces.data import photographs
 from tf_faces.data.photographs import records
-from tf_faces.data.prnet import augmentation, pairs
 from tf_faces.pipelines import prnet as pipeline
 from tf_faces.training import checkpoints, loop
 from tf_faces.training.prnet import measures, sheets, sources, system
@@ -124,89 +123,6 @@ def test_snapshots_hold_everything(trained):
     assert set(snapshot.groups) == {system.GROUP, "adam"}
     names = snapshot.arrays(system.GROUP)
     assert len(names) == 245 and "resfcn256/Conv/weights" in names
-
-
-@pytest.fixture(scope="module")
-def portraits(drawn, tmp_path_factory):
-    """The drawn photographs, of which only the landmarks are told."""
-    folder = tmp_path_factory.mktemp("portraits")
-    faces = pairs.PairRecords(drawn / "train", _source(drawn).layout)
-    points = np.zeros((len(faces), 478, 3), np.float32)
-    names = [f"{number}.png" for number in range(len(faces))]
-    for number, name in enumerate(names):
-        pictures.write(folder / "portraits" / name, faces[number].picture)
-        # Pixels of labels begin at 0.
-        points[number, :68] = faces[number].landmarks + 0.5
-    np.savez(
-        folder / "labels.npz",
-        names=np.array(names),
-        is_validation=np.zeros(len(faces), bool),
-        landmarks478=points,
-        map68=np.arange(68),
-    )
-    return folder
-
-
-def _source(drawn, **changes):
-    return _system(drawn, **changes).source
-
-
-def _system(drawn, **changes):
-    changes = {"data.source": "records", "data_dir": str(drawn), **changes}
-    return system.PrnetSystem(settings(**changes))
-
-
-def test_portraits_are_known_at_their_landmarks_alone(drawn, portraits):
-    changes = {"data.portraits": str(portraits), "data.portraits_share": 0.5}
-    still = {
-        f"data.augmentation.{name}": value
-        for name, value in (
-            *(("rotation", 0.0), ("shift", 0.0), ("scale_low", 1.0)),
-            *(("scale_high", 1.0), ("color_low", 1.0), ("color_high", 1.0)),
-            ("occlusion", 0.0),
-        )
-    }
-    source = _source(drawn, **changes, **still)
-    crops, maps = source.batch(3, 0, 4)
-    again, _ = source.batch(3, 0, 4)
-    np.testing.assert_array_equal(crops, again)
-    assert np.isfinite(maps[:2]).all()
-    columns, rows = source.layout.landmarks.T
-    assert np.isnan(maps[2:, ..., 2]).all()
-    count = len(set(zip(columns, rows, strict=True)))
-    assert np.isfinite(maps[2:, ..., :2]).sum() == 2 * 2 * count
-    # The portraits are faces of the set: their points lie where its maps have them.
-    faces = pairs.PairRecords(drawn / "train", source.layout)
-    places = []
-    for number in range(len(faces)):
-        pair = faces[number]
-        crop, moved = augmentation.move(
-            pair.picture, pair.landmarks, pair.base(source.layout, 32), 32
-        )
-        places.append((crop, moved))
-    for crop, found in zip(crops[2:], maps[2:], strict=True):
-        away = [np.abs(crop - place).max() for place, _ in places]
-        best = int(np.argmin(away))
-        assert away[best] < 1e-4
-        off = np.abs(found[rows, columns, :2] - places[best][1][:, :2]).max(axis=1)
-        # Where landmarks share a pixel the last one is known.
-        assert (off < 1e-3).sum() >= count
-    smaller = source.batch(3, 0, 4, 2)[1]
-    assert smaller.shape[1] == 16 and np.isfinite(smaller[2:, ..., 0]).any()
-
-
-def test_portraits_teach_their_landmarks(drawn, portraits):
-    changes = {"data.portraits": str(portraits), "data.portraits_share": 1.0}
-    made = _system(drawn, **changes, **{"train.learning_rate": 3e-3})
-    progress, losses = loop.Progress(), []
-    for _ in range(40):
-        done = made.iterate(progress)
-        progress.images += done.images
-        progress.iterations += 1
-        losses.append(np.array(done.measurements[0].values))
-    assert np.isfinite(losses).all()
-    losses = np.array(losses)[:, 0]
-    assert losses[-5:].mean() < 0.8 * losses[:3].mean()
 
 
 def test_batches_follow_from_their_numbers(drawn):

@@ -152,9 +152,6 @@ def base_config() -> ml_collections.ConfigDict:
                 # A picture in the place of weights that are built.
                 "mask": "",
                 "scale": 1.0,
-                # How many times as much as another point's a point of a portrait
-                # counts, of which no more than 68 are known.
-                "portraits_factor": 10.0,
                 # slim's regulariser of the kernels; the original's graph has 0.0002,
                 # but no released script adds it to the loss.
                 "weight_decay": 0.0,
@@ -165,10 +162,6 @@ def base_config() -> ml_collections.ConfigDict:
                 "validation_faces": 200,
                 # Rounds of pairs end before a batch that would not be full.
                 "drop_rest": False,
-                # Folder of portraits with a teacher's landmarks (labels.npz), which
-                # have so large a share of each batch; empty: none.
-                "portraits": "",
-                "portraits_share": 0.25,
                 # Of the factory; 0: one a core.
                 "processes": 0,
                 # What counts as an epoch where pictures never end.
@@ -245,8 +238,6 @@ _RULES: dict[str, rules.Rule] = {
     "loss.weights": rules.each(rules.at_least(0)),
     "loss.pattern": rules.one_of("pixel", "cross"),
     "loss.scale": rules.above(0),
-    "loss.portraits_factor": rules.above(0),
-    "data.portraits_share": rules.within(0, 1),
     "data.source": rules.one_of("pairs", "records", "factory"),
     "data.augmentation.occlusion": rules.within(0, 1),
     "data.augmentation.mirror": rules.within(0, 1),

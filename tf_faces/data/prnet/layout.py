@@ -117,20 +117,6 @@ class MapLayout:
             self.triangles, self.pixels, self.resolution
         )
 
-    def map_of_landmarks(self, landmarks: np.ndarray) -> np.ndarray:
-        """A map that knows landmarks in the plane alone.
-
-        Args:
-          landmarks: [68, 2 or more], x and y in pixels of a picture.
-
-        Returns:
-          float32 [R, R, 3], x and y at the landmarks' pixels, all else NaN.
-        """
-        found = np.full((self.resolution, self.resolution, 3), np.nan, np.float32)
-        columns, rows = self.landmarks.T
-        found[rows, columns, :2] = landmarks[:, :2]
-        return found
-
     def at_vertices(self, values: np.ndarray) -> np.ndarray:
         """Values [R, R, C] of a map at the vertices, [V, C].
 

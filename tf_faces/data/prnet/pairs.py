@@ -17,7 +17,6 @@ import numpy as np
 from tf_faces.core import files, pictures, texts
 from tf_faces.core.errors import FormatError, InputError
 from tf_faces.data import landmark_files
-from tf_faces.data.parface import sets
 from tf_faces.data.photographs import records
 from tf_faces.data.prnet import generation
 from tf_faces.data.prnet.layout import LANDMARKS, MapLayout, resized_map
@@ -31,13 +30,12 @@ class Pair:
     Attributes:
       picture: uint8 [H, W, 3].
       position_map: float32 [M, M, 3] in the picture's pixels, y down; z begins at 0.
-        None where nothing but landmarks in the plane is known.
       landmarks: float32 [68, 3] exactly, where they are known apart from the map.
       is_crop: the picture is the crop already; else the face must be cut out.
     """
 
     picture: np.ndarray
-    position_map: np.ndarray | None
+    position_map: np.ndarray
     landmarks: np.ndarray | None
     is_crop: bool
 
@@ -74,30 +72,6 @@ def from_photograph(fields, layout: MapLayout) -> Pair:
     marks = np.array(fields["landmarks"], np.float32)
     marks[:, 2] -= lowest
     return Pair(np.asarray(fields["picture"]), positions, marks, False)
-
-
-class Portraits(Sequence):
-    """Real portraits of which 68 landmarks in the plane are known.
-
-    Args:
-      folder: holds `labels.npz` and `portraits`, see `data.parface.sets`.
-
-    Raises:
-      InputError, FormatError: if a file is missing or damaged.
-    """
-
-    def __init__(self, folder: files.PathLike):
-        request = sets.Request(root=pathlib.Path(folder), train=True)
-        self._faces = sets.open_set("portraits", request).faces
-
-    def __len__(self) -> int:
-        return len(self._faces)
-
-    def __getitem__(self, number: int) -> Pair:
-        face = self._faces[number]
-        marks = np.zeros((LANDMARKS, 3), np.float32)
-        marks[:, :2] = face.landmarks
-        return Pair(face.read(), None, marks, False)
 
 
 class PairList(Sequence):

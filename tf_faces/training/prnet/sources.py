@@ -73,7 +73,6 @@ class Source:
         uv_layout: MapLayout,
     ):
         self.layout = uv_layout
-        self._layouts = {1: uv_layout}
         self.seed = int(config.random_seed)
         self._resolution = network.resolution
         self._options = augmentation.Options(**config.data.augmentation.to_dict())
@@ -82,10 +81,6 @@ class Source:
                 f"--config.data.augmentation.mirror: found {self._options.mirror:g}, "
                 f"expected 0 for the layout {uv_layout.name}, which is not symmetric."
             )
-        self._portraits: Sequence[pairs.Pair] = ()
-        if config.data.portraits:
-            self._portraits = pairs.Portraits(config.data.portraits)
-        self._portraits_share = float(config.data.portraits_share)
         self._held_out_pairs: list[pairs.Pair] | None = None
         self._validation_count = int(config.data.validation_faces)
         if self._validation_count < 1:
@@ -110,16 +105,11 @@ class Source:
     def batch(self, iteration: int, restores: int, count: int, parts: int = 1):
         """Crops [N, R, R, 3] in 0..1 and maps [N, M, M, 3] of an iteration.
 
-        With `parts` above 1, R and M are so many times smaller.  Portraits come last;
-        of their maps nothing but landmarks is known, the rest is NaN.
+        With `parts` above 1, R and M are so many times smaller.
         """
         found = []
         resolution = self._resolution // parts
-        portraits = self._chosen_portraits(iteration, restores, count)
-        left, drawn = count - len(portraits), []
-        if left:
-            drawn = self.chosen(iteration, restores, left)
-        for row, pair in enumerate([*drawn, *portraits]):
+        for row, pair in enumerate(self.chosen(iteration, restores, count)):
             rng = seeding.numpy_generator(
                 self.seed, "augmentation", iteration, restores, row
             )
@@ -137,21 +127,7 @@ class Source:
         crops, maps = zip(*found, strict=True)
         return np.stack(crops), np.stack(maps)
 
-    def _chosen_portraits(self, iteration, restores, count) -> list[pairs.Pair]:
-        """The portraits of an iteration, drawn anew each time."""
-        if not self._portraits:
-            return []
-        rng = seeding.numpy_generator(self.seed, "portraits", iteration, restores)
-        share = round(self._portraits_share * count)
-        rows = rng.integers(len(self._portraits), size=share)
-        return [self._portraits[int(row)] for row in rows]
-
     def _map(self, pair: pairs.Pair, parts: int) -> np.ndarray:
-        if pair.position_map is None:
-            if parts not in self._layouts:
-                size = self.layout.resolution // parts
-                self._layouts[parts] = self.layout.resized(size)
-            return self._layouts[parts].map_of_landmarks(pair.landmarks)
         if parts == 1:
             return pair.position_map
         return layout.resized_map(pair.position_map, self.layout.resolution // parts)

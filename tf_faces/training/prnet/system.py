@@ -274,9 +274,6 @@ class PrnetSystem(loop.System):
             mask = loss_mask(self.config, self.layout_of(parts))
         mask = tf.constant(mask)
         scale = self.network.config.position_scale / parts
-        amount = None
-        if self.config.data.portraits:
-            amount = float(self.config.loss.portraits_factor)
         kernels = self.network.kernels()
 
         @tf.function
@@ -285,10 +282,7 @@ class PrnetSystem(loop.System):
                 output = self.network.at_any_size(
                     self._given(crops), training=not frozen
                 )
-                target, factors = maps / scale, 1.0
-                if amount is not None:
-                    target, factors = position_maps.known(target, output, amount)
-                loss = tf.reduce_mean(distance(target, output, mask, factors))
+                loss = tf.reduce_mean(distance(maps / scale, output, mask))
                 total = loss
                 if decay:
                     total += position_maps.weight_decay(kernels, decay)
