@@ -23,8 +23,7 @@ class ParFaceConfig(NetworkConfiguration):
       latent_size: length of the code z.
       width: channels of the first layers; 64 in the original, less is narrower.
       landmark_width: channels that the landmark head reads its maps off; 0, the
-        original's, means `width`.  So many maps as 68 need more than narrow networks
-        have: those of points without neighbours stay low.
+        original's, means `width`.  More lets narrow networks keep a wide head.
       latent_width: units of the latent discriminator's hidden layers.
       activation: leaky_relu (slope 0.1, ParFace) or relu (3FabRec).
       normalized: pictures have the means of VGGFace2 taken off.
